@@ -1,0 +1,1 @@
+"""Tasks: what is predicted, how it rotates, how it is compared."""
