@@ -1,0 +1,94 @@
+"""EScAIP as one would first write it: every edge, every block, every slot, nothing shared.
+
+It borrows the weights of :class:`equidyn.models.escaip.EScAIP` and repeats its arithmetic slot by slot, as the
+architecture is usually drawn. It exists to be compared with: for speed in `escaip_speed.py`, for numbers there too.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from equidyn.models.batch import ForceOutput, MoleculeBatch
+from equidyn.models.escaip import EdgeAttribute, EScAIP, TransformerBlock
+from equidyn.models.graph import MEAN_EPSILON
+
+
+class PlainEScAIP(nn.Module):
+    """Same parameters and results as the given model, computed plainly on (N, K) slots."""
+
+    def __init__(self, model: EScAIP):
+        super().__init__()
+        self.model = model
+        self.dropout = nn.Dropout(model.config.mlp_dropout)
+
+    def forward(self, batch: MoleculeBatch) -> ForceOutput:
+        """Forces, energies and head tensors of a batch."""
+        model, config = self.model, self.model.config
+        graph = model.graph(batch)
+        atoms, slots = graph.mask.shape
+        rows, columns = graph.centre, graph.slot - graph.centre * slots
+        neighbours = torch.zeros(atoms, slots, dtype=torch.long, device=graph.mask.device)
+        neighbours[rows, columns] = graph.neighbour
+        distance = batch.positions.new_full((atoms, slots), torch.inf)
+        distance[rows, columns] = graph.pair_distance[graph.pair]
+        direction = batch.positions.new_zeros(atoms, slots, 3)
+        direction[rows, columns] = graph.direction
+        mask = graph.mask[..., None]
+        centres = torch.linspace(0, config.max_radius, config.distance_expansion)
+        width = 2 * config.max_radius / (config.distance_expansion - 1)
+        expansion = torch.exp(-0.5 * ((distance[..., None] - centres) / width) ** 2)
+        source_order, target_order = (
+            graph.order[neighbours],
+            graph.order[:, None].expand(-1, slots, -1),
+        )
+        source_z = batch.atomic_numbers[neighbours]
+        target_z = batch.atomic_numbers[:, None].expand(-1, slots)
+
+        def mean(x: Tensor) -> Tensor:
+            return (x * mask).sum(1) / (graph.degree + MEAN_EPSILON)
+
+        def attribute(layer: EdgeAttribute) -> Tensor:
+            x = torch.cat(
+                [
+                    self.dropout(F.gelu(layer.distance(expansion))),
+                    self.dropout(F.gelu(layer.source_order(source_order))),
+                    layer.source_element(source_z),
+                    self.dropout(F.gelu(layer.target_order(target_order))),
+                    layer.target_element(target_z),
+                ],
+                -1,
+            )
+            return self.dropout(F.gelu(layer.edge(x)))
+
+        def attend(block: TransformerBlock, message: Tensor) -> Tensor:
+            layer = block.attention
+            split = (atoms, slots, 3, config.heads, -1)
+            q, k, v = layer.project_in(message).view(split).permute(2, 0, 3, 1, 4)
+            bias = layer.angle_scale * graph.cosine[:, None]
+            bias = bias.masked_fill(~graph.mask[:, None, None], -torch.inf)
+            dropout = config.attention_dropout if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+            return layer.project_out(mixed.transpose(1, 2).reshape(atoms, slots, -1))
+
+        edges = attribute(model.input.attribute)
+        edges = edges + model.input.ffn(model.input.norm(edges))
+        nodes, edges = model.input.node_norm(mean(edges)), model.input.edge_norm(edges)
+        node_readouts, edge_readouts = (
+            [model.node_readouts[0](nodes)],
+            [model.edge_readouts[0](edges)],
+        )
+        for index, block in enumerate(model.blocks, start=1):
+            normed = block.norm(nodes)
+            both = torch.cat([normed[neighbours], normed[:, None].expand(-1, slots, -1)], -1)
+            pair = self.dropout(F.gelu(block.node(both)))
+            message = F.gelu(block.message(torch.cat([attribute(block.attribute), pair], -1)))
+            attended = attend(block, message)
+            nodes, edges = nodes + mean(attended), edges + attended
+            nodes = nodes + block.node_ffn(block.node_norm(nodes))
+            edges = edges + block.edge_ffn(block.edge_norm(edges))
+            node_readouts.append(model.node_readouts[index](nodes))
+            edge_readouts.append(model.edge_readouts[index](edges))
+        nodes, edges = model.node_projection(node_readouts), model.edge_projection(edge_readouts)
+        vector = model.direction(edges) * mask
+        tensor = model.magnitude(nodes)[..., None] * torch.einsum("nki,nkj->nij", vector, direction)
+        return ForceOutput(tensor.diagonal(dim1=1, dim2=2), batch.mean(model.energy(nodes)[:, 0]), tensor)

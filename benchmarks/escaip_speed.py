@@ -1,0 +1,89 @@
+"""Forward and training step of each EScAIP size against a plain implementation, side by side.
+
+python benchmarks/escaip_speed.py [--repeats 5] [--threads 2]
+"""
+
+import argparse
+import time
+
+import torch
+from escaip_reference import PlainEScAIP
+
+from equidyn.models.batch import MoleculeBatch
+from equidyn.models.escaip import EScAIP, EScAIPConfig
+
+SIZES = {
+    "1M": EScAIPConfig(layers=1, hidden=64),
+    "4M": EScAIPConfig(layers=4),
+    "6M": EScAIPConfig(layers=6),
+}
+
+
+def molecules(count=8, atoms=25):
+    """Random chains of atoms at bonding distances, `atoms` give or take two each."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([atoms + n % 5 - 2 for n in range(count)])
+    steps = torch.nn.functional.normalize(torch.randn(int(sizes.sum()), 3, generator=generator), dim=1)
+    numbers = torch.tensor([1, 6, 7, 8])[torch.randint(0, 4, (len(steps),), generator=generator)]
+    return MoleculeBatch(1.4 * steps.cumsum(0), numbers, sizes)
+
+
+def training_step(model, batch, optimiser):
+    """Forward, loss, backward, clip, update."""
+    output = model(batch)
+    loss = 100 * output.forces.norm(dim=1).mean() + 4 * output.energy.abs().mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def interleaved(ours, plain, repeats):
+    """Median seconds of both, alternating so that the machine's mood hits both alike."""
+    times = ([], [])
+    for round_ in range(repeats + 1):
+        for kept, function in zip(times, (ours, plain), strict=True):
+            start = time.perf_counter()
+            function()
+            if round_:  # the first round warms up
+                kept.append(time.perf_counter() - start)
+    return [sorted(kept)[len(kept) // 2] for kept in times]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    batch = molecules()
+    print(f"{len(batch.positions)} atoms in {batch.molecules} molecules, {arguments.threads} threads")
+    print(f"{'size':6}{'what':10}{'ours, ms':>10}{'plain, ms':>11}{'ratio':>8}")
+    for name, config in SIZES.items():
+        model = EScAIP(config).eval()
+        plain = PlainEScAIP(model).eval()
+        with torch.no_grad():
+            difference = (model(batch).forces - plain(batch).forces).abs().max()
+            scale = plain(batch).forces.abs().max().clamp(min=1)
+            assert difference < 1e-4 * scale, f"{name}: the two disagree by {difference}"
+            ours, reference = interleaved(lambda: model(batch), lambda: plain(batch), arguments.repeats)
+        report(name, "forward", ours, reference)
+        for network in (model, plain):
+            network.train()
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+        slow = torch.optim.AdamW(plain.parameters(), lr=1e-6)
+        ours, reference = interleaved(
+            lambda: training_step(model, batch, optimiser),
+            lambda: training_step(plain, batch, slow),
+            arguments.repeats,
+        )
+        report(name, "train", ours, reference)
+
+
+def report(name, what, ours, plain):
+    """One line of the table."""
+    print(f"{name:6}{what:10}{1e3 * ours:10.1f}{1e3 * plain:11.1f}{plain / ours:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

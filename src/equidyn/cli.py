@@ -1,0 +1,52 @@
+"""Command line of the package."""
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="equidyn", description="Learned rotational equivariance.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("models", help="list every model configuration with its parameters")
+    verify = commands.add_parser("verify", help="compare models with recorded golden numbers")
+    verify.add_argument("files", nargs="+", metavar="FILE", help="fixture, named after its model")
+    verify.add_argument("--tolerance", type=float, help="relative to max(1, largest value)")
+    options = parser.parse_args(arguments)
+    return _models() if options.command == "models" else _verify(options.files, options.tolerance)
+
+
+def _models() -> int:
+    from equidyn.models.registry import CONFIGURATIONS, parameter_count
+
+    print(f"{'model':<16}{'task':<14}{'parameters':>12}  note")
+    for name, entry in CONFIGURATIONS.items():
+        print(f"{name:<16}{entry.task:<14}{parameter_count(name):>12,}  {entry.note}")
+    return 0
+
+
+def _verify(files: list[str], tolerance: float | None) -> int:
+    from equidyn.models.verification import TOLERANCE, FixtureError, verify
+
+    tolerance = TOLERANCE if tolerance is None else tolerance
+    status = 0
+    for file in files:
+        print(file)
+        try:
+            deviations = verify(file)
+        except FixtureError as error:
+            print(f"  error: {error}", file=sys.stderr)
+            status = 1
+            continue
+        for deviation in deviations:
+            good = deviation.within(tolerance)
+            status |= not good
+            print(
+                f"  {deviation.quantity:<32}{deviation.absolute:10.2e}"
+                f"  of {deviation.scale:8.3g}  {'ok' if good else 'DEVIATES'}"
+            )
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Evaluate a run: its checkpoints in, one table of rows and one of per-example sums out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import equidyn
+from equidyn.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.decomposition import (
+    ESTIMATOR_VERSION,
+    Decomposition,
+    concatenate,
+    decompose,
+    decompose_exact,
+    summarise,
+)
+from equidyn.models.registry import CONFIGURATIONS, build, parameter_count
+from equidyn.rotations import haar
+from equidyn.seeding import seed_for
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How checkpoints are evaluated.
+
+    Attributes:
+        rotations: Haar rotations K per example of the sampled estimator.
+        batch_size: Examples per forward pass, before repeating them K times.
+        confidence: Level of the intervals.
+        resamples: Bootstrap resamples behind them.
+        seed: Of the rotations and the bootstrap; the same rotations are used at all steps and for all runs.
+        weights: Which weights to evaluate: "raw", "ema" or both.
+        sampled: Whether to run the sampled estimator where the exact one applies as well.
+    """
+
+    rotations: int = 10
+    batch_size: int = 64
+    confidence: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+    weights: tuple[str, ...] = ("raw", "ema")
+    sampled: bool = True
+
+
+@torch.no_grad()
+def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> Tensor:
+    """Predictions for rotated inputs, rotated back: h_k(x) = R_kᵀ f(R_k x), all in one forward pass.
+
+    Args:
+        task: See `equidyn.tasks.Task`.
+        model: In evaluation mode.
+        batch: B examples, N rows of prediction.
+        R: (K, B, 3, 3), a rotation per copy and example.
+
+    Returns:
+        (K, N, C).
+    """
+    copies, turns = task.repeat(batch, len(R)), R.flatten(0, 1)
+    predictions = task.predict(model, task.rotate(copies, turns))
+    return task.rotate_prediction(predictions, turns.mT, copies).unflatten(0, (len(R), -1))
+
+
+def decompose_task(
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, *, identical: bool = False
+) -> Decomposition:
+    """The decomposition over held-out examples by sampled rotations, one entry per example.
+
+    Args:
+        task: See `equidyn.tasks.Task`.
+        model: Any network the task can ask for predictions.
+        indices: (n,) examples.
+        protocol: Number of rotations, batch size, seed.
+        identical: Use one rotation K times over: what is left is numeric noise.
+    """
+    model.eval()
+    parts = []
+    for chosen, batch in _batches(task, indices, protocol, _device(model)):
+        R = torch.stack([_rotations(protocol, int(example)) for example in chosen], 1)
+        if identical:
+            R = R[:1].expand_as(R)
+        predictions = twisted_predictions(task, model, batch, R)
+        parts.append(decompose(predictions, task.target(batch), task.example(batch), len(chosen)))
+    return concatenate(parts)
+
+
+def decompose_task_exactly(
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol
+) -> Decomposition | None:
+    """The decomposition in closed form, from one forward pass; None for a model that has none."""
+    model.eval()
+    parts = []
+    for chosen, batch in _batches(task, indices, protocol, _device(model)):
+        with torch.no_grad():
+            tensor = task.head_tensor(model, batch)
+        if tensor is None:
+            return None
+        parts.append(decompose_exact(tensor, task.target(batch), task.example(batch), len(chosen)))
+    return concatenate(parts)
+
+
+def evaluate_run(
+    task_class: type,
+    store: Any,
+    indices: np.ndarray,
+    checkpoints: str | Path,
+    steps: Sequence[int],
+    protocol: Protocol,
+    *,
+    labels: dict[str, Any],
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Evaluate checkpoints of a training run.
+
+    Args:
+        task_class: The run's task; it is restored from each checkpoint.
+        store: Data.
+        indices: (n,) held-out examples.
+        checkpoints: The folder that `equidyn.training.train` made.
+        steps: Which steps to evaluate.
+        protocol: How.
+        labels: Columns that say which run this is (study, run, subset, seed, …), put in front of each row.
+        device: Where to evaluate.
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        One row per step, weights and estimator, with the columns of `decomposition.summarise`, provenance, and the
+        numeric floor (percent of the exactly equivariant control, and of one rotation repeated); and one row per
+        example besides, with the sums from which any other ratio, interval or subset follows.
+
+    Raises:
+        CheckpointError: A checkpoint is missing or damaged.
+    """
+    rows, examples = [], []
+    floor = None
+    pairs = [(step, weights) for step in steps for weights in protocol.weights]
+    for step, weights in tqdm(pairs, desc="evaluate", disable=not progress, mininterval=2):
+        state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
+        name = metadata["recipe"]["model"]
+        task = task_class.restore(store, metadata["task_state"])
+        model = build(name)
+        model.load_state_dict(state)
+        model.to(device)
+        if floor is None:
+            floor = _floor(task, model, indices, protocol, device)
+        cluster = task.cluster(indices)
+        estimates = {"exact": decompose_task_exactly(task, model, indices, protocol)}
+        if protocol.sampled or estimates["exact"] is None:
+            estimates["sampled"] = decompose_task(task, model, indices, protocol)
+        for estimator, decomposition in estimates.items():
+            if decomposition is None:
+                continue
+            row = {
+                **labels,
+                "model": name,
+                "parameters": parameter_count(name),
+                "step": step,
+                "weights": weights,
+                "estimator": estimator,
+                "rotations": protocol.rotations if estimator == "sampled" else 0,
+                "action": "rotate_vectors",
+                **summarise(
+                    decomposition,
+                    cluster,
+                    level=protocol.confidence,
+                    resamples=protocol.resamples,
+                    seed=seed_for(protocol.seed, "bootstrap"),
+                ),
+                **floor,
+                "unit": task.unit,
+                "estimator_version": ESTIMATOR_VERSION,
+                "package_version": equidyn.__version__,
+            }
+            rows.append(row)
+            examples.append(_example_table(decomposition, indices, cluster, row))
+    return pd.DataFrame(rows), pd.concat(examples, ignore_index=True)
+
+
+def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, row: dict) -> pd.DataFrame:
+    keys = {name: row[name] for name in ("study", "run", "step", "weights", "estimator") if name in row}
+    columns = {name: getattr(decomposition, name) for name in decomposition.__dataclass_fields__}
+    return pd.DataFrame({**keys, "example": indices, "cluster": cluster, **columns})
+
+
+def _floor(task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, device: Any) -> dict[str, float]:
+    """Percent that rounding alone gives: for the equivariant control, and for one rotation repeated.
+
+    Measured once a run on at most one batch of examples, with the initial weights.
+    """
+    some = indices[: protocol.batch_size]
+    control = next(name for name, entry in CONFIGURATIONS.items() if entry.control and entry.task == task.name)
+    torch.manual_seed(seed_for(protocol.seed, "control"))
+    measured = {
+        "floor_control": decompose_task(task, build(control).to(device), some, protocol),
+        "floor_repeated": decompose_task(task, model, some, protocol, identical=True),
+    }
+    return {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
+
+
+def _rotations(protocol: Protocol, example: int) -> Tensor:
+    """(K, 3, 3) rotations of one example, from a stream of its own."""
+    generator = torch.Generator().manual_seed(seed_for(protocol.seed, "evaluation", example))
+    return haar(protocol.rotations, generator=generator)
+
+
+def _batches(
+    task: Any, indices: np.ndarray, protocol: Protocol, device: torch.device
+) -> Iterator[tuple[np.ndarray, Any]]:
+    for start in range(0, len(indices), protocol.batch_size):
+        chosen = indices[start : start + protocol.batch_size]
+        yield chosen, task.batch(chosen, device)
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -1,0 +1,1 @@
+"""Networks under study, and what builds and verifies them."""

@@ -1,0 +1,268 @@
+"""Offline force-field data: labels are forces, bytes depend on the seed alone, failures are counted."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from equidyn.data import offline
+from equidyn.data.offline import (
+    FIELDS,
+    HARTREE_EV,
+    RESIDUES,
+    Molecule,
+    Recipe,
+    atomic_references,
+    build_force_field_store,
+    capped_peptide,
+    force_field_molecules,
+)
+from equidyn.data.store import MANIFEST, Store
+
+Chem = pytest.importorskip("rdkit.Chem")
+pytest.importorskip("tblite")
+
+UNEMBEDDABLE = "C1=CC2=CC1=C2"  # a cage with double bonds at its corners
+MOLECULES = [
+    Molecule("O", "monomer"),
+    Molecule(UNEMBEDDABLE, "fragment"),
+    Molecule("CBr", "monomer"),
+    Molecule("C[NH3+]", "monomer"),
+    Molecule(capped_peptide("ALA"), "amino acid"),
+    Molecule("COP(O)(O)=O", "monomer"),
+    Molecule("C1(", "fragment"),
+    Molecule("FC(F)(F)c1ccc(Cl)cc1S", "fragment"),
+]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    path = tmp_path_factory.mktemp("offline") / "store"
+    return build_force_field_store(path, molecules=MOLECULES, conformers=3, seed=5, processes=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def store(built):
+    return Store(built)
+
+
+# What is made
+
+
+def test_all_families_residues_and_elements_are_listed():
+    molecules = force_field_molecules()
+    families = {molecule.family for molecule in molecules}
+    assert families == set(offline.FAMILIES)
+    listed = {molecule.smiles for molecule in molecules}
+    assert len(RESIDUES) == 20
+    assert {capped_peptide(name) for name in RESIDUES} <= listed
+    parsed = [Chem.AddHs(Chem.MolFromSmiles(molecule.smiles)) for molecule in molecules]
+    assert len({Chem.MolToSmiles(mol) for mol in parsed}) == len(molecules) >= 150
+    elements = {atom.GetSymbol() for mol in parsed for atom in mol.GetAtoms()}
+    assert elements == {"H", "C", "N", "O", "F", "P", "S", "Cl", "Br"}
+    for mol in parsed:
+        assert Chem.GetFormalCharge(mol) == 0
+        assert sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) == 0
+        assert sum(atom.GetAtomicNum() for atom in mol.GetAtoms()) % 2 == 0
+        assert mol.GetNumAtoms() <= 40
+
+
+@pytest.mark.parametrize("name", sorted(RESIDUES))
+def test_residues_have_the_natural_configuration(name):
+    mol = Chem.MolFromSmiles(capped_peptide(name))
+    centres = sorted(code for _, code in Chem.FindMolChiralCenters(mol, useLegacyImplementation=0))
+    special = {"GLY": [], "CYS": ["R"], "THR": ["R", "S"], "ILE": ["S", "S"]}
+    assert centres == special.get(name, ["S"])
+
+
+def test_peptides_are_named_from_the_amino_end():
+    assert capped_peptide("GLY", "ALA") == "CC(=O)NCC(=O)N[C@@H](C)C(=O)NC"
+
+
+def test_molecule_lists_are_prefixes_with_all_families():
+    everything = force_field_molecules(seed=3)
+    few = force_field_molecules(20, seed=3)
+    assert few == everything[:20]
+    assert {molecule.family for molecule in few} == set(offline.FAMILIES)
+    assert force_field_molecules(20, seed=4) != few
+    assert len(force_field_molecules(dipeptides=60)) == len(everything) + 30
+    with pytest.raises(ValueError, match="9999 molecules asked"):
+        force_field_molecules(9999)
+    with pytest.raises(ValueError, match="have at most 30 atoms"):
+        force_field_molecules(dipeptides=300, max_atoms=30)
+
+
+# Labels
+
+
+def test_forces_are_minus_the_energy_gradient(store):
+    frame = store[-1]
+    numbers, forces = frame["atomic_numbers"].astype(int), frame["forces"]
+    positions = frame["positions"].astype(np.float64)
+    step = 1e-3
+    for atom, axis in [(0, 0), (4, 1), (len(numbers) - 1, 2)]:
+        shift = np.zeros_like(positions)
+        shift[atom, axis] = step
+        above, below = (offline._single_point(numbers, positions + sign * shift, Recipe())[0] for sign in (1, -1))
+        assert -(above - below) / (2 * step) == pytest.approx(forces[atom, axis], abs=2e-4)
+
+
+def test_no_net_force_or_torque(store):
+    for frame in store:
+        positions, forces = (frame[key].astype(np.float64) for key in ("positions", "forces"))
+        np.testing.assert_allclose(forces.sum(axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(np.cross(positions, forces).sum(axis=0), 0, atol=1e-3)
+        np.testing.assert_allclose(positions.mean(axis=0), 0, atol=1e-5)
+        assert np.linalg.norm(forces, axis=1).max() < 15
+
+
+def test_units_by_water():
+    """The GFN2-xTB minimum of water lies at -5.0705 hartree, with O-H near 0.96 angstrom."""
+    angle = np.deg2rad(107.0)
+    direction = np.array([[1, 0, 0], [np.cos(angle), np.sin(angle), 0]])
+    curve = {}
+    for length in (0.90, 0.96, 1.05):
+        positions = np.vstack([np.zeros(3), length * direction])
+        energy, forces = offline._single_point(np.array([8, 1, 1]), positions, Recipe())
+        curve[length] = energy, forces[1] @ direction[0]
+    assert curve[0.96][0] / HARTREE_EV == pytest.approx(-5.0705, abs=2e-4)
+    assert curve[0.90][1] > 2  # pushed apart
+    assert curve[1.05][1] < -2  # pulled together
+
+
+def test_reference_energies_are_removed(store):
+    references = atomic_references([1, 8], Recipe())
+    assert references[1] == pytest.approx(-10.707, abs=1e-3)
+    assert store.provenance["reference_energies_ev"]["H"] == references[1]
+    frame = store[0]
+    total, _ = offline._single_point(frame["atomic_numbers"].astype(int), frame["positions"].astype(float), Recipe())
+    assert frame["energy"] == pytest.approx(total - references[8] - 2 * references[1], abs=1e-9)
+    assert -16 < frame["energy"] < -8  # two O-H bonds
+
+
+def test_geometries_differ_and_stay_whole(store):
+    cluster = store.scalar("cluster")
+    water = [store[i]["positions"] for i in np.flatnonzero(cluster == 0)]
+    for a, b in itertools.combinations(water, 2):
+        assert np.abs(a - b).max() > 1e-3
+    for positions in water:
+        for hydrogen in positions[1:]:
+            assert 0.7 < np.linalg.norm(hydrogen - positions[0]) < 1.2
+
+
+# The store
+
+
+def test_store_fields_and_manifest(store):
+    assert store.fields == FIELDS
+    store.verify()
+    made = store.provenance
+    assert set(made["versions"]) == {"rdkit", "tblite", "numpy"}
+    assert "GFN2-xTB" in made["level_of_theory"]
+    assert made["recipe"]["seed"] == 5
+    assert [entry["smiles"] for entry in made["molecules"]] == [m.smiles for m in MOLECULES]
+    assert [entry["cluster"] for entry in made["molecules"]] == list(range(len(MOLECULES)))
+    counts = np.bincount(store.scalar("cluster"), minlength=len(MOLECULES))
+    assert [entry["conformers"] for entry in made["molecules"]] == counts.tolist()
+
+
+def test_failures_are_counted_not_raised(store):
+    assert store.provenance["rejects"]["molecules"] == {
+        "SMILES not readable": 1,
+        "embedding failed": 1,
+        "not neutral and closed-shell": 1,
+    }
+    failed = {entry["smiles"] for entry in store.provenance["molecules"] if entry["failure"]}
+    assert failed == {UNEMBEDDABLE, "C[NH3+]", "C1("}
+
+
+def test_statistics_describe_the_store(store):
+    statistics = store.provenance["statistics"]
+    forces = store.ragged("forces").astype(np.float64)
+    assert statistics["examples"] == len(store) == 15
+    assert statistics["molecules"] == 5
+    assert statistics["force_rms_ev_per_angstrom"] == pytest.approx(np.sqrt((forces**2).mean()))
+    assert statistics["atoms_mean"] == pytest.approx(store.lengths.mean())
+    assert statistics["elements_atoms"]["Br"] == 3
+    assert sum(statistics["orientation_of_longest_axis"]) == pytest.approx(1)
+
+
+def test_bytes_do_not_depend_on_processes(built, tmp_path):
+    again = build_force_field_store(
+        tmp_path / "again", molecules=MOLECULES, conformers=3, seed=5, processes=2, progress=False
+    )
+    names = sorted(file.name for file in built.iterdir())
+    assert sorted(file.name for file in again.iterdir()) == names
+    for name in names:
+        assert (again / name).read_bytes() == (built / name).read_bytes(), name
+    assert json.loads((built / MANIFEST).read_text())["examples"] == 15
+
+
+def frames_of(smiles, **recipe):
+    recipe = Recipe(**{"conformers": 2, **recipe})
+    references = atomic_references([1, 6, 8], Recipe())
+    return offline._label(Molecule(smiles, "monomer"), recipe, references)
+
+
+def test_seed_and_orientation_change_the_geometries():
+    first, again, other, turned = (
+        frames_of("CO", **recipe) for recipe in ({}, {}, {"seed": 1}, {"orientation": "random"})
+    )
+    np.testing.assert_array_equal(first.frames[0]["forces"], again.frames[0]["forces"])
+    assert np.abs(first.frames[0]["positions"] - other.frames[0]["positions"]).max() > 1e-3
+    distances = [np.linalg.norm(np.diff(one.frames[0]["positions"], axis=0), axis=1) for one in (first, turned)]
+    np.testing.assert_allclose(*distances, atol=1e-5)
+    for one, same in zip(first.frames, turned.frames, strict=True):
+        assert one["energy"] == pytest.approx(same["energy"], abs=1e-4)
+    assert np.abs(first.frames[0]["positions"] - turned.frames[0]["positions"]).max() > 0.1
+
+
+def test_rejected_geometries_are_counted():
+    unconverged = frames_of("CO", scf_iterations=1)
+    assert unconverged.rejects == {"SCF failed": 2}
+    assert unconverged.failure == "all geometries rejected"
+    assert frames_of("CO", max_force=1e-3).rejects == {"force above limit": 2}
+
+
+# What a caller may get wrong
+
+
+@pytest.mark.parametrize(
+    ("molecules", "message"),
+    [
+        ([Molecule("O", "monomer"), Molecule("[H]O[H]", "fragment")], "the same molecule as O"),
+        ([Molecule("C[Se]C", "monomer")], "no GFN2-xTB reference energy for Se: drop"),
+        ([], "list is empty"),
+        (10_000, "10000 molecules asked"),
+    ],
+)
+def test_impossible_lists(tmp_path, molecules, message):
+    with pytest.raises(ValueError, match=message):
+        build_force_field_store(tmp_path / "s", molecules=molecules, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [{"conformers": 0}, {"displacement": (0.2, 0.1)}, {"orientation": "upright"}],
+)
+def test_impossible_recipes(recipe):
+    with pytest.raises(ValueError, match=next(iter(recipe))):
+        Recipe(**recipe)
+
+
+def test_references_name_an_unknown_element():
+    with pytest.raises(ValueError, match="reference energy for Na"):
+        atomic_references([11], Recipe())
+
+
+def test_references_that_do_not_converge():
+    with pytest.raises(ValueError, match=r"isolated H atom.*raise scf_iterations"):
+        atomic_references([1], Recipe(scf_iterations=1))
+
+
+def test_nothing_labelled_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no geometry could be labelled"):
+        build_force_field_store(tmp_path / "s", molecules=[Molecule("C[NH3+]", "monomer")], progress=False)
+    assert not list(tmp_path.iterdir())
