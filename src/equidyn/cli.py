@@ -17,10 +17,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _models() -> int:
-    from equidyn.models.registry import CONFIGURATIONS, parameter_count
+    from equidyn.models.registry import configurations, parameter_count
 
     print(f"{'model':<16}{'task':<14}{'parameters':>12}  note")
-    for name, entry in CONFIGURATIONS.items():
+    for name, entry in configurations().items():
         print(f"{name:<16}{entry.task:<14}{parameter_count(name):>12,}  {entry.note}")
     return 0
 

@@ -21,7 +21,7 @@ from equidyn.decomposition import (
     decompose_exact,
     summarise,
 )
-from equidyn.models.registry import CONFIGURATIONS, build, parameter_count
+from equidyn.models.registry import build, control_for, parameter_count
 from equidyn.rotations import haar
 from equidyn.seeding import seed_for
 
@@ -195,7 +195,7 @@ def _floor(task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol,
     Measured once a run on at most one batch of examples, with the initial weights.
     """
     some = indices[: protocol.batch_size]
-    control = next(name for name, entry in CONFIGURATIONS.items() if entry.control and entry.task == task.name)
+    control = control_for(task.name)
     torch.manual_seed(seed_for(protocol.seed, "control"))
     measured = {
         "floor_control": decompose_task(task, build(control).to(device), some, protocol),

@@ -36,6 +36,8 @@ class ControlConfig:
 class Control(nn.Module):
     """Scalar and vector channels exchanged among neighbours; same interface as EScAIP."""
 
+    Config = ControlConfig
+
     def __init__(self, config: ControlConfig):
         super().__init__()
         self.config = config

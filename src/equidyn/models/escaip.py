@@ -378,6 +378,8 @@ class EScAIP(nn.Module):
     Positions enter without gradient: forces are predicted, never differentiated.
     """
 
+    Config = EScAIPConfig
+
     def __init__(self, config: EScAIPConfig):
         super().__init__()
         self.config = config

@@ -1,74 +1,81 @@
-"""Every network configuration by name, and what builds it."""
+"""Every network configuration by name, and what builds it.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Configurations are data (`configurations.toml`), read without importing any network.
+"""
 
-import torch
-from torch import nn
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-from equidyn.models.control import Control, ControlConfig
-from equidyn.models.escaip import EScAIP, EScAIPConfig
+from equidyn.plugins import load
 
-SMALL_ESCAIP = {"distance_expansion": 120, "distance_embedding": 64, "max_neighbors": 12}
-SMALL_ESCAIP |= {"atom_embedding": 32, "order_embedding": 16, "mlp_dropout": 0.0}
-SMALL_ESCAIP |= {"attention_dropout": 0.0}
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A network class with one configuration.
+class Configuration:
+    """A network class with its sizes.
 
     Attributes:
         task: The task the network is for.
-        network: Its class; called with the configuration.
-        config: Its sizes.
+        network: Its class, as ``"module:name"``; the class attribute ``Config`` takes the sizes.
         note: What it is, in a few words.
+        sizes: Arguments of ``Config`` that differ from its defaults.
         control: Whether it is exactly equivariant by construction.
     """
 
     task: str
-    network: Callable[..., nn.Module]
-    config: object
+    network: str
     note: str
+    sizes: dict[str, Any] = field(default_factory=dict)
     control: bool = False
 
-
-CONFIGURATIONS = {
-    "escaip-6M": Entry("force_field", EScAIP, EScAIPConfig(), "the paper's"),
-    "escaip-4M": Entry("force_field", EScAIP, EScAIPConfig(layers=4), "the paper's size, layers ours"),
-    "escaip-1M": Entry("force_field", EScAIP, EScAIPConfig(layers=1, hidden=64), "the paper's size, layers ours"),
-    "escaip-small": Entry(
-        "force_field",
-        EScAIP,
-        EScAIPConfig(layers=2, hidden=48, heads=4, **SMALL_ESCAIP),
-        "for CPUs",
-    ),
-    "escaip-tiny": Entry(
-        "force_field",
-        EScAIP,
-        EScAIPConfig(layers=1, hidden=24, heads=2, **SMALL_ESCAIP),
-        "for CPUs",
-    ),
-    "control-small": Entry(
-        "force_field", Control, ControlConfig(layers=2, hidden=24, radial=12), "exactly equivariant", control=True
-    ),
-    "control": Entry("force_field", Control, ControlConfig(), "exactly equivariant", control=True),
-}
+    @property
+    def module(self) -> str:
+        """The module that defines the network."""
+        return self.network.partition(":")[0]
 
 
-def build(name: str) -> nn.Module:
+@cache
+def configurations() -> dict[str, Configuration]:
+    """All configurations, in the order of the file."""
+    text = resources.files(__package__).joinpath("configurations.toml").read_text("utf-8")
+    return {name: Configuration(**entry) for name, entry in tomllib.loads(text).items()}
+
+
+def configuration(name: str) -> Configuration:
+    """The configuration of that name.
+
+    Raises:
+        ValueError: If there is none; the message lists those that exist.
+    """
+    if name not in configurations():
+        raise ValueError(f"unknown model {name!r}; known models: {', '.join(configurations())}")
+    return configurations()[name]
+
+
+def control_for(task: str) -> str:
+    """Name of the first exactly equivariant configuration for a task."""
+    return next(name for name, entry in configurations().items() if entry.control and entry.task == task)
+
+
+def build(name: str) -> "nn.Module":
     """A freshly initialised network, on PyTorch's default device.
 
     Raises:
-        KeyError: If no configuration has that name; the message lists those that exist.
+        ValueError: If no configuration has that name.
     """
-    if name not in CONFIGURATIONS:
-        raise KeyError(f"unknown model {name!r}; known models: {', '.join(CONFIGURATIONS)}")
-    entry = CONFIGURATIONS[name]
-    return entry.network(entry.config)
+    entry = configuration(name)
+    network = load(entry.network)
+    return network(network.Config(**entry.sizes))
 
 
 def parameter_count(name: str) -> int:
     """Exact number of parameters of a configuration; builds it on the meta device, without memory."""
+    import torch
+
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build(name).parameters())

@@ -1,14 +1,21 @@
 """Tasks: what is predicted, how it rotates, how it is compared.
 
 A task is the only thing the training loop and the evaluation know of the science. To measure a model of your own, give
-`equidyn.evaluation.decompose_task` an object with the methods of :class:`Task`; only those marked *evaluation* are used.
+`equidyn.evaluation.decompose_task` an object with the methods of :class:`Task`; only those marked *evaluation* are
+used.
 """
 
-from typing import Any, Protocol
+from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+TASKS = {"force_field": "equidyn.tasks.force_field:ForceField"}
+"""Class of each task, as ``"module:name"``."""
 
 
 class Task(Protocol):
