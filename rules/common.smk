@@ -1,0 +1,127 @@
+# What all rule files share: the checked study, its paths, and the digests of the code behind each stage.
+import re
+from pathlib import Path
+
+import yaml
+
+from equidyn.figures.catalogue import catalogue
+from equidyn.models.registry import configuration, control_for
+from equidyn.provenance import code_digest
+from equidyn.studies import check_config, check_figures, checkpoint_steps, parts, read_runs
+from equidyn.tasks import TASKS
+
+
+def read_schema(name):
+    return yaml.safe_load((Path(workflow.basedir) / "workflow/schemas" / name).read_text())
+
+
+check_config(config, read_schema("config.schema.yaml"), " + ".join(map(str, workflow.configfiles)))
+RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
+check_figures(config, RUNS)
+STUDY = f"{config['results']}/{config['study']}"
+FIGURES = catalogue()
+
+
+def one_of(names):
+    """Pattern that matches exactly these names."""
+    return "|".join(map(re.escape, names))
+
+
+wildcard_constraints:
+    task=one_of(config["data"]),
+    subset=one_of({name for data in config["data"].values() for name in data["subsets"]}),
+    run=one_of(RUNS),
+    part=r"\d+",
+    figure=one_of(FIGURES),
+
+
+def module_of(path):
+    """Module of an object named as module:name."""
+    return path.partition(":")[0]
+
+
+def training_code(run):
+    """Digest of the code that decides what a run learns."""
+    row = RUNS[run]
+    return code_digest("equidyn.training", module_of(TASKS[row["task"]]), configuration(row["model"]).module)
+
+
+def evaluation_code(run):
+    """Digest of the code that decides what is measured of a run; the network's belongs to the training."""
+    task = RUNS[run]["task"]
+    return code_digest("equidyn.evaluation", module_of(TASKS[task]), configuration(control_for(task)).module)
+
+
+def recipe(run):
+    """Arguments of equidyn.training.Recipe: the run's row and the study's common settings."""
+    shared = {k: v for k, v in config["training"].items() if k not in ("checkpoint_steps", "state_every", "device")}
+    own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    return shared | {name: RUNS[run][name] for name in own}
+
+
+def kept_steps(run):
+    """Steps whose weights a run keeps."""
+    return checkpoint_steps(config["training"]["checkpoint_steps"], RUNS[run]["steps"])
+
+
+def evaluation_parts(run):
+    """Those steps, in portions of one evaluation job each."""
+    return parts(kept_steps(run), config["evaluation"]["checkpoints_per_job"])
+
+
+def labels(run):
+    """Columns that identify a run in tables."""
+    columns = ("task", "train_subset", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    return {"study": config["study"], "run": run} | {name: RUNS[run][name] for name in columns}
+
+
+def protocol():
+    """Arguments of equidyn.evaluation.Protocol."""
+    return {name: value for name, value in config["evaluation"].items() if name != "checkpoints_per_job"}
+
+
+def offline_settings():
+    """Arguments of equidyn.data.offline.build_force_field_store."""
+    data = config["data"]["force_field"]
+    names = ("molecules", "conformers", "displacement", "orientation", "seed")
+    return {name: data[name] for name in names}
+
+
+def store_of(wildcards):
+    """Store of the run's task."""
+    return f"{STUDY}/data/{RUNS[wildcards.run]['task']}/store"
+
+
+def subset_of(wildcards):
+    """Training examples of the run."""
+    row = RUNS[wildcards.run]
+    return f"{STUDY}/data/{row['task']}/index/subsets/{row['train_subset']}.npy"
+
+
+def validation_of(wildcards):
+    """Held-out examples of the run's task."""
+    return f"{STUDY}/data/{RUNS[wildcards.run]['task']}/index/validation.npy"
+
+
+def data_files():
+    """Every index file of the study."""
+    return [
+        f"{STUDY}/data/{task}/index/{name}.npy"
+        for task, data in config["data"].items()
+        for name in ("validation", *(f"subsets/{subset}" for subset in data["subsets"]))
+    ]
+
+
+def checkpoint_folders():
+    """Every run's checkpoints."""
+    return expand(f"{STUDY}/train/{{run}}", run=RUNS)
+
+
+def evaluated_parts(suffix):
+    """Every run's evaluated portions, of one kind of table."""
+    return [f"{STUDY}/evaluate/{run}/{n}.{suffix}" for run in RUNS for n in range(len(evaluation_parts(run)))]
+
+
+def figure_files():
+    """Every figure, in every format."""
+    return expand(f"{STUDY}/figures/{{figure}}.{{format}}", figure=FIGURES, format=("png", "pdf", "svg", "csv"))

@@ -1,0 +1,72 @@
+# Data: make or fetch a task's examples, split them by cluster, draw nested training subsets.
+
+
+rule make_force_field_store:
+    message:
+        "Making molecules with GFN2-xTB energies and forces"
+    output:
+        store=directory(f"{STUDY}/data/force_field/store"),
+    log:
+        f"{STUDY}/logs/make_force_field_store.log",
+    benchmark:
+        f"{STUDY}/benchmarks/make_force_field_store.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: workflow.cores
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=offline_settings(),
+        code=code_digest("equidyn.data.offline"),
+    script:
+        "../workflow/scripts/make_force_field_store.py"
+
+
+rule split_store:
+    message:
+        "Splitting {wildcards.task} into training and validation"
+    input:
+        store=f"{STUDY}/data/{{task}}/store",
+    output:
+        train=f"{STUDY}/data/{{task}}/index/train.npy",
+        validation=f"{STUDY}/data/{{task}}/index/validation.npy",
+    log:
+        f"{STUDY}/logs/split_store/{{task}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/split_store/{{task}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        fraction=lookup(within=config, dpath="data/{task}/validation_fraction"),
+        seed=lookup(within=config, dpath="data/{task}/seed"),
+        code=code_digest("equidyn.data.subsets"),
+    script:
+        "../workflow/scripts/split_store.py"
+
+
+rule draw_subset:
+    message:
+        "Drawing the training subset {wildcards.subset} of {wildcards.task}"
+    input:
+        train=rules.split_store.output.train,
+    output:
+        subset=f"{STUDY}/data/{{task}}/index/subsets/{{subset}}.npy",
+    log:
+        f"{STUDY}/logs/draw_subset/{{task}}/{{subset}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/draw_subset/{{task}}/{{subset}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        size=lookup(within=config, dpath="data/{task}/subsets/{subset}"),
+        seed=lookup(within=config, dpath="data/{task}/seed"),
+        code=code_digest("equidyn.data.subsets"),
+    script:
+        "../workflow/scripts/draw_subset.py"

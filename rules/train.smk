@@ -1,0 +1,32 @@
+# Training: one job per run. What an interrupted job resumes from lies outside its outputs, which Snakemake deletes.
+
+
+rule train_network:
+    message:
+        "Training {wildcards.run}"
+    input:
+        store=store_of,
+        subset=subset_of,
+    output:
+        checkpoints=directory(f"{STUDY}/train/{{run}}"),
+    log:
+        f"{STUDY}/logs/train_network/{{run}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/train_network/{{run}}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        task=lambda wildcards: RUNS[wildcards.run]["task"],
+        recipe=lambda wildcards: recipe(wildcards.run),
+        sizes=lambda wildcards: configuration(RUNS[wildcards.run]["model"]).sizes,
+        steps=lambda wildcards: kept_steps(wildcards.run),
+        state=f"{STUDY}/state",
+        state_every=config["training"]["state_every"],
+        device=config["training"]["device"],
+        code=lambda wildcards: training_code(wildcards.run),
+    script:
+        "../workflow/scripts/train_network.py"

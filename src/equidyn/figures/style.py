@@ -1,0 +1,131 @@
+"""How figures look, and how they are written.
+
+Series differ by colour and by marker, so that they stay apart in grey and to colour-blind readers; line style is free to
+carry meaning. Figures are made without pyplot: no global state, no figure left open.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which colour-blind readers tell apart; yellow last, as it is weak on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
+
+INK = "#303030"
+MUTED = "#7A7A7A"
+LIGHT_SHADE = "#F0F0F0"
+DARK_SHADE = "#D9D9D9"
+
+WIDTH = 9.0  # inch, of a figure with its legend beside the panels
+
+_SALT = "equidyn"
+_RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 8.5,
+    "legend.title_fontsize": 9,
+    "legend.frameon": False,
+    "legend.alignment": "left",
+    "legend.borderaxespad": 0.0,
+    "legend.handlelength": 2.6,
+    "legend.labelspacing": 0.45,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#B0B0B0",
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "patch.linewidth": 0.6,
+    "savefig.dpi": 300,
+    "savefig.bbox": None,
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text stays text
+    "svg.fonttype": "path",  # looks the same where the font is missing
+    "svg.hashsalt": _SALT,
+    "axes.formatter.use_mathtext": True,
+}
+# Without a date, the same figure gives the same bytes.
+_METADATA = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw in the project's style, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in inches whose panels and legends make room for each other; call within `applied`."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def distinct(count: int) -> list[str]:
+    """Colours for things without order; beyond eight they repeat, and markers tell them apart."""
+    return [PALETTE[i % len(PALETTE)] for i in range(count)]
+
+
+def graded(count: int) -> list[str]:
+    """Colours for ordered things, dark for small: viridis without its pale end."""
+    colours = mpl.colormaps["viridis"]
+    return [to_hex(colours(position)) for position in np.linspace(0.05, 0.82, count)] if count > 1 else [PALETTE[0]]
+
+
+def save(figure: Figure, data: pd.DataFrame, stem: str | Path) -> list[Path]:
+    """Write a figure as PNG (300 dpi), PDF and SVG, and what it shows as CSV.
+
+    All four are complete under temporary names before the first gets its own, so a reader never meets half a file.
+    The same figure gives the same bytes.
+
+    Args:
+        figure: The figure; its layout is fixed from here on.
+        data: What it shows.
+        stem: Path without suffix; folders are made.
+
+    Returns:
+        The paths of the four files.
+    """
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*_METADATA, "csv")]
+    token = secrets.token_hex(4)
+    temporary = [path.with_name(f".{path.name}.{token}.tmp") for path in paths]
+    try:
+        with applied():
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # each format would otherwise move panels once more
+            for path, (kind, metadata) in zip(temporary, _METADATA.items(), strict=False):
+                figure.savefig(path, format=kind, metadata=metadata)
+        data.to_csv(temporary[-1], index=False, lineterminator="\n")
+        for path, target in zip(temporary, paths, strict=True):
+            path.replace(target)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+    return paths

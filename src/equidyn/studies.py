@@ -1,0 +1,167 @@
+"""Studies: configuration and run tables, read and checked before any job starts.
+
+Imports nothing heavy: the workflow calls it each time it is parsed.
+"""
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from equidyn.models.registry import configuration
+from equidyn.tasks import TASKS
+
+
+class StudyError(ValueError):
+    """A configuration or run table that cannot be used; the message says where and what to do."""
+
+
+def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: str = "config") -> None:
+    """Check a study's configuration.
+
+    Args:
+        config: The merged configuration.
+        schema: JSON schema of it.
+        source: Name of the file or files, for messages.
+
+    Raises:
+        StudyError: Lists every unknown key, wrong type or value, with a suggestion where one is close.
+    """
+    _raise_all(source, _violations(config, schema))
+    steps = config["training"]["checkpoint_steps"]
+    if isinstance(steps, list) and steps != sorted(set(steps)):
+        raise StudyError(f"{source}: training.checkpoint_steps: steps must increase, found {steps}")
+    for task, data in config["data"].items():
+        for name in ("train", "validation"):
+            if name in data["subsets"]:
+                raise StudyError(f"{source}: data.{task}.subsets.{name}: the name is taken by the split; choose another")
+
+
+def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Read a run table: tab-separated, one row per training run.
+
+    Args:
+        path: The table.
+        schema: JSON schema of one row; its property types decide how cells are read.
+        config: The study's configuration, in which tasks and subsets must exist.
+
+    Returns:
+        Rows by run name, cells typed.
+
+    Raises:
+        StudyError: Names the file, row and column.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            lines = [line for line in stream if line.strip() and not line.startswith("#")]
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such run table: check run_table in the configuration") from None
+    rows = list(csv.DictReader(lines, delimiter="\t"))
+    if not rows:
+        raise StudyError(f"{path}: the run table has no rows")
+    runs: dict[str, dict[str, Any]] = {}
+    for number, cells in enumerate(rows, start=1):
+        where = f"{path}, row {number} ({cells.get('name') or 'unnamed'})"
+        if None in cells or None in cells.values():
+            raise StudyError(f"{where}: found another number of cells than the header has; separate them by tabs")
+        row = {column: _typed(cell, schema["properties"].get(column, {})) for column, cell in cells.items()}
+        _raise_all(where, _violations(row, schema))
+        if row["name"] in runs:
+            raise StudyError(f"{where}: the name appears twice; run names must differ")
+        _check_run(where, row, config)
+        runs[row["name"]] = row
+    return runs
+
+
+def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:
+    """Steps whose weights a run keeps: known before it starts.
+
+    Args:
+        plan: Either the steps themselves (those beyond `last` are left out), or ``{"per_decade": n}`` for n steps per
+            factor of ten, evenly spaced in log, with step 0.
+        last: The run's number of steps, always kept.
+
+    Returns:
+        Ascending steps.
+    """
+    if isinstance(plan, list):
+        steps = {step for step in plan if step <= last}
+    else:
+        per_decade = plan["per_decade"]
+        steps, power = {0}, 0
+        while (step := round(10 ** (power / per_decade))) <= last:
+            steps.add(step)
+            power += 1
+    return sorted(steps | {last})
+
+
+def parts(steps: list[int], per_job: int | str) -> list[list[int]]:
+    """Checkpoint steps in portions for one evaluation job each; ``"all"`` puts them into one."""
+    size = len(steps) if per_job == "all" else per_job
+    return [steps[start : start + size] for start in range(0, len(steps), size)]
+
+
+def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> None:
+    if row["task"] not in config["data"]:
+        raise StudyError(f"{where}, task: no data for {row['task']!r}; tasks with data: {', '.join(config['data'])}")
+    subsets = config["data"][row["task"]]["subsets"]
+    if row["train_subset"] not in subsets:
+        raise StudyError(
+            f"{where}, train_subset: {row['train_subset']!r} is not a subset; "
+            f"data.{row['task']}.subsets has: {', '.join(subsets)}"
+        )
+    try:
+        task = configuration(row["model"]).task
+    except ValueError as error:
+        raise StudyError(f"{where}, model: {error}") from None
+    if task != row["task"]:
+        raise StudyError(f"{where}, model: {row['model']!r} is for the task {task!r}, not {row['task']!r}")
+    if row["task"] not in TASKS:
+        raise StudyError(f"{where}, task: unknown task {row['task']!r}; known tasks: {', '.join(TASKS)}")
+
+
+def _typed(cell: str, schema: Mapping[str, Any]) -> Any:
+    """A cell as the type its column declares, or as it is where it cannot be read so."""
+    for type_name, convert in (("integer", int), ("number", float)):
+        if schema.get("type") == type_name:
+            try:
+                return convert(cell)
+            except ValueError:
+                return cell
+    return cell
+
+
+def _violations(instance: Any, schema: Mapping[str, Any]) -> list[str]:
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(instance), key=lambda error: list(map(str, error.absolute_path)))
+    return [message for error in errors for message in _describe(error)]
+
+
+def _describe(error: jsonschema.ValidationError) -> Iterable[str]:
+    where = ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        for key in sorted(set(error.instance) - set(known)):
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+            yield f"{_join(where, key)}: unknown key; {hint}"
+    elif error.validator == "required":
+        for key in sorted(set(error.validator_value) - set(error.instance)):
+            yield f"{_join(where, key)}: missing"
+    elif error.validator == "type":
+        yield f"{where}: found {error.instance!r}, expected type {error.validator_value}"
+    else:
+        yield f"{where}: {error.message}"
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _raise_all(source: str, violations: list[str]) -> None:
+    if violations:
+        raise StudyError("\n".join(f"{source}: {violation}" for violation in violations))

@@ -1,0 +1,82 @@
+"""What several test files share: one thread per process, and a small force-field store without xtb."""
+
+import os
+
+# Before torch is imported: tiny tensors gain nothing from threads, and child processes must add up in the same order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import numpy as np
+import pytest
+
+from equidyn.data.offline import FIELDS
+from equidyn.data.store import Store, StoreWriter
+from equidyn.data.subsets import split_by_cluster
+
+MOLECULES, CONFORMERS = 12, 6
+STIFFNESS = {1: 0.6, 6: 2.0, 7: 1.5, 8: 1.2}  # eV/Å² of a pair: the geometric mean of its atoms'
+
+
+def branched_chain(rng, atoms):
+    """(atoms, 3) positions in Å: each atom 1.4 Å from an earlier one and 1 Å or more from all."""
+    positions = np.zeros((1, 3))
+    while len(positions) < atoms:
+        step = rng.standard_normal(3)
+        new = positions[rng.integers(len(positions))] + 1.4 * step / np.linalg.norm(step)
+        if np.linalg.norm(positions - new, axis=1).min() >= 1.0:
+            positions = np.vstack([positions, new])
+    return positions
+
+
+def springs(numbers, positions, rest):
+    """Energy and forces of a spring between every two atoms, relaxed at the distances of `rest`."""
+    first, second = np.triu_indices(len(numbers), 1)
+    stiffness = np.array([STIFFNESS[int(number)] for number in numbers])
+    stiffness = np.sqrt(stiffness[first] * stiffness[second])
+    difference = positions[first] - positions[second]
+    distance = np.linalg.norm(difference, axis=1)
+    stretch = distance - np.linalg.norm(rest[first] - rest[second], axis=1)
+    pull = (stiffness * stretch / distance)[:, None] * difference
+    forces = np.zeros_like(positions)
+    np.add.at(forces, first, -pull)
+    np.add.at(forces, second, pull)
+    return float((0.5 * stiffness * stretch**2).sum()), forces
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """72 conformers of 12 molecules of 3 to 9 atoms, elements H C N O, forces about 1 eV/Å."""
+    rng = np.random.default_rng(7)
+    path = tmp_path_factory.mktemp("data") / "springs"
+    with StoreWriter(path, FIELDS) as writer:
+        for cluster in range(MOLECULES):
+            rest = branched_chain(rng, int(rng.integers(3, 10)))
+            numbers = rng.choice([1, 6, 7, 8], len(rest))
+            for _ in range(CONFORMERS):
+                positions = rest + 0.2 * rng.standard_normal(rest.shape)
+                energy, forces = springs(numbers, positions, rest)
+                writer.append(
+                    positions=(positions - positions.mean(0)).astype(np.float32),
+                    atomic_numbers=numbers.astype(np.uint8),
+                    forces=forces.astype(np.float32),
+                    energy=energy,
+                    cluster=cluster,
+                )
+        writer.finish(source="springs, for tests")
+    return Store(path)
+
+
+@pytest.fixture(scope="session")
+def split(store):
+    """Training and validation examples, no molecule on both sides."""
+    return split_by_cluster(store.scalar("cluster"), validation_fraction=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def train_indices(split):
+    return split[0]
+
+
+@pytest.fixture(scope="session")
+def validation_indices(split):
+    return split[1]

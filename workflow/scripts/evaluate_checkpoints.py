@@ -1,0 +1,34 @@
+"""Evaluate checkpoints of one run."""
+
+from equidyn import process
+
+
+def main(inputs, rows, examples, log, threads, params):
+    process.start(log, threads)
+    import torch
+
+    from equidyn.data.store import Store
+    from equidyn.data.subsets import read_index
+    from equidyn.evaluation import Protocol, evaluate_run
+    from equidyn.plugins import load
+    from equidyn.tables import write_table
+    from equidyn.tasks import TASKS
+
+    torch.set_num_threads(threads)
+    store = Store(inputs.store)
+    tables = evaluate_run(
+        load(TASKS[params.task]),
+        store,
+        read_index(inputs.validation, len(store)),
+        inputs.checkpoints,
+        params.steps,
+        Protocol(**params.protocol),
+        labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        device=process.device(params.device),
+    )
+    for table, path in zip(tables, (rows, examples), strict=True):
+        write_table(table, path)
+
+
+if __name__ == "__main__":
+    main(snakemake.input, *snakemake.output, snakemake.log[0], snakemake.threads, snakemake.params)

@@ -1,0 +1,18 @@
+"""Split a store into training and validation examples, whole clusters on one side."""
+
+from equidyn import process
+
+
+def main(store, train, validation, log, fraction, seed):
+    process.start(log, threads=1)
+    from equidyn.data.store import Store
+    from equidyn.data.subsets import split_by_cluster, write_index
+
+    cluster = Store(store).scalar("cluster")
+    sides = split_by_cluster(cluster, validation_fraction=fraction, seed=seed)
+    for path, indices in zip((train, validation), sides, strict=True):
+        write_index(path, indices)
+
+
+if __name__ == "__main__":
+    main(snakemake.input.store, *snakemake.output, snakemake.log[0], snakemake.params.fraction, snakemake.params.seed)
