@@ -60,24 +60,25 @@ def main():
     print(f"{len(batch.positions)} atoms in {batch.molecules} molecules, {arguments.threads} threads")
     print(f"{'size':6}{'what':10}{'ours, ms':>10}{'plain, ms':>11}{'ratio':>8}")
     for name, config in SIZES.items():
-        model = EScAIP(config).eval()
-        plain = PlainEScAIP(model).eval()
-        with torch.no_grad():
-            difference = (model(batch).forces - plain(batch).forces).abs().max()
-            scale = plain(batch).forces.abs().max().clamp(min=1)
-            assert difference < 1e-4 * scale, f"{name}: the two disagree by {difference}"
-            ours, reference = interleaved(lambda: model(batch), lambda: plain(batch), arguments.repeats)
-        report(name, "forward", ours, reference)
-        for network in (model, plain):
-            network.train()
-        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
-        slow = torch.optim.AdamW(plain.parameters(), lr=1e-6)
-        ours, reference = interleaved(
-            lambda: training_step(model, batch, optimiser),
-            lambda: training_step(plain, batch, slow),
-            arguments.repeats,
-        )
-        report(name, "train", ours, reference)
+        compare(name, EScAIP(config), batch, arguments.repeats)
+
+
+def compare(name, model, batch, repeats):
+    """Both lines of one size."""
+    plain = PlainEScAIP(model)
+    for network in (model, plain):
+        network.eval()
+    with torch.no_grad():
+        difference = (model(batch).forces - plain(batch).forces).abs().max()
+        scale = plain(batch).forces.abs().max().clamp(min=1)
+        assert difference < 1e-4 * scale, f"{name}: the two disagree by {difference}"
+        report(name, "forward", *interleaved(lambda: model(batch), lambda: plain(batch), repeats))
+    for network in (model, plain):
+        network.train()
+    fused = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
+    usual = torch.optim.AdamW(plain.parameters(), lr=1e-6)
+    times = interleaved(lambda: training_step(model, batch, fused), lambda: training_step(plain, batch, usual), repeats)
+    report(name, "train", *times)
 
 
 def report(name, what, ours, plain):

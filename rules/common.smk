@@ -7,15 +7,27 @@ import yaml
 from equidyn.figures.catalogue import catalogue
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
-from equidyn.studies import check_config, check_figures, checkpoint_steps, parts, read_runs
+from equidyn.studies import (
+    check_config,
+    check_figures,
+    checkpoint_steps,
+    parts,
+    read_runs,
+)
 from equidyn.tasks import TASKS
 
 
 def read_schema(name):
-    return yaml.safe_load((Path(workflow.basedir) / "workflow/schemas" / name).read_text())
+    return yaml.safe_load(
+        (Path(workflow.basedir) / "workflow/schemas" / name).read_text()
+    )
 
 
-check_config(config, read_schema("config.schema.yaml"), " + ".join(map(str, workflow.configfiles)))
+check_config(
+    config,
+    read_schema("config.schema.yaml"),
+    " + ".join(map(str, workflow.configfiles)),
+)
 RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
 check_figures(config, RUNS)
 STUDY = f"{config['results']}/{config['study']}"
@@ -29,7 +41,9 @@ def one_of(names):
 
 wildcard_constraints:
     task=one_of(config["data"]),
-    subset=one_of({name for data in config["data"].values() for name in data["subsets"]}),
+    subset=one_of(
+        {name for data in config["data"].values() for name in data["subsets"]}
+    ),
     run=one_of(RUNS),
     part=r"\d+",
     figure=one_of(FIGURES),
@@ -43,18 +57,30 @@ def module_of(path):
 def training_code(run):
     """Digest of the code that decides what a run learns."""
     row = RUNS[run]
-    return code_digest("equidyn.training", module_of(TASKS[row["task"]]), configuration(row["model"]).module)
+    return code_digest(
+        "equidyn.training",
+        module_of(TASKS[row["task"]]),
+        configuration(row["model"]).module,
+    )
 
 
 def evaluation_code(run):
     """Digest of the code that decides what is measured of a run; the network's belongs to the training."""
     task = RUNS[run]["task"]
-    return code_digest("equidyn.evaluation", module_of(TASKS[task]), configuration(control_for(task)).module)
+    return code_digest(
+        "equidyn.evaluation",
+        module_of(TASKS[task]),
+        configuration(control_for(task)).module,
+    )
 
 
 def recipe(run):
     """Arguments of equidyn.training.Recipe: the run's row and the study's common settings."""
-    shared = {k: v for k, v in config["training"].items() if k not in ("checkpoint_steps", "state_every", "device")}
+    shared = {
+        k: v
+        for k, v in config["training"].items()
+        if k not in ("checkpoint_steps", "state_every", "device")
+    }
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
     return shared | {name: RUNS[run][name] for name in own}
 
@@ -71,13 +97,27 @@ def evaluation_parts(run):
 
 def labels(run):
     """Columns that identify a run in tables."""
-    columns = ("task", "train_subset", "batch_size", "optimiser", "lr", "augmentation", "seed")
-    return {"study": config["study"], "run": run} | {name: RUNS[run][name] for name in columns}
+    columns = (
+        "task",
+        "train_subset",
+        "batch_size",
+        "optimiser",
+        "lr",
+        "augmentation",
+        "seed",
+    )
+    return {"study": config["study"], "run": run} | {
+        name: RUNS[run][name] for name in columns
+    }
 
 
 def protocol():
     """Arguments of equidyn.evaluation.Protocol."""
-    return {name: value for name, value in config["evaluation"].items() if name != "checkpoints_per_job"}
+    return {
+        name: value
+        for name, value in config["evaluation"].items()
+        if name != "checkpoints_per_job"
+    }
 
 
 def offline_settings():
@@ -119,9 +159,27 @@ def checkpoint_folders():
 
 def evaluated_parts(suffix):
     """Every run's evaluated portions, of one kind of table."""
-    return [f"{STUDY}/evaluate/{run}/{n}.{suffix}" for run in RUNS for n in range(len(evaluation_parts(run)))]
+    return [
+        f"{STUDY}/evaluate/{run}/{n}.{suffix}"
+        for run in RUNS
+        for n in range(len(evaluation_parts(run)))
+    ]
 
 
 def figure_files():
     """Every figure, in every format."""
-    return expand(f"{STUDY}/figures/{{figure}}.{{format}}", figure=FIGURES, format=("png", "pdf", "svg", "csv"))
+    return expand(
+        f"{STUDY}/figures/{{figure}}.{{format}}",
+        figure=FIGURES,
+        format=("png", "pdf", "svg", "csv"),
+    )
+
+
+def tables():
+    """Every run's table and the study's."""
+    return [rules.gather_tables.output.study, rules.gather_tables.output.csv]
+
+
+def report_file():
+    """The report."""
+    return f"{STUDY}/report.html"

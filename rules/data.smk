@@ -2,8 +2,6 @@
 
 
 rule make_force_field_store:
-    message:
-        "Making molecules with GFN2-xTB energies and forces"
     output:
         store=directory(f"{STUDY}/data/force_field/store"),
     log:
@@ -19,13 +17,13 @@ rule make_force_field_store:
     params:
         settings=offline_settings(),
         code=code_digest("equidyn.data.offline"),
+    message:
+        "Making molecules with GFN2-xTB energies and forces"
     script:
         "../workflow/scripts/make_force_field_store.py"
 
 
 rule split_store:
-    message:
-        "Splitting {wildcards.task} into training and validation"
     input:
         store=f"{STUDY}/data/{{task}}/store",
     output:
@@ -44,13 +42,13 @@ rule split_store:
         fraction=lookup(within=config, dpath="data/{task}/validation_fraction"),
         seed=lookup(within=config, dpath="data/{task}/seed"),
         code=code_digest("equidyn.data.subsets"),
+    message:
+        "Splitting {wildcards.task} into training and validation"
     script:
         "../workflow/scripts/split_store.py"
 
 
 rule draw_subset:
-    message:
-        "Drawing the training subset {wildcards.subset} of {wildcards.task}"
     input:
         train=rules.split_store.output.train,
     output:
@@ -68,5 +66,7 @@ rule draw_subset:
         size=lookup(within=config, dpath="data/{task}/subsets/{subset}"),
         seed=lookup(within=config, dpath="data/{task}/seed"),
         code=code_digest("equidyn.data.subsets"),
+    message:
+        "Drawing the training subset {wildcards.subset} of {wildcards.task}"
     script:
         "../workflow/scripts/draw_subset.py"

@@ -2,8 +2,6 @@
 
 
 rule evaluate_checkpoints:
-    message:
-        "Evaluating {wildcards.run}, part {wildcards.part}"
     input:
         checkpoints=rules.train_network.output.checkpoints,
         store=store_of,
@@ -29,13 +27,13 @@ rule evaluate_checkpoints:
         labels=lambda wildcards: labels(wildcards.run),
         device=config["training"]["device"],
         code=lambda wildcards: evaluation_code(wildcards.run),
+    message:
+        "Evaluating {wildcards.run}, part {wildcards.part}"
     script:
         "../workflow/scripts/evaluate_checkpoints.py"
 
 
 rule gather_tables:
-    message:
-        "Gathering one table per run and one of the study"
     input:
         rows=evaluated_parts("rows.parquet"),
         examples=evaluated_parts("examples.parquet"),
@@ -55,5 +53,7 @@ rule gather_tables:
         runtime=10,
     params:
         code=code_digest("equidyn.tables"),
+    message:
+        "Gathering one table per run and one of the study"
     script:
         "../workflow/scripts/gather_tables.py"

@@ -2,15 +2,13 @@
 
 
 rule draw_figure:
-    message:
-        "Drawing {wildcards.figure}"
     input:
         table=rules.gather_tables.output.study,
     output:
         png=report(
             f"{STUDY}/figures/{{figure}}.png",
             caption="../workflow/report/figure.rst",
-            category="{figure}",
+            category=lambda wildcards: FIGURES[wildcards.figure]["category"],
         ),
         others=multiext(f"{STUDY}/figures/{{figure}}", ".pdf", ".svg", ".csv"),
     log:
@@ -23,7 +21,10 @@ rule draw_figure:
         mem_mb=1000,
         runtime=10,
     params:
+        entry=lambda wildcards: FIGURES[wildcards.figure],
         settings=config["figures"],
         code=code_digest("equidyn.figures.dynamics"),
+    message:
+        "Drawing {wildcards.figure}"
     script:
         "../workflow/scripts/draw_figure.py"

@@ -2,8 +2,6 @@
 
 
 rule train_network:
-    message:
-        "Training {wildcards.run}"
     input:
         store=store_of,
         subset=subset_of,
@@ -28,5 +26,7 @@ rule train_network:
         state_every=config["training"]["state_every"],
         device=config["training"]["device"],
         code=lambda wildcards: training_code(wildcards.run),
+    message:
+        "Training {wildcards.run}"
     script:
         "../workflow/scripts/train_network.py"

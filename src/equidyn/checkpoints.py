@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from pathlib import Path
 
 import torch
@@ -26,7 +25,7 @@ def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict
     """Write weights and JSON-able metadata under a temporary name, then rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.new")
     text = json.dumps({"format_version": FORMAT_VERSION, **metadata})
     contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     try:

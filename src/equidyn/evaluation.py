@@ -32,6 +32,7 @@ class Protocol:
 
     Attributes:
         rotations: Haar rotations K per example of the sampled estimator.
+        examples: How many held-out examples to use, evenly spaced over them, or "all".
         batch_size: Examples per forward pass, before repeating them K times.
         confidence: Level of the intervals.
         resamples: Bootstrap resamples behind them.
@@ -41,6 +42,7 @@ class Protocol:
     """
 
     rotations: int = 10
+    examples: int | str = "all"
     batch_size: int = 64
     confidence: float = 0.95
     resamples: int = 2000
@@ -139,9 +141,10 @@ def evaluate_run(
         CheckpointError: A checkpoint is missing or damaged.
     """
     rows, examples = [], []
+    indices = _thinned(indices, protocol.examples)
     floor = None
     pairs = [(step, weights) for step in steps for weights in protocol.weights]
-    for step, weights in tqdm(pairs, desc="evaluate", disable=not progress, mininterval=2):
+    for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
         state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
         name = metadata["recipe"]["model"]
         task = task_class.restore(store, metadata["task_state"])
@@ -202,6 +205,13 @@ def _floor(task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol,
         "floor_repeated": decompose_task(task, model, some, protocol, identical=True),
     }
     return {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
+
+
+def _thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
+    """Evenly spaced examples: neighbours in a store belong to one cluster, so each cluster keeps its share."""
+    if examples == "all" or examples >= len(indices):
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]
 
 
 def _rotations(protocol: Protocol, example: int) -> Tensor:

@@ -37,7 +37,7 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: s
     for task, data in config["data"].items():
         for name in ("train", "validation"):
             if name in data["subsets"]:
-                raise StudyError(f"{source}: data.{task}.subsets.{name}: the name is taken by the split; choose another")
+                raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
 
 
 def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -75,6 +75,25 @@ def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, 
         _check_run(where, row, config)
         runs[row["name"]] = row
     return runs
+
+
+def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
+    """Check what the figures ask for against the runs.
+
+    Raises:
+        StudyError: The baseline is no run, or its weights are not evaluated.
+    """
+    figures, evaluation = config["figures"], config["evaluation"]
+    if figures["baseline"] not in runs:
+        raise StudyError(
+            f"config: figures.baseline: {figures['baseline']!r} is not a run of {config['run_table']}; "
+            f"its runs: {', '.join(runs)}"
+        )
+    if figures["weights"] not in evaluation["weights"]:
+        raise StudyError(
+            f"config: figures.weights: {figures['weights']!r} is not evaluated; evaluation.weights has: "
+            f"{', '.join(evaluation['weights'])}"
+        )
 
 
 def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:

@@ -4,6 +4,7 @@ Every random draw of a step comes from streams named by (seed, purpose, step). A
 therefore the run that was not, bit for bit, on one machine with the same threads.
 """
 
+import hashlib
 import json
 import logging
 import math
@@ -23,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from equidyn.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
+from equidyn.data.store import Store
 from equidyn.models.registry import build
 from equidyn.rotations import haar
 from equidyn.seeding import seed_for
@@ -90,6 +92,7 @@ def train(
     state: str | Path,
     state_every: int = 500,
     device: torch.device | str = "cpu",
+    title: str = "train",
     progress: bool = True,
 ) -> None:
     """Train a network and keep its weights at known steps.
@@ -108,6 +111,7 @@ def train(
         state: Folder for the unfinished run; must be used for this very run only.
         state_every: Steps between saves of the resumable state.
         device: Where to train.
+        title: What the progress bar and log messages call the run.
         progress: Show a progress bar on stderr.
 
     Raises:
@@ -129,12 +133,13 @@ def train(
     metrics: dict[str, list[float]] = {"loss": [], "gradient_norm": [], "lr": []}
     start, seconds = 0, 0.0
 
-    if (saved := load_state(state / "state.pt")) is not None:
+    # A state without its checkpoints is the rest of a run that was published and then interrupted.
+    if unfinished.is_dir() and (saved := load_state(state / "state.pt")) is not None:
         model.load_state_dict(saved["model"])
         averaged.load_state_dict(saved["averaged"])
         optimiser.load_state_dict(saved["optimiser"])
         metrics, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
-        log.info("resuming %s at step %d of %d", recipe.model, start, recipe.steps)
+        log.info("%s: resuming at step %d of %d", title, start, recipe.steps)
 
     def keep_checkpoint(step: int) -> None:
         metadata = {"step": step, "recipe": asdict(recipe), "task": task.name, "task_state": task.state()}
@@ -159,7 +164,7 @@ def train(
         keep_checkpoint(0)
     model.train()
     autocast = PRECISIONS[recipe.precision]
-    bar = tqdm(total=recipe.steps, initial=start, desc=recipe.model, disable=not progress, mininterval=2)
+    bar = tqdm(total=recipe.steps, initial=start, desc=title, disable=not progress, mininterval=5)
     for step in range(start, recipe.steps):
         torch.manual_seed(seed_for(recipe.seed, "dropout", step))
         chosen = order.batch(step)
@@ -185,7 +190,7 @@ def train(
         bar.update()
         if step + 1 in steps_to_keep:
             keep_checkpoint(step + 1)
-            bar.set_postfix(loss=f"{values['loss']:.3g}")
+            bar.set_postfix(loss=f"{values['loss']:.3g}", refresh=False)
         if (step + 1) % state_every == 0:
             keep_state(step + 1)
     bar.close()
@@ -197,6 +202,26 @@ def train(
     _write_json(unfinished / "throughput.json", _throughput(recipe, device, seconds))
     publish(unfinished, output)
     shutil.rmtree(state)
+
+
+def state_folder(root: str | Path, run: str, *decisive: Any) -> Path:
+    """Folder for the state of an unfinished run, named by the run and by everything that decides its result.
+
+    Args:
+        root: Parent folder.
+        run: Name of the run.
+        *decisive: Settings, index arrays, and stores (which count by their files' checksums).
+
+    Returns:
+        A folder of which another recipe, data set or code version has none of the same name.
+    """
+    digest = hashlib.sha256()
+    for item in decisive:
+        if isinstance(item, Store):
+            item = item.manifest["files"]
+        digest.update(item.tobytes() if isinstance(item, np.ndarray) else repr(item).encode())
+        digest.update(b"\x1f")
+    return Path(root) / f"{run}-{digest.hexdigest()[:16]}"
 
 
 def augment(task: Any, batch: Any, examples: int, recipe: Recipe, step: int) -> Any:

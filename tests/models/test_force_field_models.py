@@ -8,7 +8,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import sph_harm_y
-from suite import DTYPES, EQUIVARIANCE_TOLERANCE, ForceFieldModelSuite, assert_close, molecules
+from suite import DTYPES, TOLERANCE, ForceFieldModelSuite, assert_close, molecules
 
 from equidyn.models.control import Control, ControlConfig
 from equidyn.models.escaip import (
@@ -39,13 +39,15 @@ class TestEScAIP(ForceFieldModelSuite):
         order_embedding=5,
     )
     is_equivariant = False
+    # Gaussians of 1.5e-8 of their height or less are kept or not with the other pairs of a band.
+    batching_tolerance = {torch.float32: 1e-5, torch.float64: 1e-8}  # noqa: RUF012
 
     @DTYPES
     def test_equal_head_rows_restore_equivariance(self, dtype):
         model = self.make(dtype)
         with torch.no_grad():
             model.direction.linear.weight.copy_(model.direction.linear.weight.mean(0).expand(3, -1))
-        assert self.equivariance_deviation(model, molecules(dtype=dtype)) <= EQUIVARIANCE_TOLERANCE[dtype]
+        assert self.equivariance_deviation(model, molecules(dtype=dtype)) <= TOLERANCE[dtype]
 
     def test_symmetric_environments_stay_invariant(self):
         # The orders of perfect tetrahedra and chains are roots of sums that cancel.
@@ -130,7 +132,7 @@ class TestControl(ForceFieldModelSuite):
         model, batch = self.make(dtype), molecules(dtype=dtype)
         far = batch.with_positions(batch.positions + 100)
         error = self.equivariance_deviation(model, far)
-        assert error <= 1000 * EQUIVARIANCE_TOLERANCE[dtype]
+        assert error <= 1000 * TOLERANCE[dtype]
 
     def test_vanishes_at_the_cutoff(self):
         # An atom that comes within reach does so without a jump in energy.

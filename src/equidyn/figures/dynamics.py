@@ -1,24 +1,27 @@
 """Training dynamics: how much of the held-out loss is equivariance error, step by step.
 
-Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows. `FIGURES` lists them.
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `FIGURES` lists
+them.
 
-Two conventions hold in all figures. First, a small share of equivariance error is empty as long as the network predicts
-nothing, so steps where the skill (one minus loss over the loss of the best constant prediction) is below 5 % are drawn
-dashed with open markers, and shaded for the baseline; a panel below shows the skill itself. Every evaluated step stands
-for the part of the axis nearest to it. Second, step 0, the untrained network, has a place on logarithmic axes: at the
-left end, behind a break.
+Two conventions hold in all figures. First, a small share of equivariance error is empty as long as the network
+predicts nothing, so steps where the skill (one minus loss over the loss of the best constant prediction) is below 5 %
+are drawn dashed with open markers, and shaded for the baseline; a panel below shows the skill itself. Every evaluated
+step stands for the part of the axis nearest to it. Second, step 0, the untrained network, has a place on logarithmic
+axes: at the left end, before a break.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -29,6 +32,8 @@ from equidyn.figures.selection import DESIGN, choose, is_control, replicates, se
 PERCENT = "Share of held-out loss from\nequivariance error (%)"
 STEP = "Training step"
 _DASHES = (0, (2.2, 1.3))
+_COLUMN = 3.0  # inch, of legends
+_WRAP = 35  # characters that fit there
 _ESTIMATORS = {
     "exact": "exact average over all rotations, in closed form",
     "sampled": "sampled rotations",
@@ -115,15 +120,15 @@ def percent_by_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure
 def percent_by_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Percent against step by model."""
     rows = _select(table, options, ["model"])
-    names = [f"{_count(n)} ({model})" for n, model in zip(rows["parameters"], rows["model"], strict=True)]
-    return _percent_by(rows, names, ["parameters", "model"], options, title="Parameters (model)", ordered=True)
+    names = [f"{_count(n)}, {model}" for n, model in zip(rows["parameters"], rows["model"], strict=True)]
+    return _percent_by(rows, names, ["parameters", "model"], options, title="Parameters, model", ordered=True)
 
 
 def percent_by_optimiser(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Percent against step by optimiser and learning rate."""
     rows = _select(table, options, ["optimiser", "lr"])
     names = [
-        f"{_OPTIMISERS.get(name, name)}, {_short(lr)}" for name, lr in zip(rows["optimiser"], rows["lr"], strict=True)
+        f"{_OPTIMISERS.get(name, name)}, {_power(lr)}" for name, lr in zip(rows["optimiser"], rows["lr"], strict=True)
     ]
     return _percent_by(rows, names, ["optimiser", "lr"], options, title="Optimiser, peak learning rate")
 
@@ -148,13 +153,14 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     for name in ("equivariance", "twirled"):
         data[f"{name}_relative"] = data[name] / first[name]
     parts = {
-        "total": ("Total", style.INK, "D"),
+        "total": ("Total", "#9A9A9A", "D"),
         "twirled": ("Twirled error (what would be left\nof a rotation-averaged network)", style.PALETTE[4], "s"),
         "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
     }
     with style.applied():
-        figure = style.new_figure(10.5, 5.4)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+        figure = style.new_figure(10.5, 6.4)
+        grid = figure.add_gridspec(2, 6, height_ratios=(3.4, 1))
+        left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
         place = _Steps(data["step"], log=True)
         handles = []
         for axes, suffix in ((left, ""), (right, "_relative")):
@@ -162,7 +168,9 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
             _scale(axes, data[[name + suffix for name in drawn]], log=True)
             for name in drawn:
                 label, colour, marker = parts[name]
-                _line(axes, place(data["step"]), data[name + suffix], data["silent"], place.log, True, colour, marker)
+                sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
+                x, y = place(data["step"]), data[name + suffix]
+                _line(axes, x, y, data["silent"], place.log, True, colour, marker, *sizes)
                 if axes is left:
                     handles.append(_sample(colour, marker, label))
             place.dress(axes)
@@ -174,12 +182,12 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         left.set(title="Held-out loss and its two parts", ylabel=f"Mean squared error per component ({_unit(data)})")
         right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
         speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
-        figure.legend(
-            handles=[*handles, *speed, *_guide(options, band=False, rings=False, threshold=False)],
-            loc="outside lower center",
-            ncols=3,
-            columnspacing=2.0,
-        )
+        legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
+        legends["How to read"] = _guide(options, band=False, rings=False, threshold=False)
+        for i, (title, entries) in enumerate(legends.items()):
+            axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
+            axes.set_axis_off()
+            _legend(axes, entries, title).set_in_layout(False)
     return figure, data
 
 
@@ -193,6 +201,9 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         varying(rows, options.baseline, [])  # says which runs there are
     design = settings(rows)
     controls = is_control(design["model"])
+    if controls.any():  # in closed form they have no error by construction, which measures nothing
+        measured = _chosen(table[is_control(table["model"])], replace(options, estimator="sampled"))
+        rows = pd.concat([rows[~is_control(rows["model"])], measured], ignore_index=True)
     names = [
         options.baseline,
         *design.index[~controls].drop(options.baseline, errors="ignore"),
@@ -206,8 +217,7 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     low, high = _log_limits(networks if networks.notna().any() else shown)
     data["below_axis"] = ~(data["relative_equivariance"] >= low)
     with style.applied():
-        figure = style.new_figure(style.WIDTH, 5.6)
-        axes = figure.subplots()
+        figure, (axes,), column = _panels(1)
         axes.set_yscale("log")
         axes.set_ylim(low, high)
         axes.set_xscale("symlog", linthresh=1, linscale=2.2)
@@ -239,18 +249,17 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
                 )
             text = name + (" (baseline)" if bold else "")
             if run["below_axis"].all():
-                text += f"\n(≤ {_short(run['relative_equivariance'].max())}, below the axis)"
+                text += f"\n(at most {_short(run['relative_equivariance'].max())}: below the axis)"
             handles.append(_sample(colour, "v" if run["below_axis"].all() else marker, text))
         ticks = [-1000, -100, -10, -1, 0, 0.5, 1]
         axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t >= axes.get_xlim()[0]]))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
         _log_labels(axes)
         axes.set(
             xlabel="Skill: 1 − loss / loss of the best constant prediction (linear from −1 to 1, logarithmic below)",
             ylabel="Relative equivariance error\n(variance over rotations / energy of the prediction)",
         )
-        _legend(axes, handles, "Run", upper=True)
         guide = [
             _sample(style.INK, "o", f"skill ≥ {100 * options.useful_skill:g} %"),
             _sample(style.INK, "o", f"skill < {100 * options.useful_skill:g} %", silent=True, linestyle="-"),
@@ -264,7 +273,7 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             ),
             *_shades(options, whose=""),
         ]  # fmt: skip
-        _legend(axes, guide, "How to read", upper=False)
+        _legends(column, handles, "Run", guide)
     return figure, data
 
 
@@ -295,8 +304,11 @@ def _percent_by(
     runs = data.assign(**{name: rows[name] for name in order}).drop_duplicates("run")
     runs = runs.sort_values(list(order), kind="stable")
     series = list(dict.fromkeys(runs["series"]))
-    colours = style.graded(len(series)) if ordered else style.distinct(len(series))
-    look = dict(zip(series, zip(colours, _markers(len(series)), strict=True), strict=True))
+    if ordered:
+        coloured, colours = series, style.graded(len(series))
+    else:  # the baseline, which the table has first, keeps its colour in all figures
+        coloured, colours = list(dict.fromkeys(data["series"])), style.distinct(len(series))
+    look = dict(zip(coloured, zip(colours, _markers(len(series)), strict=True), strict=True))
     looks = {run: look[name] for run, name in zip(runs["run"], runs["series"], strict=True)}
     return _draw_percent(data, looks, options, log_x=True, log_y=True, title=title)
 
@@ -312,21 +324,19 @@ def _draw_percent(
     minima: bool = False,
 ) -> tuple[Figure, pd.DataFrame]:
     """Percent above, skill below; `looks` gives colour and marker of each run, in the order of the legend."""
-    lowest = _mark_lowest(data)
-    data = data.assign(lowest=lowest["lowest"], lowest_useful=lowest["lowest_useful"])
+    if minima:
+        data = data.join(_marks(data, options.threshold))
     with style.applied():
-        figure = style.new_figure(style.WIDTH, 5.6)
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.1, 1))
+        figure, (above, below), column = _panels(3.1, 1)
         place = _Steps(data["step"], log=log_x)
         _scale(above, data[["percent", "percent_low", "percent_high"]], log=log_y, include=options.threshold)
         below.set_ylim(-0.2, 1.0)
         handles = {}
-        first_of = data.drop_duplicates("series").set_index("series")["run"]
-        replicated = data.groupby("series")["run"].nunique()
+        runs_of = data.groupby("series")["run"].unique()
         for run, (colour, marker) in reversed(looks.items()):  # the first on top
             part = data[data["run"] == run]
             series = part["series"].iloc[0]
-            main = minima or run == first_of[series]
+            main = run == runs_of[series][0]
             x = place(part["step"])
             above.fill_between(
                 x, part["percent_low"], part["percent_high"], color=colour, alpha=0.2 if main else 0.1, linewidth=0
@@ -334,11 +344,12 @@ def _draw_percent(
             width = 1.7 if main else 0.9
             _line(above, x, part["percent"], part["silent"], log_x, log_y, colour, marker, width)
             _line(below, x, part["skill"], part["silent"], log_x, False, colour, marker, width, size=3.2)
-            label = series if minima else _described(series, replicated[series])
-            if options.baseline in set(data.loc[data["series"] == series, "run"]) and len(looks) > 1:
-                label += " (baseline)"
+            notes = ["baseline"] if len(looks) > 1 and options.baseline in runs_of[series] else []
+            if len(runs_of[series]) > 1:
+                notes.append(f"{len(runs_of[series])} seeds")
+            label = f"{series} ({', '.join(notes)})" if notes else series
             if minima:
-                low = part[part["lowest"] | part["lowest_useful"]]
+                low = part[part[list(_MARKED)].any(axis=1)]
                 above.scatter(
                     place(low["step"]),
                     low["percent"],
@@ -348,7 +359,7 @@ def _draw_percent(
                     linewidth=1.1,
                     zorder=4,
                 )
-                label += _minimum_text(part)
+                label += _marks_text(part, options.threshold)
             handles.setdefault(series, _sample(colour, marker, label))
         place.dress(below)
         _shade(above, data[data["run"] == options.baseline], place, options)
@@ -364,42 +375,45 @@ def _draw_percent(
         below.set(ylabel="Skill (%)", xlabel=STEP)
         below.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
-        _legend(above, [handles[data.loc[data["run"] == run, "series"].iloc[0]] for run in _firsts(data, looks)], title)
-        _legend(below, guide, "How to read", upper=False)
+        order = dict.fromkeys(data.loc[data["run"] == run, "series"].iloc[0] for run in looks)
+        _legends(column, [handles[series] for series in order], title, guide)
     return figure, data
 
 
-def _firsts(data: pd.DataFrame, looks: dict[str, tuple[str, str]]) -> list[str]:
-    """One run of each series, in the order of `looks`."""
-    series = data.drop_duplicates("run").set_index("run")["series"]
-    return list({series[run]: run for run in reversed(looks)}.values())[::-1]
+_MARKED = {"dip": "dip", "lowest": "lowest", "lowest_useful": "with skill"}
 
 
-def _described(series: str, runs: int) -> str:
-    return series if runs == 1 else f"{series} ({runs} seeds)"
+def _marks(data: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Where each run's percent is lowest: of all steps, of those with useful skill, and in its first dip.
 
-
-def _mark_lowest(data: pd.DataFrame) -> pd.DataFrame:
-    """Where each run's percent is lowest, of all steps and of those with useful skill."""
-    marks = pd.DataFrame(False, index=data.index, columns=["lowest", "lowest_useful"])
+    The dip is the lowest value, at or below the threshold, before the first rise to twice that value.
+    """
+    marks = pd.DataFrame(False, index=data.index, columns=list(_MARKED))
     for _, part in data.groupby("run"):
-        for name, candidates in (("lowest", part), ("lowest_useful", part[~part["silent"]])):
-            values = candidates["percent"].dropna()
+        percent = part["percent"].dropna()
+        useful = percent[~part["silent"]]
+        for name, values in (("lowest", percent), ("lowest_useful", useful)):
             if len(values):
                 marks.loc[values.idxmin(), name] = True
+        bottom = percent.cummin()
+        risen = percent[(percent >= 2 * bottom) & (bottom <= threshold)]
+        if len(risen):
+            marks.loc[percent.loc[: risen.index[0]].idxmin(), "dip"] = True
     return marks
 
 
-def _minimum_text(part: pd.DataFrame) -> str:
-    """The lowest values of one run, for the legend."""
+def _marks_text(part: pd.DataFrame, threshold: float) -> str:
+    """The marked values of one run, for the legend; where marks coincide, once."""
     lines = []
-    lowest, useful = part[part["lowest"]], part[part["lowest_useful"]]
-    for row in lowest.itertuples():
-        note = "\n  (skill < 5 %)" if row.silent else ""
-        lines.append(f"lowest {row.percent:.2g} % at step {row.step:,}{note}".replace("\n  ", "\n    "))
-    if len(useful) and not useful.index.equals(lowest.index):
-        row = useful.iloc[0]
-        lines.append(f"lowest with skill {row.percent:.2g} % at step {row.step:,}")
+    below = part.loc[part["percent"] <= threshold, "step"]
+    if len(below):
+        lines.append(f"≤ {threshold:g} % first at step {below.iloc[0]:,}")
+    for step, row in part.set_index("step").iterrows():
+        marks = [text for name, text in _MARKED.items() if row[name]]
+        if "lowest" in marks and "with skill" in marks:
+            marks.remove("with skill")
+        if marks:
+            lines.append(f"{', '.join(marks)}: {row['percent']:.2g} % at {step:,}")
     return "".join(f"\n  {line}" for line in lines)
 
 
@@ -512,6 +526,7 @@ def _line(
     size: float = 5.0,
 ) -> None:
     """Solid with filled markers, or dashed with open ones where silent; the change is half-way between two steps."""
+    size *= min(1.0, (25 / len(x)) ** 0.5)
     y = values.to_numpy(dtype=float)
     y = np.where(y > 0, y, np.nan) if log_y else y
     silent = silent.to_numpy(dtype=bool)
@@ -560,7 +575,8 @@ def _scale(axes: Axes, values: pd.DataFrame, *, log: bool, include: float | None
         axes.set_ylim(*_log_limits(flat[flat > 0]))
         _log_labels(axes)
     else:
-        axes.set_ylim(min(0.0, 1.05 * float(flat.min())), 1.05 * float(flat.max()))
+        margin = 0.04 * float(flat.max() - min(flat.min(), 0))  # so that markers at zero stay whole
+        axes.set_ylim(min(0.0, float(flat.min())) - margin, float(flat.max()) + margin)
 
 
 def _log_labels(axes: Axes) -> None:
@@ -586,7 +602,7 @@ def _mark_speed(axes: Axes, data: pd.DataFrame, place: _Steps, name: str, colour
             s=120, facecolor="none", edgecolor=colour, linewidth=1.2, zorder=4,
         )  # fmt: skip
         said.append(f"{100 * share:g} % by step {int(reached['step'].iloc[0]):,}")
-    label = f"{name.capitalize()} error: {said[0]}, {said[1]}"
+    label = f"{name.capitalize()} error:\n{said[0]}, {said[1]}"
     return Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=colour, label=label)
 
 
@@ -611,30 +627,60 @@ def _guide(options: Options, *, band: bool, rings: bool, threshold: bool) -> lis
     limit = f"{100 * options.useful_skill:g} %"
     entries: list[Any] = [
         _sample(style.INK, "o", f"skill ≥ {limit}"),
-        _sample(style.INK, "o", f"skill < {limit}: predicts nothing\nuseful, a low share is empty", silent=True),
+        _sample(style.INK, "o", f"skill < {limit}: predicts nothing\nuseful, so a low share means little", silent=True),
         *_shades(options),
     ]
     if band:
         entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"))
     if rings:
         ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
-        entries.append(Line2D([], [], color=style.INK, label="lowest share of a replicate", **ring))
+        entries.append(
+            Line2D(
+                [],
+                [],
+                color=style.INK,
+                label=f"lowest share of a replicate: before it\nfirst doubles (dip), of all steps (lowest),\nof those with skill ≥ {limit} (with skill)",
+                **ring,
+            )
+        )
     if threshold:
         line = {"linewidth": 0.9, "linestyle": (0, (7, 3))}
         entries.append(Line2D([], [], color=style.INK, label=f"{options.threshold:g} % of the loss", **line))
     return entries
 
 
-def _legend(axes: Axes, handles: list[Any], title: str, *, upper: bool = True) -> None:
-    """A legend right of the panel, growing down from its top or up from its bottom."""
-    legend = axes.legend(
-        handles=handles,
-        title=title,
-        loc="upper left" if upper else "lower left",
-        bbox_to_anchor=(1.02, 1.0 if upper else 0.0),
-    )
+def _panels(*heights: float) -> tuple[Figure, list[Axes], Axes]:
+    """A figure with panels one above the other on a shared x axis, and a column for legends on their right."""
+    figure = style.new_figure(style.WIDTH, style.HEIGHT)
+    grid = figure.add_gridspec(len(heights), 2, width_ratios=(style.WIDTH - _COLUMN, _COLUMN), height_ratios=heights)
+    panels = [figure.add_subplot(grid[0, 0])]
+    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
+    for upper in panels[:-1]:
+        upper.tick_params(labelbottom=False)
+    column = figure.add_subplot(grid[:, 1])
+    column.set_axis_off()
+    return figure, panels, column
+
+
+def _legends(column: Axes, series: list[Any], title: str, guide: list[Any]) -> None:
+    """What the lines are, at the top of a column, and how to read them, at its foot; taller if there are many."""
+    for handle in series:
+        lines = handle.get_label().split("\n")
+        handle.set_label("\n".join(textwrap.fill(line, _WRAP, subsequent_indent="    ") for line in lines))
+    lines = sum(handle.get_label().count("\n") + 1 for handle in [*series, *guide])
+    gaps = len(series) + len(guide) + 5  # between entries, and two titles
+    figure = column.get_figure()
+    figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 0.145 * lines + 0.06 * gaps + 0.9))
+    upper = _legend(column, series, title, "upper left")
+    column.add_artist(upper)
+    _legend(column, guide, "How to read", "lower left").set_in_layout(False)
+    upper.set_in_layout(False)
+
+
+def _legend(axes: Axes, handles: list[Any], title: str, corner: str = "upper left") -> Legend:
+    legend = axes.legend(handles=handles, title=title, loc=corner, alignment="left")
     legend.get_title().set_fontweight("bold")
-    axes.add_artist(legend)
+    return legend
 
 
 def _markers(count: int) -> list[str]:
@@ -654,7 +700,12 @@ def _short(value: float) -> str:
     """0.003, 1e-5: as few characters as say it."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    mantissa, exponent = f"{value:.2g}".split("e") if "e" in f"{value:.2g}" else f"{value:.1e}".split("e")
+    return _power(value)
+
+
+def _power(value: float) -> str:
+    """3e-3: a number as mantissa and power of ten."""
+    mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
@@ -692,8 +743,8 @@ def _reading(data: pd.DataFrame, options: Options) -> list[str]:
     limit = f"{100 * options.useful_skill:g} %"
     steps = data.loc[data["silent"] & (data["run"] == options.baseline), "step"]
     sentences = [
-        f"Where the skill (1 − loss / loss of the best constant prediction, which is zero for forces) is below {limit}, "
-        "the network predicts nothing useful yet: "
+        "Where the skill (1 − loss / loss of the best constant prediction, which is zero for forces) is below "
+        f"{limit}, the network predicts nothing useful yet: "
     ]
     if "relative_equivariance" in data:
         sentences[0] += "open markers and shading, dark where it is no better than a constant, light where it is worse."
@@ -727,7 +778,7 @@ def _several(values: pd.Series) -> str:
 _SHARE = (
     "Share of the held-out squared error that comes from equivariance error (the variance of the prediction over "
     "rotations of the input, rotated back), against the training step; below it, the skill of the same networks, "
-    "cut off where an untrained network is far below zero. "
+    "with a dotted line at the limit below, and cut off where an untrained network is far below zero. "
 )
 _STEP_ZERO = "Step 0 is the untrained network."
 
@@ -735,19 +786,25 @@ FIGURES = {
     "percent_linear": Entry(
         percent_linear,
         "Equivariance share of the loss",
-        _SHARE + "One line per seed of the baseline; rings mark the lowest values. " + _STEP_ZERO,
+        _SHARE
+        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
+        + _STEP_ZERO,
         labels={"quantity": "percent", "axes": "linear"},
     ),
     "percent_logx": Entry(
         percent_logx,
         "Equivariance share of the loss, logarithmic steps",
-        _SHARE + "One line per seed of the baseline; rings mark the lowest values. " + _STEP_ZERO,
+        _SHARE
+        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
+        + _STEP_ZERO,
         labels={"quantity": "percent", "axes": "log x"},
     ),
     "percent_loglog": Entry(
         percent_loglog,
         "Equivariance share of the loss, both axes logarithmic",
-        _SHARE + "One line per seed of the baseline; rings mark the lowest values. " + _STEP_ZERO,
+        _SHARE
+        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
+        + _STEP_ZERO,
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "losses": Entry(
@@ -793,7 +850,7 @@ FIGURES = {
         "Equivariance error against skill",
         "Equivariance error relative to the energy of the network's own predictions, against skill; one path per run, "
         "one marker per checkpoint. Relative error does not vanish when predictions do, so it tells a network that "
-        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction.",
+        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction, and measured by sampled rotations, so that what is left is rounding.",
         category="What changes the dynamics",
         labels={"quantity": "relative error", "axes": "skill"},
     ),

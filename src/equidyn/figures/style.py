@@ -1,7 +1,7 @@
 """How figures look, and how they are written.
 
-Series differ by colour and by marker, so that they stay apart in grey and to colour-blind readers; line style is free to
-carry meaning. Figures are made without pyplot: no global state, no figure left open.
+Series differ by colour and by marker, so that they stay apart in grey and to colour-blind readers; line style is free
+to carry meaning. Figures are made without pyplot: no global state, no figure left open.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MUTED = "#7A7A7A"
 LIGHT_SHADE = "#F0F0F0"
 DARK_SHADE = "#D9D9D9"
 
-WIDTH = 9.0  # inch, of a figure with its legend beside the panels
+WIDTH, HEIGHT = 9.4, 5.6  # inch, of a figure with its legend beside the panels
 
 _SALT = "equidyn"
 _RC = {
@@ -42,7 +42,6 @@ _RC = {
     "legend.fontsize": 8.5,
     "legend.title_fontsize": 9,
     "legend.frameon": False,
-    "legend.alignment": "left",
     "legend.borderaxespad": 0.0,
     "legend.handlelength": 2.6,
     "legend.labelspacing": 0.45,
@@ -94,7 +93,7 @@ def distinct(count: int) -> list[str]:
 def graded(count: int) -> list[str]:
     """Colours for ordered things, dark for small: viridis without its pale end."""
     colours = mpl.colormaps["viridis"]
-    return [to_hex(colours(position)) for position in np.linspace(0.05, 0.82, count)] if count > 1 else [PALETTE[0]]
+    return [to_hex(colours(position)) for position in np.linspace(0.05, 0.78, count)] if count > 1 else [PALETTE[0]]
 
 
 def save(figure: Figure, data: pd.DataFrame, stem: str | Path) -> list[Path]:

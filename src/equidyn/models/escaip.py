@@ -120,13 +120,15 @@ def bond_orientational_order(cosine: Tensor, mask: Tensor, degrees: int) -> Tens
     Returns:
         (N, degrees); the first column is 1.
     """
-    both = (mask[:, :, None] & mask[:, None]).to(cosine.dtype)
-    previous, current = both, cosine * both
+    current = (mask[:, :, None] & mask[:, None]).to(cosine.dtype)
+    following = cosine * current
     sums = []
     for degree in range(degrees):
-        sums.append((2 * degree + 1) * previous.sum((1, 2)))
-        step = (2 * degree + 3) * cosine * current - (degree + 1) * previous
-        previous, current = current, step / (degree + 2)
+        sums.append((2 * degree + 1) * current.sum((1, 2)))
+        # (l+2) P_{l+2}(c) = (2l+3) c P_{l+1}(c) - (l+1) P_l(c), in the place of P_l.
+        current.mul_(-(degree + 1) / (degree + 2))
+        current.addcmul_(cosine, following, value=(2 * degree + 3) / (degree + 2))
+        current, following = following, current
     return torch.stack(sums, -1).clamp(min=0).sqrt() / mask.sum(1, keepdim=True)
 
 
@@ -194,7 +196,8 @@ class Dropout(nn.Module):
 class RMSNorm(nn.Module):
     """Root-mean-square norm with a scale and no bias, x / rms(x) * weight over the last dimension.
 
-    PyTorch has no kernel of it for CPUs and composes it from a dozen operations forth and back; this needs half as many, which pays where passes over memory cost more than calls.
+    PyTorch has no kernel of it for CPUs and composes it from a dozen operations forth and back; this needs half as
+    many, which pays where passes over memory cost more than calls.
     """
 
     LARGE = 2**17  # numbers

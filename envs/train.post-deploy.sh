@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# The package itself, from this repository; its dependencies are in train.yaml.
+set -euo pipefail
+python -m pip install --no-deps --no-build-isolation --editable .

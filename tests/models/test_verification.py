@@ -1,0 +1,437 @@
+"""Golden fixtures: they verify, what is not right about one is told, and the plain implementation agrees."""
+
+import importlib.util
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from suite import assert_close, choose, deviation, molecules, rotation
+
+from equidyn.actions import rotate
+from equidyn.cli import main
+from equidyn.models.escaip import EScAIP, EScAIPConfig
+from equidyn.models.registry import build, configurations, parameter_count
+from equidyn.models.verification import Deviation, FixtureError, escaip_parameter_name, verify
+
+FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("escaip_fixture_*.npz"))
+REFERENCE = Path(__file__).parents[2] / "benchmarks" / "escaip_reference.py"
+
+
+def load(path):
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files}
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """The smallest fixture's content; copy before changing."""
+    return load(min(FIXTURES, key=lambda path: path.stat().st_size))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(fixture, name="escaip_fixture_test.npz"):
+        np.savez(tmp_path / name, **fixture)
+        return tmp_path / name
+
+    return save
+
+
+def edit(fixture, key, **changes):
+    """The fixture with entries of one of its JSON texts changed; None removes."""
+    content = json.loads(str(fixture[key])) | changes
+    return fixture | {key: np.array(json.dumps({k: v for k, v in content.items() if v is not None}))}
+
+
+def deviating(path, tolerance=1e-5):
+    return {found.quantity for found in verify(path) if not found.within(tolerance)}
+
+
+# --- golden numbers -------------------------------------------------------------------------------------------------
+
+
+def test_there_are_golden_fixtures():
+    assert len(FIXTURES) >= 2
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_golden_fixture_verifies(path):
+    deviations = {found.quantity: found for found in verify(path)}
+    fixture = load(path)
+    recorded = {key for key in fixture if key.split("/")[0] in ("graph", "feat", "head", "out", "derived")}
+    assert deviations.keys() == recorded
+    assert all(found.within(1e-5) for found in deviations.values())
+    for key in ("out/forces", "out/forces_rotated_input", "out/energy", "out/energy_rotated_input"):
+        assert deviations[key].absolute <= 1e-5, key
+    assert deviations["graph/neighbor_list"].absolute == deviations["graph/neighbor_mask"].absolute == 0
+
+
+def test_golden_fixtures_truncate_neighbours():
+    # What makes them worth more than small molecules would be.
+    fixtures = [load(path) for path in FIXTURES]
+    assert any(fixture["graph/neighbor_mask"].all(1).any() for fixture in fixtures)
+    assert any(not fixture["graph/neighbor_mask"].all() for fixture in fixtures)
+
+
+def test_command_line_verifies(capsys):
+    assert main(["verify", *map(str, FIXTURES)]) == 0
+    printed = capsys.readouterr().out
+    assert all(str(path) in printed for path in FIXTURES)
+    assert "out/forces" in printed
+    assert "DEVIATES" not in printed
+
+
+def test_command_line_tolerance(capsys):
+    assert main(["verify", "--tolerance", "0", str(FIXTURES[0])]) == 1
+    assert "DEVIATES" in capsys.readouterr().out
+
+
+# --- parameter counts -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layers", "hidden", "with_energy", "without"),
+    [
+        (6, 128, 6_137_222, 6_071_174),
+        (4, 128, 4_374_660, 4_308_612),
+        (3, 144, 3_996_419, 3_912_899),
+        (7, 64, 4_014_599, 3_997_959),
+        (1, 64, 997_889, 981_249),
+        (2, 32, 1_178_434, 1_174_210),
+    ],
+)
+def test_parameter_counts(layers, hidden, with_energy, without):
+    def count(energy):
+        with torch.device("meta"):
+            model = EScAIP(EScAIPConfig(layers=layers, hidden=hidden, heads=8, energy=energy))
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    assert (count(True), count(False)) == (with_energy, without)
+
+
+def published_count(c):
+    """Parameters by the published formula, every size free."""
+    A, V, W, S, D, Z, H, L = (
+        c.atom_embedding,
+        c.order_expansion,
+        c.order_embedding,
+        c.distance_expansion,
+        c.distance_embedding,
+        c.elements,
+        c.hidden,
+        c.layers,
+    )
+
+    def ffn(m):
+        return 2 * m * H * H + m * H + H
+
+    attribute = 2 * Z * A + 2 * (V * W + W) + S * D + D + (D + 2 * W + 2 * A) * H + H
+    block = attribute + 2 * (2 * H * H + H) + 4 * H * H + 4 * H + 1 + 2 * ffn(c.ffn_multiplier) + 3 * H
+    readouts = (L + 1) * (2 * ffn(c.readout_multiplier) + 2 * H)
+    projection = 2 * ((L + 1) * H * H + H) + 2 * (L + 1) * H + 2 * H
+    heads = 2 * ffn(c.output_multiplier) + 4 * H + c.energy * (ffn(c.output_multiplier) + H)
+    return attribute + ffn(1) + 3 * H + L * block + readouts + projection + heads
+
+
+@pytest.mark.parametrize("name", [name for name, c in configurations().items() if c.network.endswith(":EScAIP")])
+def test_registered_counts_follow_the_formula(name):
+    with torch.device("meta"):
+        assert parameter_count(name) == published_count(build(name).config)
+
+
+def test_command_line_lists_models(capsys):
+    assert main(["models"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+    assert lines.keys() == configurations().keys()
+    counts = {"escaip-6M": "6,137,222", "escaip-4M": "4,374,660", "escaip-1M": "997,889"}
+    for name, count in counts.items():
+        assert lines[name].split()[1:3] == ["force_field", count]
+
+
+# --- what is wrong with a fixture is told ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backbone.transformer_blocks.1.graph_attention.attn_scalar",
+        "backbone.transformer_blocks.0.graph_attention.multi_head_attention.in_proj_weight",
+        "backbone.input_block.input_layer.edge_distance_embedding.0.bias",
+        "backbone.transformer_blocks.2.norm_ffn.edge_norm.weight",
+        "backbone.readout_layers.3.force_ffn.1.0.weight",
+        "output_heads.forces.force_magnitude_layer.final_output.0.weight",
+    ],
+)
+def test_tampered_weight_deviates(golden, write, name):
+    weight = golden[f"param/{name}"].copy()
+    weight.reshape(-1)[0] += 0.1
+    path = write(golden | {f"param/{name}": weight})
+    assert {"out/forces", "out/forces_rotated_input"} <= deviating(path)
+
+
+@pytest.mark.parametrize("key", ["out/energy", "out/forces_rotated_input", "derived/equiv_sqerr_per_atom", "feat/boo"])
+def test_tampered_number_deviates(golden, write, capsys, key):
+    value = golden[key].copy()
+    value.reshape(-1)[-1] += 1e-3
+    path = write(golden | {key: value})
+    assert deviating(path) == {key}
+    assert main(["verify", str(path)]) == 1
+    marked = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.endswith("DEVIATES")]
+    assert marked == [key]
+
+
+def test_tampered_neighbour_deviates(golden, write):
+    neighbours = golden["graph/neighbor_list"].copy()
+    neighbours[0, 0] += 1
+    assert deviating(write(golden | {"graph/neighbor_list": neighbours})) == {"graph/neighbor_list"}
+
+
+def test_nan_deviates(golden, write):
+    forces = golden["out/forces"].copy()
+    forces[0] = np.nan
+    assert deviating(write(golden | {"out/forces": forces})) == {"out/forces"}
+    assert not Deviation("x", float("nan"), 1.0).within(1e9)
+
+
+def without(fixture, key):
+    return {name: value for name, value in fixture.items() if name != key}
+
+
+def with_array(fixture, key, change):
+    return fixture | {key: change(fixture[key].copy())}
+
+
+def beyond_table(numbers):
+    numbers[0] = 100
+    return numbers
+
+
+BROKEN = {
+    "generation g2": (lambda f: edit(f, "meta_json", generation="g2"), "generation 'g2' is not implemented"),
+    "activation": (lambda f: edit(f, "config_json", activation="silu"), "activation='silu' is not implemented"),
+    "energy reduction": (lambda f: edit(f, "config_json", energy_reduce="sum"), "energy_reduce='sum' is not"),
+    "no size": (lambda f: edit(f, "config_json", num_layers=None), "lacks 'num_layers'"),
+    "impossible size": (lambda f: edit(f, "config_json", atten_num_heads=7), "not a multiple of heads=7"),
+    "other size": (lambda f: edit(f, "config_json", hidden_size=48), "size mismatch"),
+    "config not JSON": (lambda f: f | {"config_json": np.array("{")}, "escaip_fixture_test.npz: "),
+    "no config": (lambda f: without(f, "config_json"), "lacks 'config_json'"),
+    "no positions": (lambda f: without(f, "in/pos"), "lacks 'in/pos'"),
+    "no mask": (lambda f: without(f, "graph/neighbor_mask"), "lacks 'graph/neighbor_mask'"),
+    "no forces": (lambda f: without(f, "out/forces"), "lacks 'out/forces'"),
+    "missing parameter": (
+        lambda f: without(f, "param/backbone.input_block.norm.node_norm.weight"),
+        r"Missing key.*input\.node_norm\.weight",
+    ),
+    "extra parameter": (
+        lambda f: f | {"param/backbone.gate.weight": np.ones(3, np.float32)},
+        r"backbone\.gate\.weight",
+    ),
+    "output of another shape": (lambda f: with_array(f, "out/energy", lambda x: x[:-1]), r"out/energy: recorded shape"),
+    "unknown element": (lambda f: with_array(f, "in/atomic_numbers", beyond_table), "atomic_numbers holds 100"),
+    "single atom": (lambda f: with_array(f, "in/batch", lambda x: x + (np.arange(len(x)) == len(x) - 1)), "neighbour"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+def test_broken_fixture(golden, write, capsys, change, message):
+    path = write(change(golden))
+    with pytest.raises(FixtureError, match=re.compile(message, re.DOTALL)):
+        verify(path)
+    assert main(["verify", str(path)]) == 1
+    assert re.search(message, capsys.readouterr().err, re.DOTALL)
+
+
+def not_an_archive(golden):
+    buffer = io.BytesIO()
+    np.save(buffer, golden["in/pos"])
+    return buffer.getvalue()
+
+
+def truncated(_):
+    return FIXTURES[0].read_bytes()[:5000]
+
+
+@pytest.mark.parametrize("content", [not_an_archive, truncated, lambda _: b"text", lambda _: b""])
+def test_file_that_is_no_npz(golden, tmp_path, capsys, content):
+    path = tmp_path / "escaip_fixture_x.npz"
+    path.write_bytes(content(golden))
+    with pytest.raises(FixtureError, match=r"escaip_fixture_x\.npz: not a readable \.npz file"):
+        verify(path)
+    assert main(["verify", str(path)]) == 1
+    assert "not a readable" in capsys.readouterr().err
+
+
+def test_missing_file(tmp_path, capsys):
+    path = tmp_path / "escaip_fixture_y.npz"
+    assert main(["verify", str(path)]) == 1
+    assert "escaip_fixture_y.npz" in capsys.readouterr().err
+
+
+def test_unknown_model_name(golden, write):
+    with pytest.raises(FixtureError, match=r"must begin with a model's \(escaip.*found 'painn'"):
+        verify(write(golden, "painn_fixture.npz"))
+
+
+def test_one_bad_file_does_not_hide_another(golden, write, tmp_path, capsys):
+    assert main(["verify", str(tmp_path / "escaip_none.npz"), str(write(golden))]) == 1
+    assert "out/forces" in capsys.readouterr().out
+
+
+# --- fixtures of other configurations -------------------------------------------------------------------------------
+
+
+def published_names(golden, layers, energy):
+    """Names of the published state dict for a number of layers, from those of the golden one."""
+    names = set()
+    for name in (key.removeprefix("param/") for key in golden if key.startswith("param/")):
+        if name.startswith("output_heads.energy.") and not energy:
+            continue
+        repeated = re.match(r"backbone\.(transformer_blocks|readout_layers)\.0\.(.*)", name)
+        if repeated:
+            count = layers + (repeated[1] == "readout_layers")
+            names |= {f"backbone.{repeated[1]}.{n}.{repeated[2]}" for n in range(count)}
+        elif not re.match(r"backbone\.(transformer_blocks|readout_layers)\.", name):
+            names.add(name)
+    return names
+
+
+def own_fixture(golden, batch, *, layers, energy, **sizes):
+    """A fixture of our own network, in the published layout."""
+    published = json.loads(str(golden["config_json"])) | {"num_layers": layers} | sizes
+    config = EScAIPConfig(
+        layers=layers,
+        energy=energy,
+        hidden=published["hidden_size"],
+        heads=published["atten_num_heads"],
+        max_neighbors=published["max_neighbors"],
+        max_radius=published["max_radius"],
+        elements=published["max_num_elements"],
+        atom_embedding=published["atom_embedding_size"],
+        distance_expansion=published["edge_distance_expansion_size"],
+        distance_embedding=published["edge_distance_embedding_size"],
+        order_expansion=published["node_direction_expansion_size"],
+        order_embedding=published["node_direction_embedding_size"],
+        ffn_multiplier=published["ffn_hidden_layer_multiplier"],
+        readout_multiplier=published["readout_hidden_layer_multiplier"],
+        output_multiplier=published["output_hidden_layer_multiplier"],
+    )
+    torch.manual_seed(1)
+    model = EScAIP(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    weights = model.state_dict()
+    names = {name: escaip_parameter_name(name) for name in published_names(golden, layers, energy)}
+    assert sorted(names.values()) == sorted(weights)
+
+    R = rotation(dtype=torch.float32)
+    with torch.no_grad():
+        output = model(batch)
+        rotated = model(batch.with_positions(rotate(batch.positions, R)))
+    graph = model.graph(batch)
+    shape = len(batch.positions), config.max_neighbors
+    columns = graph.slot - graph.centre * graph.mask.shape[1]
+    mask, neighbours = np.zeros(shape, bool), np.full(shape, -1, np.int32)
+    mask[graph.centre, columns], neighbours[graph.centre, columns] = True, graph.neighbour
+    direction = np.zeros((*shape, 3), np.float32)
+    direction[graph.centre, columns] = graph.direction
+    fixture = {
+        "config_json": np.array(json.dumps(published)),
+        "meta_json": np.array(json.dumps({"generation": "g1"})),
+        "in/pos": batch.positions.numpy(),
+        "in/atomic_numbers": batch.atomic_numbers.int().numpy(),
+        "in/batch": batch.molecule.int().numpy(),
+        "in/rotation": R.numpy(),
+        "graph/neighbor_mask": mask,
+        "graph/neighbor_list": neighbours,
+        "graph/edge_direction": direction,
+        "out/forces": output.forces.numpy(),
+        "out/forces_rotated_input": rotated.forces.numpy(),
+        **{f"param/{name}": weights[ours].numpy() for name, ours in names.items()},
+    }
+    if energy:
+        fixture |= {"out/energy": output.energy.numpy(), "out/energy_rotated_input": rotated.energy.numpy()}
+    return fixture
+
+
+@pytest.mark.parametrize(
+    ("energy", "sizes"),
+    [
+        (True, {"layers": 1, "hidden_size": 18, "atten_num_heads": 3, "max_neighbors": 4, "max_radius": 3.5}),
+        (False, {"layers": 2, "max_neighbors": 30, "max_radius": 20.0, "max_num_elements": 54}),
+        (
+            False,
+            {
+                "layers": 4,
+                "readout_hidden_layer_multiplier": 3,
+                "output_hidden_layer_multiplier": 4,
+                "edge_distance_expansion_size": 71,
+                "node_direction_expansion_size": 1,
+            },
+        ),
+    ],
+)
+def test_fixture_of_another_configuration_verifies(golden, write, energy, sizes):
+    batch = molecules((11, 6), seed=4, elements=(1, 9, 16, 17, 35, 53))
+    fixture = own_fixture(golden, batch, energy=energy, **sizes)
+    path = write(fixture)
+    assert {found.quantity for found in verify(path)} == {
+        key for key in fixture if key.split("/")[0] in ("graph", "out")
+    }
+    assert deviating(path) == set()
+    forces = fixture["out/forces"].copy()
+    forces[0, 0] += 1e-3 * np.abs(forces).max()
+    assert deviating(write(fixture | {"out/forces": forces})) == {"out/forces"}
+
+
+# --- the plain implementation ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plain_class():
+    spec = importlib.util.spec_from_file_location("escaip_reference", REFERENCE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.PlainEScAIP
+
+
+PLAIN = {
+    "small": EScAIPConfig(layers=2, hidden=16, heads=4, distance_expansion=80, distance_embedding=20, max_neighbors=5),
+    "all neighbours": EScAIPConfig(layers=1, hidden=12, heads=2, distance_embedding=16, max_radius=4.0),
+    "1M": EScAIPConfig(layers=1, hidden=64),
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("config", PLAIN.values(), ids=PLAIN)
+def test_agrees_with_the_plain_implementation(plain_class, config, seed):
+    torch.manual_seed(seed)
+    model = EScAIP(config).eval()
+    batch = molecules((12, 3, 24), seed=seed, elements=(1, 6, 7, 8, 16))
+    results = []
+    for network in (model, plain_class(model).eval()):
+        model.zero_grad()
+        output = network(batch)
+        (output.forces.square().mean() + output.energy.square().sum()).backward()
+        gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+        results.append((output, gradients))
+    (ours, our_gradients), (plain, plain_gradients) = results
+    for found, expected in zip(ours, plain, strict=True):
+        assert_close(found, expected, 1e-5)
+    largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
+    for name, gradient in plain_gradients.items():
+        assert float((our_gradients[name] - gradient).abs().max()) <= 1e-5 * max(1, largest), name
+
+
+def test_comparison_with_the_plain_implementation_can_fail(plain_class):
+    torch.manual_seed(0)
+    model, other = (EScAIP(PLAIN["small"]).eval() for _ in range(2))
+    other.load_state_dict(model.state_dict())
+    batch = choose(molecules(), [0, 2])[0]
+    with torch.no_grad():
+        other.blocks[0].attention.angle_scale.mul_(1.1)
+        assert deviation(plain_class(other).eval()(batch).forces, model(batch).forces) > 1e-4

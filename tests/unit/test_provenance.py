@@ -1,0 +1,150 @@
+"""Digests of code change with what can change a result, and with nothing else."""
+
+import shutil
+
+import pytest
+
+from equidyn import provenance
+from equidyn.provenance import code_digest, file_digest
+
+
+STAGES = {
+    "training": ("equidyn.training", "equidyn.tasks.force_field", "equidyn.models.escaip"),
+    "evaluation": ("equidyn.evaluation", "equidyn.tasks.force_field", "equidyn.models.escaip"),
+}
+
+
+def clear():
+    provenance._tree.cache_clear()
+    provenance._canonical.cache_clear()
+
+
+def digests():
+    return {stage: code_digest(*modules) for stage, modules in STAGES.items()}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A copy of the package, so that nobody edits it meanwhile, and its digests."""
+    copy = tmp_path_factory.mktemp("package") / "equidyn"
+    shutil.copytree(provenance.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "ROOT", copy)
+        clear()
+        found = digests()
+    clear()
+    return copy, found
+
+
+class Package:
+    """A copy of the package that digests are taken of."""
+
+    def __init__(self, folder, known):
+        self.folder, self.known = folder, known
+
+    def edit(self, module, old, new):
+        """Replace the first `old`, or put `new` in front, in a module that is made if there is none."""
+        path = self.folder / f"{module}.py"
+        text = path.read_text("utf-8") if path.exists() else ""
+        assert old in text
+        path.write_text(text.replace(old, new, 1) if old else new + text, "utf-8")
+        clear()
+
+    def changed(self, *edit):
+        """Stages whose digests an edit changes."""
+        before = self.known
+        self.edit(*edit)
+        self.known = digests()
+        return {stage for stage in STAGES if before[stage] != self.known[stage]}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, original):
+    folder, known = original
+    copy = tmp_path / "equidyn"
+    shutil.copytree(folder, copy)
+    monkeypatch.setattr(provenance, "ROOT", copy)
+    clear()
+    yield Package(copy, known)
+    monkeypatch.undo()
+    clear()
+
+
+def test_digest_is_short_and_stable():
+    assert code_digest("equidyn.seeding") == code_digest("equidyn.seeding")
+    assert len(code_digest("equidyn.seeding")) == 16
+    assert set(code_digest("equidyn.seeding")) <= set("0123456789abcdef")
+
+
+def test_order_of_modules_does_not_matter():
+    assert code_digest("equidyn.seeding", "equidyn.actions") == code_digest("equidyn.actions", "equidyn.seeding")
+    assert code_digest("equidyn.seeding") != code_digest("equidyn.actions")
+
+
+def test_place_does_not_matter(package, original):
+    assert digests() == original[1]
+
+
+def test_code_edit_counts(package):
+    assert package.changed("training", "math.ceil(len(indices)", "math.floor(len(indices)") == {"training"}
+
+
+def test_comments_layout_and_docstrings_do_not(package):
+    package.edit("training", "", "# Another comment.\n\n\n")
+    package.edit("models/escaip", "", "# Another comment.\n\n\n")
+    package.edit("training", '"""Train one network:', '"""Fit one network:')
+    package.edit("training", '    """Rotate each example', '    """Turn each example')
+    package.edit("training", '    """Everything that decides a training run', '    """All that decides a run')
+    package.edit("models/escaip", '"""Standard deviations after', '"""How far until')  # of a constant
+    assert digests() == package.known
+
+
+def test_other_strings_do(package):
+    assert package.changed("training", '"initialisation"', '"initialization"') == {"training"}
+
+
+@pytest.mark.parametrize("module", ["seeding", "actions", "models/graph", "models/batch", "rotations", "checkpoints"])
+def test_imports_of_imports_count(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == {"training", "evaluation"}
+
+
+@pytest.mark.parametrize("module", ["decomposition", "evaluation"])
+def test_estimator_reruns_evaluation_and_not_training(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == {"evaluation"}
+
+
+@pytest.mark.parametrize("module", ["cli", "figures/__init__", "models/control", "models/verification", "__init__"])
+def test_other_code_does_not_count(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == set()
+
+
+def test_import_inside_a_function_counts(package):
+    package.edit("extra", "", "VALUE = 1\n")
+    package.edit("seeding", "    text =", "    from equidyn import extra\n\n    text =")
+    assert package.changed("extra", "VALUE = 1", "VALUE = 2") == {"training", "evaluation"}
+
+
+def test_plain_import_counts(package):
+    package.edit("extra", "", "VALUE = 1\n")
+    package.edit("seeding", "import hashlib", "import hashlib\n\nimport equidyn.extra as extra")
+    assert package.changed("extra", "VALUE = 1", "VALUE = 2") == {"training", "evaluation"}
+
+
+def test_circular_imports_end(package):
+    package.edit("extra", "", "import equidyn.other\n")
+    package.edit("other", "", "import equidyn.extra\n")
+    assert code_digest("equidyn.extra") == code_digest("equidyn.other")
+
+
+@pytest.mark.parametrize("module", ["equidyn.nothing", "numpy", "equidyn"])
+def test_unknown_module(module):
+    with pytest.raises(ValueError, match=f"'{module}' is not a module of equidyn"):
+        code_digest(module)
+
+
+def test_file_digest(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    assert file_digest(path) == "ba7816bf8f01cfea"  # FIPS 180-2, appendix B.1
+    path.write_bytes(b"abd")
+    assert file_digest(path) != "ba7816bf8f01cfea"

@@ -1,0 +1,246 @@
+"""The workflow, run for real on a tiny study in a temporary copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "src")
+
+pytestmark = pytest.mark.workflow
+
+
+class Project:
+    """A copy of the project with a study of two short runs on a handful of molecules."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for part in PARTS:
+            source = ROOT / part
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=ignored)
+            else:
+                shutil.copy(source, folder / part)
+        self.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+        self.config |= {"study": "tiny", "run_table": "config/runs/tiny.tsv"}
+        self.config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
+        self.config["training"] |= {"checkpoint_steps": [0, 2, 6], "state_every": 3}
+        self.config["evaluation"] |= {"rotations": 2, "examples": "all", "checkpoints_per_job": 2, "resamples": 100}
+        header, first, *_ = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
+        self.columns = header.split("\t")
+        first = dict(zip(self.columns, first.split("\t"), strict=True)) | {"steps": "6"}
+        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}]
+
+    def write(self) -> None:
+        """Put configuration and run table in place."""
+        (self.folder / "config/tiny.yaml").write_text(yaml.safe_dump(self.config))
+        lines = [self.columns, *([row.get(name, "") for name in self.columns] for row in self.rows)]
+        (self.folder / "config/runs/tiny.tsv").write_text("\n".join("\t".join(map(str, line)) for line in lines))
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake in the copy, on the copy's library."""
+        self.write()
+        path = os.pathsep.join([environment.pop("path", ""), str(self.folder / "src")]).strip(os.pathsep)
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=540,
+        )
+
+    def planned(self) -> set[str]:
+        """Rules that would run now."""
+        found = self.run("--dry-run")
+        assert found.returncode == 0, found.stderr + found.stdout
+        text = found.stdout + found.stderr
+        if "Nothing to be done" in text:
+            return set()
+        table = text.split("Job stats:")[1].split("total")[0]
+        return set(re.findall(r"^(\w+)\s+\d+\s*$", table, re.MULTILINE)) - {"all"}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace one passage of a file of the copy."""
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} no longer has {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+    @property
+    def results(self) -> Path:
+        """What the study makes."""
+        return self.folder / "results/tiny"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A project whose study has run once, completely."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    result = project.run()
+    assert result.returncode == 0, result.stderr[-5000:] + result.stdout[-2000:]
+    return project
+
+
+@pytest.fixture
+def edited(finished, tmp_path):
+    """The finished project, whose library is restored after the test."""
+    kept = tmp_path / "src"
+    shutil.copytree(finished.folder / "src", kept)
+    yield finished
+    shutil.rmtree(finished.folder / "src")
+    kept.rename(finished.folder / "src")
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A project that has not run."""
+    return Project(tmp_path)
+
+
+class TestFinishedStudy:
+    """What a complete run leaves behind."""
+
+    def test_everything_is_there(self, finished):
+        table = pd.read_parquet(finished.results / "tables/evaluation.parquet")
+        assert set(table["run"]) == {"augmented", "fewer"}
+        assert set(table["step"]) == {0, 2, 6}
+        assert set(table["weights"]) == {"raw", "ema"}
+        assert (table["floor_control"] < 1e-8).all()
+        for run in ("augmented", "fewer"):
+            rows = pd.read_parquet(finished.results / f"tables/runs/{run}.parquet")
+            assert len(rows) == 6
+            examples = pd.read_parquet(finished.results / f"tables/examples/{run}.parquet")
+            sums = examples.groupby(["step", "weights", "estimator"])[["equivariance", "total"]].sum()
+            percent = 100 * sums["equivariance"] / sums["total"]
+            expected = rows.set_index(["step", "weights", "estimator"])["percent"]
+            pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
+        figures = {file.suffix for file in (finished.results / "figures").iterdir()}
+        assert {".png", ".pdf", ".svg", ".csv"} <= figures
+        assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
+
+    def test_report_holds_the_figures_and_needs_no_network(self, finished):
+        page = (finished.results / "report.html").read_text(encoding="utf-8")
+        assert "percent_loglog" in page
+        assert not re.search(r"<(script|link)[^>]+(src|href)=[\"']https?://", page)
+
+    def test_second_run_does_nothing(self, finished):
+        assert finished.planned() == set()
+
+    def test_a_comment_or_docstring_reruns_nothing(self, edited):
+        edited.edit("src/equidyn/figures/style.py", '"""', '"""Edited. ')
+        edited.edit("src/equidyn/models/escaip.py", '"""', '"""Edited. ')
+        edited.edit("src/equidyn/decomposition.py", "import numpy as np\n", "import numpy as np  # a comment\n")
+        assert edited.planned() == set()
+
+    def test_the_figure_style_redraws_figures_only(self, edited):
+        with (edited.folder / "src/equidyn/figures/style.py").open("a") as stream:
+            stream.write("\nEXTRA = 1\n")
+        assert edited.planned() == {"draw_figure", "write_report"}
+
+    def test_the_estimator_reruns_evaluation_and_figures(self, edited):
+        edited.edit("src/equidyn/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
+        assert edited.planned() == {"evaluate_checkpoints", "gather_tables", "draw_figure", "write_report"}
+
+    def test_the_model_reruns_training(self, edited):
+        edited.edit("src/equidyn/models/escaip.py", "GAUSSIAN_REACH = 6.0", "GAUSSIAN_REACH = 6.5")
+        planned = edited.planned()
+        assert {"train_network", "evaluate_checkpoints", "draw_figure"} <= planned
+        assert not planned & {"make_force_field_store", "split_store", "draw_subset"}
+
+    def test_another_row_adds_its_own_jobs(self, finished):
+        finished.rows.append(finished.rows[0] | {"name": "second-seed", "seed": "1"})
+        try:
+            result = finished.run("--dry-run", "train")
+        finally:
+            finished.rows.pop()
+        assert re.search(r"train_network\s+1\b", result.stdout + result.stderr)
+
+
+class TestBadInput:
+    """Mistakes end early, with the place and the remedy."""
+
+    @pytest.mark.parametrize(
+        ("mistake", "expected"),
+        [
+            (lambda p: p.config["training"].update(clipp=1.0), r"training\.clipp: unknown key; did you mean 'clip'"),
+            (lambda p: p.config["evaluation"].update(rotations="ten"), r"evaluation\.rotations: found 'ten', expected"),
+            (lambda p: p.config["evaluation"].pop("seed"), r"evaluation\.seed: missing"),
+            (lambda p: p.config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
+            (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 3 \(augmented\): the name appears twice"),
+            (lambda p: p.rows[0].update(model="escaip-9M"), r"unknown model 'escaip-9M'; known models: escaip-6M"),
+            (lambda p: p.rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
+            (lambda p: p.rows[0].update(lr="fast"), r"row 1 \(augmented\): lr: found 'fast', expected type number"),
+            (lambda p: p.rows[0].update(augmentation="1.5"), r"augmentation: 1.5 is greater than the maximum"),
+            (lambda p: p.config["figures"].update(baseline="nobody"), r"'nobody' is not a run of .*augmented, fewer"),
+            (lambda p: p.config.update(run_table="config/none.tsv"), r"config/none.tsv: no such run table"),
+        ],
+    )
+    def test_of_configuration_and_run_table(self, fresh, mistake, expected):
+        mistake(fresh)
+        result = fresh.run("--dry-run")
+        assert result.returncode != 0
+        assert re.search(expected, result.stderr + result.stdout, re.DOTALL), result.stderr[-2000:]
+
+    def test_a_subset_larger_than_the_data(self, finished):
+        kept = finished.config["data"]["force_field"]["subsets"]
+        finished.config["data"]["force_field"]["subsets"] = kept | {"huge": 10**6}
+        try:
+            result = finished.run("data")
+        finally:
+            finished.config["data"]["force_field"]["subsets"] = kept
+        assert result.returncode != 0
+        assert re.search(r"subset 'huge': size 1000000 exceeds", result.stderr + result.stdout)
+
+    def test_a_truncated_checkpoint(self, finished):
+        checkpoint = finished.results / "train/augmented/raw/00000006.safetensors"
+        whole = checkpoint.read_bytes()
+        checkpoint.write_bytes(whole[: len(whole) // 2])
+        try:
+            result = finished.run("--forcerun", "evaluate_checkpoints", "--until", "evaluate_checkpoints")
+        finally:
+            checkpoint.write_bytes(whole)
+        assert result.returncode != 0
+        assert re.search(r"00000006\.safetensors: damaged or truncated", result.stderr + result.stdout)
+        assert finished.run().returncode == 0, "whole again, the study finishes"
+
+    def test_a_corrupted_store(self, finished):
+        file = finished.results / "data/force_field/store/forces.npy"
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-8])
+        try:
+            result = finished.run("--forcerun", "train_network", "--until", "train_network")
+        finally:
+            file.write_bytes(whole)
+        assert result.returncode != 0
+        assert re.search(r"forces\.npy: found .*; expected .*To repair", result.stderr + result.stdout)
+        assert finished.run().returncode == 0, "whole again, the study finishes"
+
+
+class TestParsing:
+    """Reading the workflow costs little."""
+
+    def test_needs_neither_torch_nor_pandas_nor_matplotlib(self, fresh, tmp_path):
+        blocked = tmp_path / "blocked"
+        for name in ("torch", "pandas", "matplotlib", "rdkit"):
+            (blocked / name).mkdir(parents=True)
+            (blocked / name / "__init__.py").write_text(f"raise RuntimeError('{name} was imported')")
+        result = fresh.run("--dry-run", path=str(blocked))
+        assert result.returncode == 0, result.stderr[-2000:]
+
+    @pytest.mark.parametrize("target", ["all", "data", "train", "evaluate", "figures", "report"])
+    def test_targets_exist(self, fresh, target):
+        result = fresh.run("--dry-run", target)
+        assert result.returncode == 0, result.stderr[-2000:]
+
+    def test_lint(self, fresh):
+        result = fresh.run("--lint")
+        assert result.returncode == 0, result.stdout + result.stderr
