@@ -1,10 +1,11 @@
 # What all rule files share: the checked study, its paths, and the digests of the code behind each stage.
 import re
+import sys
 from pathlib import Path
 
 import yaml
 
-from equidyn.figures.catalogue import catalogue
+from equidyn.figures.catalogue import FIGURES
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
 from equidyn.studies import (
@@ -31,7 +32,7 @@ check_config(
 RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
 check_figures(config, RUNS)
 STUDY = f"{config['results']}/{config['study']}"
-FIGURES = catalogue()
+TASKS_RUN = list(dict.fromkeys(row["task"] for row in RUNS.values()))
 
 
 def one_of(names):
@@ -120,6 +121,17 @@ def protocol():
     }
 
 
+def figure_options(task):
+    """Arguments of equidyn.figures.dynamics.Options."""
+    figures = config["figures"]
+    return {
+        "baseline": figures["baseline"][task],
+        "weights": figures["weights"],
+        "estimator": figures["estimator"],
+        "confidence": config["evaluation"]["confidence"],
+    }
+
+
 def offline_settings():
     """Arguments of equidyn.data.offline.build_force_field_store."""
     data = config["data"]["force_field"]
@@ -167,11 +179,12 @@ def evaluated_parts(suffix):
 
 
 def figure_files():
-    """Every figure, in every format."""
+    """Every figure, in every format, with its data and caption."""
     return expand(
-        f"{STUDY}/figures/{{figure}}.{{format}}",
+        f"{STUDY}/figures/{{task}}/{{figure}}.{{format}}",
+        task=TASKS_RUN,
         figure=FIGURES,
-        format=("png", "pdf", "svg", "csv"),
+        format=("png", "pdf", "svg", "csv", "txt"),
     )
 
 

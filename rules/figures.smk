@@ -6,25 +6,73 @@ rule draw_figure:
         table=rules.gather_tables.output.study,
     output:
         png=report(
-            f"{STUDY}/figures/{{figure}}.png",
+            f"{STUDY}/figures/{{task}}/{{figure}}.png",
             caption="../workflow/report/figure.rst",
-            category=lambda wildcards: FIGURES[wildcards.figure]["category"],
+            category="{task}",
+            subcategory=lambda wildcards: FIGURES[wildcards.figure].category,
+            labels=lambda wildcards: {"figure": FIGURES[wildcards.figure].title}
+            | FIGURES[wildcards.figure].labels,
         ),
-        others=multiext(f"{STUDY}/figures/{{figure}}", ".pdf", ".svg", ".csv"),
+        pdf=f"{STUDY}/figures/{{task}}/{{figure}}.pdf",
+        svg=f"{STUDY}/figures/{{task}}/{{figure}}.svg",
+        csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
+        caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
     log:
-        f"{STUDY}/logs/draw_figure/{{figure}}.log",
+        f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/draw_figure/{{figure}}.tsv"
+        f"{STUDY}/benchmarks/draw_figure/{{task}}/{{figure}}.tsv"
     conda:
         "../envs/figures.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
-        entry=lambda wildcards: FIGURES[wildcards.figure],
-        settings=config["figures"],
-        code=code_digest("equidyn.figures.dynamics"),
+        options=lambda wildcards: figure_options(wildcards.task),
+        title=lambda wildcards: FIGURES[wildcards.figure].title,
+        description=lambda wildcards: FIGURES[wildcards.figure].description,
+        code=lambda wildcards: code_digest(
+            module_of(FIGURES[wildcards.figure].draw), "equidyn.figures.captions"
+        ),
     message:
-        "Drawing {wildcards.figure}"
+        "Drawing {wildcards.figure} of {wildcards.task}"
     script:
         "../workflow/scripts/draw_figure.py"
+
+
+rule write_config:
+    output:
+        config=f"{STUDY}/config.yaml",
+    log:
+        f"{STUDY}/logs/write_config.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        config=config,
+    message:
+        "Keeping the merged configuration with the results"
+    script:
+        "../workflow/scripts/write_config.py"
+
+
+rule write_report:
+    input:
+        figures=figure_files(),
+        config=rules.write_config.output.config,
+    output:
+        report_file(),
+    log:
+        f"{STUDY}/logs/write_report.log",
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        python=sys.executable,
+    message:
+        "Writing the report"
+    shell:
+        "{params.python} -m snakemake --nolock --cores 1 --configfile {input.config} --report {output} figures > {log} 2>&1"

@@ -84,11 +84,14 @@ def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
         StudyError: The baseline is no run, or its weights are not evaluated.
     """
     figures, evaluation = config["figures"], config["evaluation"]
-    if figures["baseline"] not in runs:
-        raise StudyError(
-            f"config: figures.baseline: {figures['baseline']!r} is not a run of {config['run_table']}; "
-            f"its runs: {', '.join(runs)}"
-        )
+    for task in dict.fromkeys(row["task"] for row in runs.values()):
+        names = [name for name, row in runs.items() if row["task"] == task]
+        baseline = figures["baseline"].get(task)
+        if baseline not in names:
+            raise StudyError(
+                f"config: figures.baseline.{task}: {baseline!r} is not a run of this task in "
+                f"{config['run_table']}; its runs: {', '.join(names)}"
+            )
     if figures["weights"] not in evaluation["weights"]:
         raise StudyError(
             f"config: figures.weights: {figures['weights']!r} is not evaluated; evaluation.weights has: "

@@ -13,13 +13,13 @@ from equidyn.rotations import haar
 from equidyn.tasks.force_field import ForceField, ForceFieldBatch, Normalisation
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
-"""Largest deviation where two results should agree: round-off in either precision, so that float64 shows what is not."""
+"""Largest deviation where two results should agree: round-off, in either precision."""
 
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float64"])
 
 
 def molecules(sizes=(9, 2, 14, 5), *, seed=0, dtype=torch.float32, elements=(1, 6, 7, 8)):
-    """Random branched chains: each atom 1.1 to 1.6 Å from an earlier one, 0.9 Å or more from all; no equal distances."""
+    """Random branched chains: each atom 1.1 to 1.6 Å from an earlier one and 0.9 Å or more from all; no ties."""
     generator = torch.Generator().manual_seed(seed)
     positions = []
     for size in sizes:

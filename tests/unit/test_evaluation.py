@@ -1,5 +1,6 @@
 """From checkpoints to rows: the estimators on networks, and the tables."""
 
+import shutil
 from dataclasses import fields, replace
 
 import numpy as np
@@ -152,6 +153,21 @@ def test_rotations_belong_to_examples(task, model):
     assert alone.equivariance[0] != pytest.approx(other.equivariance[0], rel=1e-3)
 
 
+def test_each_example_has_rotations_of_its_own(task, model):
+    used = []
+
+    class Recording(ForceField):
+        def rotate(self, batch, R):
+            used.append(R)
+            return super().rotate(batch, R)
+
+    decompose_task(Recording(task.store, task.normalisation), model, np.arange(9), PROTOCOL)
+    used = torch.cat(used)
+    assert used.shape == (4 * 9, 3, 3)
+    assert len(torch.unique(used, dim=0)) == len(used)
+    torch.testing.assert_close(used @ used.mT, torch.eye(3).to(used).expand_as(used), rtol=0, atol=1e-6)
+
+
 def test_networks_without_closed_form(task, model, validation_indices):
     class Without(ForceField):
         def head_tensor(self, model, batch):
@@ -270,7 +286,7 @@ def test_parts_of_a_run_make_up_the_whole(tables, evaluate):
     pd.testing.assert_frame_equal(joined[1], tables[1], check_exact=True)
 
 
-@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize("batch_size", [3, 64])
 def test_batch_size_does_not_matter(tables, evaluate, batch_size):
     found = evaluate(replace(PROTOCOL, batch_size=batch_size))
     columns = [field.name for field in fields(Decomposition)]
@@ -298,12 +314,12 @@ def test_fewer_examples(evaluate, validation_indices):
     assert (many["examples"] == len(validation_indices)).all()
 
 
-def test_missing_and_truncated_checkpoints(evaluate, store, train_indices, tmp_path):
-    folder = trained(store, train_indices, tmp_path)
+def test_missing_and_truncated_checkpoints(evaluate, checkpoints, tmp_path):
+    folder = shutil.copytree(checkpoints, tmp_path / "run")
     path = folder / "ema" / checkpoint_name(5)
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(CheckpointError, match=rf"{path}: damaged or truncated .*: delete the run's checkpoint folder"):
-        evaluate(folder=folder)
+        evaluate(folder=folder, steps=[5])
     path.unlink()
     with pytest.raises(CheckpointError, match=rf"{path}: no such checkpoint: run the training stage"):
-        evaluate(folder=folder)
+        evaluate(folder=folder, steps=[5])

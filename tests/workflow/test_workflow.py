@@ -123,7 +123,7 @@ class TestFinishedStudy:
             percent = 100 * sums["equivariance"] / sums["total"]
             expected = rows.set_index(["step", "weights", "estimator"])["percent"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
-        figures = {file.suffix for file in (finished.results / "figures").iterdir()}
+        figures = {file.suffix for file in (finished.results / "figures/force_field").iterdir()}
         assert {".png", ".pdf", ".svg", ".csv"} <= figures
         assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
 
@@ -180,7 +180,10 @@ class TestBadInput:
             (lambda p: p.rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
             (lambda p: p.rows[0].update(lr="fast"), r"row 1 \(augmented\): lr: found 'fast', expected type number"),
             (lambda p: p.rows[0].update(augmentation="1.5"), r"augmentation: 1.5 is greater than the maximum"),
-            (lambda p: p.config["figures"].update(baseline="nobody"), r"'nobody' is not a run of .*augmented, fewer"),
+            (
+                lambda p: p.config["figures"].update(baseline={"force_field": "nobody"}),
+                r"'nobody' is not a run of this .*augmented, fewer",
+            ),
             (lambda p: p.config.update(run_table="config/none.tsv"), r"config/none.tsv: no such run table"),
         ],
     )

@@ -1,6 +1,6 @@
 """Training dynamics: how much of the held-out loss is equivariance error, step by step.
 
-Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `FIGURES` lists
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
 them.
 
 Two conventions hold in all figures. First, a small share of equivariance error is empty as long as the network
@@ -13,8 +13,8 @@ axes: at the left end, before a break.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from equidyn.figures import style
+from equidyn.figures.numbers import count, power, short
 from equidyn.figures.selection import DESIGN, choose, is_control, replicates, settings, varying
 
 PERCENT = "Share of held-out loss from\nequivariance error (%)"
 STEP = "Training step"
 _DASHES = (0, (2.2, 1.3))
 _COLUMN = 3.0  # inch, of legends
-_WRAP = 35  # characters that fit there
-_ESTIMATORS = {
-    "exact": "exact average over all rotations, in closed form",
-    "sampled": "sampled rotations",
-}
+_WRAP = 38  # characters that fit there
 
 
 @dataclass(frozen=True)
@@ -61,34 +58,6 @@ class Options:
     useful_skill: float = 0.05
     threshold: float = 2.0
     confidence: float = 0.95
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One figure of the family.
-
-    Attributes:
-        draw: (table, options) to (figure, rows shown).
-        title: Its heading in a report.
-        description: What is drawn, in plain words; `caption` adds what depends on the data.
-        category: Part of the report.
-        labels: Sorts figures in the report.
-    """
-
-    draw: Callable[[pd.DataFrame, Options], tuple[Figure, pd.DataFrame]]
-    title: str
-    description: str
-    category: str = "Training dynamics"
-    labels: dict[str, str] = field(default_factory=dict)
-
-    def caption(self, data: pd.DataFrame, options: Options) -> str:
-        """Text below the figure: what is drawn, how it was estimated, from how much, and how to read it.
-
-        Args:
-            data: Rows that `draw` returned.
-            options: Those of `draw`.
-        """
-        return " ".join([self.description, *_evidence(data, options), *_reading(data, options)])
 
 
 def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -120,7 +89,7 @@ def percent_by_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure
 def percent_by_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Percent against step by model."""
     rows = _select(table, options, ["model"])
-    names = [f"{_count(n)}, {model}" for n, model in zip(rows["parameters"], rows["model"], strict=True)]
+    names = [f"{count(n)}, {model}" for n, model in zip(rows["parameters"], rows["model"], strict=True)]
     return _percent_by(rows, names, ["parameters", "model"], options, title="Parameters, model", ordered=True)
 
 
@@ -128,7 +97,7 @@ def percent_by_optimiser(table: pd.DataFrame, options: Options) -> tuple[Figure,
     """Percent against step by optimiser and learning rate."""
     rows = _select(table, options, ["optimiser", "lr"])
     names = [
-        f"{_OPTIMISERS.get(name, name)}, {_power(lr)}" for name, lr in zip(rows["optimiser"], rows["lr"], strict=True)
+        f"{_OPTIMISERS.get(name, name)}, {power(lr)}" for name, lr in zip(rows["optimiser"], rows["lr"], strict=True)
     ]
     return _percent_by(rows, names, ["optimiser", "lr"], options, title="Optimiser, peak learning rate")
 
@@ -249,7 +218,7 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
                 )
             text = name + (" (baseline)" if bold else "")
             if run["below_axis"].all():
-                text += f"\n(at most {_short(run['relative_equivariance'].max())}: below the axis)"
+                text += f"\n(at most {short(run['relative_equivariance'].max())}: below the axis)"
             handles.append(_sample(colour, "v" if run["below_axis"].all() else marker, text))
         ticks = [-1000, -100, -10, -1, 0, 0.5, 1]
         axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t >= axes.get_xlim()[0]]))
@@ -585,7 +554,7 @@ def _log_labels(axes: Axes) -> None:
     decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
     if decades < 2:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -633,16 +602,10 @@ def _guide(options: Options, *, band: bool, rings: bool, threshold: bool) -> lis
     if band:
         entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"))
     if rings:
+        text = "lowest share: before it first doubles\n(dip), of all steps (lowest), of those\n"
+        text += f"with skill ≥ {limit} (with skill)"
         ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
-        entries.append(
-            Line2D(
-                [],
-                [],
-                color=style.INK,
-                label=f"lowest share of a replicate: before it\nfirst doubles (dip), of all steps (lowest),\nof those with skill ≥ {limit} (with skill)",
-                **ring,
-            )
-        )
+        entries.append(Line2D([], [], color=style.INK, label=text, **ring))
     if threshold:
         line = {"linewidth": 0.9, "linestyle": (0, (7, 3))}
         entries.append(Line2D([], [], color=style.INK, label=f"{options.threshold:g} % of the loss", **line))
@@ -687,171 +650,5 @@ def _markers(count: int) -> list[str]:
     return [style.MARKERS[i % len(style.MARKERS)] for i in range(count)]
 
 
-def _count(number: int) -> str:
-    """68193 as 68k, 6140000 as 6.1M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:
-            scaled = number / size
-            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
-    return str(number)
-
-
-def _short(value: float) -> str:
-    """0.003, 1e-5: as few characters as say it."""
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return _power(value)
-
-
-def _power(value: float) -> str:
-    """3e-3: a number as mantissa and power of ten."""
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-
-
 def _unit(data: pd.DataFrame) -> str:
     return " or ".join(dict.fromkeys(data["unit"]))
-
-
-# ---------------------------------------------------------------------------------------------- captions
-
-
-def _evidence(data: pd.DataFrame, options: Options) -> list[str]:
-    """How the rows were estimated and from how much."""
-    sentences = []
-    for estimator, rows in data.groupby("estimator", sort=False):
-        how = _ESTIMATORS.get(estimator, estimator)
-        if estimator == "sampled":
-            how = f"{_several(rows['rotations'])} sampled rotations per example"
-        whose = "" if data["estimator"].nunique() == 1 else f" ({', '.join(dict.fromkeys(rows['run']))})"
-        sentences.append(f"Estimator: {how}{whose}.")
-    weights = {"ema": "moving average of the weights (EMA)", "raw": "raw weights"}.get(options.weights, options.weights)
-    sentences.append(
-        f"Networks: {weights}. Evidence: {_several(data['examples'])} validation examples "
-        f"of {_several(data['clusters'])} molecules."
-    )
-    if "percent_low" in data:
-        sentences.append(
-            f"Bands: {100 * options.confidence:g} % intervals of the share for one network, "
-            "by bootstrap over the molecules; they say nothing of the spread over seeds, which the lines show."
-        )
-    return sentences
-
-
-def _reading(data: pd.DataFrame, options: Options) -> list[str]:
-    """What shading, dashes and floors mean."""
-    limit = f"{100 * options.useful_skill:g} %"
-    steps = data.loc[data["silent"] & (data["run"] == options.baseline), "step"]
-    sentences = [
-        "Where the skill (1 − loss / loss of the best constant prediction, which is zero for forces) is below "
-        f"{limit}, the network predicts nothing useful yet: "
-    ]
-    if "relative_equivariance" in data:
-        sentences[0] += "open markers and shading, dark where it is no better than a constant, light where it is worse."
-        sentences.append("Markers grow with the training step.")
-    else:
-        sentences[0] += (
-            "dashed lines with open markers for each run, shading for the baseline, dark where it is no better than a "
-            "constant (there a small share is empty: a network that predicts nothing has no equivariance error), "
-            "light where it is worse."
-        )
-        if len(steps):
-            sentences.append(
-                f"The baseline is below {limit} at {len(steps)} evaluated steps, the last {steps.max():,}."
-            )
-    if "percent" in data:
-        floor = _short(float(data["floor_control"].max()))
-        sentences.append(f"Numeric floor, by an exactly equivariant network: {floor} %.")
-    if len(gone := [name for name in ("twirled", "equivariance") if name in data and (data[name] <= 0).any()]):
-        sentences.append(f"Estimates of {' and '.join(gone)} at or below zero cannot be drawn and are left out.")
-    if "below_axis" in data and data["below_axis"].any():
-        sentences.append("Triangles at the lower edge: the value is below the axis.")
-    return sentences
-
-
-def _several(values: pd.Series) -> str:
-    """A number, or the range of several."""
-    low, high = int(values.min()), int(values.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-_SHARE = (
-    "Share of the held-out squared error that comes from equivariance error (the variance of the prediction over "
-    "rotations of the input, rotated back), against the training step; below it, the skill of the same networks, "
-    "with a dotted line at the limit below, and cut off where an untrained network is far below zero. "
-)
-_STEP_ZERO = "Step 0 is the untrained network."
-
-FIGURES = {
-    "percent_linear": Entry(
-        percent_linear,
-        "Equivariance share of the loss",
-        _SHARE
-        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
-        + _STEP_ZERO,
-        labels={"quantity": "percent", "axes": "linear"},
-    ),
-    "percent_logx": Entry(
-        percent_logx,
-        "Equivariance share of the loss, logarithmic steps",
-        _SHARE
-        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
-        + _STEP_ZERO,
-        labels={"quantity": "percent", "axes": "log x"},
-    ),
-    "percent_loglog": Entry(
-        percent_loglog,
-        "Equivariance share of the loss, both axes logarithmic",
-        _SHARE
-        + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
-        + _STEP_ZERO,
-        labels={"quantity": "percent", "axes": "log-log"},
-    ),
-    "losses": Entry(
-        losses,
-        "The loss and its two parts",
-        "Left: held-out squared error of the baseline and its two parts, which add up to it: equivariance error, and "
-        "twirled error, the error of the prediction averaged over rotations. Dashed across: the loss of the best "
-        "constant prediction. Right: both parts relative to the first evaluated step; rings mark where each first is "
-        "a tenth and a hundredth of it. The twirled error starts with the whole target in it, so it cannot fall far "
-        "before the network predicts something. " + _STEP_ZERO,
-        labels={"quantity": "losses", "axes": "log-log"},
-    ),
-    "percent_by_train_size": Entry(
-        percent_by_train_size,
-        "Equivariance share by training set size",
-        _SHARE + "One colour per training set; further seeds are thin lines of the same colour. " + _STEP_ZERO,
-        category="What changes the dynamics",
-        labels={"quantity": "percent", "varies": "training examples"},
-    ),
-    "percent_by_model_size": Entry(
-        percent_by_model_size,
-        "Equivariance share by model size",
-        _SHARE + "One colour per model; further seeds are thin lines of the same colour. " + _STEP_ZERO,
-        category="What changes the dynamics",
-        labels={"quantity": "percent", "varies": "model size"},
-    ),
-    "percent_by_optimiser": Entry(
-        percent_by_optimiser,
-        "Equivariance share by optimiser and learning rate",
-        _SHARE + "One colour per optimiser and rate; further seeds are thin lines of the same colour. " + _STEP_ZERO,
-        category="What changes the dynamics",
-        labels={"quantity": "percent", "varies": "optimiser"},
-    ),
-    "percent_by_augmentation": Entry(
-        percent_by_augmentation,
-        "Equivariance share with and without rotated training examples",
-        _SHARE + "One colour per setting; further seeds are thin lines of the same colour. " + _STEP_ZERO,
-        category="What changes the dynamics",
-        labels={"quantity": "percent", "varies": "augmentation"},
-    ),
-    "skill_companion": Entry(
-        skill_companion,
-        "Equivariance error against skill",
-        "Equivariance error relative to the energy of the network's own predictions, against skill; one path per run, "
-        "one marker per checkpoint. Relative error does not vanish when predictions do, so it tells a network that "
-        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction, and measured by sampled rotations, so that what is left is rounding.",
-        category="What changes the dynamics",
-        labels={"quantity": "relative error", "axes": "skill"},
-    ),
-}

@@ -1,0 +1,23 @@
+"""Numbers as people read them, in labels and captions."""
+
+
+def count(number: int) -> str:
+    """68193 as 68k, 6140000 as 6.1M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            scaled = number / size
+            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
+    return str(number)
+
+
+def power(value: float) -> str:
+    """3e-3: a number as mantissa and power of ten."""
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def short(value: float) -> str:
+    """0.003, 1e-5: as few characters as say it."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return power(value)
