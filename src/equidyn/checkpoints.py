@@ -53,9 +53,9 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         raise CheckpointError(f"{path}: damaged or truncated ({error}): {remedy}") from None
     except KeyError:
         raise CheckpointError(f"{path}: safetensors without our metadata: {remedy}") from None
-    if metadata["format_version"] != FORMAT_VERSION:
+    if metadata.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: format {metadata['format_version']}, this version reads {FORMAT_VERSION}: {remedy}"
+            f"{path}: format {metadata.get('format_version')}, this version reads {FORMAT_VERSION}: {remedy}"
         )
     return weights, metadata
 

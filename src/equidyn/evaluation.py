@@ -195,7 +195,7 @@ def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: n
 def _floor(task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, device: Any) -> dict[str, float]:
     """Percent that rounding alone gives: for the equivariant control, and for one rotation repeated.
 
-    Measured once a run on at most one batch of examples, with the initial weights.
+    Measured once per call on at most one batch of examples; the repeated rotation with the first weights evaluated.
     """
     some = indices[: protocol.batch_size]
     control = control_for(task.name)

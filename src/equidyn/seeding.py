@@ -5,9 +5,14 @@ before it: a resumed run, another number of processes or another batch size sees
 """
 
 import hashlib
+import operator
 
 
 def seed_for(*keys: int | str) -> int:
-    """A seed in [0, 2**63) determined by the keys, e.g. ``seed_for(seed, "rotation", step)``."""
-    text = "\x1f".join(f"{type(key).__name__}:{key}" for key in keys)
+    """A seed in [0, 2**63) determined by the keys, e.g. ``seed_for(seed, "rotation", step)``.
+
+    Raises:
+        TypeError: If a key is neither text nor an integer (of any integer type).
+    """
+    text = "\x1f".join(f"str:{key}" if isinstance(key, str) else f"int:{operator.index(key)}" for key in keys)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1

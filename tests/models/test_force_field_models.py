@@ -39,6 +39,7 @@ class TestEScAIP(ForceFieldModelSuite):
         order_embedding=5,
     )
     is_equivariant = False
+    has_head_tensor = True
     # Gaussians of 1.5e-8 of their height or less are kept or not with the other pairs of a band.
     batching_tolerance = {torch.float32: 1e-5, torch.float64: 1e-8}  # noqa: RUF012
 
@@ -122,6 +123,7 @@ class TestControl(ForceFieldModelSuite):
     network = Control
     config = ControlConfig(layers=2, hidden=12, radial=6, max_neighbors=7, max_radius=4.0, elements=12)
     is_equivariant = True
+    has_head_tensor = False
 
     def test_impossible_sizes(self):
         with pytest.raises(ValueError, match="layers must be positive, found 0"):

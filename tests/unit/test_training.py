@@ -373,7 +373,6 @@ def test_exemptions_are_those_of_the_published_names():
     assert "blocks.2.edge_norm.weight" in decayed
 
 
-@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # slower, not wrong
 def test_reduced_precision_trains(task, train_indices, tmp_path):
     recipe = replace(RECIPE, model="escaip-tiny", steps=3)
     full, half = (

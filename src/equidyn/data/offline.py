@@ -16,7 +16,6 @@ RDKit and tblite are imported where they are used, in worker processes with one 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import multiprocessing
 import os
@@ -34,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from equidyn.data.store import Field, StoreWriter
+from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
 
@@ -344,7 +344,7 @@ def _label(molecule: Molecule, recipe: Recipe, references: dict[int, float]) -> 
     """Make and label all geometries of one molecule. Runs in a worker."""
     labelled = _Labelled([], Counter())
     # Two streams, so that orientations can be switched on without changing the geometries.
-    own_seed = _hash(recipe.seed, molecule.smiles, bits=128)
+    own_seed = seed_for(recipe.seed, "displacement", molecule.smiles)
     noise, turns = (np.random.default_rng([own_seed, stream]) for stream in range(2))
     try:
         numbers, bases = _relaxed_conformers(molecule, recipe)
@@ -404,7 +404,7 @@ def _relaxed_conformers(molecule: Molecule, recipe: Recipe) -> tuple[np.ndarray,
         flexible = rdMolDescriptors.CalcNumRotatableBonds(mol, False) + saturated_rings
         wanted = min(1 + 2 * flexible, recipe.base_conformers, recipe.conformers)
         parameters = rdDistGeom.ETKDGv3()
-        parameters.randomSeed = _hash(recipe.seed, molecule.smiles, bits=31)
+        parameters.randomSeed = seed_for(recipe.seed, "embedding", molecule.smiles) >> 32
         parameters.numThreads = 1
         parameters.maxIterations = 50
         try:
@@ -616,10 +616,4 @@ def _atom_count(smiles: str) -> int:
 
 
 def _shuffled(members: Sequence[str], seed: int) -> list[str]:
-    return sorted(members, key=lambda smiles: _hash(seed, smiles, bits=128))
-
-
-def _hash(seed: int, smiles: str, *, bits: int) -> int:
-    """Return a number below 2**bits that depends on nothing but its arguments."""
-    digest = hashlib.sha256(f"{seed}\n{smiles}".encode()).digest()
-    return int.from_bytes(digest, "big") >> (256 - bits)
+    return sorted(members, key=lambda smiles: seed_for(seed, "order", smiles))

@@ -70,9 +70,8 @@ class Control(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, radial, cutoff, graph)
         forces = (vectors * self.force_scale(scalars)[:, None]).sum(-1)
-        # Equivariant forces F(Rx) = R F(x) are the head tensor with three equal rows (see escaip.py).
-        tensor = forces[:, None].expand(-1, 3, -1)
-        return ForceOutput(forces, batch.mean(self.energy(scalars)[:, 0]), tensor)
+        # No head tensor: the closed form would call the error zero, and a control is there to be measured.
+        return ForceOutput(forces, batch.mean(self.energy(scalars)[:, 0]), None)
 
 
 class ControlLayer(nn.Module):

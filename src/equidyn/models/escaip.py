@@ -73,6 +73,9 @@ class EScAIPConfig:
         for name in ("layers", "hidden", "heads", "max_neighbors", "max_radius", "order_expansion"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        for name in ("mlp_dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, found {getattr(self, name)}")
         if self.distance_expansion < 2:
             raise ValueError("distance_expansion needs at least two Gaussians")
 
@@ -210,7 +213,7 @@ class RMSNorm(nn.Module):
         """(..., H) -> (..., H)."""
         if x.device.type == "cpu" and x.numel() >= self.LARGE:
             return _RMSNormFunction.apply(x, self.weight)
-        return F.rms_norm(x, self.weight.shape, self.weight, RMS_EPSILON)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), RMS_EPSILON)
 
 
 class _RMSNormFunction(torch.autograd.Function):

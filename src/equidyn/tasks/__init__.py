@@ -2,7 +2,7 @@
 
 A task is the only thing the training loop and the evaluation know of the science. To measure a model of your own, give
 `equidyn.evaluation.decompose_task` an object with the methods of :class:`Task`; only those marked *evaluation* are
-used.
+used there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,20 @@ class Task(Protocol):
     name: str
     unit: str
     """Unit of the loss per component, e.g. ``"eV²/Å²"`` (evaluation)."""
+
+    @classmethod
+    def fit(cls, store: Any, indices: np.ndarray) -> Task:
+        """The task with what it measures on its training examples, scales for instance (training)."""
+
+    def state(self) -> dict[str, Any]:
+        """What `fit` measured, as JSON-able values to keep with a checkpoint (training)."""
+
+    @classmethod
+    def restore(cls, store: Any, state: dict[str, Any]) -> Task:
+        """The task as `state` described it (evaluation of checkpoints)."""
+
+    def check(self, model: nn.Module, indices: np.ndarray) -> None:
+        """Raise ValueError for data the model cannot take (training)."""
 
     def batch(self, indices: np.ndarray, device: torch.device) -> Any:
         """Inputs and targets of some examples of the store (training, evaluation)."""
