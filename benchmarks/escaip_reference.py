@@ -4,21 +4,23 @@ It borrows the weights of :class:`equidyn.models.escaip.EScAIP` and repeats its 
 architecture is usually drawn. It exists to be compared with: for speed in `escaip_speed.py`, for numbers there too.
 """
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equidyn.models.batch import ForceOutput, MoleculeBatch
-from equidyn.models.escaip import EdgeAttribute, EScAIP, TransformerBlock
+from equidyn.models.escaip import RMS_EPSILON, Dropout, EdgeAttribute, EScAIP, Projection, RMSNorm, TransformerBlock
 from equidyn.models.graph import MEAN_EPSILON
 
 
 class PlainEScAIP(nn.Module):
-    """Same parameters and results as the given model, computed plainly on (N, K) slots."""
+    """Same weights and results as the given model, computed plainly on (N, K) slots, by PyTorch's own layers."""
 
     def __init__(self, model: EScAIP):
         super().__init__()
-        self.model = model
+        self.model = _with_stock_layers(copy.deepcopy(model))
         self.dropout = nn.Dropout(model.config.mlp_dropout)
 
     def forward(self, batch: MoleculeBatch) -> ForceOutput:
@@ -70,6 +72,9 @@ class PlainEScAIP(nn.Module):
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
             return layer.project_out(mixed.transpose(1, 2).reshape(atoms, slots, -1))
 
+        def project(layer: Projection, readouts: list[Tensor]) -> Tensor:
+            return layer.norm_out(F.gelu(layer.linear(layer.norm_in(torch.cat(readouts, -1)))))
+
         edges = attribute(model.input.attribute)
         edges = edges + model.input.ffn(model.input.norm(edges))
         nodes, edges = model.input.node_norm(mean(edges)), model.input.edge_norm(edges)
@@ -88,7 +93,22 @@ class PlainEScAIP(nn.Module):
             edges = edges + block.edge_ffn(block.edge_norm(edges))
             node_readouts.append(model.node_readouts[index](nodes))
             edge_readouts.append(model.edge_readouts[index](edges))
-        nodes, edges = model.node_projection(node_readouts), model.edge_projection(edge_readouts)
+        nodes = project(model.node_projection, node_readouts)
+        edges = project(model.edge_projection, edge_readouts)
         vector = model.direction(edges) * mask
         tensor = model.magnitude(nodes)[..., None] * torch.einsum("nki,nkj->nij", vector, direction)
         return ForceOutput(tensor.diagonal(dim1=1, dim2=2), batch.mean(model.energy(nodes)[:, 0]), tensor)
+
+
+def _with_stock_layers(module: nn.Module) -> nn.Module:
+    """The module with our faster dropout and norm replaced by PyTorch's."""
+    for name, child in module.named_children():
+        if isinstance(child, Dropout):
+            setattr(module, name, nn.Dropout(child.dropped / 2**16))
+        elif isinstance(child, RMSNorm):
+            norm = nn.RMSNorm(len(child.weight), eps=RMS_EPSILON)
+            norm.weight = child.weight
+            setattr(module, name, norm)
+        else:
+            _with_stock_layers(child)
+    return module

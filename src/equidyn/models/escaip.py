@@ -136,7 +136,7 @@ def bond_orientational_order(cosine: Tensor, mask: Tensor, degrees: int) -> Tens
 
 
 class _BandedGaussianLinear(torch.autograd.Function):
-    """Gaussians of sorted distances times a weight, multiplying only the band that is not zero.
+    """Linear layer on the Gaussians of sorted distances, multiplying only the band that is not zero.
 
     A Gaussian of width 2δ on a grid of spacing δ touches some two dozen of the expansion's centres, so of the
     dense product (P, S) @ (S, D) a narrow band is left when rows are sorted by distance.
@@ -145,7 +145,7 @@ class _BandedGaussianLinear(torch.autograd.Function):
     ROWS = 192
 
     @staticmethod
-    def forward(ctx, distance, weight, step):
+    def forward(ctx, distance, weight, bias, step):
         columns = weight.shape[1]
         reach = 2 * GAUSSIAN_REACH
         bands = []
@@ -158,7 +158,7 @@ class _BandedGaussianLinear(torch.autograd.Function):
             bands.append((low, high, gaussian(rows[:, None] / step - centres)))
         start = 0
         for low, high, band in bands:
-            torch.mm(band, weight[:, low:high].T, out=output[start : start + len(band)])
+            torch.addmm(bias, band, weight[:, low:high].T, out=output[start : start + len(band)])
             start += len(band)
         ctx.bands, ctx.shape = bands, weight.shape
         return output
@@ -170,7 +170,7 @@ class _BandedGaussianLinear(torch.autograd.Function):
         for low, high, band in ctx.bands:
             weight_gradient[:, low:high] += gradient[start : start + len(band)].T @ band
             start += len(band)
-        return None, weight_gradient, None
+        return None, weight_gradient, gradient.sum(0), None
 
 
 class Dropout(nn.Module):
@@ -292,8 +292,8 @@ class EdgeAttribute(nn.Module):
         source = torch.cat([self._order(self.source_order, graph), self.source_element(elements)], 1)
         target = torch.cat([self._order(self.target_order, graph), self.target_element(elements)], 1)
         x = F.linear(self.dropout(F.gelu(distance)), of_distance).index_select(0, graph.pair)
-        x = x + F.linear(source, of_source).index_select(0, graph.neighbour)
-        x = x + F.linear(target, of_target, self.edge.bias).index_select(0, graph.centre)
+        x += F.linear(source, of_source).index_select(0, graph.neighbour)
+        x += F.linear(target, of_target, self.edge.bias).index_select(0, graph.centre)
         return self.dropout(F.gelu(x))
 
     def _order(self, linear: nn.Linear, graph: AngularGraph) -> Tensor:
@@ -363,10 +363,10 @@ class TransformerBlock(nn.Module):
         normed = self.norm(nodes)
         of_neighbour, of_centre = self.node.weight.chunk(2, dim=1)
         pair = F.linear(normed, of_neighbour).index_select(0, graph.neighbour)
-        pair = pair + F.linear(normed, of_centre, self.node.bias).index_select(0, graph.centre)
+        pair += F.linear(normed, of_centre, self.node.bias).index_select(0, graph.centre)
         pair = self.dropout(F.gelu(pair))
         of_attribute, of_pair = self.message.weight.chunk(2, dim=1)
-        message = F.linear(attribute, of_attribute, self.message.bias) + F.linear(pair, of_pair)
+        message = F.linear(attribute, of_attribute, self.message.bias).addmm_(pair, of_pair.T)
         attended = self.attention(F.gelu(message), graph)
         nodes = nodes + mean_over_neighbours(attended, graph)
         edges = edges + attended
@@ -389,7 +389,7 @@ class Readout(nn.Module):
 
 
 class Projection(nn.Module):
-    """All blocks' readouts, concatenated, back to the hidden width."""
+    """All blocks' readouts, concatenated and normed, back to the hidden width."""
 
     def __init__(self, config: EScAIPConfig):
         super().__init__()
@@ -399,8 +399,18 @@ class Projection(nn.Module):
         self.norm_out = RMSNorm(config.hidden)
 
     def forward(self, readouts: list[Tensor]) -> Tensor:
-        """List of (..., H) -> (..., H)."""
-        return self.norm_out(F.gelu(self.linear(self.norm_in(torch.cat(readouts, -1)))))
+        """List of (..., H) -> (..., H).
+
+        Nothing is concatenated: the norm's weight moves into the linear layer, whose output is the sum over the
+        readouts, and the norm's factor, one number per row, moves behind it.
+        """
+        weights = (self.linear.weight * self.norm_in.weight).chunk(len(readouts), dim=1)
+        x = F.linear(readouts[0], weights[0])
+        for readout, weight in zip(readouts[1:], weights[1:], strict=True):
+            x.addmm_(readout, weight.T)
+        square = sum(readout.square().sum(-1, keepdim=True) for readout in readouts)
+        x = x * (square / self.linear.in_features + RMS_EPSILON).rsqrt() + self.linear.bias
+        return self.norm_out(F.gelu(x))
 
 
 class OutputLayer(nn.Module):
@@ -505,8 +515,8 @@ class EScAIP(nn.Module):
         step = self.config.max_radius / (self.config.distance_expansion - 1)
         distance = graph.pair_distance
         if distance.device.type == "cpu":
-            product = _BandedGaussianLinear.apply(distance, weight, step)
+            embedded = _BandedGaussianLinear.apply(distance, weight, bias, step)
         else:  # A dense product beats many small ones, and band limits would wait for the device.
             centres = torch.arange(weight.shape[1], device=distance.device, dtype=distance.dtype)
-            product = gaussian(distance[:, None] / step - centres) @ weight.T
-        return (product + bias).chunk(len(attributes), dim=1)
+            embedded = F.linear(gaussian(distance[:, None] / step - centres), weight, bias)
+        return embedded.chunk(len(attributes), dim=1)

@@ -58,7 +58,7 @@ def configuration(name: str) -> Configuration:
 
 
 def control_for(task: str) -> str:
-    """Name of the first exactly equivariant configuration for a task."""
+    """Name of the first exactly equivariant configuration listed for a task."""
     return next(name for name, entry in configurations().items() if entry.control and entry.task == task)
 
 
