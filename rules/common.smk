@@ -1,4 +1,4 @@
-# What all rule files share: the checked study, its paths, and the digests of the code behind each stage.
+# Shared by the files of this folder: the checked study, its paths, and the digests of the code behind each stage.
 import re
 import sys
 from pathlib import Path

@@ -25,7 +25,6 @@ from equidyn.models.registry import build, control_for
 from equidyn.rotations import haar
 from equidyn.seeding import seed_for
 
-
 FLOOR_EXAMPLES = 32
 """Rounding differs little between molecules: these tell its size."""
 

@@ -283,9 +283,9 @@ def test_bond_orientational_order_is_that_of_harmonics(counts, seed):
     np.testing.assert_allclose(found[:, 0], 1, rtol=1e-12)
 
 
-def dense_product(distance, weight, step):
+def dense_product(distance, weight, bias, step):
     centres = torch.arange(weight.shape[1], dtype=distance.dtype)
-    return gaussian(distance[:, None] / step - centres) @ weight.T
+    return gaussian(distance[:, None] / step - centres) @ weight.T + bias
 
 
 @settings(max_examples=40, deadline=None)
@@ -300,14 +300,15 @@ def test_banded_gaussian_linear_is_the_dense_product(dtype, pairs, columns, radi
     generator = torch.Generator().manual_seed(seed)
     distance = (radius * torch.rand(pairs, generator=generator, dtype=dtype)).sort().values
     weight = torch.randn(5, columns, generator=generator, dtype=dtype).requires_grad_()
+    bias = torch.randn(5, generator=generator, dtype=dtype).requires_grad_()
     upstream = torch.randn(pairs, 5, generator=generator, dtype=dtype)
     step = radius / (columns - 1)
     results = []
     for product in (_BandedGaussianLinear.apply, dense_product):
-        weight.grad = None
-        value = product(distance, weight, step)
+        weight.grad = bias.grad = None
+        value = product(distance, weight, bias, step)
         value.backward(upstream)
-        results.append((value.detach(), weight.grad))
+        results.append((value.detach(), weight.grad, bias.grad))
     # Gaussians are cut six standard deviations out, at 1.5e-8 of their height.
     for found, expected in zip(*results, strict=True):
         assert_close(found, expected, 1e-5 if dtype == torch.float32 else 1e-6)

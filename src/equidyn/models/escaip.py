@@ -366,7 +366,7 @@ class TransformerBlock(nn.Module):
         pair += F.linear(normed, of_centre, self.node.bias).index_select(0, graph.centre)
         pair = self.dropout(F.gelu(pair))
         of_attribute, of_pair = self.message.weight.chunk(2, dim=1)
-        message = F.linear(attribute, of_attribute, self.message.bias).addmm_(pair, of_pair.T)
+        message = _add_linear(F.linear(attribute, of_attribute, self.message.bias), pair, of_pair)
         attended = self.attention(F.gelu(message), graph)
         nodes = nodes + mean_over_neighbours(attended, graph)
         edges = edges + attended
@@ -407,10 +407,15 @@ class Projection(nn.Module):
         weights = (self.linear.weight * self.norm_in.weight).chunk(len(readouts), dim=1)
         x = F.linear(readouts[0], weights[0])
         for readout, weight in zip(readouts[1:], weights[1:], strict=True):
-            x.addmm_(readout, weight.T)
+            x = _add_linear(x, readout, weight)
         square = sum(readout.square().sum(-1, keepdim=True) for readout in readouts)
         x = x * (square / self.linear.in_features + RMS_EPSILON).rsqrt() + self.linear.bias
         return self.norm_out(F.gelu(x))
+
+
+def _add_linear(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """x + y @ weight.T, in the place of x; the dtype of x decides (autocast leaves this operation alone)."""
+    return x.addmm_(y.to(x.dtype), weight.T.to(x.dtype))
 
 
 class OutputLayer(nn.Module):
