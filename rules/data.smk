@@ -39,8 +39,8 @@ rule split_store:
         mem_mb=1000,
         runtime=10,
     params:
-        fraction=lookup(within=config, dpath="data/{task}/validation_fraction"),
-        seed=lookup(within=config, dpath="data/{task}/seed"),
+        fraction=lambda wildcards: config["data"][wildcards.task]["validation_fraction"],
+        seed=lambda wildcards: config["data"][wildcards.task]["seed"],
         code=code_digest("equidyn.data.subsets"),
     message:
         "Splitting {wildcards.task} into training and validation"
@@ -63,8 +63,10 @@ rule draw_subset:
         mem_mb=1000,
         runtime=10,
     params:
-        size=lookup(within=config, dpath="data/{task}/subsets/{subset}"),
-        seed=lookup(within=config, dpath="data/{task}/seed"),
+        size=lambda wildcards: config["data"][wildcards.task]["subsets"][
+            wildcards.subset
+        ],
+        seed=lambda wildcards: config["data"][wildcards.task]["seed"],
         code=code_digest("equidyn.data.subsets"),
     message:
         "Drawing the training subset {wildcards.subset} of {wildcards.task}"

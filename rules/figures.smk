@@ -44,6 +44,8 @@ rule write_config:
         config=f"{STUDY}/config.yaml",
     log:
         f"{STUDY}/logs/write_config.log",
+    benchmark:
+        f"{STUDY}/benchmarks/write_config.tsv"
     conda:
         "../envs/figures.yaml"
     resources:
@@ -65,6 +67,8 @@ rule write_report:
         report_file(),
     log:
         f"{STUDY}/logs/write_report.log",
+    benchmark:
+        f"{STUDY}/benchmarks/write_report.tsv"
     conda:
         "../envs/figures.yaml"
     resources:

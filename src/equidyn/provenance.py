@@ -6,7 +6,6 @@ the digest, and Snakemake runs the stage again; a comment, a docstring or anothe
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -55,33 +54,46 @@ def _path(module: str) -> Path | None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _statements(module: str) -> tuple[ast.Module, list[ast.stmt]]:
+    """The module's syntax tree without docstrings, and all its statements, nested ones too."""
     path = _path(module)
     if path is None:
         raise ValueError(f"{module!r} is not a module of {PACKAGE}")
     tree = ast.parse(path.read_text("utf-8"), filename=str(path))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list):
-            continue
-        # Docstrings, of attributes too: a string that is a statement has no effect.
-        node.body = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))] or [
-            ast.Pass()
-        ]
-    return tree
+    statements, waiting = [], [tree]
+    while waiting:
+        node = waiting.pop()
+        for block in _BLOCKS & set(node._fields):
+            # A string that is a statement has no effect: a docstring, of an attribute perhaps.
+            kept = [
+                s for s in getattr(node, block) if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+            ]
+            if block == "body" and not kept:
+                kept = [ast.Pass()]
+            setattr(node, block, kept)
+            waiting.extend(kept)
+            statements.extend(kept)
+    return tree, statements
+
+
+_BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}
+"""Fields of syntax nodes that hold statements, or what holds them."""
 
 
 @cache
 def _canonical(module: str) -> str:
-    return ast.dump(_tree(module))
+    return ast.dump(_statements(module)[0])
 
 
-def _imports(module: str) -> Iterator[str]:
-    for node in ast.walk(_tree(module)):
+@cache
+def _imports(module: str) -> list[str]:
+    found = []
+    for node in _statements(module)[1]:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
             continue
-        yield from (name for name in names if _path(name))
+        found.extend(name for name in names if _path(name))
+    return found

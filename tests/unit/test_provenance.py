@@ -14,8 +14,9 @@ STAGES = {
 
 
 def clear():
-    provenance._tree.cache_clear()
+    provenance._statements.cache_clear()
     provenance._canonical.cache_clear()
+    provenance._imports.cache_clear()
 
 
 def digests():
