@@ -8,10 +8,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import pytest
+import torch
 
 from equidyn.data.offline import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
+from equidyn.models.registry import build
+from equidyn.tasks.force_field import ForceField
 
 MOLECULES, CONFORMERS = 12, 6
 STIFFNESS = {1: 0.6, 6: 2.0, 7: 1.5, 8: 1.2}  # eV/Å² of a pair: the geometric mean of its atoms'
@@ -80,3 +83,14 @@ def train_indices(split):
 @pytest.fixture(scope="session")
 def validation_indices(split):
     return split[1]
+
+
+@pytest.fixture(scope="module")
+def task(store, train_indices):
+    return ForceField.fit(store, train_indices)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return build("escaip-tiny").eval()

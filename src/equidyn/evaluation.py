@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import equidyn
+from equidyn.actions import inverse
 from equidyn.checkpoints import checkpoint_name, load_checkpoint
 from equidyn.decomposition import (
     ESTIMATOR_VERSION,
@@ -69,7 +70,7 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> T
     """
     copies, turns = task.repeat(batch, len(R)), R.flatten(0, 1)
     predictions = task.predict(model, task.rotate(copies, turns))
-    return task.rotate_prediction(predictions, turns.mT, copies).unflatten(0, (len(R), -1))
+    return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
 
 
 def decompose_task(

@@ -39,11 +39,6 @@ def code_digest(*modules: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, 16 hexadecimal digits."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
 def _path(module: str) -> Path | None:
     """The module's file, or None if it is not a module of this package."""
     first, *rest = module.split(".")

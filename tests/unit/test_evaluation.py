@@ -31,17 +31,6 @@ KEYS = ["step", "weights", "estimator"]
 FLOORS = ["floor_control", "floor_repeated"]
 
 
-@pytest.fixture(scope="module")
-def task(store, train_indices):
-    return ForceField.fit(store, train_indices)
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return build("escaip-tiny").eval()
-
-
 def trained(store, indices, folder):
     recipe = Recipe("escaip-tiny", 5, 16, "adamw", 1e-3, 0.0, 3, warmup_steps=1, ema=0.5)
     options = {"output": folder / "out", "state": folder / "state", "progress": False}

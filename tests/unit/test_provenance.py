@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from equidyn import provenance
-from equidyn.provenance import code_digest, file_digest
+from equidyn.provenance import code_digest
 
 STAGES = {
     "training": ("equidyn.training", "equidyn.tasks.force_field", "equidyn.models.escaip"),
@@ -140,11 +140,3 @@ def test_circular_imports_end(package):
 def test_unknown_module(module):
     with pytest.raises(ValueError, match=f"'{module}' is not a module of equidyn"):
         code_digest(module)
-
-
-def test_file_digest(tmp_path):
-    path = tmp_path / "x"
-    path.write_bytes(b"abc")
-    assert file_digest(path) == "ba7816bf8f01cfea"  # FIPS 180-2, appendix B.1
-    path.write_bytes(b"abd")
-    assert file_digest(path) != "ba7816bf8f01cfea"

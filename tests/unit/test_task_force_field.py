@@ -16,17 +16,6 @@ from equidyn.tasks import TASKS, Task
 from equidyn.tasks.force_field import ForceField, Normalisation
 
 
-@pytest.fixture(scope="module")
-def task(store, train_indices):
-    return ForceField.fit(store, train_indices)
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return build("escaip-tiny").eval()
-
-
 @pytest.fixture
 def batch(task):
     return task.batch(np.array([3, 40, 17]))

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -106,6 +107,17 @@ def fresh(tmp_path):
     return Project(tmp_path)
 
 
+@contextmanager
+def truncated(file: Path, size: int):
+    """Cut a file to some bytes, and make it whole again."""
+    whole = file.read_bytes()
+    file.write_bytes(whole[:size])
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
+
+
 class TestFinishedStudy:
     """What a complete run leaves behind."""
 
@@ -204,24 +216,16 @@ class TestBadInput:
 
     def test_a_truncated_checkpoint(self, finished):
         checkpoint = finished.results / "train/augmented/raw/00000006.safetensors"
-        whole = checkpoint.read_bytes()
-        checkpoint.write_bytes(whole[: len(whole) // 2])
-        try:
+        with truncated(checkpoint, checkpoint.stat().st_size // 2):
             result = finished.run("--forcerun", "evaluate_checkpoints", "--until", "evaluate_checkpoints")
-        finally:
-            checkpoint.write_bytes(whole)
         assert result.returncode != 0
         assert re.search(r"00000006\.safetensors: damaged or truncated", result.stderr + result.stdout)
         assert finished.run().returncode == 0, "whole again, the study finishes"
 
     def test_a_corrupted_store(self, finished):
         file = finished.results / "data/force_field/store/forces.npy"
-        whole = file.read_bytes()
-        file.write_bytes(whole[:-8])
-        try:
+        with truncated(file, file.stat().st_size - 8):
             result = finished.run("--forcerun", "train_network", "--until", "train_network")
-        finally:
-            file.write_bytes(whole)
         assert result.returncode != 0
         assert re.search(r"forces\.npy: found .*; expected .*To repair", result.stderr + result.stdout)
         assert finished.run().returncode == 0, "whole again, the study finishes"
