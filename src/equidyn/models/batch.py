@@ -1,4 +1,4 @@
-"""What force-field networks take and give: batches of molecules, forces and energies."""
+"""What networks take and give: molecules and forces, noisy protein chains and velocities."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,3 +84,36 @@ class ForceOutput(NamedTuple):
     forces: Tensor
     energy: Tensor | None
     head_tensor: Tensor | None
+
+
+@dataclass(frozen=True)
+class ProteinBatch:
+    """What a flow-matching network of Cα traces reads: B chains padded to L residues.
+
+    Attributes:
+        x_t: (B, L, 3) float, nm: noisy positions, each chain centred, zero at padding.
+        t: (B,) flow time in [0, 1]: 0 is noise, 1 is data.
+        mask: (B, L) bool, true at residues.
+        residue_index: (B, L) int64, author residue numbers, which may jump; None for 1 to L.
+        chain_break: (B, L) bool, whether the next residue is not bonded to this one; None for nowhere.
+        x_sc: (B, L, 3) float, nm: self-conditioning, an earlier prediction of the clean positions, or None.
+    """
+
+    x_t: Tensor
+    t: Tensor
+    mask: Tensor
+    residue_index: Tensor | None = None
+    chain_break: Tensor | None = None
+    x_sc: Tensor | None = None
+
+
+class VelocityOutput(NamedTuple):
+    """What a flow-matching network returns.
+
+    Attributes:
+        velocity: (B, L, 3) nm per unit of flow time, zero at padding.
+        distogram: (B, L, L, classes) logits of the distance between residues, or None for a network without that head.
+    """
+
+    velocity: Tensor
+    distogram: Tensor | None

@@ -1,0 +1,15 @@
+"""Distances between all residues of a chain, and the classes they fall into."""
+
+import torch
+from torch import Tensor
+
+
+def pair_distances(x: Tensor) -> Tensor:
+    """Distances (..., L, L) between points (..., L, 3), as norms of differences, so that the diagonal is exactly 0."""
+    return torch.linalg.vector_norm(x.unsqueeze(-2) - x.unsqueeze(-3), dim=-1)
+
+
+def distance_class(distance: Tensor, low: float, high: float, classes: int) -> Tensor:
+    """Class of each distance, int64: how many of `classes` - 1 limits, evenly spaced from low to high, lie below it."""
+    limits = torch.linspace(low, high, classes - 1, device=distance.device, dtype=distance.dtype)
+    return torch.bucketize(distance, limits)
