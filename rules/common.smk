@@ -5,13 +5,15 @@ from pathlib import Path
 
 import yaml
 
-from equidyn.figures.catalogue import FIGURES
+from equidyn.data import SOURCES
+from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
 from equidyn.studies import (
     check_config,
     check_figures,
     checkpoint_steps,
+    conditions,
     parts,
     read_runs,
 )
@@ -76,14 +78,14 @@ def evaluation_code(run):
 
 
 def recipe(run):
-    """Arguments of equidyn.training.Recipe: the run's row and the study's common settings."""
-    shared = {
-        k: v
-        for k, v in config["training"].items()
-        if k not in ("checkpoint_steps", "state_every", "device")
-    }
+    """Arguments of equidyn.training.Recipe: the run's row and the settings of its task."""
+    row, training = RUNS[run], config["training"]
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
-    return shared | {name: RUNS[run][name] for name in own}
+    return (
+        {"precision": training["precision"]}
+        | training[row["task"]]
+        | {name: row[name] for name in own}
+    )
 
 
 def kept_steps(run):
@@ -112,13 +114,16 @@ def labels(run):
     }
 
 
-def protocol():
-    """Arguments of equidyn.evaluation.Protocol."""
-    return {
+def protocol(run):
+    """Arguments of equidyn.evaluation.Protocol: the study's and those of the run's task."""
+    evaluation = config["evaluation"]
+    shared = {
         name: value
-        for name, value in config["evaluation"].items()
-        if name != "checkpoints_per_job"
+        for name, value in evaluation.items()
+        if name not in ("checkpoints_per_job", *TASKS)
     }
+    own = dict(evaluation[RUNS[run]["task"]])
+    return shared | own | {"conditions": conditions(own.get("conditions", {}))}
 
 
 def figure_options(task):
@@ -132,11 +137,16 @@ def figure_options(task):
     }
 
 
-def offline_settings():
-    """Arguments of equidyn.data.offline.build_force_field_store."""
-    data = config["data"]["force_field"]
-    names = ("molecules", "conformers", "displacement", "orientation", "seed")
-    return {name: data[name] for name in names}
+def store_builder(task):
+    """What makes the task's store."""
+    return SOURCES[task][config["data"][task]["source"]]
+
+
+def store_settings(task):
+    """Arguments of that builder."""
+    split = ("source", "validation_fraction", "subsets")
+    data = config["data"][task]
+    return {name: value for name, value in data.items() if name not in split}
 
 
 def store_of(wildcards):
@@ -180,17 +190,25 @@ def evaluated_parts(suffix):
 
 def figure_files():
     """Every figure, in every format, with its data and caption."""
-    return expand(
-        f"{STUDY}/figures/{{task}}/{{figure}}.{{format}}",
-        task=TASKS_RUN,
-        figure=FIGURES,
-        format=("png", "pdf", "svg", "csv", "txt"),
-    )
+    return [
+        f"{STUDY}/figures/{task}/{figure}.{format}"
+        for task in TASKS_RUN
+        for figure in figures_for(task)
+        for format in ("png", "pdf", "svg", "csv", "txt")
+    ]
+
+
+def table_of(wildcards):
+    """The table a figure is drawn from."""
+    if FIGURES[wildcards.figure].table == "data":
+        return f"{STUDY}/tables/data/{wildcards.task}.parquet"
+    return rules.gather_tables.output.study
 
 
 def tables():
-    """Every run's table and the study's."""
-    return [rules.gather_tables.output.study, rules.gather_tables.output.csv]
+    """The study's tables."""
+    gathered = rules.gather_tables.output
+    return [gathered.study, gathered.csv, gathered.minima]
 
 
 def report_file():

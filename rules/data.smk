@@ -1,13 +1,13 @@
 # Data: make or fetch a task's examples, split them by cluster, draw nested training subsets.
 
 
-rule make_force_field_store:
+rule make_store:
     output:
-        store=directory(f"{STUDY}/data/force_field/store"),
+        store=directory(f"{STUDY}/data/{{task}}/store"),
     log:
-        f"{STUDY}/logs/make_force_field_store.log",
+        f"{STUDY}/logs/make_store/{{task}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/make_force_field_store.tsv"
+        f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
     conda:
         "../envs/data.yaml"
     threads: workflow.cores
@@ -15,12 +15,13 @@ rule make_force_field_store:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=offline_settings(),
-        code=code_digest("equidyn.data.offline"),
+        source=lambda wildcards: config["data"][wildcards.task]["source"],
+        settings=lambda wildcards: store_settings(wildcards.task),
+        code=lambda wildcards: code_digest(module_of(store_builder(wildcards.task))),
     message:
-        "Making molecules with GFN2-xTB energies and forces"
+        "Making the examples of {wildcards.task}"
     script:
-        "../workflow/scripts/make_force_field_store.py"
+        "../workflow/scripts/make_store.py"
 
 
 rule split_store:
@@ -72,3 +73,26 @@ rule draw_subset:
         "Drawing the training subset {wildcards.subset} of {wildcards.task}"
     script:
         "../workflow/scripts/draw_subset.py"
+
+
+rule describe_data:
+    input:
+        store=rules.make_store.output.store,
+        train=rules.split_store.output.train,
+    output:
+        table=f"{STUDY}/tables/data/{{task}}.parquet",
+    log:
+        f"{STUDY}/logs/describe_data/{{task}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/describe_data/{{task}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_digest("equidyn.data.describe"),
+    message:
+        "Describing the examples of {wildcards.task}"
+    script:
+        "../workflow/scripts/describe_data.py"

@@ -23,7 +23,7 @@ rule evaluate_checkpoints:
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],
-        protocol=protocol(),
+        protocol=lambda wildcards: protocol(wildcards.run),
         labels=lambda wildcards: labels(wildcards.run),
         device=config["training"]["device"],
         code=lambda wildcards: evaluation_code(wildcards.run),
@@ -42,6 +42,7 @@ rule gather_tables:
         examples=expand(f"{STUDY}/tables/examples/{{run}}.parquet", run=RUNS),
         study=f"{STUDY}/tables/evaluation.parquet",
         csv=f"{STUDY}/tables/evaluation.csv",
+        minima=f"{STUDY}/tables/minima.csv",
     log:
         f"{STUDY}/logs/gather_tables.log",
     benchmark:

@@ -3,7 +3,7 @@
 
 rule draw_figure:
     input:
-        table=rules.gather_tables.output.study,
+        table=table_of,
     output:
         png=report(
             f"{STUDY}/figures/{{task}}/{{figure}}.png",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from equidyn.data.offline import FIELDS
+from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
 from equidyn.models.registry import build

@@ -44,8 +44,8 @@ class Decomposition:
         equivariance: unbiased estimate of the equivariance error.
         equivariance_plugin: mean squared distance to the mean of the sampled rotations; too small
             on average, by the factor (K - 1) / K for K independent rotations.
-        prediction_energy: |h|², mean over rotations.
-        target_energy: |y|².
+        prediction_energy: |h - n|², mean over rotations: what the model says beyond the null prediction n.
+        null_energy: |n - y|², squared error of the null prediction.
         gap_weight: number of vectors compared, over which the gaps sum.
         gap_mae: Jensen gap of the length of the error vector.
         gap_huber: Jensen gap of the Huber loss of that length, threshold `HUBER_DELTA`.
@@ -56,7 +56,7 @@ class Decomposition:
     equivariance: np.ndarray
     equivariance_plugin: np.ndarray
     prediction_energy: np.ndarray
-    target_energy: np.ndarray
+    null_energy: np.ndarray
     gap_weight: np.ndarray
     gap_mae: np.ndarray
     gap_huber: np.ndarray
@@ -97,6 +97,7 @@ def decompose(
     example: Tensor,
     examples: int,
     *,
+    null: Tensor | None = None,
     cosets: int | None = None,
 ) -> Decomposition:
     """Estimate the decomposition from predictions for sampled rotations.
@@ -124,6 +125,7 @@ def decompose(
         target: (N, C) y.
         example: (N,) int64, the example in range(examples) to which each row belongs; no padding.
         examples: number of examples E.
+        null: (N, C) n, what a predictor says that has learned nothing, equivariant itself; None for zero.
         cosets: B; None for K independent rotations.
 
     Returns:
@@ -144,9 +146,10 @@ def decompose(
         raise ValueError(f"{count} rotation shows no equivariance error; predict for 2 or more")
     if cosets < 1 or count % cosets:
         raise ValueError(f"{count} rotations cannot form {cosets} cosets of equal size")
+    null = _null(null, target)
 
     def moments(rows: slice) -> dict[str, Tensor]:
-        h, y = predictions[:, rows].double(), target[rows].double()
+        h, y, n = predictions[:, rows].double(), target[rows].double(), null[rows].double()
         residual = h - y
         blocks = residual.unflatten(0, (cosets, -1))
         block_means = blocks.mean(1)
@@ -157,7 +160,8 @@ def decompose(
             "total": residual.square().sum(-1).mean(0),
             "equivariance": within + between / max(cosets - 1, 1),
             "equivariance_plugin": within + between / cosets,
-            "prediction_energy": h.square().sum(-1).mean(0),
+            "prediction_energy": (h - n).square().sum(-1).mean(0),
+            "null_energy": (n - y).square().sum(-1),
             **_gaps(residual.norm(dim=-1), mean.norm(dim=-1)),
         }
 
@@ -166,7 +170,9 @@ def decompose(
 
 
 @torch.no_grad()
-def decompose_exact(tensor: Tensor, target: Tensor, example: Tensor, examples: int) -> Decomposition:
+def decompose_exact(
+    tensor: Tensor, target: Tensor, example: Tensor, examples: int, *, null: Tensor | None = None
+) -> Decomposition:
     """Compute the decomposition in closed form for predictions that are bilinear in directions.
 
     Some networks break equivariance only by writing per-component weights on edge directions,
@@ -192,6 +198,7 @@ def decompose_exact(tensor: Tensor, target: Tensor, example: Tensor, examples: i
         target: (N, 3) y.
         example: (N,) int64, the example in range(examples) to which each row belongs; no padding.
         examples: number of examples E.
+        null: (N, 3) the null prediction, see `decompose`.
 
     Returns:
         The decomposition, E entries.
@@ -204,9 +211,10 @@ def decompose_exact(tensor: Tensor, target: Tensor, example: Tensor, examples: i
             f"tensor {tuple(tensor.shape)} and target {tuple(target.shape)} do not fit; expected (N, 3, 3) and (N, 3)"
         )
     R, weights = (array.to(target.device) for array in _twist_rule(GAP_DEGREE))
+    null = _null(null, target)
 
     def moments(rows: slice) -> dict[str, Tensor]:
-        T, y = tensor[rows].double(), target[rows].double()
+        T, y, n = tensor[rows].double(), target[rows].double(), null[rows].double()
         twirl = T.mean(1)
         equivariance = (T - twirl[:, None]).square().sum((1, 2)) / 3
         error = (twist_from_tensor(T, R) - y).norm(dim=-1)
@@ -215,7 +223,8 @@ def decompose_exact(tensor: Tensor, target: Tensor, example: Tensor, examples: i
             "total": twirled_error.square() + equivariance,
             "equivariance": equivariance,
             "equivariance_plugin": equivariance,
-            "prediction_energy": twirl.square().sum(-1) + equivariance,
+            "prediction_energy": (twirl - n).square().sum(-1) + equivariance,
+            "null_energy": (n - y).square().sum(-1),
             **_gaps(error, twirled_error, weights),
         }
 
@@ -340,7 +349,6 @@ def summarise(
     decomposition: Decomposition,
     cluster: ArrayLike,
     *,
-    null_energy: ArrayLike | None = None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -350,8 +358,6 @@ def summarise(
     Args:
         decomposition: E examples.
         cluster: (E,) cluster label of each example, see `interval`.
-        null_energy: (E,) squared error of the best constant prediction, summed over each example's
-            components; None for the prediction zero, whose error is `target_energy`.
         level: nominal coverage of the interval of `percent`.
         resamples: of the bootstrap behind it.
         seed: of the bootstrap.
@@ -364,21 +370,17 @@ def summarise(
           means per component
         - percent, percent_low, percent_high: 100 Σ equivariance / Σ total and its interval
         - percent_plugin: the same from the plug-in equivariance error
-        - null_loss: mean per component of `null_energy`
+        - null_loss: loss of the null prediction, mean per component
         - skill: 1 - total / null_loss; near zero or below, a small percent says little
-        - relative_equivariance: Σ equivariance / Σ prediction_energy
+        - relative_equivariance: Σ equivariance / Σ prediction_energy, defined while predictions are small too
         - gap_mae, gap_huber: means per vector
 
     Raises:
-        ValueError: if there are no examples, or `cluster` or `null_energy` has another length.
+        ValueError: if there are no examples, or `cluster` has another length.
     """
     d = decomposition
-    null_energy = d.target_energy if null_energy is None else np.asarray(null_energy)
-    if not len(d) or np.shape(cluster) != (len(d),) or null_energy.shape != (len(d),):
-        raise ValueError(
-            f"expected one cluster and one null energy for each of {len(d)} > 0 examples, "
-            f"found shapes {np.shape(cluster)} and {null_energy.shape}"
-        )
+    if not len(d) or np.shape(cluster) != (len(d),):
+        raise ValueError(f"expected one cluster for each of {len(d)} > 0 examples, found shape {np.shape(cluster)}")
     low, high = interval(d.equivariance, d.total, cluster, level=level, resamples=resamples, seed=seed)
     return {
         "examples": len(d),
@@ -392,13 +394,22 @@ def summarise(
         "percent_low": 100 * low,
         "percent_high": 100 * high,
         "percent_plugin": 100 * _ratio(d.equivariance_plugin, d.total),
-        "null_loss": _ratio(null_energy, d.weight),
-        "skill": 1 - _ratio(d.total, null_energy),
+        "null_loss": _ratio(d.null_energy, d.weight),
+        "skill": 1 - _ratio(d.total, d.null_energy),
         "prediction_energy": _ratio(d.prediction_energy, d.weight),
         "relative_equivariance": _ratio(d.equivariance, d.prediction_energy),
         "gap_mae": _ratio(d.gap_mae, d.gap_weight),
         "gap_huber": _ratio(d.gap_huber, d.gap_weight),
     }
+
+
+def _null(null: Tensor | None, target: Tensor) -> Tensor:
+    """Return the null prediction, zero unless given."""
+    if null is None:
+        return torch.zeros_like(target)
+    if null.shape != target.shape:
+        raise ValueError(f"null {tuple(null.shape)} and target {tuple(target.shape)} do not fit")
+    return null
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> float:
@@ -439,7 +450,6 @@ def _sum_examples(
         y = target[part].double()
         columns = {
             "weight": y.new_full((len(y),), components),
-            "target_energy": y.square().sum(-1),
             "gap_weight": y.new_ones(len(y)),
             **moments(part),
         }

@@ -1,6 +1,6 @@
 """Evaluate a run: its checkpoints in, one table of rows and one of per-example sums out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Protocol:
         seed: Of the rotations and the bootstrap; the same rotations are used at all steps and for all runs.
         weights: Which weights to evaluate: "raw", "ema" or both.
         sampled: Whether to run the sampled estimator where the exact one applies as well.
+        conditions: Under which conditions to ask for predictions, flow times for instance: columns of the tables, each
+            with its value, as the task understands them.
     """
 
     rotations: int = 10
@@ -53,6 +55,7 @@ class Protocol:
     seed: int = 0
     weights: tuple[str, ...] = ("raw", "ema")
     sampled: bool = True
+    conditions: tuple[Mapping[str, Any], ...] = ({},)
 
 
 @torch.no_grad()
@@ -60,9 +63,9 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> T
     """Predictions for rotated inputs, rotated back: h_k(x) = R_kᵀ f(R_k x), all in one forward pass.
 
     Args:
-        task: See `equidyn.tasks.Task`.
+        task: See `equidyn.tasks.contract.Task`.
         model: In evaluation mode.
-        batch: B examples, N rows of prediction.
+        batch: B examples as the model sees them, N rows of prediction.
         R: (K, B, 3, 3), a rotation per copy and example.
 
     Returns:
@@ -74,40 +77,55 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> T
 
 
 def decompose_task(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, *, identical: bool = False
+    task: Any,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: Protocol,
+    condition: Mapping[str, Any] | None = None,
+    *,
+    identical: bool = False,
 ) -> Decomposition:
     """The decomposition over held-out examples by sampled rotations, one entry per example.
 
     Args:
-        task: See `equidyn.tasks.Task`.
+        task: See `equidyn.tasks.contract.Task`.
         model: Any network the task can ask for predictions.
         indices: (n,) examples.
         protocol: Number of rotations, batch size, seed.
+        condition: See `Task.inputs`.
         identical: Use one rotation K times over: what is left is numeric noise.
     """
     model.eval()
     parts = []
-    for chosen, batch in _batches(task, indices, protocol, _device(model)):
+    for chosen, batch in _batches(task, model, indices, protocol, condition):
         R = torch.stack([_rotations(protocol, int(example)) for example in chosen], 1)
         if identical:
             R = R[:1].expand_as(R)
         predictions = twisted_predictions(task, model, batch, R)
-        parts.append(decompose(predictions, task.target(batch), task.example(batch), len(chosen)))
+        parts.append(
+            decompose(predictions, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
+        )
     return concatenate(parts)
 
 
 def decompose_task_exactly(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol
+    task: Any,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: Protocol,
+    condition: Mapping[str, Any] | None = None,
 ) -> Decomposition | None:
     """The decomposition in closed form, from one forward pass; None for a model that has none."""
     model.eval()
     parts = []
-    for chosen, batch in _batches(task, indices, protocol, _device(model)):
+    for chosen, batch in _batches(task, model, indices, protocol, condition):
         with torch.no_grad():
             tensor = task.head_tensor(model, batch)
         if tensor is None:
             return None
-        parts.append(decompose_exact(tensor, task.target(batch), task.example(batch), len(chosen)))
+        parts.append(
+            decompose_exact(tensor, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
+        )
     return concatenate(parts)
 
 
@@ -137,7 +155,7 @@ def evaluate_run(
         progress: Show a progress bar on stderr.
 
     Returns:
-        One row per step, weights and estimator, with the columns of `decomposition.summarise`, provenance, and the
+        One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance, and the
         numeric floor (percent of the exactly equivariant control, and of one rotation repeated); and one row per
         example besides, with the sums from which any other ratio, interval or subset follows.
 
@@ -146,7 +164,7 @@ def evaluate_run(
     """
     rows, examples = [], []
     indices = _thinned(indices, protocol.examples)
-    floor = None
+    floors: list[dict[str, float]] = []
     pairs = [(step, weights) for step in steps for weights in protocol.weights]
     for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
         state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
@@ -155,58 +173,63 @@ def evaluate_run(
         model = build(name)
         model.load_state_dict(state)
         model.to(device)
-        if floor is None:
-            floor = _floor(task, model, indices, protocol, device)
+        floors = floors or [_floor(task, model, indices, protocol, condition) for condition in protocol.conditions]
         cluster = task.cluster(indices)
-        estimates = {"exact": decompose_task_exactly(task, model, indices, protocol)}
-        if protocol.sampled or estimates["exact"] is None:
-            estimates["sampled"] = decompose_task(task, model, indices, protocol)
-        for estimator, decomposition in estimates.items():
-            if decomposition is None:
-                continue
-            row = {
-                **labels,
-                "model": name,
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                "step": step,
-                "weights": weights,
-                "estimator": estimator,
-                "rotations": protocol.rotations if estimator == "sampled" else 0,
-                "action": "rotate_vectors",
-                **summarise(
+        run = {**labels, "model": name, "parameters": sum(p.numel() for p in model.parameters())}
+        for condition, floor in zip(protocol.conditions, floors, strict=True):
+            for estimator, decomposition in _estimates(task, model, indices, protocol, condition).items():
+                place = {"step": step, "weights": weights, **condition, "estimator": estimator}
+                summary = summarise(
                     decomposition,
                     cluster,
                     level=protocol.confidence,
                     resamples=protocol.resamples,
                     seed=seed_for(protocol.seed, "bootstrap"),
-                ),
-                **floor,
-                "unit": task.unit,
-                "estimator_version": ESTIMATOR_VERSION,
-                "package_version": equidyn.__version__,
-            }
-            rows.append(row)
-            examples.append(_example_table(decomposition, indices, cluster, row))
+                )
+                provenance = {
+                    "rotations": protocol.rotations if estimator == "sampled" else 0,
+                    "action": task.action,
+                    "unit": task.unit,
+                    "estimator_version": ESTIMATOR_VERSION,
+                    "package_version": equidyn.__version__,
+                }
+                rows.append({**run, **place, **summary, **floor, **provenance})
+                keys = {key: labels[key] for key in ("study", "run") if key in labels} | place
+                examples.append(_example_table(decomposition, indices, cluster, keys))
     return pd.DataFrame(rows), pd.concat(examples, ignore_index=True)
 
 
-def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, row: dict) -> pd.DataFrame:
-    keys = {name: row[name] for name in ("study", "run", "step", "weights", "estimator") if name in row}
+def _estimates(
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+) -> dict[str, Decomposition]:
+    """The decomposition by each estimator that applies."""
+    estimates = {}
+    exact = decompose_task_exactly(task, model, indices, protocol, condition)
+    if exact is not None:
+        estimates["exact"] = exact
+    if protocol.sampled or exact is None:
+        estimates["sampled"] = decompose_task(task, model, indices, protocol, condition)
+    return estimates
+
+
+def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, keys: dict) -> pd.DataFrame:
     columns = {name: getattr(decomposition, name) for name in decomposition.__dataclass_fields__}
     return pd.DataFrame({**keys, "example": indices, "cluster": cluster, **columns})
 
 
-def _floor(task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, device: Any) -> dict[str, float]:
+def _floor(
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+) -> dict[str, float]:
     """Percent that rounding alone gives: for the equivariant control, and for one rotation repeated.
 
-    Measured once per call on a few examples; the repeated rotation with the first weights evaluated.
+    Measured once per call and condition on a few examples; the repeated rotation with the first weights evaluated.
     """
     some = _thinned(indices, FLOOR_EXAMPLES)
-    control = control_for(task.name)
     torch.manual_seed(seed_for(protocol.seed, "control"))
+    control = build(control_for(task.name)).to(_device(model))
     measured = {
-        "floor_control": decompose_task(task, build(control).to(device), some, protocol),
-        "floor_repeated": decompose_task(task, model, some, protocol, identical=True),
+        "floor_control": decompose_task(task, control, some, protocol, condition),
+        "floor_repeated": decompose_task(task, model, some, protocol, condition, identical=True),
     }
     return {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
 
@@ -225,11 +248,11 @@ def _rotations(protocol: Protocol, example: int) -> Tensor:
 
 
 def _batches(
-    task: Any, indices: np.ndarray, protocol: Protocol, device: torch.device
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any] | None
 ) -> Iterator[tuple[np.ndarray, Any]]:
     for start in range(0, len(indices), protocol.batch_size):
         chosen = indices[start : start + protocol.batch_size]
-        yield chosen, task.batch(chosen, device)
+        yield chosen, task.inputs(model, task.batch(chosen, _device(model)), condition or {}, protocol.seed)
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -5,6 +5,7 @@ Imports nothing heavy: the workflow calls it each time it is parsed.
 
 import csv
 import difflib
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: s
     if isinstance(steps, list) and steps != sorted(set(steps)):
         raise StudyError(f"{source}: training.checkpoint_steps: steps must increase, found {steps}")
     for task, data in config["data"].items():
+        for section in ("training", "evaluation"):
+            if task not in config[section]:
+                raise StudyError(f"{source}: {section}.{task}: missing, although data.{task} is there")
         for name in ("train", "validation"):
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
@@ -119,6 +123,11 @@ def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int
             steps.add(step)
             power += 1
     return sorted(steps | {last})
+
+
+def conditions(grid: Mapping[str, list]) -> list[dict[str, Any]]:
+    """Every combination of the values of a grid, as columns; one without columns for an empty grid."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def parts(steps: list[int], per_job: int | str) -> list[list[int]]:

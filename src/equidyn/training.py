@@ -55,8 +55,10 @@ class Recipe:
         clip: Largest global gradient norm.
         ema: Decay of the exponential moving average of the weights.
         augmentation: Probability that an example is rotated by a Haar rotation.
+        sampling: What an epoch goes through in random order: all "examples", or the "clusters" (molecules, sequence
+            families), of each of which it sees one member, drawn at random.
         precision: "fp32" or "bf16" (autocast).
-        seed: Of initialisation, order, augmentation and dropout.
+        seed: Of initialisation, order, augmentation, noise and dropout.
     """
 
     model: str
@@ -73,6 +75,7 @@ class Recipe:
     clip: float = 10.0
     ema: float = 0.999
     precision: str = "fp32"
+    sampling: str = "examples"
 
     def factor(self, step: int) -> float:
         """Learning-rate factor of the update that leads from `step` to `step + 1`."""
@@ -103,7 +106,7 @@ def train(
     where an interrupted run goes on.
 
     Args:
-        task: The task (see `equidyn.tasks.Task`), bound to its store.
+        task: The task (see `equidyn.tasks.contract.Task`), bound to its store.
         indices: (n,) training examples.
         recipe: How to train.
         checkpoint_steps: Steps to keep, ascending, 0 for the initial weights; none beyond the recipe's steps.
@@ -129,7 +132,7 @@ def train(
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     averaged.update_parameters(model)  # the first update copies: the average starts at the initial weights
     optimiser = _optimiser(model, recipe)
-    order = _Order(indices, recipe.batch_size, recipe.seed)
+    order = _Order(indices, _families(task, indices, recipe), recipe.batch_size, recipe.seed)
     metrics: dict[str, list[float]] = {"loss": [], "gradient_norm": [], "lr": []}
     start, seconds = 0, 0.0
 
@@ -170,7 +173,7 @@ def train(
         chosen = order.batch(step)
         batch = augment(task, task.batch(chosen, device), len(chosen), recipe, step)
         with torch.autocast(device.type, autocast) if autocast else nullcontext():
-            loss = task.loss(model, batch)
+            loss = task.loss(model, batch, _generator(recipe, "noise", step))
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         values = {"loss": float(loss.detach()), "gradient_norm": float(norm), "lr": recipe.lr * recipe.factor(step)}
@@ -228,7 +231,7 @@ def augment(task: Any, batch: Any, examples: int, recipe: Recipe, step: int) -> 
     """Rotate each example of a batch with the recipe's probability, inputs and targets alike."""
     if not recipe.augmentation:
         return batch
-    generator = torch.Generator().manual_seed(seed_for(recipe.seed, "augmentation", step))
+    generator = _generator(recipe, "augmentation", step)
     R = haar(examples, generator=generator)
     unturned = torch.rand(examples, generator=generator) >= recipe.augmentation
     R[unturned] = torch.eye(3, dtype=R.dtype)
@@ -244,19 +247,36 @@ def publish(folder: Path, output: Path) -> None:
 
 
 class _Order:
-    """Which examples each step sees: every epoch a new permutation, cut into batches."""
+    """Which examples each step sees: every epoch one member of each family in random order, cut into batches."""
 
-    def __init__(self, indices: np.ndarray, batch_size: int, seed: int):
-        self.indices, self.batch_size, self.seed = indices, batch_size, seed
-        self.per_epoch = math.ceil(len(indices) / batch_size)
+    def __init__(self, indices: np.ndarray, family: np.ndarray, batch_size: int, seed: int):
+        self.members = indices[np.argsort(family, kind="stable")]
+        self.sizes = np.unique(family, return_counts=True)[1]
+        self.batch_size, self.seed = batch_size, seed
+        self.per_epoch = math.ceil(len(self.sizes) / batch_size)
         self.epoch = -1
 
     def batch(self, step: int) -> np.ndarray:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self.epoch:
             generator = np.random.default_rng(seed_for(self.seed, "order", epoch))
-            self.epoch, self.permutation = epoch, generator.permutation(self.indices)
-        return self.permutation[place * self.batch_size : (place + 1) * self.batch_size]
+            chosen = np.cumsum(self.sizes) - self.sizes + generator.integers(self.sizes)
+            self.epoch, self.visits = epoch, generator.permutation(self.members[chosen])
+        return self.visits[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def _families(task: Any, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """(n,) label of what an epoch visits once, for each example."""
+    if recipe.sampling == "examples":
+        return np.arange(len(indices))
+    if recipe.sampling == "clusters":
+        return task.cluster(indices)
+    raise ValueError(f"unknown sampling {recipe.sampling!r}: use examples or clusters")
+
+
+def _generator(recipe: Recipe, *purpose: Any) -> torch.Generator:
+    """A stream of random numbers of its own, on the CPU whatever the device."""
+    return torch.Generator().manual_seed(seed_for(recipe.seed, *purpose))
 
 
 def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -200,7 +200,7 @@ def test_identities_of_any_predictions(shape, seed, scale):
     np.testing.assert_allclose(estimate.twirled_plugin, twirled_plugin, atol=tolerance)
     np.testing.assert_allclose(estimate.equivariance, sums(h.var(0).sum(-1)), atol=tolerance)
     np.testing.assert_allclose(estimate.prediction_energy, sums(h.square().sum(-1).mean(0)))
-    np.testing.assert_allclose(estimate.target_energy, sums(y.square().sum(-1)))
+    np.testing.assert_allclose(estimate.null_energy, sums(y.square().sum(-1)))
     assert estimate.gap_weight.tolist() == torch.bincount(example, minlength=3).tolist()
     assert (estimate.weight == C * estimate.gap_weight).all()
 
@@ -503,8 +503,31 @@ def test_summary_is_ratios_of_sums():
     assert row["relative_equivariance"] == pytest.approx(row["equivariance"] / row["prediction_energy"])
     assert row["gap_mae"] == pytest.approx(jensen_gap(h, y, "mae").mean().item())
     assert row["gap_huber"] == pytest.approx(jensen_gap(h, y, "huber").mean().item())
-    other = summarise(d, np.arange(10), null_energy=np.full(10, 12.0), resamples=200)
-    assert other["null_loss"] == pytest.approx(2)
+
+
+def test_null_prediction():
+    """It changes what predictions and skill are compared with, and nothing else."""
+    _, _, T, y = bilinear()
+    example, null = torch.arange(24) % 5, 0.5 * y + 0.1
+    rotations, weights = quadrature(4)
+    h = twist_from_tensor(T, rotations)
+    for plain, found in (
+        (decompose_exact(T, y, example, 5), decompose_exact(T, y, example, 5, null=null)),
+        (decompose(h, y, example, 5), decompose(h, y, example, 5, null=null)),
+    ):
+        energies = {"null_energy", "prediction_energy"}
+        for field in fields(Decomposition):
+            same = np.array_equal(getattr(found, field.name), getattr(plain, field.name))
+            assert same == (field.name not in energies), field.name
+        expected = np.bincount(example.numpy(), weights=(null - y).square().sum(-1).numpy())
+        np.testing.assert_allclose(found.null_energy, expected)
+        row = summarise(found, np.arange(5), resamples=100)
+        assert row["skill"] == pytest.approx(1 - found.total.sum() / expected.sum())
+    exact = decompose_exact(T, y, example, 5, null=null)
+    expected = np.bincount(example.numpy(), weights=(weights @ (h - null).square().sum(-1)).numpy())
+    np.testing.assert_allclose(exact.prediction_energy, expected)
+    with pytest.raises(ValueError, match=r"null \(3, 3\) and target \(24, 3\) do not fit"):
+        decompose(h, y, example, 5, null=null[:3])
 
 
 def test_summary_of_a_model_that_predicts_nothing():
@@ -525,7 +548,7 @@ def test_summary_of_a_perfect_model_is_undefined_not_an_error():
 
 def test_summary_names_wrong_lengths():
     d = decompose(torch.zeros(3, 6, 3), torch.zeros(6, 3), torch.arange(6), 6)
-    with pytest.raises(ValueError, match=r"each of 6 > 0 examples, found shapes \(5,\)"):
+    with pytest.raises(ValueError, match=r"each of 6 > 0 examples, found shape \(5,\)"):
         summarise(d, np.arange(5))
     with pytest.raises(ValueError, match="each of 0 > 0 examples"):
         summarise(d.select(slice(0)), [])

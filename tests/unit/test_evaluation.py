@@ -73,7 +73,7 @@ def test_sampled_and_exact_estimates_agree(task, model, store):
         error = difference.std(ddof=1) * len(difference) ** 0.5
         assert abs(difference.sum()) < 4 * error, name
         assert error < 0.2 * getattr(exact, name).sum(), name  # so that agreement means something
-    for name in ("weight", "target_energy", "gap_weight"):
+    for name in ("weight", "null_energy", "gap_weight"):
         np.testing.assert_array_equal(getattr(sampled, name), getattr(exact, name))
 
 
@@ -87,7 +87,7 @@ def test_sums_by_hand(task, model):
         rows = batch.molecules.molecule == place
         y = batch.forces[rows].double()
         assert found.weight[place] == 3 * len(y)
-        assert found.target_energy[place] == pytest.approx(float(y.square().sum()))
+        assert found.null_energy[place] == pytest.approx(float(y.square().sum()))
         assert found.twirled[place] == pytest.approx(float((twirl[rows] - y).square().sum()), rel=1e-9)
 
 
@@ -234,8 +234,8 @@ def test_sums_of_examples_give_the_rows(tables, store, validation_indices):
         expected = {
             "percent": 100 * sums["equivariance"] / sums["total"],
             "total": sums["total"] / sums["weight"],
-            "null_loss": sums["target_energy"] / sums["weight"],
-            "skill": 1 - sums["total"] / sums["target_energy"],
+            "null_loss": sums["null_energy"] / sums["weight"],
+            "skill": 1 - sums["total"] / sums["null_energy"],
             "relative_equivariance": sums["equivariance"] / sums["prediction_energy"],
             "gap_mae": sums["gap_mae"] / sums["gap_weight"],
         }

@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from equidyn.data import offline
-from equidyn.data.offline import (
+from equidyn.data import molecules as module
+from equidyn.data.molecules import (
     FIELDS,
     HARTREE_EV,
     RESIDUES,
     Molecule,
     Recipe,
     atomic_references,
-    build_force_field_store,
+    build_store,
     capped_peptide,
     force_field_molecules,
 )
@@ -39,7 +39,7 @@ MOLECULES = [
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     path = tmp_path_factory.mktemp("offline") / "store"
-    return build_force_field_store(path, molecules=MOLECULES, conformers=3, seed=5, processes=1, progress=False)
+    return build_store(path, molecules=MOLECULES, conformers=3, seed=5, processes=1, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def store(built):
 def test_all_families_residues_and_elements_are_listed():
     molecules = force_field_molecules()
     families = {molecule.family for molecule in molecules}
-    assert families == set(offline.FAMILIES)
+    assert families == set(module.FAMILIES)
     listed = {molecule.smiles for molecule in molecules}
     assert len(RESIDUES) == 20
     assert {capped_peptide(name) for name in RESIDUES} <= listed
@@ -84,7 +84,7 @@ def test_molecule_lists_are_prefixes_with_all_families():
     everything = force_field_molecules(seed=3)
     few = force_field_molecules(20, seed=3)
     assert few == everything[:20]
-    assert {molecule.family for molecule in few} == set(offline.FAMILIES)
+    assert {molecule.family for molecule in few} == set(module.FAMILIES)
     assert force_field_molecules(20, seed=4) != few
     assert len(force_field_molecules(dipeptides=60)) == len(everything) + 30
     with pytest.raises(ValueError, match="9999 molecules asked"):
@@ -104,7 +104,7 @@ def test_forces_are_minus_the_energy_gradient(store):
     for atom, axis in [(0, 0), (4, 1), (len(numbers) - 1, 2)]:
         shift = np.zeros_like(positions)
         shift[atom, axis] = step
-        above, below = (offline._single_point(numbers, positions + sign * shift, Recipe())[0] for sign in (1, -1))
+        above, below = (module._single_point(numbers, positions + sign * shift, Recipe())[0] for sign in (1, -1))
         assert -(above - below) / (2 * step) == pytest.approx(forces[atom, axis], abs=2e-4)
 
 
@@ -124,7 +124,7 @@ def test_units_by_water():
     curve = {}
     for length in (0.90, 0.96, 1.05):
         positions = np.vstack([np.zeros(3), length * direction])
-        energy, forces = offline._single_point(np.array([8, 1, 1]), positions, Recipe())
+        energy, forces = module._single_point(np.array([8, 1, 1]), positions, Recipe())
         curve[length] = energy, forces[1] @ direction[0]
     assert curve[0.96][0] / HARTREE_EV == pytest.approx(-5.0705, abs=2e-4)
     assert curve[0.90][1] > 2  # pushed apart
@@ -136,7 +136,7 @@ def test_reference_energies_are_removed(store):
     assert references[1] == pytest.approx(-10.707, abs=1e-3)
     assert store.provenance["reference_energies_ev"]["H"] == references[1]
     frame = store[0]
-    total, _ = offline._single_point(frame["atomic_numbers"].astype(int), frame["positions"].astype(float), Recipe())
+    total, _ = module._single_point(frame["atomic_numbers"].astype(int), frame["positions"].astype(float), Recipe())
     assert frame["energy"] == pytest.approx(total - references[8] - 2 * references[1], abs=1e-9)
     assert -16 < frame["energy"] < -8  # two O-H bonds
 
@@ -189,7 +189,7 @@ def test_statistics_describe_the_store(store):
 
 
 def test_bytes_do_not_depend_on_processes(built, tmp_path):
-    again = build_force_field_store(
+    again = build_store(
         tmp_path / "again", molecules=MOLECULES, conformers=3, seed=5, processes=2, progress=False
     )
     names = sorted(file.name for file in built.iterdir())
@@ -202,7 +202,7 @@ def test_bytes_do_not_depend_on_processes(built, tmp_path):
 def frames_of(smiles, **recipe):
     recipe = Recipe(**{"conformers": 2, **recipe})
     references = atomic_references([1, 6, 8], Recipe())
-    return offline._label(Molecule(smiles, "monomer"), recipe, references)
+    return module._label(Molecule(smiles, "monomer"), recipe, references)
 
 
 def test_seed_and_orientation_change_the_geometries():
@@ -239,7 +239,7 @@ def test_rejected_geometries_are_counted():
 )
 def test_impossible_lists(tmp_path, molecules, message):
     with pytest.raises(ValueError, match=message):
-        build_force_field_store(tmp_path / "s", molecules=molecules, progress=False)
+        build_store(tmp_path / "s", molecules=molecules, progress=False)
     assert not list(tmp_path.iterdir())
 
 
@@ -264,5 +264,5 @@ def test_references_that_do_not_converge():
 
 def test_nothing_labelled_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no geometry could be labelled"):
-        build_force_field_store(tmp_path / "s", molecules=[Molecule("C[NH3+]", "monomer")], progress=False)
+        build_store(tmp_path / "s", molecules=[Molecule("C[NH3+]", "monomer")], progress=False)
     assert not list(tmp_path.iterdir())

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from equidyn.data.offline import FIELDS
+from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.models.batch import ForceOutput
 from equidyn.models.registry import build
 from equidyn.rotations import haar
-from equidyn.tasks import TASKS, Task
+from equidyn.tasks import TASKS
+from equidyn.tasks.contract import Task
 from equidyn.tasks.force_field import ForceField, Normalisation
 
 

@@ -60,9 +60,9 @@ class Watched(ForceField):
         self.seen.append(indices.tolist())
         return super().batch(indices, device)
 
-    def loss(self, model, batch):
+    def loss(self, model, batch, generator):
         factor = self.act(len(self.seen) - 1) if self.act else 1.0
-        return super().loss(model, batch) * factor
+        return super().loss(model, batch, generator) * factor
 
 
 class Interruption(Exception):  # noqa: N818 (like KeyboardInterrupt, no error)
@@ -473,9 +473,9 @@ from equidyn.tasks.force_field import ForceField
 from equidyn.training import Recipe, train
 
 class Slow(ForceField):
-    def loss(self, model, batch):
+    def loss(self, model, batch, generator):
         time.sleep(0.04)
-        return super().loss(model, batch)
+        return super().loss(model, batch, generator)
 
 store, folder = Store(sys.argv[1]), sys.argv[2]
 indices = np.array(eval(sys.argv[3]))

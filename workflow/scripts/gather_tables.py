@@ -5,12 +5,13 @@ from equidyn import process
 
 def main(inputs, outputs, log):
     process.start(log, threads=1)
-    from equidyn.tables import gather, write_table
+    from equidyn.tables import gather, minima, write_table
 
     table = gather(inputs.rows, outputs.runs)
     gather(inputs.examples, outputs.examples)
     write_table(table, outputs.study)
     write_table(table, outputs.csv)
+    write_table(minima(table), outputs.minima)
 
 
 if __name__ == "__main__":

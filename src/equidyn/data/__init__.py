@@ -1,1 +1,10 @@
 """Data: where examples come from and how they are stored."""
+
+SOURCES = {
+    "force_field": {"offline": "equidyn.data.molecules:build_store"},
+    "flow_matching": {
+        "offline": "equidyn.data.proteins:build_offline_store",
+        "files": "equidyn.data.proteins:build_store_of_files",
+    },
+}
+"""What makes the store of each task, by the name of the source, as ``"module:name"``."""

@@ -207,10 +207,10 @@ def force_field_molecules(
     return molecules[:count]
 
 
-def build_force_field_store(
+def build_store(
     path: str | Path,
     *,
-    molecules: int | Sequence[Molecule] | None = None,
+    molecules: int | Sequence[Molecule] | str = "all",
     conformers: int = 16,
     seed: int = 0,
     displacement: tuple[float, float] = (0.01, 0.035),
@@ -233,7 +233,7 @@ def build_force_field_store(
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
-        molecules: A list, a number for `force_field_molecules`, or None for all of its molecules.
+        molecules: A list, a number for `force_field_molecules`, or "all" of its molecules.
         conformers: Geometries per molecule; see `Recipe` for this and the next seven.
         seed: Chooses dipeptides, conformers and displacements.
         displacement: Range of the noise, angstrom.
@@ -255,8 +255,8 @@ def build_force_field_store(
     """
     from tqdm import tqdm
 
-    if molecules is None or isinstance(molecules, int):
-        molecules = force_field_molecules(molecules, seed=seed)
+    if molecules == "all" or isinstance(molecules, int):
+        molecules = force_field_molecules(None if molecules == "all" else molecules, seed=seed)
     recipe = Recipe(
         conformers=conformers,
         seed=seed,
@@ -284,7 +284,7 @@ def build_force_field_store(
             raise ValueError(f"no geometry could be labelled: {summary.rejects()}")
         statistics = summary.statistics()
         writer.finish(
-            source="made by equidyn.data.offline; not SPICE, only of the same kinds of molecules",
+            source="made by equidyn.data.molecules; not SPICE, only of the same kinds of molecules",
             level_of_theory=f"{METHOD}, total energy and its gradient, gas phase, neutral singlets",
             orientation=_ORIENTATION[orientation],
             recipe=asdict(recipe),

@@ -389,6 +389,12 @@ class Store:
         """(n,) int64: ragged rows (atoms, residues) of each example."""
         return np.diff(self.offsets)
 
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """Ragged rows of some examples, end to end in the given order."""
+        lengths, first = self.lengths[indices], self.offsets[indices]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.repeat(first, lengths) + within
+
     def scalar(self, name: str) -> np.ndarray:
         """Return the whole column of a scalar field, (n, *shape), memory-mapped, read-only."""
         return self._column(self._of_kind(name, "scalar"))

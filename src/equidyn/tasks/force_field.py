@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from equidyn.actions import rotate
 from equidyn.data.store import Store
 from equidyn.models.batch import MoleculeBatch
+from equidyn.tasks.contract import Task
 
 FORCE_WEIGHT = 100.0
 ENERGY_WEIGHT = 4.0
@@ -31,7 +32,7 @@ class Normalisation:
     @classmethod
     def fit(cls, store: Store, indices: np.ndarray) -> "Normalisation":
         """Measure the scales on the examples that a network is trained on."""
-        rows = _rows(store, indices)
+        rows = store.rows(indices)
         energy = store.scalar("energy")[indices]
         return cls(
             force_scale=float(np.sqrt(np.mean(np.square(store.ragged("forces")[rows], dtype=np.float64)))),
@@ -55,7 +56,7 @@ class ForceFieldBatch:
     energy: Tensor
 
 
-class ForceField:
+class ForceField(Task):
     """The force-field task on a store with fields positions, atomic_numbers, forces, energy and cluster.
 
     The percent of Shen et al. 2025 (arXiv 2512.02303) for EScAIP is this task's, on forces in eV/Å.
@@ -87,7 +88,7 @@ class ForceField:
         Raises:
             ValueError: An element is unknown to the model, or a molecule has a single atom.
         """
-        numbers = np.unique(self.store.ragged("atomic_numbers")[_rows(self.store, indices)])
+        numbers = np.unique(self.store.ragged("atomic_numbers")[self.store.rows(indices)])
         unknown = [int(number) for number in numbers if not 0 < number < model.elements]
         if unknown:
             raise ValueError(
@@ -103,7 +104,7 @@ class ForceField:
 
     def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> ForceFieldBatch:
         """Molecules and labels of some examples, in the given order."""
-        store, rows = self.store, _rows(self.store, indices)
+        store, rows = self.store, self.store.rows(indices)
 
         def tensor(values: np.ndarray, dtype: torch.dtype) -> Tensor:
             return torch.from_numpy(values).to(device=device, dtype=dtype)
@@ -154,10 +155,10 @@ class ForceField:
         """(B,) distinct molecule of each conformer."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: ForceFieldBatch) -> Tensor:
+    def loss(self, model: nn.Module, batch: ForceFieldBatch, generator: torch.Generator | None = None) -> Tensor:
         """100 x mean length of the force error + 4 x mean absolute energy error, both normalised.
 
-        The recipe of the public EScAIP configuration for SPICE.
+        The recipe of the public EScAIP configuration for SPICE. Nothing in it is random.
         """
         scale = self.normalisation
         output = model(batch.molecules)
@@ -171,10 +172,3 @@ class ForceField:
     def describe_batch(self, indices: np.ndarray) -> str:
         """Examples and distinct molecules, by number."""
         return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"
-
-
-def _rows(store: Store, indices: np.ndarray) -> np.ndarray:
-    """Rows of the ragged fields that belong to some examples, in order."""
-    lengths, first = store.lengths[indices], store.offsets[indices]
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.repeat(first, lengths) + within

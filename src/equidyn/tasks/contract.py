@@ -1,0 +1,91 @@
+"""The contract between a task and the stages.
+
+To measure a model of your own, derive from :class:`Task` and give an instance to `equidyn.evaluation.decompose_task`;
+only the methods marked *evaluation* are used there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Generator, Tensor, nn
+
+
+class Task(Protocol):
+    """What is predicted, how it rotates and how it is compared; a batch is whatever `batch` returns."""
+
+    name: str
+    unit: str
+    """Unit of the loss per component, e.g. ``"eV²/Å²"`` (evaluation)."""
+    action: str = "rotate_vectors"
+    """How rotations act on inputs and predictions, for tables (evaluation)."""
+
+    @classmethod
+    def fit(cls, store: Any, indices: np.ndarray) -> Task:
+        """The task with what it measures on its training examples, scales for instance (training)."""
+
+    def state(self) -> dict[str, Any]:
+        """What `fit` measured, as JSON-able values to keep with a checkpoint (training)."""
+
+    @classmethod
+    def restore(cls, store: Any, state: dict[str, Any]) -> Task:
+        """The task as `state` described it (evaluation of checkpoints)."""
+
+    def check(self, model: nn.Module, indices: np.ndarray) -> None:
+        """Raise ValueError for data the model cannot take (training)."""
+
+    def batch(self, indices: np.ndarray, device: torch.device) -> Any:
+        """Inputs and targets of some examples of the store (training, evaluation)."""
+
+    def inputs(self, model: nn.Module, batch: Any, condition: Mapping[str, Any], seed: int) -> Any:
+        """The batch as the model is to see it: noise, times and the like put in (evaluation).
+
+        What is random comes from a stream of each example's own, so that only the rotation varies between the
+        predictions for one example.
+
+        Args:
+            model: In evaluation mode; for inputs that are predictions themselves.
+            batch: From `batch`.
+            condition: One combination of the study's conditions, a flow time for instance; empty without any.
+            seed: Of the study's evaluation.
+        """
+        return batch
+
+    def rotate(self, batch: Any, R: Tensor) -> Any:
+        """Inputs and targets rotated by R (B, 3, 3), one rotation per example (training, evaluation)."""
+
+    def repeat(self, batch: Any, count: int) -> Any:
+        """The batch `count` times, end to end (evaluation)."""
+
+    def predict(self, model: nn.Module, batch: Any) -> Tensor:
+        """Predictions (N, C) in physical units, all examples end to end, no padding (evaluation)."""
+
+    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: Any) -> Tensor:
+        """Predictions (N, C) rotated by R (B, 3, 3); the inverse action is that of the transpose (evaluation)."""
+
+    def target(self, batch: Any) -> Tensor:
+        """What predictions are compared with, (N, C) (evaluation)."""
+
+    def null(self, batch: Any) -> Tensor | None:
+        """(N, C) what one predicts who has learned nothing, the measure of skill; None for zero (evaluation)."""
+        return None
+
+    def example(self, batch: Any) -> Tensor:
+        """(N,) int64, the example in range(B) of each row of a prediction (evaluation)."""
+
+    def head_tensor(self, model: nn.Module, batch: Any) -> Tensor | None:
+        """(N, 3, 3) of `equidyn.decomposition.decompose_exact`, None for a model that has none (evaluation)."""
+        return None
+
+    def cluster(self, indices: np.ndarray) -> np.ndarray:
+        """Labels of what intervals resample: molecule or sequence family of each example (evaluation)."""
+
+    def loss(self, model: nn.Module, batch: Any, generator: Generator) -> Tensor:
+        """The training loss, a scalar; what is random is drawn from a CPU generator (training)."""
+
+    def describe_batch(self, indices: np.ndarray) -> str:
+        """Which examples these are, for an error message (training)."""
