@@ -127,7 +127,7 @@ def protocol(run):
 
 
 def figure_options(task):
-    """Arguments of equidyn.figures.dynamics.Options."""
+    """Arguments of equidyn.figures.options.Options."""
     figures = config["figures"]
     return {
         "baseline": figures["baseline"][task],

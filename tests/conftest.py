@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from equidyn.data import proteins
 from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
@@ -83,6 +84,32 @@ def train_indices(split):
 @pytest.fixture(scope="session")
 def validation_indices(split):
     return split[1]
+
+
+@pytest.fixture(scope="session")
+def chains(tmp_path_factory):
+    """16 chains of 9 to 20 residues in 8 families, steps of 3.8 Å that keep their distance."""
+    rng = np.random.default_rng(11)
+    path = tmp_path_factory.mktemp("data") / "chains"
+    with StoreWriter(path, proteins.FIELDS) as writer:
+        for number in range(16):
+            length = int(rng.integers(9, 21))
+            walk = [np.zeros(3)]
+            while len(walk) < length:
+                step = rng.standard_normal(3)
+                new = walk[-1] + 3.8 * step / np.linalg.norm(step)
+                if min(np.linalg.norm(np.array(walk) - new, axis=1)) > 3.5:
+                    walk.append(new)
+            writer.append(
+                positions=np.array(walk, np.float32) + 5,
+                residue_index=np.arange(3, 3 + length, dtype=np.int32),
+                residue=rng.choice(np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8), length),
+                chain_break=np.zeros(length, bool),
+                name=f"made_{number}",
+                cluster=number // 2,
+            )
+        writer.finish(source="random walks, for tests")
+    return Store(path)
 
 
 @pytest.fixture(scope="module")

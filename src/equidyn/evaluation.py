@@ -155,9 +155,9 @@ def evaluate_run(
         progress: Show a progress bar on stderr.
 
     Returns:
-        One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance, and the
-        numeric floor (percent of the exactly equivariant control, and of one rotation repeated); and one row per
-        example besides, with the sums from which any other ratio, interval or subset follows.
+        One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance,
+        and the numeric floor (percent of the exactly equivariant control, and of one rotation repeated); and one row
+        per example besides, with the sums from which any other ratio, interval or subset follows.
 
     Raises:
         CheckpointError: A checkpoint is missing or damaged.

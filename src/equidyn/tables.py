@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
+"""Columns that runs are compared by, apart from the seed."""
+
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a parquet or CSV file, by its ending, under a temporary name first."""
@@ -42,3 +45,42 @@ def gather(parts: Sequence[str | Path], run_files: Sequence[str | Path]) -> pd.D
             raise ValueError(f"{path}: no part has rows of the run {path.stem!r}")
         write_table(rows.reset_index(drop=True), path)
     return table
+
+
+def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
+    """How the percent of every curve falls and rises again.
+
+    A curve is a run as one kind of weights, one estimator and, where there are several, one flow time with or without
+    self-conditioning measure it. Values are those of the table, not averages over steps.
+
+    Args:
+        table: Evaluation table; rows without a percent are left out.
+        threshold: Percent at or below which the paper calls a network nearly equivariant.
+
+    Returns:
+        One row per curve, in the table's order: what identifies it; ``first_percent``; percent, step, interval and
+        skill at the minimum (the first, if equal) and at the final step; ``threshold_step``, the first step at or below
+        the threshold, missing if there is none; percent and step of the largest value after the minimum (``rise``),
+        missing if the minimum is the final step.
+    """
+    curve = [name for name in ("study", "run", "weights", "estimator", "t", "self_conditioning") if name in table]
+    identity = [*curve, *(name for name in (*DESIGN, "seed", "train_examples", "parameters") if name in table)]
+    rows = []
+    for _, part in table.dropna(subset="percent").groupby(curve, sort=False, dropna=False):
+        part = part.sort_values("step")
+        lowest, final = part.loc[part["percent"].idxmin()], part.iloc[-1]
+        below, after = part[part["percent"] <= threshold], part[part["step"] > lowest["step"]]
+        row = {**final[identity], "threshold": threshold, "first_percent": part["percent"].iloc[0]}
+        row["threshold_step"] = below["step"].iloc[0] if len(below) else None
+        for name, at in (("minimum", lowest), ("final", final)):
+            row |= {f"{name}_{column}": at[column] for column in _POINT}
+        row |= {
+            f"rise_{column}": after.loc[after["percent"].idxmax(), column] if len(after) else None for column in _RISE
+        }
+        rows.append(row)
+    steps = ["threshold_step", "minimum_step", "final_step", "rise_step"]
+    return pd.DataFrame(rows).astype(dict.fromkeys(steps, "Int64"))
+
+
+_POINT = ("percent", "step", "percent_low", "percent_high", "skill")
+_RISE = ("percent", "step")

@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from equidyn.figures import style
 from equidyn.figures.captions import caption
-from equidyn.figures.catalogue import FIGURES
-from equidyn.figures.dynamics import Options
+from equidyn.figures.catalogue import FIGURES, figures_for
+from equidyn.figures.options import WORDS, Options
 from equidyn.figures.selection import choose, replicates, settings, varying
 from equidyn.plugins import load
+from equidyn.tasks import TASKS
 
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
 BASE = {
@@ -41,6 +43,7 @@ RUNS = {
     "still-slow": {"augmentation": 0.0, "lr": 1e-3},
     "control": {"model": "control-small", "parameters": 5_000},
 }
+DYNAMICS = [name for name in figures_for("force_field") if FIGURES[name].table == "evaluation"]
 VARYING = {
     "percent_by_train_size": ["base", "other", "again", "few", "few-batch"],
     "percent_by_model_size": ["base", "other", "again", "big"],
@@ -150,7 +153,7 @@ def test_varying_refuses(table):
         settings(pd.concat([table, rows("base", lr=0.1)]))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_show_the_selected_rows(table, name):
     options = Options()
     entry = FIGURES[name]
@@ -159,6 +162,8 @@ def test_figures_show_the_selected_rows(table, name):
     pd.testing.assert_frame_equal(table, before)
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()
+    for legend in figure.findobj(Legend):
+        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     expected = {"skill_companion": list(RUNS), "losses": ["base"]}.get(
         name, VARYING.get(name, ["base", "other", "again"])
     )
@@ -224,7 +229,7 @@ def test_controls_lie_below_the_axis(table):
     assert figure.axes[0].get_ylim()[0] > 1e-6
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_draw_what_there_is(table, name):
     few = table[(table["run"] == "base") & (table["step"] > 0) & (table["estimator"] == "sampled")]
     few = few.assign(percent_low=np.nan, percent_high=np.nan, twirled=few["twirled"].where(few["step"] > 1, -1.0))
@@ -235,7 +240,7 @@ def test_figures_draw_what_there_is(table, name):
     load(FIGURES[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], Options())
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_refuse(table, name):
     draw = load(FIGURES[name].draw)
     with pytest.raises(ValueError, match="no rows"):
@@ -293,6 +298,36 @@ def test_colours_and_markers_tell_series_apart():
     assert len(set(style.graded(7))) == 7
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_catalogue_is_whole(name):
+    entry = FIGURES[name]
+    assert callable(load(entry.draw))
+    assert entry.title
+    assert entry.labels
+    assert set(entry.tasks) <= set(TASKS)
+    assert entry.table in ("evaluation", "data")
+    assert all(name in figures_for(task) for task in entry.tasks)
+    assert not any(name in figures_for(task) for task in set(TASKS) - set(entry.tasks))
+
+
+def test_every_task_has_words_and_figures():
+    assert set(WORDS) == set(TASKS)
+    assert all(figures_for(task) for task in TASKS)
+    assert figures_for("voxels") == []
+
+
+def test_captions_use_the_words_of_the_task(table):
+    entry = FIGURES["percent_loglog"]
+    _, data = load(entry.draw)(table, Options())
+    assert "the best constant prediction, which is zero for forces" in caption(entry, data, Options())
+
+
 def test_figures_need_no_torch():
-    code = "import sys, equidyn.figures.dynamics; assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
+    modules = "equidyn.figures.dynamics, equidyn.figures.flow_times, equidyn.figures.data"
+    code = f"import sys, {modules}; assert not {{'torch', 'mdtraj', 'matplotlib.pyplot'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_catalogue_imports_nothing_heavy():
+    code = "import sys, equidyn.figures.catalogue; assert not {'numpy', 'pandas', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 
 
 class Project:
-    """A copy of the project with a study of two short runs on a handful of molecules."""
+    """A copy of the project with a study of three short runs on a handful of molecules and chains."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -33,12 +33,19 @@ class Project:
         self.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
         self.config |= {"study": "tiny", "run_table": "config/runs/tiny.tsv"}
         self.config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
+        self.config["data"]["flow_matching"] |= {"max_length": 55, "subsets": {"all": "all"}}
         self.config["training"] |= {"checkpoint_steps": [0, 2, 6], "state_every": 3}
-        self.config["evaluation"] |= {"rotations": 2, "examples": "all", "checkpoints_per_job": 2, "resamples": 100}
-        header, first, *_ = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
+        self.config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 2, "resamples": 100}
+        self.config["evaluation"]["force_field"]["examples"] = "all"
+        self.config["evaluation"]["flow_matching"] |= {
+            "examples": 6,
+            "conditions": {"t": [0.0, 0.9], "self_conditioning": [False]},
+        }
+        header, *lines = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
         self.columns = header.split("\t")
-        first = dict(zip(self.columns, first.split("\t"), strict=True)) | {"steps": "6"}
-        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}]
+        runs = [dict(zip(self.columns, line.split("\t"), strict=True)) | {"steps": "6"} for line in lines]
+        first, proteins = (next(row for row in runs if row["name"] == name) for name in ("augmented", "proteins"))
+        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}, proteins]
 
     def write(self) -> None:
         """Put configuration and run table in place."""
@@ -123,7 +130,12 @@ class TestFinishedStudy:
 
     def test_everything_is_there(self, finished):
         table = pd.read_parquet(finished.results / "tables/evaluation.parquet")
-        assert set(table["run"]) == {"augmented", "fewer"}
+        assert set(table["run"]) == {"augmented", "fewer", "proteins"}
+        proteins = table[table["run"] == "proteins"]
+        assert (proteins.groupby(["step", "weights"])["t"].agg(set) == {0.0, 0.9}).all()
+        assert table.loc[table["task"] == "force_field", "t"].isna().all()
+        minima = pd.read_csv(finished.results / "tables/minima.csv")
+        assert set(minima["run"]) == set(table["run"])
         assert set(table["step"]) == {0, 2, 6}
         assert set(table["weights"]) == {"raw", "ema"}
         assert (table["floor_control"] < 1e-8).all()
@@ -135,8 +147,9 @@ class TestFinishedStudy:
             percent = 100 * sums["equivariance"] / sums["total"]
             expected = rows.set_index(["step", "weights", "estimator"])["percent"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
-        figures = {file.suffix for file in (finished.results / "figures/force_field").iterdir()}
-        assert {".png", ".pdf", ".svg", ".csv"} <= figures
+        for task in ("force_field", "flow_matching"):
+            figures = {file.suffix for file in (finished.results / "figures" / task).iterdir()}
+            assert {".png", ".pdf", ".svg", ".csv"} <= figures
         assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
 
     def test_report_holds_the_figures_and_needs_no_network(self, finished):
@@ -166,7 +179,7 @@ class TestFinishedStudy:
         edited.edit("src/equidyn/models/escaip.py", "GAUSSIAN_REACH = 6.0", "GAUSSIAN_REACH = 6.5")
         planned = edited.planned()
         assert {"train_network", "evaluate_checkpoints", "draw_figure"} <= planned
-        assert not planned & {"make_force_field_store", "split_store", "draw_subset"}
+        assert not planned & {"make_store", "split_store", "draw_subset"}
 
     def test_another_row_adds_its_own_jobs(self, finished):
         finished.rows.append(finished.rows[0] | {"name": "second-seed", "seed": "1"})
@@ -183,16 +196,28 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("mistake", "expected"),
         [
-            (lambda p: p.config["training"].update(clipp=1.0), r"training\.clipp: unknown key; did you mean 'clip'"),
+            (
+                lambda p: p.config["training"]["force_field"].update(clipp=1.0),
+                r"training\.force_field\.clipp: unknown key; did you mean 'clip'",
+            ),
+            (
+                lambda p: p.config["training"].pop("flow_matching"),
+                r"training\.flow_matching: missing, although data\.flow_matching is there",
+            ),
+            (
+                lambda p: p.config["evaluation"]["flow_matching"]["conditions"].update(t=[0.5, 1.0]),
+                r"evaluation\.flow_matching\.conditions\.t\.1: 1\.0 is greater than or equal to the maximum",
+            ),
+            (lambda p: p.config["data"]["flow_matching"].update(source="files"), r"data\.flow_matching\.folder: missing"),
             (lambda p: p.config["evaluation"].update(rotations="ten"), r"evaluation\.rotations: found 'ten', expected"),
             (lambda p: p.config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
-            (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 3 \(augmented\): the name appears twice"),
+            (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 4 \(augmented\): the name appears twice"),
             (lambda p: p.rows[0].update(model="escaip-9M"), r"unknown model 'escaip-9M'; known models: escaip-6M"),
             (lambda p: p.rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
             (lambda p: p.rows[0].update(lr="fast"), r"row 1 \(augmented\): lr: found 'fast', expected type number"),
             (lambda p: p.rows[0].update(augmentation="1.5"), r"augmentation: 1.5 is greater than the maximum"),
             (
-                lambda p: p.config["figures"].update(baseline={"force_field": "nobody"}),
+                lambda p: p.config["figures"]["baseline"].update(force_field="nobody"),
                 r"'nobody' is not a run of this .*augmented, fewer",
             ),
             (lambda p: p.config.update(run_table="config/none.tsv"), r"config/none.tsv: no such run table"),
@@ -236,7 +261,7 @@ class TestParsing:
 
     def test_needs_neither_torch_nor_pandas_nor_matplotlib(self, fresh, tmp_path):
         blocked = tmp_path / "blocked"
-        for name in ("torch", "pandas", "matplotlib", "rdkit"):
+        for name in ("torch", "pandas", "matplotlib", "rdkit", "gemmi", "mdtraj"):
             (blocked / name).mkdir(parents=True)
             (blocked / name / "__init__.py").write_text(f"raise RuntimeError('{name} was imported')")
         result = fresh.run("--dry-run", path=str(blocked))

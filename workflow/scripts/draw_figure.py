@@ -12,7 +12,7 @@ def main(table, output, log, task, figure, options):
     from equidyn.figures import style
     from equidyn.figures.captions import caption
     from equidyn.figures.catalogue import FIGURES
-    from equidyn.figures.dynamics import Options
+    from equidyn.figures.options import Options
     from equidyn.plugins import load
 
     entry, options = FIGURES[figure], Options(task=task, **options)

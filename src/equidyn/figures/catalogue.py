@@ -13,7 +13,9 @@ class Entry:
     Attributes:
         draw: (table, options) to (figure, rows shown), as ``"module:name"``; see `equidyn.plugins.load`.
         title: Its heading in a report.
-        description: What is drawn, in plain words; `equidyn.figures.dynamics.caption` adds what depends on the data.
+        description: What is drawn, in plain words; `equidyn.figures.captions.caption` adds what depends on the data.
+        tasks: Which tasks it can be drawn for.
+        table: The table it is drawn from: "evaluation", the study's, or "data", the description of a task's examples.
         category: Part of the report.
         labels: Sort figures in the report.
     """
@@ -21,6 +23,8 @@ class Entry:
     draw: str
     title: str
     description: str
+    tasks: tuple[str, ...] = ("force_field",)
+    table: str = "evaluation"
     category: str = "Training dynamics"
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -31,6 +35,15 @@ _SHARE = (
     "with a dotted line at the limit below, and cut off where an untrained network is far below zero. "
 )
 _STEP_ZERO = "Step 0 is the untrained network."
+_FLOW = (
+    "Flow time t runs from 0, pure noise, to 1, data; what is compared is the clean structure that the network "
+    "predicts. Steps count updates of the optimiser (published figures of this kind count rows of a log). "
+)
+_BY_TIME = (
+    "Share of the held-out squared error that comes from equivariance error, against the training step, one panel per "
+    "flow time; in the last panel, the validation loss: the mean over flow times of the error divided by (1 − t)², its "
+    "weight in training. Panels share one scale, but for times at which no network predicts anything useful. "
+)
 
 FIGURES = {
     "percent_linear": Entry(
@@ -105,4 +118,83 @@ FIGURES = {
         category="What changes the dynamics",
         labels={"quantity": "relative error", "axes": "skill"},
     ),
+    "percent_by_time_loglog": Entry(
+        "equidyn.figures.flow_times:percent_by_time_loglog",
+        "Equivariance share of the loss by flow time, both axes logarithmic",
+        _SHARE + "One colour per flow time for the baseline; further seeds are thin. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        labels={"quantity": "percent", "axes": "log-log"},
+    ),
+    "percent_by_time_logx": Entry(
+        "equidyn.figures.flow_times:percent_by_time_logx",
+        "Equivariance share of the loss by flow time, logarithmic steps",
+        _SHARE + "One colour per flow time for the baseline; further seeds are thin. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        labels={"quantity": "percent", "axes": "log x"},
+    ),
+    "percent_final_by_time": Entry(
+        "equidyn.figures.flow_times:percent_final_by_time",
+        "Equivariance share of the loss after training, by flow time",
+        "Share of the held-out squared error that comes from equivariance error at the last step of the baseline and "
+        "of its replicates, with its value above each bar; below, the skill of the same networks. " + _FLOW.rstrip(),
+        tasks=("flow_matching",),
+        labels={"quantity": "percent", "axes": "linear"},
+    ),
+    "losses_by_time": Entry(
+        "equidyn.figures.flow_times:losses_by_time",
+        "The loss and its two parts by flow time",
+        "Held-out squared error of the baseline and its two parts, which add up to it: twirled error, the error of the "
+        "prediction averaged over rotations, and equivariance error. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        labels={"quantity": "losses", "axes": "log-log"},
+    ),
+    "percent_by_time_and_train_size": Entry(
+        "equidyn.figures.flow_times:percent_by_time_and_train_size",
+        "Equivariance share by flow time and training set size",
+        _BY_TIME + "One colour per training set; further seeds are thin. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        category="What changes the dynamics",
+        labels={"quantity": "percent", "varies": "training examples"},
+    ),
+    "percent_by_time_and_model_size": Entry(
+        "equidyn.figures.flow_times:percent_by_time_and_model_size",
+        "Equivariance share by flow time and model size",
+        _BY_TIME + "One colour per model; further seeds are thin. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        category="What changes the dynamics",
+        labels={"quantity": "percent", "varies": "model size"},
+    ),
+    "percent_by_time_and_augmentation": Entry(
+        "equidyn.figures.flow_times:percent_by_time_and_augmentation",
+        "Equivariance share by flow time, with and without rotated training examples",
+        _BY_TIME + "One colour per setting; further seeds are thin. " + _FLOW + _STEP_ZERO,
+        tasks=("flow_matching",),
+        category="What changes the dynamics",
+        labels={"quantity": "percent", "varies": "augmentation"},
+    ),
+    "error_against_skill_by_time": Entry(
+        "equidyn.figures.flow_times:error_against_skill_by_time",
+        "Equivariance error against skill by flow time",
+        "Equivariance error relative to the energy of the baseline's own predictions, against skill; one path per flow "
+        "time. Relative error does not vanish when predictions do, so it tells a network that learned to rotate its "
+        "predictions from one that fell silent. " + _FLOW.rstrip(),
+        tasks=("flow_matching",),
+        category="What changes the dynamics",
+        labels={"quantity": "relative error", "axes": "skill"},
+    ),
+    "data_summary": Entry(
+        "equidyn.figures.data:data_summary",
+        "Training and validation data",
+        "Distributions of simple quantities over the examples of the training set and of the validation set, which "
+        "have no cluster in common; each set's shares add up to 100 %. Dashed: medians.",
+        tasks=("force_field", "flow_matching"),
+        table="data",
+        category="Data",
+        labels={"quantity": "data"},
+    ),
 }
+
+
+def figures_for(task: str) -> list[str]:
+    """Names of the figures of a task."""
+    return [name for name, entry in FIGURES.items() if task in entry.tasks]

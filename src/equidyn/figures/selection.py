@@ -1,50 +1,90 @@
 """Which rows of the evaluation table a figure shows.
 
-Tables hold one study: a run name means one run. Runs are compared by their design, the columns in `DESIGN`, and by
-seed; two runs of equal design are replicates.
+Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
+`equidyn.tables.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where the
+task was evaluated at several flow times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
+from equidyn.figures.options import Options
+from equidyn.tables import DESIGN
+
+KEYS = (
+    "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
+    "action", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
+)  # fmt: skip
 
 
-def choose(table: pd.DataFrame, weights: str = "ema", estimator: str = "exact") -> pd.DataFrame:
-    """One row per run and step: the wanted weights, and the wanted estimator where a run has it.
+def chosen(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of the options' task, as `choose` chooses them."""
+    rows = table[table["task"] == options.task] if "task" in table else table
+    if "task" in table and rows.empty:
+        there = ", ".join(sorted(table["task"].unique())) or "no rows"
+        raise ValueError(f"no rows of task {options.task!r} to draw; the evaluation table has {there}")
+    return choose(rows, options.weights, options.estimator, self_conditioning=options.self_conditioning)
+
+
+def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: Iterable[str]) -> pd.DataFrame:
+    """What identifies the rows, what is drawn of them, their name in the legend, and whether they are silent."""
+    wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
+    need(rows, wanted)
+    data = rows[wanted].reset_index(drop=True)
+    data.insert(0, "series", list(series))
+    data["silent"] = ~(data["skill"] >= options.useful_skill)
+    return data
+
+
+def choose(
+    table: pd.DataFrame, weights: str = "ema", estimator: str = "exact", *, self_conditioning: bool = False
+) -> pd.DataFrame:
+    """One row per run, step and flow time: the wanted weights, and the wanted estimator where a run has it.
 
     Args:
         table: Evaluation table.
         weights: "raw" or "ema".
         estimator: "exact" or "sampled"; a run without it is shown by its other estimator, at all steps.
+        self_conditioning: Where a row says whether the network saw its own first prediction: which rows.
 
     Returns:
-        Runs in the table's order, each by step.
+        Runs in the table's order, each by flow time, if any, and step.
 
     Raises:
-        ValueError: There are no rows, a run was not evaluated with these weights, or a run has two rows for a step.
+        ValueError: There are no rows, a run was not evaluated in this way, or a run has two rows for a step.
     """
-    _need(table, ["run", "step", "weights", "estimator"])
+    need(table, ["run", "step", "weights", "estimator"])
     if table.empty:
         raise ValueError("the evaluation table has no rows: evaluate a run first")
     order = _names(table)
-    rows = table[table["weights"] == weights]
-    if missing := [run for run in order if run not in set(rows["run"])]:
-        raise ValueError(
-            f"no rows with weights {weights!r} for run(s) {', '.join(missing)}; "
-            f"the table has weights {', '.join(sorted(table['weights'].unique()))}"
-        )
+    rows = _only(table, "weights", weights)
+    curve = ["run"]
+    if "t" in table:
+        rows = _only(rows, "self_conditioning", self_conditioning)
+        curve.append("t")
     has_wanted = (rows["estimator"] == estimator).groupby(rows["run"]).transform("any")
     rows = rows[(rows["estimator"] == estimator) | ~has_wanted]
-    twice = rows[rows.duplicated(["run", "step"])]
+    twice = rows[rows.duplicated([*curve, "step"])]
     if len(twice):
         run, step = twice.iloc[0][["run", "step"]]
         raise ValueError(f"run {run!r} has several rows for step {step}: does the table mix studies?")
     rank = rows["run"].map({run: i for i, run in enumerate(order)})
-    return rows.assign(_rank=rank).sort_values(["_rank", "step"]).drop(columns="_rank").reset_index(drop=True)
+    by = ["_rank", *curve[1:], "step"]
+    return rows.assign(_rank=rank).sort_values(by).drop(columns="_rank").reset_index(drop=True)
+
+
+def _only(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
+    """Rows with a value, or with none; every run must have some."""
+    rows = table[(table[column] == value) | table[column].isna()]
+    if missing := [run for run in _names(table) if run not in set(rows["run"])]:
+        there = ", ".join(sorted(map(str, table[column].dropna().unique())))
+        raise ValueError(
+            f"no rows with {column} {value!r} for run(s) {', '.join(missing)}; the table has {column} {there}"
+        )
+    return rows
 
 
 def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -60,7 +100,7 @@ def varying(
     Args:
         table: Evaluation table, whole or chosen from.
         baseline: Name of a run.
-        columns: Some of `DESIGN`.
+        columns: Some of the design.
         include_controls: Whether to keep runs of exactly equivariant models, named "control…".
 
     Returns:
@@ -95,7 +135,7 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
         ValueError: Rows of one run disagree.
     """
     columns = [*DESIGN, "seed"]
-    _need(table, ["run", *columns])
+    need(table, ["run", *columns])
     runs = table[["run", *columns]].drop_duplicates()
     twice = runs["run"][runs["run"].duplicated()]
     if len(twice):
@@ -115,6 +155,7 @@ def _names(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table["run"]))
 
 
-def _need(table: pd.DataFrame, columns: list[str]) -> None:
+def need(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a ValueError that names the columns a table lacks."""
     if missing := [name for name in columns if name not in table]:
         raise ValueError(f"the evaluation table lacks the column(s) {', '.join(missing)}")

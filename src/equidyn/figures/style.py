@@ -92,8 +92,17 @@ def distinct(count: int) -> list[str]:
 
 def graded(count: int) -> list[str]:
     """Colours for ordered things, dark for small: viridis without its pale end."""
-    colours = mpl.colormaps["viridis"]
-    return [to_hex(colours(position)) for position in np.linspace(0.05, 0.78, count)] if count > 1 else [PALETTE[0]]
+    return _from_map("viridis", 0.05, 0.78, count)
+
+
+def timed(count: int) -> list[str]:
+    """Colours for flow times, dark for noise: inferno without its ends, whose colours stay apart to all readers."""
+    return _from_map("inferno", 0.1, 0.85, count)
+
+
+def _from_map(name: str, first: float, last: float, count: int) -> list[str]:
+    colours = mpl.colormaps[name]
+    return [to_hex(colours(position)) for position in np.linspace(first, last, count)] if count > 1 else [PALETTE[0]]
 
 
 def save(figure: Figure, data: pd.DataFrame, stem: str | Path) -> list[Path]:

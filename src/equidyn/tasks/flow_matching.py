@@ -1,8 +1,8 @@
 """Flow matching of Cα traces: predict the velocity that turns noise into a protein backbone.
 
-Noise x_0 flows to data x_1 along x_t = (1 - t) x_0 + t x_1, so the velocity is x_1 - x_0. What is measured is the clean
-prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and constants are those of Proteína (Geffner et al. 2025,
-arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
+Noise x_0 flows to data x_1 along x_t = (1 - t) x_0 + t x_1, so the velocity is x_1 - x_0. What is measured is the
+clean prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and constants are those of Proteína (Geffner et
+al. 2025, arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
 """
 
 from collections.abc import Mapping
@@ -182,10 +182,10 @@ class FlowMatching(Task):
             return pad_sequence(values.split(lengths), batch_first=True, padding_value=padding).to(device)
 
         residue_index = padded("residue_index", torch.int64, -1)
-        mask = torch.arange(residue_index.shape[1]) < torch.tensor(lengths)[:, None]
-        mask = mask.to(device)
+        mask = (torch.arange(residue_index.shape[1]) < torch.tensor(lengths)[:, None]).to(device)
         x_1 = centred(padded("positions", torch.float32, 0.0) / NANOMETRE, mask)
-        return FlowMatchingBatch(np.asarray(indices), x_1, mask, residue_index, padded("chain_break", torch.bool, False))
+        chain_break = padded("chain_break", torch.bool, False)
+        return FlowMatchingBatch(np.asarray(indices), x_1, mask, residue_index, chain_break)
 
     def inputs(
         self, model: nn.Module, batch: FlowMatchingBatch, condition: Mapping[str, Any], seed: int

@@ -1,0 +1,1 @@
+"""Analysis: what is computed from tables before they are drawn."""

@@ -1,0 +1,75 @@
+"""Minima are those of the curves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from equidyn.tables import minima, write_table
+
+STEPS = [0, 10, 100, 1000]
+DESIGN = {
+    "study": "s", "run": "base", "task": "flow_matching", "model": "chain", "train_subset": "all", "batch_size": 4,
+    "optimiser": "adam", "lr": 1e-3, "augmentation": 1.0, "seed": 0, "train_examples": 1900, "parameters": 10,
+}  # fmt: skip
+
+
+def curve(percent, **columns):
+    percent = np.array(percent, dtype=float)
+    measured = {"percent": percent, "percent_low": percent / 2, "percent_high": 2 * percent, "skill": percent / -10}
+    curve = {"weights": "ema", "estimator": "sampled", "t": 0.9, "self_conditioning": False}
+    return pd.DataFrame({**DESIGN, **curve, **columns, "step": STEPS[: len(percent)], **measured})
+
+
+def test_minima_by_hand():
+    (row,) = minima(curve([15, 1, 0.3, 6])).to_dict("records")
+    assert {name: row[name] for name in DESIGN} == DESIGN
+    assert (row["t"], row["self_conditioning"], row["weights"], row["estimator"]) == (0.9, False, "ema", "sampled")
+    assert row["first_percent"] == 15
+    assert (row["threshold"], row["threshold_step"]) == (2, 10)
+    minimum = ("minimum_percent", "minimum_step", "minimum_percent_low", "minimum_percent_high", "minimum_skill")
+    assert [row[name] for name in minimum] == pytest.approx([0.3, 100, 0.15, 0.6, -0.03])
+    final = [row[name.replace("minimum", "final")] for name in minimum]
+    assert final == pytest.approx([6, 1000, 3, 12, -0.6])
+    assert (row["rise_percent"], row["rise_step"]) == (6, 1000)
+
+
+def test_a_curve_that_falls_to_the_end_has_no_rise():
+    row = minima(curve([15, 14, 12, 8])).iloc[0]
+    assert row["minimum_step"] == row["final_step"] == 1000
+    assert pd.isna(row[["threshold_step", "rise_percent", "rise_step"]]).all()
+    assert minima(curve([15, 14, 12, 8]), threshold=14).iloc[0]["threshold_step"] == 10
+    assert minima(curve([15, 1, 3, 2])).iloc[0][["rise_percent", "rise_step"]].tolist() == [3, 100]
+
+
+def test_every_curve_has_a_row():
+    parts = [
+        curve([15, 1, 0.3, 6]),
+        curve([15, 1, 0.2, 5], t=0.0),
+        curve([15, 1, 0.1, 4], self_conditioning=True),
+        curve([15, 1, 0.4, 3], weights="raw"),
+        curve([15, 1, 0.5], run="other", seed=1),
+        curve([20, 3, 0.6, 2], run="forces", task="force_field", t=np.nan, self_conditioning=None, estimator="exact"),
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    found = minima(table.sample(frac=1, random_state=0).sort_values("run", kind="stable"))
+    assert len(found) == len(parts)
+    by_minimum = found.set_index("minimum_percent").sort_index()
+    assert by_minimum.index.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert by_minimum["final_percent"].tolist() == [4, 5, 6, 3, 0.5, 2]
+    assert pd.isna(by_minimum.loc[0.6, ["t", "self_conditioning"]]).all()
+    assert by_minimum.loc[0.5, "final_step"] == 100
+    assert minima(table)["run"].tolist() == ["base"] * 4 + ["other", "forces"]
+    forces = curve([20, 3, 0.6, 2]).drop(columns=["t", "self_conditioning"])  # a study without flow times
+    assert minima(forces)["minimum_percent"].tolist() == [0.6]
+
+
+def test_rows_without_a_percent_are_left_out():
+    row = minima(curve([15, np.nan, 0.3, np.nan])).iloc[0]
+    assert (row["minimum_step"], row["final_step"]) == (100, 100)
+
+
+def test_steps_are_whole_in_the_file(tmp_path):
+    write_table(minima(curve([15, 14, 12, 8])), tmp_path / "minima.csv")
+    header, line = (tmp_path / "minima.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), line.split(","), strict=True))
+    assert (cells["minimum_step"], cells["rise_step"]) == ("1000", "")

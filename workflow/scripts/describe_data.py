@@ -1,0 +1,24 @@
+"""Describe every example of a store, and which side of the split it is on."""
+
+from equidyn import process
+
+
+def main(store, train, table, log, task):
+    process.start(log, threads=1)
+    from equidyn.data.describe import describe
+    from equidyn.data.store import Store
+    from equidyn.data.subsets import read_index
+    from equidyn.tables import write_table
+
+    store = Store(store)
+    write_table(describe(task, store, read_index(train, len(store))), table)
+
+
+if __name__ == "__main__":
+    main(
+        snakemake.input.store,
+        snakemake.input.train,
+        snakemake.output.table,
+        snakemake.log[0],
+        snakemake.wildcards.task,
+    )
