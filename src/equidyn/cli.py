@@ -19,9 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _models() -> int:
     from equidyn.models.registry import configurations, parameter_count
 
-    print(f"{'model':<16}{'task':<14}{'parameters':>12}  note")
+    print(f"{'model':<20}{'task':<14}{'parameters':>12}  note")
     for name, entry in configurations().items():
-        print(f"{name:<16}{entry.task:<14}{parameter_count(name):>12,}  {entry.note}")
+        print(f"{name:<20}{entry.task:<14}{parameter_count(name):>12,}  {entry.note}")
     return 0
 
 
@@ -42,7 +42,7 @@ def _verify(files: list[str], tolerance: float | None) -> int:
             good = deviation.within(tolerance)
             status |= not good
             print(
-                f"  {deviation.quantity:<32}{deviation.absolute:10.2e}"
+                f"  {deviation.quantity:<48}{deviation.absolute:10.2e}"
                 f"  of {deviation.scale:8.3g}  {'ok' if good else 'DEVIATES'}"
             )
     return int(status)

@@ -20,7 +20,6 @@ from equidyn.models.escaip import (
     gaussian,
 )
 from equidyn.models.graph import neighbour_graph
-from equidyn.models.registry import build, configuration, configurations, control_for, parameter_count
 
 
 class TestEScAIP(ForceFieldModelSuite):
@@ -149,29 +148,6 @@ class TestControl(ForceFieldModelSuite):
             batch = replace(batch, positions=positions, atomic_numbers=numbers, atoms_per_molecule=sizes)
             energies.append(float(self.run(model, batch).energy))
         assert energies[0] == pytest.approx(energies[1], abs=1e-8)
-
-
-# --- registry -------------------------------------------------------------------------------------------------------
-
-
-def test_every_configuration_builds_and_counts():
-    for name, entry in configurations().items():
-        with torch.device("meta"):
-            model = build(name)
-        assert sum(parameter.numel() for parameter in model.parameters()) == parameter_count(name)
-        assert model.elements > 8
-        assert entry.module == type(model).__module__
-
-
-def test_control_of_the_task():
-    name = control_for("force_field")
-    assert configuration(name).control
-    assert configuration(name).task == "force_field"
-
-
-def test_unknown_configuration():
-    with pytest.raises(ValueError, match=r"unknown model 'escaip-7M'; known models: .*escaip-6M"):
-        build("escaip-7M")
 
 
 # --- neighbour graph ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Golden fixtures: they verify, what is not right about one is told, and the plain implementation agrees."""
+"""Golden fixtures: they verify, what is not right about one is told, and the plain implementations agree."""
 
 import importlib.util
 import io
@@ -9,16 +9,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from suite import assert_close, choose, deviation, molecules, rotation
+from suite import assert_close, chains, choose, deviation, molecules, rotation
+from torch import nn
 
 from equidyn.actions import rotate
 from equidyn.cli import main
 from equidyn.models.escaip import EScAIP, EScAIPConfig
+from equidyn.models.proteina import (
+    AdaptiveNorm,
+    Attention,
+    Conditioning,
+    Gate,
+    PairUpdate,
+    Proteina,
+    ProteinaConfig,
+    SwiGLU,
+    TriangleProduct,
+)
 from equidyn.models.registry import build, configurations, parameter_count
-from equidyn.models.verification import Deviation, FixtureError, escaip_parameter_name, verify
+from equidyn.models.verification import Deviation, FixtureError, verify
+from equidyn.models.verification.escaip import escaip_parameter_name
+from equidyn.tasks.flow_matching import auxiliary_loss, flow_loss
 
-FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("escaip_fixture_*.npz"))
-REFERENCE = Path(__file__).parents[2] / "benchmarks" / "escaip_reference.py"
+FOLDER = Path(__file__).parents[1] / "fixtures"
+FIXTURES = sorted(FOLDER.glob("escaip_fixture_*.npz"))
+PROTEINA = sorted(FOLDER.glob("proteina_fixture_*.npz"))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def load(path):
@@ -30,6 +46,12 @@ def load(path):
 def golden():
     """The smallest fixture's content; copy before changing."""
     return load(min(FIXTURES, key=lambda path: path.stat().st_size))
+
+
+@pytest.fixture(scope="module")
+def proteina():
+    """The fixture with pair updates; copy before changing."""
+    return load(FOLDER / "proteina_fixture_tri.npz")
 
 
 @pytest.fixture
@@ -56,6 +78,7 @@ def deviating(path, tolerance=1e-5):
 
 def test_there_are_golden_fixtures():
     assert len(FIXTURES) >= 2
+    assert len(PROTEINA) >= 2
 
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
@@ -70,6 +93,19 @@ def test_golden_fixture_verifies(path):
     assert deviations["graph/neighbor_list"].absolute == deviations["graph/neighbor_mask"].absolute == 0
 
 
+@pytest.mark.parametrize("path", PROTEINA, ids=lambda path: path.stem)
+def test_golden_proteina_verifies(path):
+    deviations = {found.quantity: found for found in verify(path)}
+    fixture = load(path)
+    derived = {"in/x_0", "in/x_1", "in/x_t", "in/x_sc", "in/fm_loss_weight", "num_params"}
+    recorded = {key for key in fixture if key.split("/")[0] in ("mid", "out", "loss", "logged", "grad_norm", "steps")}
+    assert deviations.keys() == recorded | derived
+    assert all(found.within(1e-5) for found in deviations.values())
+    for key, found in deviations.items():
+        if key.startswith("out/"):
+            assert found.absolute <= 1e-5, key
+
+
 def test_golden_fixtures_truncate_neighbours():
     # What makes them worth more than small molecules would be.
     fixtures = [load(path) for path in FIXTURES]
@@ -78,10 +114,11 @@ def test_golden_fixtures_truncate_neighbours():
 
 
 def test_command_line_verifies(capsys):
-    assert main(["verify", *map(str, FIXTURES)]) == 0
+    assert main(["verify", *map(str, FIXTURES + PROTEINA)]) == 0
     printed = capsys.readouterr().out
-    assert all(str(path) in printed for path in FIXTURES)
+    assert all(str(path) in printed for path in FIXTURES + PROTEINA)
     assert "out/forces" in printed
+    assert "grad_norm/sc" in printed
     assert "DEVIATES" not in printed
 
 
@@ -245,6 +282,184 @@ def test_broken_fixture(golden, write, capsys, change, message):
     assert re.search(message, capsys.readouterr().err, re.DOTALL)
 
 
+# --- what is wrong with Proteína is found ---------------------------------------------------------------------------
+
+
+PUBLISHED_WEIGHTS = [
+    "registers",
+    "linear_3d_embed.weight",
+    "cond_factory.feat_creators.1.embedding_A.weight",
+    "transition_c_1.linear_out.weight",
+    "pair_repr_builder.init_repr_factory.ln_out.bias",
+    "transformer_layers.1.mhba.mha.to_g.bias",
+    "transformer_layers.2.transition.transition.swish_linear.0.weight",
+    "pair_update_layers.0.tri_mult_in.linear_b_g.weight",
+    "pair_head_prediction.1.bias",
+    "coors_3d_decoder.0.weight",
+]
+
+
+@pytest.mark.parametrize("name", PUBLISHED_WEIGHTS)
+def test_tampered_proteina_weight_deviates(proteina, write, name):
+    weight = proteina[f"param/{name}"].copy()
+    weight.reshape(-1)[-1] += 0.5  # of the fold tables, the row that is read
+    path = write(proteina | {f"param/{name}": weight}, "proteina_x.npz")
+    found = deviating(path)
+    output = "out/nosc/pair_pred" if name.startswith("pair_head") else "out/nosc/coors_pred"
+    assert {output, "grad_norm/nosc", "grad_norm/sc", "steps/loss"} <= found
+
+
+def test_fold_rows_that_nobody_reads_do_not_matter(proteina, write):
+    key = "param/cond_factory.feat_creators.1.embedding_T.weight"
+    table = proteina[key].copy()
+    table[:-1] += 1
+    assert deviating(write(proteina | {key: table}, "proteina_x.npz")) == set()
+
+
+@pytest.mark.parametrize("key", ["in/x_t", "in/x_1", "loss/sc/fm_loss", "logged/nosc/dist_mat_loss", "steps/loss"])
+def test_tampered_proteina_number_deviates(proteina, write, key):
+    value = proteina[key].copy()
+    value.reshape(-1)[0] += 1e-2
+    assert key in deviating(write(proteina | {key: value}, "proteina_x.npz"))
+
+
+def test_each_gradient_is_held_to_its_own_size(proteina, write):
+    norms = proteina["grad_norm/nosc"]
+    for place in (norms.argmax(), np.where(norms > 1e-3, norms, np.inf).argmin()):
+        for factor, expected in ((1 + 5e-4, {"grad_norm/nosc"}), (1 + 2e-5, set())):
+            changed = norms.copy()
+            changed[place] *= factor
+            assert deviating(write(proteina | {"grad_norm/nosc": changed}, "proteina_x.npz")) == expected
+
+
+def no_gate(layer, x, conditioning):
+    return x
+
+
+def swapped_swiglu(layer, x):
+    value, gate = layer.up(x).chunk(2, -1)
+    return layer.down(torch.nn.functional.silu(value) * gate)
+
+
+def normed_gate(layer, x, conditioning):
+    rows = torch.nn.functional.layer_norm(conditioning.rows, conditioning.rows.shape[-1:])
+    return ORIGINAL[Gate](layer, x, conditioning._replace(rows=rows))
+
+
+class SwappedHalves(nn.Module):
+    def forward(self, x):
+        return torch.cat(x.chunk(2, -1)[::-1], -1)
+
+
+def swapped_update(layer, tokens, pairs, mask):
+    kept = layer.tokens
+    layer.tokens = nn.Sequential(kept, SwappedHalves())
+    result = ORIGINAL[PairUpdate](layer, tokens, pairs, mask)
+    layer.tokens = kept
+    return result
+
+
+def other_triangle(layer, pairs, mask):
+    layer.incoming = not layer.incoming
+    result = ORIGINAL[TriangleProduct](layer, pairs, mask)
+    layer.incoming = not layer.incoming
+    return result
+
+
+def without_norms_of_queries_and_keys(layer, x, bias):
+    kept = layer.query_norm, layer.key_norm
+    layer.query_norm = layer.key_norm = nn.Identity()
+    result = ORIGINAL[Attention](layer, x, bias)
+    layer.query_norm, layer.key_norm = kept
+    return result
+
+
+def padding_attended(layer, x, bias):
+    return ORIGINAL[Attention](layer, x, bias.clamp(min=-1e-3))
+
+
+def no_adaptation(layer, x, conditioning):
+    return torch.nn.functional.layer_norm(x, x.shape[-1:])
+
+
+def registers_conditioned(conditioning, values):
+    return ORIGINAL[Conditioning](conditioning, values.flip(1))
+
+
+ORIGINAL = {kind: kind.forward for kind in (AdaptiveNorm, Attention, Gate, PairUpdate, SwiGLU, TriangleProduct)} | {
+    Conditioning: Conditioning.spread
+}
+
+MISTAKES = {
+    "no gate": (Gate, no_gate),
+    "normalised conditioning in the gate": (Gate, normed_gate),
+    "halves of the gated unit": (SwiGLU, swapped_swiglu),
+    "halves of the pair update": (PairUpdate, swapped_update),
+    "outgoing and incoming": (TriangleProduct, other_triangle),
+    "no norms of queries and keys": (Attention, without_norms_of_queries_and_keys),
+    "padding attended to": (Attention, padding_attended),
+    "no adaptation": (AdaptiveNorm, no_adaptation),
+    "registers conditioned": (Conditioning, registers_conditioned),
+}
+
+
+@pytest.mark.parametrize(("kind", "mistake"), MISTAKES.values(), ids=MISTAKES)
+def test_mistaken_module_deviates(monkeypatch, kind, mistake):
+    monkeypatch.setattr(kind, "spread" if kind is Conditioning else "forward", mistake)
+    found = {d.quantity: d.absolute for d in verify(FOLDER / "proteina_fixture_tri.npz")}
+    assert found["out/sc/coors_pred"] > 1e-3
+
+
+CONSTANTS = {
+    "time scale": ("equidyn.models.proteina", "TIME_SCALE", 1000, "mid/sc/feat_time"),
+    "index period": ("equidyn.models.proteina", "INDEX_PERIOD", 10_000, "mid/sc/feat_seq_0_IdxEmbeddingSeqFeat"),
+    "range of distances": ("equidyn.models.proteina", "DISTANCE_RANGE", (0.0, 3.0), "mid/sc/pair_before_adaln"),
+    "weight floor": ("equidyn.tasks.flow_matching", "WEIGHT_FLOOR", 0.0, "in/fm_loss_weight"),
+    "time of the distogram": ("equidyn.tasks.flow_matching", "DISTOGRAM_AFTER", 0.0, "loss/sc/auxiliary_loss"),
+    "range of the distogram": ("equidyn.tasks.flow_matching", "DISTOGRAM_RANGE", (0.0, 1.1), "loss/sc/distogram_loss"),
+    "contacts": ("equidyn.tasks.flow_matching", "CONTACT", 0.8, "loss/sc/dist_mat_loss"),
+}
+
+
+@pytest.mark.parametrize(("module", "name", "value", "quantity"), CONSTANTS.values(), ids=CONSTANTS)
+def test_mistaken_constant_deviates(monkeypatch, module, name, value, quantity):
+    monkeypatch.setattr(f"{module}.{name}", value)
+    assert quantity in deviating(FOLDER / "proteina_fixture_tri.npz")
+
+
+def with_config(part, **changes):
+    def change(fixture):
+        config = json.loads(str(fixture["config"]))
+        (config[part] if part else config).update(changes)
+        return fixture | {"config": np.array(json.dumps(config))}
+
+    return change
+
+
+BROKEN_PROTEINA = {
+    "no norms of queries": (with_config("nn", use_qkln=False), "use_qkln=False is not implemented, only True"),
+    "no triangles": (with_config("nn", use_tri_mult=False), "use_tri_mult=False is not implemented, only True"),
+    "fold conditioning": (with_config(None, fold_cond=True), "fold_cond=True is not implemented, only False"),
+    "another target": (with_config(None, target_pred="x_1"), "target_pred='x_1' is not implemented, only 'v'"),
+    "another loss": (with_config("loss", thres_aux_2d_loss=0.8), "thres_aux_2d_loss=0.8 is not implemented"),
+    "other features": (with_config("nn", feats_init_seq=["x_sc"]), r"feats_init_seq=\['x_sc'\] is not implemented"),
+    "impossible size": (with_config("nn", nheads=7), "not a multiple of heads=7"),
+    "other size": (with_config("nn", nlayers=4), r"Missing key.*layers\.3\."),
+    "no noise": (lambda f: without(f, "in/x_0_raw"), "lacks 'x_0_raw'"),
+    "no velocities": (lambda f: without(f, "out/sc/coors_pred"), "lacks 'out/sc/coors_pred'"),
+    "missing parameter": (lambda f: without(f, "param/registers"), "Missing key.*registers"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN_PROTEINA.values(), ids=BROKEN_PROTEINA)
+def test_broken_proteina_fixture(proteina, write, change, message):
+    with pytest.raises(FixtureError, match=re.compile(message, re.DOTALL)):
+        verify(write(change(proteina), "proteina_x.npz"))
+
+
+# --- files that are none --------------------------------------------------------------------------------------------
+
+
 def not_an_archive(golden):
     buffer = io.BytesIO()
     np.save(buffer, golden["in/pos"])
@@ -391,12 +606,35 @@ def test_fixture_of_another_configuration_verifies(golden, write, energy, sizes)
 # --- the plain implementation ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def plain_class():
-    spec = importlib.util.spec_from_file_location("escaip_reference", REFERENCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.PlainEScAIP
+def plain_class(module, name):
+    """A class of a file in the folder of benchmarks."""
+    spec = importlib.util.spec_from_file_location(module, BENCHMARKS / f"{module}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return getattr(loaded, name)
+
+
+PlainEScAIP = plain_class("escaip_reference", "PlainEScAIP")
+PlainProteina = plain_class("proteina_reference", "PlainProteina")
+
+
+def assert_agree(model, plain, batch, loss):
+    """Outputs and gradients of a network and the plain implementation of it."""
+    __tracebackhide__ = True
+    results = []
+    for network, owner in ((model, model), (plain, plain.model)):
+        output = network(batch)
+        loss(output).backward()
+        gradients = {name: parameter.grad for name, parameter in owner.named_parameters()}
+        results.append((output, gradients))
+    (ours, our_gradients), (theirs, plain_gradients) = results
+    for found, expected in zip(ours, theirs, strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None:
+            assert_close(found, expected, 1e-5)
+    largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
+    for name, gradient in plain_gradients.items():
+        assert float((our_gradients[name] - gradient).abs().max()) <= 1e-5 * max(1, largest), name
 
 
 PLAIN = {
@@ -408,30 +646,62 @@ PLAIN = {
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("config", PLAIN.values(), ids=PLAIN)
-def test_agrees_with_the_plain_implementation(plain_class, config, seed):
+def test_agrees_with_the_plain_implementation(config, seed):
     torch.manual_seed(seed)
     model = EScAIP(config).eval()
     batch = molecules((12, 3, 24), seed=seed, elements=(1, 6, 7, 8, 16))
-    results = []
-    plain = plain_class(model).eval()
-    for network, owner in ((model, model), (plain, plain.model)):
-        output = network(batch)
-        (output.forces.square().mean() + output.energy.square().sum()).backward()
-        gradients = {name: parameter.grad for name, parameter in owner.named_parameters()}
-        results.append((output, gradients))
-    (ours, our_gradients), (theirs, plain_gradients) = results
-    for found, expected in zip(ours, theirs, strict=True):
-        assert_close(found, expected, 1e-5)
-    largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
-    for name, gradient in plain_gradients.items():
-        assert float((our_gradients[name] - gradient).abs().max()) <= 1e-5 * max(1, largest), name
+    plain = PlainEScAIP(model).eval()
+    assert_agree(model, plain, batch, lambda out: out.forces.square().mean() + out.energy.square().sum())
 
 
-def test_comparison_with_the_plain_implementation_can_fail(plain_class):
+def test_comparison_with_the_plain_implementation_can_fail():
     torch.manual_seed(0)
     model, other = (EScAIP(PLAIN["small"]).eval() for _ in range(2))
     other.load_state_dict(model.state_dict())
     batch = choose(molecules(), [0, 2])[0]
     with torch.no_grad():
         other.blocks[0].attention.angle_scale.mul_(1.1)
-        assert deviation(plain_class(other).eval()(batch).forces, model(batch).forces) > 1e-4
+        assert deviation(PlainEScAIP(other).eval()(batch).forces, model(batch).forces) > 1e-4
+
+
+SIZES = {
+    "width": 24,
+    "heads": 3,
+    "conditioning": 20,
+    "time_embedding": 12,
+    "index_embedding": 8,
+    "fold_embedding": 3,
+    "fold_classes": (2, 2, 2),
+    "registers": 3,
+}
+PLAIN_PROTEINA = {
+    "without updates": ProteinaConfig(layers=2, pair=10, **SIZES),
+    "update after every layer": ProteinaConfig(layers=3, pair=10, update_every=1, **SIZES),
+    "wide pairs": ProteinaConfig(layers=2, pair=200, update_every=1, **SIZES),  # wider than the triangles
+}
+
+
+@pytest.mark.parametrize("x_sc", [True, False], ids=["self-conditioned", "first"])
+@pytest.mark.parametrize("config", PLAIN_PROTEINA.values(), ids=PLAIN_PROTEINA)
+def test_proteina_agrees_with_the_plain_implementation(config, x_sc):
+    torch.manual_seed(0)
+    model = Proteina(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    batch, x_1 = chains((14, 6, 20), x_sc=x_sc), chains((14, 6, 20), seed=1).x_t
+
+    def loss(output):
+        flow = flow_loss(output.velocity, x_1, 0 * batch.t, batch.mask)
+        return (flow + auxiliary_loss(output.distogram, x_1, batch.t, batch.mask)).mean()
+
+    assert_agree(model, PlainProteina(model).eval(), batch, loss)
+
+
+def test_comparison_with_the_plain_proteina_can_fail():
+    torch.manual_seed(0)
+    model = Proteina(PLAIN_PROTEINA["update after every layer"])
+    plain, batch = PlainProteina(model), chains()
+    with torch.no_grad():
+        plain.model.pair_updates["1"].incoming.project_out.weight[0, 0] = 1
+        assert deviation(plain(batch).velocity, model(batch).velocity) > 1e-4

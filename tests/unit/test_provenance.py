@@ -86,7 +86,7 @@ def test_place_does_not_matter(package, original):
 
 
 def test_code_edit_counts(package):
-    assert package.changed("training", "math.ceil(len(indices)", "math.floor(len(indices)") == {"training"}
+    assert package.changed("training", "math.ceil(len(self.sizes)", "math.floor(len(self.sizes)") == {"training"}
 
 
 def test_comments_layout_and_docstrings_do_not(package, original):
@@ -113,7 +113,7 @@ def test_estimator_reruns_evaluation_and_not_training(package, module):
     assert package.changed(module, "", "SOMETHING = 1\n") == {"evaluation"}
 
 
-@pytest.mark.parametrize("module", ["cli", "figures/__init__", "models/control", "models/verification", "__init__"])
+@pytest.mark.parametrize("module", ["cli", "figures/__init__", "models/control", "models/verification/__init__", "__init__"])
 def test_other_code_does_not_count(package, module):
     assert package.changed(module, "", "SOMETHING = 1\n") == set()
 

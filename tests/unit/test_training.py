@@ -19,7 +19,7 @@ import equidyn.training as module
 from equidyn.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.models.escaip import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
-from equidyn.models.verification import escaip_parameter_name
+from equidyn.models.verification.escaip import escaip_parameter_name
 from equidyn.tasks.force_field import ForceField
 from equidyn.training import Recipe, TrainingError, augment, state_folder, train
 

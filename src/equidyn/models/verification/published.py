@@ -1,0 +1,54 @@
+"""What the verifiers share: published names and options, and a look inside a network."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def renamed(name: str, replacements: Mapping[str, str]) -> str:
+    """A name with parts replaced, one replacement after the other."""
+    for old, new in replacements.items():
+        name = name.replace(old, new)
+    return name
+
+
+def load_weights(model: nn.Module, fixture: Mapping[str, np.ndarray], own_name: Callable[[str], str]) -> None:
+    """Load a fixture's ``param/`` arrays.
+
+    Raises:
+        RuntimeError: Names or shapes do not fit; the message has them.
+    """
+    weights = {key.removeprefix("param/"): value for key, value in fixture.items() if key.startswith("param/")}
+    model.load_state_dict({own_name(name): torch.from_numpy(value) for name, value in weights.items()})
+
+
+def refuse_other(published: Mapping[str, Any], implemented: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first published option that has another value than the one implemented."""
+    for key, expected in implemented.items():
+        if published.get(key, expected) != expected:
+            raise ValueError(f"{key}={published[key]!r} is not implemented, only {expected!r}")
+
+
+class Recorder:
+    """Outputs of the modules of a model during one forward pass, by module."""
+
+    def __init__(self, model: nn.Module):
+        self.model, self.outputs, self.handles = model, {}, []
+
+    def __enter__(self):
+        for module in self.model.modules():
+            self.handles.append(module.register_forward_hook(self._keep))
+        return self
+
+    def __exit__(self, *_):
+        for handle in self.handles:
+            handle.remove()
+
+    def _keep(self, module, _, output):
+        self.outputs[module] = output
+
+    def __getitem__(self, module: nn.Module) -> Tensor | tuple[Tensor, ...]:
+        return self.outputs[module]
