@@ -189,9 +189,7 @@ def test_statistics_describe_the_store(store):
 
 
 def test_bytes_do_not_depend_on_processes(built, tmp_path):
-    again = build_store(
-        tmp_path / "again", molecules=MOLECULES, conformers=3, seed=5, processes=2, progress=False
-    )
+    again = build_store(tmp_path / "again", molecules=MOLECULES, conformers=3, seed=5, processes=2, progress=False)
     names = sorted(file.name for file in built.iterdir())
     assert sorted(file.name for file in again.iterdir()) == names
     for name in names:

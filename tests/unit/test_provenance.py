@@ -113,7 +113,9 @@ def test_estimator_reruns_evaluation_and_not_training(package, module):
     assert package.changed(module, "", "SOMETHING = 1\n") == {"evaluation"}
 
 
-@pytest.mark.parametrize("module", ["cli", "figures/__init__", "models/control", "models/verification/__init__", "__init__"])
+@pytest.mark.parametrize(
+    "module", ["cli", "figures/__init__", "models/control", "models/verification/__init__", "__init__"]
+)
 def test_other_code_does_not_count(package, module):
     assert package.changed(module, "", "SOMETHING = 1\n") == set()
 

@@ -208,7 +208,10 @@ class TestBadInput:
                 lambda p: p.config["evaluation"]["flow_matching"]["conditions"].update(t=[0.5, 1.0]),
                 r"evaluation\.flow_matching\.conditions\.t\.1: 1\.0 is greater than or equal to the maximum",
             ),
-            (lambda p: p.config["data"]["flow_matching"].update(source="files"), r"data\.flow_matching\.folder: missing"),
+            (
+                lambda p: p.config["data"]["flow_matching"].update(source="files"),
+                r"data\.flow_matching\.folder: missing",
+            ),
             (lambda p: p.config["evaluation"].update(rotations="ten"), r"evaluation\.rotations: found 'ten', expected"),
             (lambda p: p.config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
             (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 4 \(augmented\): the name appears twice"),
