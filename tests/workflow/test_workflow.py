@@ -201,10 +201,6 @@ class TestBadInput:
                 r"training\.force_field\.clipp: unknown key; did you mean 'clip'",
             ),
             (
-                lambda p: p.config["training"].pop("flow_matching"),
-                r"training\.flow_matching: missing, although data\.flow_matching is there",
-            ),
-            (
                 lambda p: p.config["evaluation"]["flow_matching"]["conditions"].update(t=[0.5, 1.0]),
                 r"evaluation\.flow_matching\.conditions\.t\.1: 1\.0 is greater than or equal to the maximum",
             ),
