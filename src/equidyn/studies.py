@@ -185,6 +185,8 @@ def _describe(error: jsonschema.ValidationError) -> Iterable[str]:
             yield f"{_join(where, key)}: missing"
     elif error.validator == "type":
         yield f"{where}: found {error.instance!r}, expected type {error.validator_value}"
+    elif error.validator == "not":
+        yield f"{where}: found {error.instance!r}, which does not go with the settings beside it; remove the key"
     else:
         yield f"{where}: {error.message}"
 

@@ -33,7 +33,7 @@ def test_a_task_with_data_needs_its_settings(config, schema, section):
 
 def test_a_folder_belongs_to_the_source_files(config, schema):
     config["data"]["flow_matching"]["folder"] = "structures"
-    with pytest.raises(StudyError, match=r"data\.flow_matching\.folder"):
+    with pytest.raises(StudyError, match=r"data\.flow_matching\.folder: found 'structures', which does not go"):
         check_config(config, schema)
     config["data"]["flow_matching"]["source"] = "files"
     check_config(config, schema)
