@@ -15,15 +15,10 @@ RDKit and tblite are imported where they are used, in worker processes with one 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import multiprocessing
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import product
@@ -33,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from equidyn.data.store import Field, StoreWriter
+from equidyn.data.workers import workers
 from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
@@ -271,7 +267,7 @@ def build_store(
     summary = _Summary(molecules)
     with (
         StoreWriter(path, FIELDS, overwrite=overwrite) as writer,
-        _workers(processes) as pool,
+        workers(processes) as pool,
     ):
         references = pool.submit(atomic_references, elements, recipe).result()
         tasks = pool.map(_label, molecules, [recipe] * len(molecules), [references] * len(molecules))
@@ -538,33 +534,6 @@ class _Summary:
             # Mean of u uᵀ over the unit vectors u of the longest axis: all 1/3 if uniform.
             "orientation_of_longest_axis": np.diag(self._axis_moment / max(self._axes, 1)).tolist(),
         }
-
-
-@contextlib.contextmanager
-def _workers(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of single-threaded processes, whose queue is dropped if the block fails."""
-    if processes < 1:
-        raise ValueError(f"processes is {processes}, expected at least 1")
-    pool = ProcessPoolExecutor(
-        processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_one_thread,
-    )
-    try:
-        yield pool
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "a worker process died: guard the calling script with `if __name__ == '__main__':`, "
-            "or start fewer processes if memory ran out"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    """Prepare a worker; tblite's libraries read these when they are first loaded."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def _check_molecules(molecules: Sequence[Molecule]) -> list[int]:
