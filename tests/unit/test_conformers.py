@@ -12,8 +12,8 @@ from equidyn.data.store import Store, StoreError
 
 Chem = pytest.importorskip("rdkit.Chem")
 RDConfig = pytest.importorskip("rdkit.RDConfig")
-rdForceFieldHelpers = pytest.importorskip("rdkit.Chem.rdForceFieldHelpers")
-rdMolAlign = pytest.importorskip("rdkit.Chem.rdMolAlign")
+force_fields = pytest.importorskip("rdkit.Chem.rdForceFieldHelpers")
+alignment = pytest.importorskip("rdkit.Chem.rdMolAlign")
 
 UNEMBEDDABLE = "C1=CC2=CC1=C2"  # a cage with double bonds at its corners
 OPEN = "CC(O)C(F)Cl"  # two stereocentres left open
@@ -51,8 +51,8 @@ def by_molecule(store):
 
 
 def force_field(mol, conformer):
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s")
-    return rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, confId=conformer)
+    properties = force_fields.MMFFGetMoleculeProperties(mol, mmffVariant="MMFF94s")
+    return force_fields.MMFFGetMoleculeForceField(mol, properties, confId=conformer)
 
 
 # Which molecules
@@ -139,7 +139,7 @@ def test_conformers_are_distinct_and_at_most_five(store):
         heavy = Chem.RemoveHs(mol)
         ids = [conformer.GetId() for conformer in heavy.GetConformers()]
         for first, second in itertools.combinations(ids, 2):
-            assert rdMolAlign.GetBestRMS(heavy, heavy, first, second) > 0.99 * DISTINCT
+            assert alignment.GetBestRMS(heavy, heavy, first, second) > 0.99 * DISTINCT
         counts.append(len(ids))
     assert max(counts) == 5
     assert min(counts) == 1  # benzene
