@@ -81,11 +81,17 @@ def recipe(run):
     """Arguments of equidyn.training.Recipe: the run's row and the settings of its task."""
     row, training = RUNS[run], config["training"]
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    shared = {k: v for k, v in training[row["task"]].items() if k != "task"}
     return (
         {"precision": training["precision"]}
-        | training[row["task"]]
+        | shared
         | {name: row[name] for name in own}
     )
+
+
+def task_settings(run):
+    """Settings of the run's task itself."""
+    return config["training"][RUNS[run]["task"]].get("task", {})
 
 
 def kept_steps(run):
