@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from equidyn.seeding import seed_for
 
-KEYS = st.lists(st.one_of(st.integers(), st.text(st.characters(exclude_characters="\x1f"))), max_size=4)
+KEYS = st.lists(st.one_of(st.integers(), st.text(st.characters(codec="utf-8", exclude_characters="\x1f"))), max_size=4)
 
 
 @given(KEYS)
