@@ -86,7 +86,7 @@ def rotate_grid(values: Tensor, R: Tensor, origin: float, order: int = 1) -> Ten
         values: (B, C, G, G, G), array axes x, y, z.
         R: (3, 3), or (B, 3, 3) with one rotation per example.
         origin: Index of the point to rotate about, the same on each axis, such as `equidyn.voxels.Grid.origin`.
-        order: 1 interpolates trilinearly; 3 by cubic splines, some fifteen times slower, on the CPU and without
+        order: 1 interpolates trilinearly; 3 by cubic splines, some thirty times slower, on the CPU and without
             gradients.
 
     Returns:
