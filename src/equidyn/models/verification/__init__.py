@@ -13,8 +13,9 @@ import numpy as np
 
 from equidyn.models.verification.escaip import verify_escaip
 from equidyn.models.verification.proteina import verify_proteina
+from equidyn.models.verification.voxmol import verify_voxmol
 
-VERIFIERS = {"escaip": verify_escaip, "proteina": verify_proteina}
+VERIFIERS = {"escaip": verify_escaip, "proteina": verify_proteina, "voxmol": verify_voxmol}
 TOLERANCE = 1e-5
 
 _GRADIENTS = "grad_norm/"  # Keys of gradients' norms begin so.
