@@ -9,6 +9,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from equidyn.data import proteins
 from equidyn.data.molecules import FIELDS
@@ -121,3 +123,22 @@ def task(store, train_indices):
 def model():
     torch.manual_seed(0)
     return build("escaip-tiny").eval()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        result = operation(*arguments, **(options or {}))
+        for value in tree_leaves(result):
+            # What is expanded takes no memory.
+            if isinstance(value, torch.Tensor) and 0 not in value.stride():
+                self.numbers = max(self.numbers, value.numel())
+        return result
+
+
+@pytest.fixture(scope="session")
+def largest_tensor():
+    return LargestTensor

@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from suite import DTYPES, TOLERANCE, ModelSuite, assert_close, deviation, molecules
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from equidyn.actions import rotate_grid_exactly
 from equidyn.models.registry import build, configuration, configurations, control_for, parameter_count
@@ -34,18 +32,6 @@ def clean_grids(dtype=torch.float32):
     batch = molecules(dtype=dtype, elements=(0, 1, 2))
     grid = Grid(SIDE, spacing=1.0, radius=1.0)
     return voxelise(batch.positions, batch.atomic_numbers, batch.molecule, batch.molecules, grid, CHANNELS)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation makes."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
-        result = operation(*arguments, **(options or {}))
-        sizes = [value.numel() for value in tree_leaves(result) if isinstance(value, torch.Tensor)]
-        self.numbers = max([self.numbers, *sizes])
-        return result
 
 
 class VoxelModelSuite(ModelSuite):
@@ -189,10 +175,10 @@ class TestVoxMol(VoxelModelSuite):
         expected = tokens + layer.project_out(weights @ v)
         assert_close(layer(x).permute(0, 2, 3, 4, 1).reshape(2, 8, 4), expected, TOLERANCE[dtype])
 
-    def test_weights_of_attention_are_never_stored(self):
+    def test_weights_of_attention_are_never_stored(self, largest_tensor):
         model = self.make(multipliers=(1,), attention=(True,))
         side = 16
-        with LargestTensor() as made:
+        with largest_tensor() as made:
             model(torch.randn(1, CHANNELS, *(side,) * 3)).sum().backward()
         assert side**3 * SMALL.width <= made.numbers < side**6 // 16
 

@@ -7,8 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from equidyn import voxels
 from equidyn.voxels import Grid, element_channels, published_rotation, voxelise
@@ -186,23 +184,11 @@ def test_single_atom_on_a_voxel_is_drawn_nowhere():
 # --- memory ---------------------------------------------------------------------------------------------------------
 
 
-class LargestTensor(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation makes."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
-        result = operation(*arguments, **(options or {}))
-        sizes = [value.numel() for value in tree_leaves(result) if isinstance(value, torch.Tensor)]
-        self.numbers = max([self.numbers, *sizes])
-        return result
-
-
-def test_memory_does_not_grow_with_atoms(monkeypatch):
+def test_memory_does_not_grow_with_atoms(monkeypatch, largest_tensor):
     monkeypatch.setattr(voxels, "_CHUNK", 20_000)
     positions, channel, molecule = atoms(200, dtype=torch.float32)
     positions.requires_grad_()
-    with LargestTensor() as made:
+    with largest_tensor() as made:
         voxelise(positions, channel, molecule, 2, Grid(10), 3).sum().backward()
     assert 2 * 3 * 10**3 <= made.numbers <= 20_000
 

@@ -25,11 +25,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from equidyn.figures import style
 from equidyn.figures.numbers import short
-from equidyn.figures.options import Options
+from equidyn.figures.options import ACTIONS, Options
 
 STEP = "Optimiser step"
 DASHES = (0, (2.2, 1.3))
 THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
+FLOOR = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (6, 1.5, 1, 1.5))}
 _COLUMN = 3.0  # inch, of legends
 _WRAP = 36  # characters that fit there
 _DENSE = 60  # steps, beyond which markers would touch
@@ -190,6 +191,12 @@ def log_labels(axes: Axes) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def name_action(figure: Figure, data: pd.DataFrame) -> None:
+    """Say above a figure how predictions are compared, where there is more than one way."""
+    if (action := data["action"].iloc[0]) in ACTIONS:
+        figure.suptitle(f"Rotations: {ACTIONS[action].name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
 
 
 def skill_axis(axes: Axes, options: Options) -> None:
