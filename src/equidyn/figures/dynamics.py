@@ -3,7 +3,7 @@
 Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
 them. The conventions of all figures are in `equidyn.figures.drawing`. Runs have one curve here, for one way of
 comparing predictions where there are several; those evaluated at several flow times are drawn by
-`equidyn.figures.flow_times`, several ways side by side by `equidyn.figures.actions`.
+`equidyn.figures.flow_times`, several ways side by side by `equidyn.figures.voxels`.
 """
 
 from __future__ import annotations
