@@ -206,8 +206,9 @@ def figure_files():
 
 def table_of(wildcards):
     """The table a figure is drawn from."""
-    if FIGURES[wildcards.figure].table == "data":
-        return f"{STUDY}/tables/data/{wildcards.task}.parquet"
+    kind = FIGURES[wildcards.figure].table
+    if kind != "evaluation":
+        return f"{STUDY}/tables/{kind}/{wildcards.task}.parquet"
     return rules.gather_tables.output.study
 
 
