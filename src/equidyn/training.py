@@ -81,6 +81,9 @@ class Recipe:
     precision: str = "fp32"
     sampling: str = "examples"
 
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))  # a list, if it comes from a file
+
     def factor(self, step: int) -> float:
         """Learning-rate factor of the update that leads from `step` to `step + 1`."""
         if step < self.warmup_steps:
@@ -287,14 +290,14 @@ def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), recipe.lr)
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), recipe.lr, tuple(recipe.betas), recipe.eps, fused=True)
+        return torch.optim.Adam(model.parameters(), recipe.lr, recipe.betas, recipe.eps, fused=True)
     if recipe.optimiser == "adamw":
         groups = [
             {"params": [p for name, p in model.named_parameters() if model.no_decay(name) == exempt]}
             for exempt in (False, True)
         ]
         groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
-        return torch.optim.AdamW(groups, recipe.lr, tuple(recipe.betas), recipe.eps, fused=True)
+        return torch.optim.AdamW(groups, recipe.lr, recipe.betas, recipe.eps, fused=True)
     raise ValueError(f"unknown optimiser {recipe.optimiser!r}: use adamw, adam or sgd")
 
 
