@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,10 @@ from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
 from equidyn.models.registry import build
 from equidyn.tasks.force_field import ForceField
+
+# A busy machine is no failure, and every run tries the same examples.
+hypothesis.settings.register_profile("equidyn", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("equidyn")
 
 MOLECULES, CONFORMERS = 12, 6
 STIFFNESS = {1: 0.6, 6: 2.0, 7: 1.5, 8: 1.2}  # eV/Å² of a pair: the geometric mean of its atoms'
