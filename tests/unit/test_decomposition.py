@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -180,7 +180,6 @@ shapes = st.tuples(st.integers(2, 6), st.integers(1, 8), st.integers(1, 4))
 
 
 @given(shape=shapes, seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1.0, 1e6]))
-@settings(deadline=None)
 def test_identities_of_any_predictions(shape, seed, scale):
     K, N, C = shape
     generator = seeded(seed)
@@ -206,7 +205,6 @@ def test_identities_of_any_predictions(shape, seed, scale):
 
 
 @given(shape=shapes, seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-3, 1.0, 1e3]))
-@settings(deadline=None)
 def test_jensen_gaps_are_not_negative(shape, seed, scale):
     K, N, C = shape
     generator = seeded(seed)

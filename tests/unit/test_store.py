@@ -71,7 +71,7 @@ def ragged_examples():
     return st.lists(st.integers(1, 6).flatmap(of_length), min_size=1, max_size=8)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(ragged_examples())
 def test_round_trip(tmp_path_factory, examples):
     path = write(tmp_path_factory.mktemp("round") / "store", examples)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from equidyn.data.store import StoreError
@@ -15,7 +15,6 @@ fractions = st.floats(0.01, 0.99)
 seeds = st.integers(0, 2**32)
 
 
-@settings(deadline=None)
 @given(clusters, fractions, seeds)
 def test_split(cluster, fraction, seed):
     cluster = np.array(cluster)
@@ -56,7 +55,6 @@ def test_split_refuses_one_cluster_and_shapes():
         split_by_cluster(np.zeros((2, 2)), validation_fraction=0.5, seed=0)
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 500), min_size=4, max_size=60), seeds, st.booleans())
 def test_subsets_are_nested(train, seed, by_cluster):
     train = np.array(sorted(train))
