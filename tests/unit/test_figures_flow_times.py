@@ -132,7 +132,7 @@ def test_figures_show_the_selected_rows(table, name):
     for legend in figure.findobj(Legend):
         assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     assert set(data["run"]) == set(SHOWN[name])
-    chosen = choose(table[table["task"] == "flow_matching"])
+    chosen = choose(table[table["task"] == "flow_matching"], conditions={"self_conditioning": False})
     chosen = chosen[chosen["run"].isin(SHOWN[name])]
     if name == "percent_final_by_time":
         chosen = chosen[chosen["step"] == STEPS[-1]]
@@ -174,6 +174,8 @@ def test_figures_refuse(table, name):
 
 
 def test_self_conditioning_is_chosen(table):
+    flow = table[table["task"] == "flow_matching"]
+    assert len(choose(flow)) == 2 * len(choose(flow, conditions={"self_conditioning": True}))
     with_it = Options(task="flow_matching", self_conditioning=True)
     entry = FIGURES["percent_by_time_loglog"]
     _, data = load(entry.draw)(table, with_it)

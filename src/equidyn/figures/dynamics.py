@@ -20,11 +20,19 @@ from equidyn.figures.comparisons import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRA
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options
 from equidyn.figures.panels import error_against_skill, marks, percent_and_skill
-from equidyn.figures.selection import chosen, is_control, replicates, settings, shown, varying
+from equidyn.figures.selection import (
+    ACTION_FLOOR,
+    chosen,
+    is_control,
+    of_baseline,
+    replicates,
+    settings,
+    shown,
+    varying,
+)
 from equidyn.tables import DESIGN
 
 _SHARE = ("percent", "percent_low", "percent_high")
-_FLOOR = "floor_action_equivariance"
 
 
 def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -88,16 +96,14 @@ def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataF
     """Percent and its interval, and of grids what interpolation alone would give, as percent of the same loss."""
     if "action" not in options.conditions:
         return shown(rows, _SHARE, options, series)
-    data = shown(rows, (*_SHARE, "total", _FLOOR), options, series)
-    return data.assign(percent_floor=100 * data[_FLOOR] / data["total"])
+    data = shown(rows, (*_SHARE, "total", ACTION_FLOOR), options, series)
+    return data.assign(percent_floor=100 * data[ACTION_FLOOR] / data["total"])
 
 
 def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Equivariance error, twirled error and total of the baseline, in units and relative to the start."""
-    rows = chosen(table, options)
-    rows = varying(rows, options.baseline, [])
-    rows = rows[rows["run"] == options.baseline]
-    floors = [_FLOOR] if "action" in options.conditions else []
+    rows = of_baseline(chosen(table, options), options)
+    floors = [ACTION_FLOOR] if "action" in options.conditions else []
     data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])
     first = data.iloc[0]
     for name in ("equivariance", "twirled"):
@@ -108,16 +114,18 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
     }
     with style.applied():
-        figure = style.new_figure(10.5, 6.4)
+        key = 2.0 if floors else 1.5  # inch
+        figure = style.new_figure(10.5, 4.9 + key)
         drawing.name_action(figure, data)
-        grid = figure.add_gridspec(2, 6, height_ratios=(3.4, 1))
+        grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
         left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
         place = drawing.Steps(data["step"], log=True)
         handles = []
         for axes, suffix in ((left, ""), (right, "_relative")):
             drawn = [name for name in parts if name + suffix in data]
             values = data[[name + suffix for name in drawn]]
-            drawing.scale(axes, values, log=True, include=_near(data, values) if axes is left and floors else None)
+            floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
+            drawing.scale(axes, values, log=True, include=floor)
             for name in drawn:
                 label, colour, marker = parts[name]
                 sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
@@ -133,7 +141,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         left.axhline(null, **dashed)
         handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
         if floors:
-            handles.append(_floor_line(left, float(first[_FLOOR])))
+            handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
         left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
         right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
         speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
@@ -144,12 +152,6 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
             axes.set_axis_off()
             drawing.legend(axes, entries, title).set_in_layout(False)
     return figure, data
-
-
-def _near(data: pd.DataFrame, values: pd.DataFrame) -> float | None:
-    """The interpolation floor, unless it is so far below the values that the axis had better end above it."""
-    floor = float(data[_FLOOR].iloc[0])
-    return floor if floor > 0.01 * values[values > 0].min(axis=None) else None
 
 
 def _floor_line(axes: Axes, floor: float) -> Line2D:

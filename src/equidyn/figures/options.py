@@ -9,6 +9,7 @@ class Words:
     """How figures and captions name things.
 
     Attributes:
+        title: Of the task.
         examples: What data consist of.
         clusters: Groups of related examples, which the bootstrap resamples as one.
         null: The predictor that skill is measured against.
@@ -17,6 +18,7 @@ class Words:
         error: What the squared error is a mean of.
     """
 
+    title: str
     examples: str
     clusters: str
     null: str
@@ -27,6 +29,7 @@ class Words:
 
 WORDS = {
     "force_field": Words(
+        title="Force field",
         examples="examples",
         clusters="molecules",
         null="the best constant prediction",
@@ -35,6 +38,7 @@ WORDS = {
         error="Mean squared error per component",
     ),
     "flow_matching": Words(
+        title="Flow matching",
         examples="chains",
         clusters="sequence families",
         null="the best multiple of the noisy input",
@@ -43,6 +47,7 @@ WORDS = {
         error="Squared error per coordinate",
     ),
     "voxel_denoising": Words(
+        title="Voxel denoising",
         examples="conformers",
         clusters="molecules",
         null="a blank grid",
@@ -67,20 +72,23 @@ class Action:
     text: str
     exact: bool = False
 
+    @property
+    def described(self) -> str:
+        """Name and text, for lists."""
+        return f'"{self.name}" ({self.text})'
+
 
 ACTIONS = {
-    "cube": Action(
-        "of a cube", "only the 24 rotations of a cube, which permute voxels, so nothing is interpolated", True
-    ),
+    "cube": Action("of a cube", "the 24 of a cube alone, which permute voxels, so that nothing is interpolated", True),
     "trilinear": Action(
         "all, trilinear",
-        "rotations of all kinds; the predicted grid is turned back by trilinear interpolation between voxels",
+        "all of SO(3), the predicted grid being turned back by trilinear interpolation between voxels",
     ),
-    "cubic": Action("all, cubic splines", "rotations of all kinds; the predicted grid is turned back by cubic splines"),
+    "cubic": Action("all, cubic splines", "all of SO(3), the predicted grid being turned back by cubic splines"),
     "atoms": Action(
         "all, at the atoms",
-        "rotations of all kinds; no grid is turned back, what is compared is the overlap of the predicted density with "
-        "that of each atom, so this loss is one per atom",
+        "all of SO(3), no grid being turned back: compared is the overlap of the predicted density with that of each "
+        "atom, so that the loss is one per atom",
     ),
 }
 """By their names in tables, `equidyn.tasks.voxel_denoising.ACTIONS`."""

@@ -19,6 +19,9 @@ KEYS = (
     "action", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
 )  # fmt: skip
 
+ACTION_FLOOR = "floor_action_equivariance"
+"""Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
+
 
 def chosen(table: pd.DataFrame, options: Options, *, every: Sequence[str] = ()) -> pd.DataFrame:
     """Rows of the options' task, as `choose` chooses them: the options' conditions, but every value of some."""
@@ -94,6 +97,16 @@ def _only(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
             f"no rows with {column} {value!r} for run(s) {', '.join(missing)}; the table has {column} {there}"
         )
     return rows
+
+
+def of_baseline(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of the baseline run.
+
+    Raises:
+        ValueError: There is none; the message says which runs there are.
+    """
+    rows = replicates(table, options.baseline)
+    return rows[rows["run"] == options.baseline]
 
 
 def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:

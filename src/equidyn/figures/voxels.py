@@ -15,10 +15,10 @@ from matplotlib.ticker import NullLocator
 
 from equidyn.figures import drawing, style
 from equidyn.figures.comparisons import Looks, distinct_looks
-from equidyn.figures.numbers import short
+from equidyn.figures.numbers import power, short
 from equidyn.figures.options import ACTIONS, Options
 from equidyn.figures.panels import PERCENT, curve
-from equidyn.figures.selection import chosen, need, shown, varying
+from equidyn.figures.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
 
 _FLOORS = (
     "spacing", "centre", "action", "relative_error", "total", "equivariance", "percent", "molecules", "rotations",
@@ -30,15 +30,12 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
 
     Losses of several actions have several scales, so equivariance errors are relative to the null loss.
     """
-    rows = varying(chosen(table, options, every=("action",)), options.baseline, [])
-    rows = rows[rows["run"] == options.baseline]
-    if len(unknown := set(rows["action"]) - set(ACTIONS)):
-        raise ValueError(f"unknown action(s) {', '.join(sorted(unknown))}: figures know {', '.join(ACTIONS)}")
-    columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", _FLOOR)
-    data = shown(rows, columns, options, [ACTIONS[action].name for action in rows["action"]])
-    data["percent_floor"] = 100 * data[_FLOOR] / data["total"]
-    data["relative_equivariance"] = data["equivariance"] / data["null_loss"]
-    data["relative_floor"] = data[_FLOOR] / data["null_loss"]
+    rows = by_action(of_baseline(chosen(table, options, every=("action",)), options))
+    columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", ACTION_FLOOR)
+    data = shown(rows, columns, options, names_of(rows["action"]))
+    data["percent_floor"] = 100 * data[ACTION_FLOOR] / data["total"]
+    data["equivariance_over_null"] = data["equivariance"] / data["null_loss"]
+    data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
     looks = action_looks(data)
     with style.applied():
         figure, panels, column = drawing.stacked(2, 2, 1)
@@ -46,12 +43,13 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
         share, error, skill = panels
         place = drawing.Steps(data["step"], log=True)
         drawing.scale(share, data[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
-        drawing.scale(error, data[["relative_equivariance"]], log=True)
+        errors = data[["equivariance_over_null"]]
+        drawing.scale(error, errors, log=True, include=drawing.in_reach(data["floor_over_null"], errors))
         skill.set_ylim(-0.2, 1.0)
         for series, (colour, marker) in reversed(looks.items()):  # the first on top
             part = data[data["series"] == series]
             for axes, name, floor in (
-                (share, "percent", "percent_floor"), (error, "relative_equivariance", "relative_floor"),
+                (share, "percent", "percent_floor"), (error, "equivariance_over_null", "floor_over_null"),
             ):  # fmt: skip
                 curve(axes, part, name, place, colour, marker)
                 axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
@@ -86,12 +84,8 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     need(table, _FLOORS)
     if table.empty:
         raise ValueError("the table of floors has no rows: measure the floors first")
-    if len(unknown := set(table["action"]) - set(ACTIONS)):
-        raise ValueError(f"unknown action(s) {', '.join(sorted(unknown))}: figures know {', '.join(ACTIONS)}")
-    rank = table["action"].map(list(ACTIONS).index)
-    data = table.assign(_rank=rank).sort_values(["spacing", "centre", "_rank"]).reset_index(drop=True)
-    data = data.drop(columns="_rank")
-    data.insert(0, "series", [ACTIONS[action].name for action in data["action"]])
+    data = by_action(table).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
+    data.insert(0, "series", names_of(data["action"]))
     looks = action_looks(data)
     grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], data["centre"], strict=True)]
     names, width = list(dict.fromkeys(grids)), 0.8 / len(looks)
@@ -101,7 +95,7 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     with style.applied():
         figure, (above, below), column = drawing.stacked(2.4, 1)
         drawing.scale(above, data[["relative_error"]], log=True)
-        drawing.scale(below, data[["percent"]], log=False)
+        drawing.scale(below, data[["percent"]], log=False, include=1.0)
         for axes, name in ((above, "relative_error"), (below, "percent")):
             axes.set_ylim(axes.get_ylim()[0], _headroom(axes.get_ylim(), log=axes is above))
             axes.bar(place, data[name], 0.92 * width, color=colours)
@@ -110,17 +104,33 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
             bottom = axes.get_ylim()[0] if axes is above else 0
             for x, value, top in zip(place, data[name], data[name].clip(lower=bottom), strict=True):
                 axes.annotate(
-                    f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
+                    power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
                     textcoords="offset points", ha="center", fontsize=7.5, rotation=90 if axes is above else 0,
                 )  # fmt: skip
         above.set_ylabel("Error of a perfect prediction\nrelative to the target's square")
-        below.set_ylabel("Its share from\nequivariance error (%)")
+        below.set_ylabel("Equivariance\nshare of it (%)")
         below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
         below.set_xticks(range(len(names)), names)
         handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
         zero = Line2D([], [], linestyle="none", label="0: no error at all, which has no share")
         drawing.legends(column, handles, "Rotations", [zero])
     return figure, data
+
+
+def by_action(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of `ACTIONS`.
+
+    Raises:
+        ValueError: An action is none of them.
+    """
+    if unknown := sorted(set(rows["action"]) - set(ACTIONS)):
+        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(ACTIONS)}")
+    return rows.iloc[rows["action"].map(list(ACTIONS).index).argsort(kind="stable")]
+
+
+def names_of(actions: pd.Series) -> list[str]:
+    """How actions are called in legends."""
+    return [ACTIONS[action].name for action in actions]
 
 
 def action_looks(data: pd.DataFrame) -> Looks:
