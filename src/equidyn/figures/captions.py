@@ -172,7 +172,7 @@ def _floors(entry: Entry, data: pd.DataFrame, options: Options) -> list[str]:
         if not control_is_exact(data):
             what = "For comparison, an untrained network that is equivariant under the rotations of a cube alone"
         sentences.append(f"{what}: {short(float(data['floor_control'].max()))} %.")
-    if ACTION_FLOOR in data and (data[ACTION_FLOOR] > 0).any():
+    if ACTION_FLOOR in data:
         if "percent_floor" in data:
             much = f"as a share of the baseline's loss: at most {short(baseline['percent_floor'].max())} %"
         else:

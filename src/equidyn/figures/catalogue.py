@@ -218,7 +218,8 @@ FIGURES = {
         "What turning grids costs by itself",
         "Errors of a prediction that is perfect for every orientation of the molecule, the clean grid: all of it comes "
         "from how predictions are compared. Top: squared error relative to the square of what it is compared with. "
-        "Bottom: the share of equivariance error in it. Rotations and ways of comparing: "
+        "Bottom: the share of equivariance error in it. A zero is no error at all, about 1e-15 is rounding. "
+        "Rotations and ways of comparing: "
         + _WAYS
         + '. The "symmetric" grid has the molecule in its middle; the "upstream" grid has it 0.625 voxels off on each '
         "axis, which the rotation knows unless said to be ignored.",

@@ -94,7 +94,7 @@ def _percent_by(table: pd.DataFrame, options: Options, comparison: Comparison) -
 
 def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataFrame:
     """Percent and its interval, and of grids what interpolation alone would give, as percent of the same loss."""
-    if "action" not in options.conditions:
+    if not options.has_floor:
         return shown(rows, _SHARE, options, series)
     data = shown(rows, (*_SHARE, "total", ACTION_FLOOR), options, series)
     return data.assign(percent_floor=100 * data[ACTION_FLOOR] / data["total"])
@@ -103,7 +103,7 @@ def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataF
 def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Equivariance error, twirled error and total of the baseline, in units and relative to the start."""
     rows = of_baseline(chosen(table, options), options)
-    floors = [ACTION_FLOOR] if "action" in options.conditions else []
+    floors = [ACTION_FLOOR] if options.has_floor else []
     data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])
     first = data.iloc[0]
     for name in ("equivariance", "twirled"):
@@ -114,7 +114,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
     }
     with style.applied():
-        key = 2.0 if floors else 1.5  # inch
+        key = 2.0 if "action" in options.conditions else 1.5  # inch; a line more above, a floor among the losses
         figure = style.new_figure(10.5, 4.9 + key)
         drawing.name_action(figure, data)
         grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))

@@ -133,3 +133,9 @@ class Options:
         """Columns of the table in which rows of a curve may differ for the same weights, with the value to show."""
         action = self.action or USUAL_ACTION.get(self.task)
         return {"self_conditioning": self.self_conditioning} | ({"action": action} if action else {})
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether the way in which predictions are compared has an error of its own, beyond rounding."""
+        action = self.conditions.get("action")
+        return action is not None and not ACTIONS[action].exact

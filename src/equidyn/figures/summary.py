@@ -20,7 +20,7 @@ from equidyn.figures.selection import chosen, of_baseline, shown
 from equidyn.figures.voxels import action_looks, by_action, names_of
 
 _TIMES = (0.2, 0.6, 0.9)  # flow times to show, or the nearest
-_PANEL, _COLUMN = 3.3, 3.0  # inch
+_PANEL, _COLUMN = 3.3, 3.3  # inch
 _SHARE = ("percent", "percent_low", "percent_high")
 
 

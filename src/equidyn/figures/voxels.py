@@ -87,7 +87,8 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     data = by_action(table).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
     data.insert(0, "series", names_of(data["action"]))
     looks = action_looks(data)
-    grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], data["centre"], strict=True)]
+    centres = data["centre"].str.replace(", ", ",\n")
+    grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], centres, strict=True)]
     names, width = list(dict.fromkeys(grids)), 0.8 / len(looks)
     offsets = {series: width * (i - (len(looks) - 1) / 2) for i, series in enumerate(looks)}
     place = np.array([names.index(grid) for grid in grids]) + data["series"].map(offsets)
@@ -112,8 +113,7 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
         below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
         below.set_xticks(range(len(names)), names)
         handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
-        zero = Line2D([], [], linestyle="none", label="0: no error at all, which has no share")
-        drawing.legends(column, handles, "Rotations", [zero])
+        drawing.legend(column, handles, "Rotations").set_in_layout(False)
     return figure, data
 
 
