@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from equidyn.data import conformers as conformers_module
 from equidyn.data import proteins
 from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
@@ -116,6 +117,30 @@ def chains(tmp_path_factory):
                 cluster=number // 2,
             )
         writer.finish(source="random walks, for tests")
+    return Store(path)
+
+
+@pytest.fixture(scope="session")
+def conformers(tmp_path_factory):
+    """8 conformers of 4 molecules of 5 to 8 atoms within 2.5 Å of their centre."""
+    rng = np.random.default_rng(3)
+    path = tmp_path_factory.mktemp("data") / "conformers"
+    with StoreWriter(path, conformers_module.FIELDS) as writer:
+        for number in range(8):
+            positions = [np.zeros(3)]
+            while len(positions) < 5 + number // 2:
+                new = rng.uniform(-1.4, 1.4, 3)
+                if min(np.linalg.norm(np.array(positions) - new, axis=1)) > 0.9:
+                    positions.append(new)
+            positions = np.array(positions)
+            values = {
+                "positions": (positions - positions.mean(0)).astype(np.float32),
+                "atomic_numbers": rng.choice([1, 6, 7, 8], len(positions)).astype(np.uint8),
+                "smiles": f"made {number // 2}",
+                "cluster": number // 2,
+            }
+            writer.append(**{name: values[name] for name in conformers_module.FIELDS})
+        writer.finish(source="made up, for tests")
     return Store(path)
 
 

@@ -9,8 +9,6 @@ from torch import nn
 
 from equidyn.actions import rotate_grid_exactly
 from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
-from equidyn.data.conformers import FIELDS
-from equidyn.data.store import Store, StoreWriter
 from equidyn.evaluation import Protocol, decompose_task, evaluate_run, twisted_predictions
 from equidyn.rotations import haar, octahedral_group
 from equidyn.tasks.voxel_denoising import ACTIONS, VoxelDenoising
@@ -22,30 +20,6 @@ SIDE = 16
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def conformers(tmp_path_factory):
-    """8 conformers of 4 molecules of 5 to 8 atoms within 2.5 Å of their centre."""
-    rng = np.random.default_rng(3)
-    path = tmp_path_factory.mktemp("data") / "conformers"
-    with StoreWriter(path, FIELDS) as writer:
-        for number in range(8):
-            positions = [np.zeros(3)]
-            while len(positions) < 5 + number // 2:
-                new = rng.uniform(-1.4, 1.4, 3)
-                if min(np.linalg.norm(np.array(positions) - new, axis=1)) > 0.9:
-                    positions.append(new)
-            positions = np.array(positions)
-            values = {
-                "positions": (positions - positions.mean(0)).astype(np.float32),
-                "atomic_numbers": rng.choice([1, 6, 7, 8], len(positions)).astype(np.uint8),
-                "smiles": f"made {number // 2}",
-                "cluster": number // 2,
-            }
-            writer.append(**{name: values[name] for name in FIELDS})
-        writer.finish(source="made up, for tests")
-    return Store(path)
 
 
 @pytest.fixture(scope="module")
