@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
@@ -64,32 +65,25 @@ def rows(run, steps=STEPS, **changes):
         for weights in ("raw", "ema"):
             for estimator in ("sampled", "exact"):
                 made.append(
-                    {
-                        "study": "test",
-                        "run": run,
-                        **BASE,
-                        **changes,
-                        "step": step,
-                        "weights": weights,
-                        "estimator": estimator,
-                        "rotations": 10 if estimator == "sampled" else 0,
-                        "action": "rotate_vectors",
-                        "examples": 496,
-                        "clusters": 31,
-                        "total": total,
-                        "twirled": total * (1 - percent / 100),
-                        "equivariance": total * percent / 100,
-                        "percent": percent,
-                        "percent_low": 0.8 * percent,
-                        "percent_high": 1.2 * percent,
-                        "null_loss": 1.3,
-                        "skill": 1 - total / 1.3,
-                        "relative_equivariance": percent / 100,
-                        "floor_control": 2e-12,
-                        "unit": "eV²/Å²",
-                        "estimator_version": 1,
-                        "package_version": "0",
-                    }
+                    evaluation_row(
+                        total,
+                        percent,
+                        1.3,
+                        {
+                            "run": run,
+                            **BASE,
+                            **changes,
+                            "step": step,
+                            "weights": weights,
+                            "estimator": estimator,
+                            "rotations": 10 if estimator == "sampled" else 0,
+                            "action": "rotate_vectors",
+                            "examples": 496,
+                            "clusters": 31,
+                            "floor_control": 2e-12,
+                            "unit": "eV²/Å²",
+                        },
+                    )
                 )
     return pd.DataFrame(made)
 

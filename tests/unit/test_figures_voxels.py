@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
@@ -52,43 +53,36 @@ def rows(run, **changes):
             for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
                 total, percent = total * scale * (1 + 0.01 * number), percent * scale**0.1 * (1 + 0.01 * number)
                 made.append(
-                    {
-                        "study": "test",
-                        "run": run,
-                        "task": "voxel_denoising",
-                        "model": "voxmol",
-                        "parameters": 263_000,
-                        "train_subset": "all",
-                        "train_examples": 750,
-                        "batch_size": 4,
-                        "optimiser": "adamw",
-                        "lr": 1e-3,
-                        "augmentation": 1.0,
-                        "seed": 0,
-                        **changes,
-                        "step": step,
-                        "weights": weights,
-                        "estimator": "sampled",
-                        "rotations": 2,
-                        "action": action,
-                        "examples": 16,
-                        "clusters": 12,
-                        "total": total,
-                        "twirled": total * (1 - percent / 100),
-                        "equivariance": total * percent / 100,
-                        "percent": percent,
-                        "percent_low": 0.8 * percent,
-                        "percent_high": 1.2 * percent,
-                        "null_loss": NULL * scale,
-                        "skill": 1 - total / (NULL * scale),
-                        "relative_equivariance": percent / 100,
-                        "floor_control": 1e-10 if action == "cube" else 31.0,
-                        "floor_action_total": 8 * FLOOR[action],
-                        "floor_action_equivariance": FLOOR[action],
-                        "unit": "density²",
-                        "estimator_version": 1,
-                        "package_version": "0",
-                    }
+                    evaluation_row(
+                        total,
+                        percent,
+                        NULL * scale,
+                        {
+                            "run": run,
+                            "task": "voxel_denoising",
+                            "model": "voxmol",
+                            "parameters": 263_000,
+                            "train_subset": "all",
+                            "train_examples": 750,
+                            "batch_size": 4,
+                            "optimiser": "adamw",
+                            "lr": 1e-3,
+                            "augmentation": 1.0,
+                            "seed": 0,
+                            **changes,
+                            "step": step,
+                            "weights": weights,
+                            "estimator": "sampled",
+                            "rotations": 2,
+                            "action": action,
+                            "examples": 16,
+                            "clusters": 12,
+                            "floor_control": 1e-10 if action == "cube" else 31.0,
+                            "floor_action_total": 8 * FLOOR[action],
+                            "floor_action_equivariance": FLOOR[action],
+                            "unit": "density²",
+                        },
+                    )
                 )
     return pd.DataFrame(made)
 
