@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from equidyn.data import SOURCES
-from equidyn.figures.catalogue import FIGURES, figures_for
+from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
 from equidyn.studies import (
@@ -43,7 +43,7 @@ def one_of(names):
 
 
 wildcard_constraints:
-    task=one_of(config["data"]),
+    task=one_of([*config["data"], ALL_TASKS]),
     subset=one_of(
         {name for data in config["data"].values() for name in data["subsets"]}
     ),
@@ -81,11 +81,17 @@ def recipe(run):
     """Arguments of equidyn.training.Recipe: the run's row and the settings of its task."""
     row, training = RUNS[run], config["training"]
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    shared = {k: v for k, v in training[row["task"]].items() if k != "task"}
     return (
         {"precision": training["precision"]}
-        | training[row["task"]]
+        | shared
         | {name: row[name] for name in own}
     )
+
+
+def task_settings(run):
+    """Settings of the run's task itself."""
+    return config["training"][RUNS[run]["task"]].get("task", {})
 
 
 def kept_steps(run):
@@ -127,7 +133,9 @@ def protocol(run):
 
 
 def figure_options(task):
-    """Arguments of equidyn.figures.options.Options."""
+    """Arguments of equidyn.figures.options.Options, of each task for a figure of all."""
+    if task == ALL_TASKS:
+        return {name: figure_options(name) for name in TASKS_RUN}
     figures = config["figures"]
     return {
         "baseline": figures["baseline"][task],
@@ -192,7 +200,7 @@ def figure_files():
     """Every figure, in every format, with its data and caption."""
     return [
         f"{STUDY}/figures/{task}/{figure}.{format}"
-        for task in TASKS_RUN
+        for task in [*TASKS_RUN, ALL_TASKS]
         for figure in figures_for(task)
         for format in ("png", "pdf", "svg", "csv", "txt")
     ]
@@ -200,8 +208,9 @@ def figure_files():
 
 def table_of(wildcards):
     """The table a figure is drawn from."""
-    if FIGURES[wildcards.figure].table == "data":
-        return f"{STUDY}/tables/data/{wildcards.task}.parquet"
+    kind = FIGURES[wildcards.figure].table
+    if kind != "evaluation":
+        return f"{STUDY}/tables/{kind}/{wildcards.task}.parquet"
     return rules.gather_tables.output.study
 
 

@@ -20,6 +20,7 @@ rule train_network:
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         recipe=lambda wildcards: recipe(wildcards.run),
+        settings=lambda wildcards: task_settings(wildcards.run),
         sizes=lambda wildcards: configuration(RUNS[wildcards.run]["model"]).sizes,
         steps=lambda wildcards: kept_steps(wildcards.run),
         state=f"{STUDY}/state",

@@ -10,7 +10,10 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from equidyn.data import conformers as conformers_module
 from equidyn.data import proteins
 from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
@@ -117,6 +120,30 @@ def chains(tmp_path_factory):
     return Store(path)
 
 
+@pytest.fixture(scope="session")
+def conformers(tmp_path_factory):
+    """8 conformers of 4 molecules of 5 to 8 atoms within 2.5 Å of their centre."""
+    rng = np.random.default_rng(3)
+    path = tmp_path_factory.mktemp("data") / "conformers"
+    with StoreWriter(path, conformers_module.FIELDS) as writer:
+        for number in range(8):
+            positions = [np.zeros(3)]
+            while len(positions) < 5 + number // 2:
+                new = rng.uniform(-1.4, 1.4, 3)
+                if min(np.linalg.norm(np.array(positions) - new, axis=1)) > 0.9:
+                    positions.append(new)
+            positions = np.array(positions)
+            values = {
+                "positions": (positions - positions.mean(0)).astype(np.float32),
+                "atomic_numbers": rng.choice([1, 6, 7, 8], len(positions)).astype(np.uint8),
+                "smiles": f"made {number // 2}",
+                "cluster": number // 2,
+            }
+            writer.append(**{name: values[name] for name in conformers_module.FIELDS})
+        writer.finish(source="made up, for tests")
+    return Store(path)
+
+
 @pytest.fixture(scope="module")
 def task(store, train_indices):
     return ForceField.fit(store, train_indices)
@@ -126,3 +153,22 @@ def task(store, train_indices):
 def model():
     torch.manual_seed(0)
     return build("escaip-tiny").eval()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        result = operation(*arguments, **(options or {}))
+        for value in tree_leaves(result):
+            # What is expanded takes no memory.
+            if isinstance(value, torch.Tensor) and 0 not in value.stride():
+                self.numbers = max(self.numbers, value.numel())
+        return result
+
+
+@pytest.fixture(scope="session")
+def largest_tensor():
+    return LargestTensor

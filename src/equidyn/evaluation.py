@@ -23,7 +23,6 @@ from equidyn.decomposition import (
     summarise,
 )
 from equidyn.models.registry import build, control_for
-from equidyn.rotations import haar
 from equidyn.seeding import seed_for
 
 FLOOR_EXAMPLES = 32
@@ -59,7 +58,7 @@ class Protocol:
 
 
 @torch.no_grad()
-def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> Tensor:
+def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, perfect: bool = False) -> Tensor:
     """Predictions for rotated inputs, rotated back: h_k(x) = R_kᵀ f(R_k x), all in one forward pass.
 
     Args:
@@ -67,12 +66,14 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor) -> T
         model: In evaluation mode.
         batch: B examples as the model sees them, N rows of prediction.
         R: (K, B, 3, 3), a rotation per copy and example.
+        perfect: Predict the target in place of the model: what is left is the error of rotating predictions.
 
     Returns:
         (K, N, C).
     """
     copies, turns = task.repeat(batch, len(R)), R.flatten(0, 1)
-    predictions = task.predict(model, task.rotate(copies, turns))
+    turned = task.rotate(copies, turns)
+    predictions = task.target(turned) if perfect else task.predict(model, turned)
     return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
 
 
@@ -84,6 +85,7 @@ def decompose_task(
     condition: Mapping[str, Any] | None = None,
     *,
     identical: bool = False,
+    perfect: bool = False,
 ) -> Decomposition:
     """The decomposition over held-out examples by sampled rotations, one entry per example.
 
@@ -94,14 +96,15 @@ def decompose_task(
         protocol: Number of rotations, batch size, seed.
         condition: See `Task.inputs`.
         identical: Use one rotation K times over: what is left is numeric noise.
+        perfect: See `twisted_predictions`.
     """
     model.eval()
     parts = []
     for chosen, batch in _batches(task, model, indices, protocol, condition):
-        R = torch.stack([_rotations(protocol, int(example)) for example in chosen], 1)
+        R = torch.stack([_rotations(task, protocol, condition, int(example)) for example in chosen], 1)
         if identical:
             R = R[:1].expand_as(R)
-        predictions = twisted_predictions(task, model, batch, R)
+        predictions = twisted_predictions(task, model, batch, R, perfect=perfect)
         parts.append(
             decompose(predictions, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
         )
@@ -156,7 +159,8 @@ def evaluate_run(
 
     Returns:
         One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance,
-        and the numeric floor (percent of the exactly equivariant control, and of one rotation repeated); and one row
+        and floors: the percent of the exactly equivariant control, and of one rotation repeated, and the errors of a
+        perfect prediction, which are those of rotating predictions themselves, on a grid for instance; and one row
         per example besides, with the sums from which any other ratio, interval or subset follows.
 
     Raises:
@@ -175,7 +179,7 @@ def evaluate_run(
         model.to(device)
         floors = floors or [_floor(task, model, indices, protocol, condition) for condition in protocol.conditions]
         cluster = task.cluster(indices)
-        run = {**labels, "model": name, "parameters": sum(p.numel() for p in model.parameters())}
+        run = {**labels, "action": task.action, "model": name, "parameters": sum(p.numel() for p in model.parameters())}
         for condition, floor in zip(protocol.conditions, floors, strict=True):
             for estimator, decomposition in _estimates(task, model, indices, protocol, condition).items():
                 place = {"step": step, "weights": weights, **condition, "estimator": estimator}
@@ -188,7 +192,6 @@ def evaluate_run(
                 )
                 provenance = {
                     "rotations": protocol.rotations if estimator == "sampled" else 0,
-                    "action": task.action,
                     "unit": task.unit,
                     "estimator_version": ESTIMATOR_VERSION,
                     "package_version": equidyn.__version__,
@@ -220,7 +223,7 @@ def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: n
 def _floor(
     task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Percent that rounding alone gives: for the equivariant control, and for one rotation repeated.
+    """What is measured of networks without equivariance error, and of perfect predictions.
 
     Measured once per call and condition on a few examples; the repeated rotation with the first weights evaluated.
     """
@@ -231,7 +234,10 @@ def _floor(
         "floor_control": decompose_task(task, control, some, protocol, condition),
         "floor_repeated": decompose_task(task, model, some, protocol, condition, identical=True),
     }
-    return {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
+    percents = {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
+    perfect = decompose_task(task, model, some, protocol, condition, perfect=True)
+    errors = {name: float(getattr(perfect, name).sum() / perfect.weight.sum()) for name in ("total", "equivariance")}
+    return percents | {f"floor_action_{name}": error for name, error in errors.items()}
 
 
 def _thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
@@ -241,10 +247,10 @@ def _thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]
 
 
-def _rotations(protocol: Protocol, example: int) -> Tensor:
+def _rotations(task: Any, protocol: Protocol, condition: Mapping[str, Any] | None, example: int) -> Tensor:
     """(K, 3, 3) rotations of one example, from a stream of its own."""
     generator = torch.Generator().manual_seed(seed_for(protocol.seed, "evaluation", example))
-    return haar(protocol.rotations, generator=generator)
+    return task.rotations(protocol.rotations, condition or {}, generator)
 
 
 def _batches(
@@ -256,4 +262,4 @@ def _batches(
 
 
 def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -9,6 +9,9 @@ import pandas as pd
 DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
 """Columns that runs are compared by, apart from the seed."""
 
+CONDITIONS = ("t", "self_conditioning", "action")
+"""Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""
+
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a parquet or CSV file, by its ending, under a temporary name first."""
@@ -50,8 +53,8 @@ def gather(parts: Sequence[str | Path], run_files: Sequence[str | Path]) -> pd.D
 def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
     """How the percent of every curve falls and rises again.
 
-    A curve is a run as one kind of weights, one estimator and, where there are several, one flow time with or without
-    self-conditioning measure it. Values are those of the table, not averages over steps.
+    A curve is a run as one kind of weights, one estimator and one combination of conditions measure it. Values are
+    those of the table, not averages over steps.
 
     Args:
         table: Evaluation table; rows without a percent are left out.
@@ -63,7 +66,7 @@ def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
         the threshold, missing if there is none; percent and step of the largest value after the minimum (``rise``),
         missing if the minimum is the final step.
     """
-    curve = [name for name in ("study", "run", "weights", "estimator", "t", "self_conditioning") if name in table]
+    curve = [name for name in ("study", "run", "weights", "estimator", *CONDITIONS) if name in table]
     identity = [*curve, *(name for name in (*DESIGN, "seed", "train_examples", "parameters") if name in table)]
     rows = []
     for _, part in table.dropna(subset="percent").groupby(curve, sort=False, dropna=False):

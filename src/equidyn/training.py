@@ -48,6 +48,8 @@ class Recipe:
         batch_size: Examples per step; the last batch of an epoch may be smaller.
         optimiser: "adamw", "adam" or "sgd".
         lr: Peak learning rate.
+        betas: Decay rates of Adam's averages of the gradient and of its square.
+        eps: What Adam adds to the root of the latter.
         weight_decay: Decoupled, for the parameters that the model does not exempt; AdamW only.
         warmup_steps: Linear warm-up from `warmup_start` x lr.
         warmup_start: First factor of the learning rate.
@@ -68,6 +70,8 @@ class Recipe:
     lr: float
     augmentation: float
     seed: int
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
     weight_decay: float = 0.01
     warmup_steps: int = 100
     warmup_start: float = 0.2
@@ -76,6 +80,9 @@ class Recipe:
     ema: float = 0.999
     precision: str = "fp32"
     sampling: str = "examples"
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))  # a list, if it comes from a file
 
     def factor(self, step: int) -> float:
         """Learning-rate factor of the update that leads from `step` to `step + 1`."""
@@ -283,14 +290,14 @@ def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), recipe.lr)
     if recipe.optimiser == "adam":
-        return torch.optim.Adam(model.parameters(), recipe.lr, fused=True)
+        return torch.optim.Adam(model.parameters(), recipe.lr, recipe.betas, recipe.eps, fused=True)
     if recipe.optimiser == "adamw":
         groups = [
             {"params": [p for name, p in model.named_parameters() if model.no_decay(name) == exempt]}
             for exempt in (False, True)
         ]
         groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
-        return torch.optim.AdamW(groups, recipe.lr, fused=True)
+        return torch.optim.AdamW(groups, recipe.lr, recipe.betas, recipe.eps, fused=True)
     raise ValueError(f"unknown optimiser {recipe.optimiser!r}: use adamw, adam or sgd")
 
 

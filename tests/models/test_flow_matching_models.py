@@ -8,8 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from suite import DTYPES, TOLERANCE, FlowMatchingModelSuite, assert_close, chains, deviation, rotation
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from equidyn.models.control import ChainControl, ChainControlConfig
 from equidyn.models.pairs import distance_class, pair_distances
@@ -32,20 +30,6 @@ SMALL = ProteinaConfig(
     sc_distance_classes=11,
     registers=2,
 )
-
-
-class LargestTensor(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation makes."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
-        result = operation(*arguments, **(options or {}))
-        for value in tree_leaves(result):
-            # What is expanded takes no memory.
-            if isinstance(value, torch.Tensor) and 0 not in value.stride():
-                self.numbers = max(self.numbers, value.numel())
-        return result
 
 
 class TestProteina(FlowMatchingModelSuite):
@@ -131,10 +115,10 @@ class TestProteina(FlowMatchingModelSuite):
         loss.backward()
         assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
-    def test_nothing_is_stored_for_three_residues_at_a_time(self):
+    def test_nothing_is_stored_for_three_residues_at_a_time(self, largest_tensor):
         model, length = self.make(), 80
         batch = chains((length,))
-        with LargestTensor() as made:
+        with largest_tensor() as made:
             velocity, distogram = model(batch)
             (velocity.sum() + (0 if distogram is None else distogram.sum())).backward()
         assert length**2 * SMALL.pair <= made.numbers < length**3

@@ -189,8 +189,19 @@ def test_description_of_molecules(store, train_indices):
         assert row.force_rms == pytest.approx(np.sqrt((example["forces"].astype(float) ** 2).mean()))
 
 
-def test_every_quantity_has_a_label(chains, store):
-    for task, one in {"flow_matching": chains, "force_field": store}.items():
+def test_description_of_conformers(conformers):
+    table = describe("voxel_denoising", conformers, np.arange(6))
+    for row in table.itertuples():
+        example = conformers[row.example]
+        assert row.atoms == len(example["positions"])
+        assert row.heavy_atoms == (example["atomic_numbers"] > 1).sum()
+        assert row.radius == pytest.approx(np.linalg.norm(example["positions"], axis=1).max())
+    assert (table["side"] == ["train"] * 6 + ["validation"] * 2).all()
+
+
+def test_every_quantity_has_a_label(chains, store, conformers):
+    stores = {"flow_matching": chains, "force_field": store, "voxel_denoising": conformers}
+    for task, one in stores.items():
         quantities = list(describe(task, one, np.array([0])))[3:]
         assert set(quantities) <= set(LABELS)
 

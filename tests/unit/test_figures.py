@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from equidyn.figures import style
 from equidyn.figures.captions import caption
-from equidyn.figures.catalogue import FIGURES, figures_for
+from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.figures.options import WORDS, Options
 from equidyn.figures.selection import choose, replicates, settings, varying
 from equidyn.plugins import load
@@ -64,32 +65,25 @@ def rows(run, steps=STEPS, **changes):
         for weights in ("raw", "ema"):
             for estimator in ("sampled", "exact"):
                 made.append(
-                    {
-                        "study": "test",
-                        "run": run,
-                        **BASE,
-                        **changes,
-                        "step": step,
-                        "weights": weights,
-                        "estimator": estimator,
-                        "rotations": 10 if estimator == "sampled" else 0,
-                        "action": "rotate_vectors",
-                        "examples": 496,
-                        "clusters": 31,
-                        "total": total,
-                        "twirled": total * (1 - percent / 100),
-                        "equivariance": total * percent / 100,
-                        "percent": percent,
-                        "percent_low": 0.8 * percent,
-                        "percent_high": 1.2 * percent,
-                        "null_loss": 1.3,
-                        "skill": 1 - total / 1.3,
-                        "relative_equivariance": percent / 100,
-                        "floor_control": 2e-12,
-                        "unit": "eV²/Å²",
-                        "estimator_version": 1,
-                        "package_version": "0",
-                    }
+                    evaluation_row(
+                        total,
+                        percent,
+                        1.3,
+                        {
+                            "run": run,
+                            **BASE,
+                            **changes,
+                            "step": step,
+                            "weights": weights,
+                            "estimator": estimator,
+                            "rotations": 10 if estimator == "sampled" else 0,
+                            "action": "rotate_vectors",
+                            "examples": 496,
+                            "clusters": 31,
+                            "floor_control": 2e-12,
+                            "unit": "eV²/Å²",
+                        },
+                    )
                 )
     return pd.DataFrame(made)
 
@@ -304,10 +298,10 @@ def test_the_catalogue_is_whole(name):
     assert callable(load(entry.draw))
     assert entry.title
     assert entry.labels
-    assert set(entry.tasks) <= set(TASKS)
-    assert entry.table in ("evaluation", "data")
-    assert all(name in figures_for(task) for task in entry.tasks)
-    assert not any(name in figures_for(task) for task in set(TASKS) - set(entry.tasks))
+    tasks = {*TASKS, ALL_TASKS}
+    assert set(entry.tasks) <= tasks
+    assert entry.table in ("evaluation", "data", "floors")
+    assert {task for task in tasks if name in figures_for(task)} == set(entry.tasks) != set()
 
 
 def test_every_task_has_words_and_figures():
@@ -323,8 +317,8 @@ def test_captions_use_the_words_of_the_task(table):
 
 
 def test_figures_need_no_torch():
-    modules = "equidyn.figures.dynamics, equidyn.figures.flow_times, equidyn.figures.data"
-    code = f"import sys, {modules}; assert not {{'torch', 'mdtraj', 'matplotlib.pyplot'}} & set(sys.modules)"
+    modules = {entry.draw.partition(":")[0] for entry in FIGURES.values()}
+    code = f"import sys, {', '.join(modules)}; assert not {{'torch', 'mdtraj', 'matplotlib.pyplot'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
@@ -52,43 +53,36 @@ def rows(run, steps=STEPS, times=TIMES, **changes):
                     skill = SKILL[t][i] - (0.3 if run == "few" and step > 100 else 0)
                     total = null * (1 - skill)
                     made.append(
-                        {
-                            "study": "test",
-                            "run": run,
-                            "task": "flow_matching",
-                            "model": "chain",
-                            "parameters": 476_656,
-                            "train_subset": "all",
-                            "train_examples": 1900,
-                            "batch_size": 4,
-                            "optimiser": "adam",
-                            "lr": 1e-3,
-                            "augmentation": 1.0,
-                            "seed": 0,
-                            **changes,
-                            "step": step,
-                            "weights": weights,
-                            "estimator": "sampled",
-                            "rotations": 10,
-                            "action": "rotate_vectors",
-                            "t": t,
-                            "self_conditioning": self_conditioning,
-                            "examples": 124,
-                            "clusters": 31,
-                            "total": total,
-                            "twirled": total * (1 - percent / 100),
-                            "equivariance": total * percent / 100,
-                            "percent": percent,
-                            "percent_low": 0.8 * percent,
-                            "percent_high": 1.2 * percent,
-                            "null_loss": null,
-                            "skill": skill,
-                            "relative_equivariance": percent / 100,
-                            "floor_control": 2e-5,
-                            "unit": "nm²",
-                            "estimator_version": 1,
-                            "package_version": "0",
-                        }
+                        evaluation_row(
+                            total,
+                            percent,
+                            null,
+                            {
+                                "run": run,
+                                "task": "flow_matching",
+                                "model": "chain",
+                                "parameters": 476_656,
+                                "train_subset": "all",
+                                "train_examples": 1900,
+                                "batch_size": 4,
+                                "optimiser": "adam",
+                                "lr": 1e-3,
+                                "augmentation": 1.0,
+                                "seed": 0,
+                                **changes,
+                                "step": step,
+                                "weights": weights,
+                                "estimator": "sampled",
+                                "rotations": 10,
+                                "action": "rotate_vectors",
+                                "t": t,
+                                "self_conditioning": self_conditioning,
+                                "examples": 124,
+                                "clusters": 31,
+                                "floor_control": 2e-5,
+                                "unit": "nm²",
+                            },
+                        )
                     )
     return pd.DataFrame(made)
 
@@ -132,7 +126,7 @@ def test_figures_show_the_selected_rows(table, name):
     for legend in figure.findobj(Legend):
         assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     assert set(data["run"]) == set(SHOWN[name])
-    chosen = choose(table[table["task"] == "flow_matching"])
+    chosen = choose(table[table["task"] == "flow_matching"], conditions={"self_conditioning": False})
     chosen = chosen[chosen["run"].isin(SHOWN[name])]
     if name == "percent_final_by_time":
         chosen = chosen[chosen["step"] == STEPS[-1]]
@@ -174,6 +168,8 @@ def test_figures_refuse(table, name):
 
 
 def test_self_conditioning_is_chosen(table):
+    flow = table[table["task"] == "flow_matching"]
+    assert len(choose(flow)) == 2 * len(choose(flow, conditions={"self_conditioning": True}))
     with_it = Options(task="flow_matching", self_conditioning=True)
     entry = FIGURES["percent_by_time_loglog"]
     _, data = load(entry.draw)(table, with_it)

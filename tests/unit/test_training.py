@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +156,7 @@ def test_output(task, train_indices, tmp_path):
             assert Recipe(**metadata["recipe"]) == RECIPE
             assert metadata["task"] == "force_field"
             assert ForceField.restore(task.store, metadata["task_state"]).normalisation == task.normalisation
-    assert json.loads((output / "run.json").read_text()) == asdict(RECIPE)
+    assert Recipe(**json.loads((output / "run.json").read_text())) == RECIPE
     metrics = pd.read_parquet(output / "metrics.parquet")
     assert metrics["step"].tolist() == [1, 2, 3, 4, 5, 6]
     expected = [RECIPE.lr * RECIPE.factor(step) for step in range(6)]

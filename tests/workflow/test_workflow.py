@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 
 
 class Project:
-    """A copy of the project with a study of three short runs on a handful of molecules and chains."""
+    """A copy of the project with a study of four short runs on a handful of molecules and chains."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -34,6 +34,7 @@ class Project:
         self.config |= {"study": "tiny", "run_table": "config/runs/tiny.tsv"}
         self.config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
         self.config["data"]["flow_matching"] |= {"max_length": 55, "subsets": {"all": "all"}}
+        self.config["data"]["voxel_denoising"] |= {"molecules": 6, "conformers": 2, "subsets": {"all": "all"}}
         self.config["training"] |= {"checkpoint_steps": [0, 2, 6], "state_every": 3}
         self.config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 2, "resamples": 100}
         self.config["evaluation"]["force_field"]["examples"] = "all"
@@ -41,11 +42,20 @@ class Project:
             "examples": 6,
             "conditions": {"t": [0.0, 0.9], "self_conditioning": [False]},
         }
+        self.config["evaluation"]["voxel_denoising"]["examples"] = 2
+        self.config["training"]["voxel_denoising"]["task"]["side"] = 16
+        self.config["analysis"]["interpolation_floors"] |= {
+            "box": 8.0,
+            "spacings": [0.5],
+            "actions": ["cube", "trilinear"],
+            "molecules": 2,
+        }
         header, *lines = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
         self.columns = header.split("\t")
         runs = [dict(zip(self.columns, line.split("\t"), strict=True)) | {"steps": "6"} for line in lines]
-        first, proteins = (next(row for row in runs if row["name"] == name) for name in ("augmented", "proteins"))
-        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}, proteins]
+        named = {row["name"]: row for row in runs}
+        first = named["augmented"]
+        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}, named["proteins"], named["voxels"]]
 
     def write(self) -> None:
         """Put configuration and run table in place."""
@@ -130,7 +140,11 @@ class TestFinishedStudy:
 
     def test_everything_is_there(self, finished):
         table = pd.read_parquet(finished.results / "tables/evaluation.parquet")
-        assert set(table["run"]) == {"augmented", "fewer", "proteins"}
+        assert set(table["run"]) == {"augmented", "fewer", "proteins", "voxels"}
+        voxels = table[table["run"] == "voxels"]
+        assert (voxels.groupby(["step", "weights"])["action"].agg(set) == {"cube", "trilinear", "atoms"}).all()
+        floors = pd.read_csv(finished.results / "tables/floors/voxel_denoising.csv").set_index("action")
+        assert floors.loc["cube", "relative_error"] < 1e-10 < floors.loc["trilinear", "relative_error"]
         proteins = table[table["run"] == "proteins"]
         assert (proteins.groupby(["step", "weights"])["t"].agg(set) == {0.0, 0.9}).all()
         assert table.loc[table["task"] == "force_field", "t"].isna().all()
@@ -138,7 +152,7 @@ class TestFinishedStudy:
         assert set(minima["run"]) == set(table["run"])
         assert set(table["step"]) == {0, 2, 6}
         assert set(table["weights"]) == {"raw", "ema"}
-        assert (table["floor_control"] < 1e-8).all()
+        assert (table.loc[table["action"].isin(["rotate_vectors", "cube"]), "floor_control"] < 1e-8).all()
         for run in ("augmented", "fewer"):
             rows = pd.read_parquet(finished.results / f"tables/runs/{run}.parquet")
             assert len(rows) == 6
@@ -147,7 +161,7 @@ class TestFinishedStudy:
             percent = 100 * sums["equivariance"] / sums["total"]
             expected = rows.set_index(["step", "weights", "estimator"])["percent"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
-        for task in ("force_field", "flow_matching"):
+        for task in ("force_field", "flow_matching", "voxel_denoising"):
             figures = {file.suffix for file in (finished.results / "figures" / task).iterdir()}
             assert {".png", ".pdf", ".svg", ".csv"} <= figures
         assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
@@ -173,7 +187,8 @@ class TestFinishedStudy:
 
     def test_the_estimator_reruns_evaluation_and_figures(self, edited):
         edited.edit("src/equidyn/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
-        assert edited.planned() == {"evaluate_checkpoints", "gather_tables", "draw_figure", "write_report"}
+        after = {"evaluate_checkpoints", "gather_tables", "measure_floors", "draw_figure", "write_report"}
+        assert edited.planned() == after
 
     def test_the_model_reruns_training(self, edited):
         edited.edit("src/equidyn/models/escaip.py", "GAUSSIAN_REACH = 6.0", "GAUSSIAN_REACH = 6.5")
@@ -210,7 +225,7 @@ class TestBadInput:
             ),
             (lambda p: p.config["evaluation"].update(rotations="ten"), r"evaluation\.rotations: found 'ten', expected"),
             (lambda p: p.config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
-            (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 4 \(augmented\): the name appears twice"),
+            (lambda p: p.rows.append(p.rows[0]), r"tiny\.tsv, row 5 \(augmented\): the name appears twice"),
             (lambda p: p.rows[0].update(model="escaip-9M"), r"unknown model 'escaip-9M'; known models: escaip-6M"),
             (lambda p: p.rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
             (lambda p: p.rows[0].update(lr="fast"), r"row 1 \(augmented\): lr: found 'fast', expected type number"),

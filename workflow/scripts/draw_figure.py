@@ -11,11 +11,15 @@ def main(table, output, log, task, figure, options):
 
     from equidyn.figures import style
     from equidyn.figures.captions import caption
-    from equidyn.figures.catalogue import FIGURES
+    from equidyn.figures.catalogue import ALL_TASKS, FIGURES
     from equidyn.figures.options import Options
     from equidyn.plugins import load
 
-    entry, options = FIGURES[figure], Options(task=task, **options)
+    entry = FIGURES[figure]
+    if task == ALL_TASKS:
+        options = {name: Options(task=name, **own) for name, own in options.items()}
+    else:
+        options = Options(task=task, **options)
     with style.applied():
         drawn, data = load(entry.draw)(pd.read_parquet(table), options)
         style.save(drawn, data, Path(output.png).with_suffix(""))

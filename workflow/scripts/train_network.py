@@ -18,12 +18,12 @@ def main(run, inputs, output, log, threads, params):
     indices = read_index(inputs.subset, len(store))
     recipe = Recipe(**params.recipe)
     train(
-        load(TASKS[params.task]).fit(store, indices),
+        load(TASKS[params.task]).fit(store, indices, **params.settings),
         indices,
         recipe,
         params.steps,
         output=output,
-        state=state_folder(params.state, run, recipe, params.steps, store, indices, params.code),
+        state=state_folder(params.state, run, recipe, params.settings, params.steps, store, indices, params.code),
         state_every=params.state_every,
         device=process.device(params.device),
         title=run,

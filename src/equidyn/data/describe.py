@@ -15,6 +15,7 @@ from equidyn.data.store import Store
 LABELS = {
     "atoms": "Atoms",
     "heavy_atoms": "Atoms other than hydrogen",
+    "radius": "Farthest atom from the centre (Å)",
     "force_rms": "Force, r.m.s. of components (eV/Å)",
     "residues": "Residues",
     "radius_of_gyration": "Radius of gyration of Cα atoms (Å)",
@@ -40,7 +41,7 @@ def describe(task: str, store: Store, train: np.ndarray) -> pd.DataFrame:
     """Describe every example of a store.
 
     Args:
-        task: ``"force_field"`` or ``"flow_matching"``, which says what the store holds.
+        task: Name of a task, which says what the store holds.
         store: Its examples.
         train: Examples on the training side of the split; all others are on the validation side.
 
@@ -63,11 +64,19 @@ def molecule_quantities(store: Store) -> dict[str, np.ndarray]:
     """Atoms, atoms other than hydrogen, and r.m.s. force component (eV/Å) of each molecule of a force-field store."""
     first = store.offsets[:-1]
     squares = (store.ragged("forces").astype(np.float64) ** 2).mean(axis=1)
-    return {
-        "atoms": store.lengths,
-        "heavy_atoms": np.add.reduceat(store.ragged("atomic_numbers") > 1, first, dtype=np.int64),
-        "force_rms": np.sqrt(np.add.reduceat(squares, first) / store.lengths),
-    }
+    return {**_atoms(store), "force_rms": np.sqrt(np.add.reduceat(squares, first) / store.lengths)}
+
+
+def conformer_quantities(store: Store) -> dict[str, np.ndarray]:
+    """Atoms, atoms other than hydrogen, and distance (Å) of the farthest atom from the centre of each conformer."""
+    first = store.offsets[:-1]
+    distance = np.linalg.norm(store.ragged("positions"), axis=1)
+    return {**_atoms(store), "radius": np.maximum.reduceat(distance, first)}
+
+
+def _atoms(store: Store) -> dict[str, np.ndarray]:
+    heavy = np.add.reduceat(store.ragged("atomic_numbers") > 1, store.offsets[:-1], dtype=np.int64)
+    return {"atoms": store.lengths, "heavy_atoms": heavy}
 
 
 def chain_quantities(store: Store) -> dict[str, np.ndarray]:
@@ -194,5 +203,9 @@ def _covered(runs: np.ndarray, at_end: np.ndarray) -> np.ndarray:
     return inside
 
 
-_QUANTITIES = {"force_field": molecule_quantities, "flow_matching": chain_quantities}
+_QUANTITIES = {
+    "force_field": molecule_quantities,
+    "flow_matching": chain_quantities,
+    "voxel_denoising": conformer_quantities,
+}
 """What describes the examples of each task."""

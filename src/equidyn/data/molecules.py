@@ -27,6 +27,18 @@ from typing import Any
 
 import numpy as np
 
+from equidyn.data.geometries import (
+    ORIENTATIONS,
+    LongestAxes,
+    RejectError,
+    atomic_numbers,
+    conformer_positions,
+    embed,
+    placed,
+    read_molecule,
+    relax,
+    symbol,
+)
 from equidyn.data.store import Field, StoreWriter
 from equidyn.data.workers import workers
 from equidyn.seeding import seed_for
@@ -150,8 +162,8 @@ class Recipe:
             raise ValueError("conformers and base_conformers must be at least 1")
         if not 0 <= low <= high:
             raise ValueError(f"displacement is {self.displacement}, expected 0 <= low <= high")
-        if self.orientation not in ("generator", "random"):
-            raise ValueError(f"orientation is {self.orientation!r}: use 'generator' or 'random'")
+        if self.orientation not in ORIENTATIONS:
+            raise ValueError(f"orientation is {self.orientation!r}: use one of {', '.join(ORIENTATIONS)}")
 
 
 def capped_peptide(*residues: str) -> str:
@@ -282,11 +294,11 @@ def build_store(
         writer.finish(
             source="made by equidyn.data.molecules; not SPICE, only of the same kinds of molecules",
             level_of_theory=f"{METHOD}, total energy and its gradient, gas phase, neutral singlets",
-            orientation=_ORIENTATION[orientation],
+            orientation=ORIENTATIONS[orientation],
             recipe=asdict(recipe),
             versions={name: metadata.version(name) for name in ("rdkit", "tblite", "numpy")},
             units={"bohr in angstrom": BOHR_ANGSTROM, "hartree in eV": HARTREE_EV},
-            reference_energies_ev={_symbol(z): value for z, value in references.items()},
+            reference_energies_ev={symbol(z): value for z, value in references.items()},
             rejects=summary.rejects(),
             statistics=statistics,
             molecules=summary.table,
@@ -302,13 +314,6 @@ def build_store(
     return Path(path)
 
 
-_ORIENTATION = {
-    "generator": "as embedded by RDKit, centred on the mean position; not random: the embedding "
-    "prefers to lay molecules along its axes (statistics: orientation_of_longest_axis)",
-    "random": "Haar-random rotation per geometry, centred on the mean position",
-}
-
-
 def atomic_references(elements: Sequence[int], recipe: Recipe) -> dict[int, float]:
     """Return the energy (eV) of each isolated atom at the level that labels the molecules."""
     references = {}
@@ -318,9 +323,9 @@ def atomic_references(elements: Sequence[int], recipe: Recipe) -> dict[int, floa
         unpaired = UNPAIRED_ELECTRONS[number]
         try:
             energy, _ = _single_point(np.array([number]), np.zeros((1, 3)), recipe, uhf=unpaired)
-        except _RejectError:
+        except RejectError:
             raise ValueError(
-                f"the isolated {_symbol(number)} atom did not converge within "
+                f"the isolated {symbol(number)} atom did not converge within "
                 f"{recipe.scf_iterations} SCF iterations: raise scf_iterations"
             ) from None
         references[number] = energy
@@ -344,7 +349,7 @@ def _label(molecule: Molecule, recipe: Recipe, references: dict[int, float]) -> 
     noise, turns = (np.random.default_rng([own_seed, stream]) for stream in range(2))
     try:
         numbers, bases = _relaxed_conformers(molecule, recipe)
-    except _RejectError as failure:
+    except RejectError as failure:
         labelled.failure = str(failure)
         return labelled
     reference = sum(references[int(number)] for number in numbers)
@@ -354,7 +359,7 @@ def _label(molecule: Molecule, recipe: Recipe, references: dict[int, float]) -> 
         positions = positions.astype(np.float32)
         try:
             energy, forces = _single_point(numbers, positions.astype(np.float64), recipe)
-        except _RejectError as failure:
+        except RejectError as failure:
             labelled.rejects[str(failure)] += 1
             continue
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
@@ -375,59 +380,23 @@ def _label(molecule: Molecule, recipe: Recipe, references: dict[int, float]) -> 
     return labelled
 
 
-class _RejectError(Exception):
-    """A molecule or geometry that is left out; the message is the reason it is counted under."""
-
-
 def _relaxed_conformers(molecule: Molecule, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Embed and relax one molecule.
 
     Returns:
         Atomic numbers (atoms,) and positions (conformers, atoms, 3) in angstrom.
     """
-    from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolDescriptors
-
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(molecule.smiles)
-        if mol is None:
-            raise _RejectError("SMILES not readable")
-        mol = Chem.AddHs(mol)
-        radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-        if Chem.GetFormalCharge(mol) != 0 or radicals:
-            raise _RejectError("not neutral and closed-shell")
-        saturated_rings = rdMolDescriptors.CalcNumAliphaticRings(mol)
-        flexible = rdMolDescriptors.CalcNumRotatableBonds(mol, False) + saturated_rings
-        wanted = min(1 + 2 * flexible, recipe.base_conformers, recipe.conformers)
-        parameters = rdDistGeom.ETKDGv3()
-        parameters.randomSeed = seed_for(recipe.seed, "embedding", molecule.smiles) >> 32
-        parameters.numThreads = 1
-        parameters.maxIterations = 50
-        try:
-            found = len(rdDistGeom.EmbedMultipleConfs(mol, wanted, parameters))
-        except RuntimeError:
-            found = 0
-        if found == 0:
-            raise _RejectError("embedding failed")
-        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=500, mmffVariant="MMFF94s")
-        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-            rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=500)
-        else:
-            raise _RejectError("no force field to relax with")
-        numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
-        return numbers, np.array([conformer.GetPositions() for conformer in mol.GetConformers()])
+    mol = read_molecule(molecule.smiles)
+    wanted = min(recipe.base_conformers, recipe.conformers)
+    embed(mol, wanted, seed_for(recipe.seed, "embedding", molecule.smiles) >> 32)
+    relax(mol)
+    return atomic_numbers(mol), conformer_positions(mol)
 
 
 def _displaced(base: np.ndarray, recipe: Recipe, noise: np.random.Generator, turns: np.random.Generator) -> np.ndarray:
     """Return `base` (atoms, 3) with Gaussian noise, turned if the recipe says so, centred."""
     scale = noise.uniform(*recipe.displacement)
-    positions = base + scale * noise.standard_normal(base.shape)
-    if recipe.orientation == "random":
-        from scipy.spatial.transform import Rotation
-
-        positions = positions @ Rotation.random(rng=turns).as_matrix().T
-    return positions - positions.mean(axis=0)
+    return placed(base + scale * noise.standard_normal(base.shape), recipe.orientation, turns)
 
 
 def _single_point(numbers: np.ndarray, positions: np.ndarray, recipe: Recipe, uhf: int = 0) -> tuple[float, np.ndarray]:
@@ -442,7 +411,7 @@ def _single_point(numbers: np.ndarray, positions: np.ndarray, recipe: Recipe, uh
     try:
         result = calculator.singlepoint()
     except TBLiteRuntimeError as error:
-        raise _RejectError("SCF failed") from error
+        raise RejectError("SCF failed") from error
     energy = float(result.get("energy")) * HARTREE_EV
     forces = -np.asarray(result.get("gradient")) * (HARTREE_EV / BOHR_ANGSTROM)
     return energy, forces
@@ -459,8 +428,7 @@ class _Summary:
         self._atoms: Counter[int] = Counter()
         self._force_norms: list[np.ndarray] = []
         self._force_square_sum = 0.0
-        self._axis_moment = np.zeros((3, 3))
-        self._axes = 0
+        self._axes = LongestAxes()
 
     def add(self, cluster: int, labelled: _Labelled) -> None:
         molecule = self.molecules[cluster]
@@ -488,11 +456,7 @@ class _Summary:
             forces = frame["forces"].astype(np.float64)
             self._force_square_sum += float((forces**2).sum())
             self._force_norms.append(np.linalg.norm(forces, axis=1))
-            if len(forces) > 2:
-                positions = frame["positions"].astype(np.float64)
-                longest = np.linalg.eigh(positions.T @ positions)[1][:, -1]
-                self._axis_moment += np.outer(longest, longest)
-                self._axes += 1
+            self._axes.add(frame["positions"])
 
     def rejects(self) -> dict[str, dict[str, int]]:
         return {
@@ -517,7 +481,7 @@ class _Summary:
             "examples": examples,
             "molecules": len(made),
             "families": {name: dict(counts) for name, counts in families.items()},
-            "elements_atoms": {_symbol(z): self._atoms[z] for z in sorted(self._atoms)},
+            "elements_atoms": {symbol(z): self._atoms[z] for z in sorted(self._atoms)},
             "atoms_mean": len(norms) / examples,
             "atoms_max": max(entry["atoms"] for entry in made),
             # Over components, the convention of SPICE's 1.0758 eV/angstrom.
@@ -531,8 +495,7 @@ class _Summary:
                 "mean": float(spreads.mean()),
                 "max": float(spreads.max()),
             },
-            # Mean of u uᵀ over the unit vectors u of the longest axis: all 1/3 if uniform.
-            "orientation_of_longest_axis": np.diag(self._axis_moment / max(self._axes, 1)).tolist(),
+            "orientation_of_longest_axis": self._axes.mean_squares(),
         }
 
 
@@ -565,17 +528,11 @@ def _check_molecules(molecules: Sequence[Molecule]) -> list[int]:
 
 
 def _no_reference(number: int) -> str:
-    known = ", ".join(_symbol(z) for z in UNPAIRED_ELECTRONS)
+    known = ", ".join(symbol(z) for z in UNPAIRED_ELECTRONS)
     return (
-        f"no {METHOD} reference energy for {_symbol(number)}: drop the molecule, or add the "
+        f"no {METHOD} reference energy for {symbol(number)}: drop the molecule, or add the "
         f"atom's unpaired electrons to UNPAIRED_ELECTRONS (known: {known})"
     )
-
-
-def _symbol(number: int) -> str:
-    from rdkit import Chem
-
-    return Chem.GetPeriodicTable().GetElementSymbol(int(number))
 
 
 def _atom_count(smiles: str) -> int:

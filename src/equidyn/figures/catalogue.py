@@ -5,6 +5,11 @@ Nothing here imports a plotting library, so that the workflow can read it when i
 
 from dataclasses import dataclass, field
 
+from equidyn.figures.options import ACTIONS
+
+ALL_TASKS = "all"
+"""Stands for a task in figures that show several: these are drawn with a mapping of the options of each."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -14,8 +19,9 @@ class Entry:
         draw: (table, options) to (figure, rows shown), as ``"module:name"``; see `equidyn.plugins.load`.
         title: Its heading in a report.
         description: What is drawn, in plain words; `equidyn.figures.captions.caption` adds what depends on the data.
-        tasks: Which tasks it can be drawn for.
-        table: The table it is drawn from: "evaluation", the study's, or "data", the description of a task's examples.
+        tasks: Which tasks it can be drawn for, or `ALL_TASKS`.
+        table: The table it is drawn from: "evaluation", the study's; "data", the description of a task's examples; or
+            "floors", the errors of perfect predictions on grids.
         category: Part of the report.
         labels: Sort figures in the report.
     """
@@ -23,7 +29,7 @@ class Entry:
     draw: str
     title: str
     description: str
-    tasks: tuple[str, ...] = ("force_field",)
+    tasks: tuple[str, ...] = ("force_field", "voxel_denoising")
     table: str = "evaluation"
     category: str = "Training dynamics"
     labels: dict[str, str] = field(default_factory=dict)
@@ -34,6 +40,7 @@ _SHARE = (
     "rotations of the input, rotated back), against the training step; below it, the skill of the same networks, "
     "with a dotted line at the limit below, and cut off where an untrained network is far below zero. "
 )
+_WAYS = "; ".join(action.described for action in ACTIONS.values())
 _STEP_ZERO = "Step 0 is the untrained network."
 _FLOW = (
     "Flow time t runs from 0, pure noise, to 1, data; what is compared is the clean structure that the network "
@@ -74,10 +81,10 @@ FIGURES = {
         "equidyn.figures.dynamics:losses",
         "The loss and its two parts",
         "Left: held-out squared error of the baseline and its two parts, which add up to it: equivariance error, and "
-        "twirled error, the error of the prediction averaged over rotations. Dashed across: the loss of the best "
-        "constant prediction. Right: both parts relative to the first evaluated step; rings mark where each first is "
-        "a tenth and a hundredth of it. The twirled error starts with the whole target in it, so it cannot fall far "
-        "before the network predicts something. " + _STEP_ZERO,
+        "twirled error, the error of the prediction averaged over rotations. Dashed across: the loss of the trivial "
+        "prediction behind the skill. Right: both parts relative to the first evaluated step; rings mark where each "
+        "first is a tenth and a hundredth of it. The twirled error starts with the whole target in it, so it cannot "
+        "fall far before the network predicts something. " + _STEP_ZERO,
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "percent_by_train_size": Entry(
@@ -113,8 +120,9 @@ FIGURES = {
         "Equivariance error against skill",
         "Equivariance error relative to the energy of the network's own predictions, against skill; one path per run, "
         "one marker per checkpoint. Relative error does not vanish when predictions do, so it tells a network that "
-        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction; "
-        "if they were evaluated by sampled rotations, those are shown, and what is left is rounding.",
+        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction, those "
+        "of grids under the rotations of a cube alone; if they were evaluated by sampled rotations, those are shown, "
+        "and what is left is rounding, or comes from the grid.",
         category="What changes the dynamics",
         labels={"quantity": "relative error", "axes": "skill"},
     ),
@@ -187,14 +195,53 @@ FIGURES = {
         "Training and validation data",
         "Distributions of simple quantities over the examples of the training set and of the validation set, which "
         "have no cluster in common; each set's shares add up to 100 %. Dashed: medians.",
-        tasks=("force_field", "flow_matching"),
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
         table="data",
         category="Data",
         labels={"quantity": "data"},
+    ),
+    "percent_by_action": Entry(
+        "equidyn.figures.voxels:percent_by_action",
+        "Equivariance share by rotations and how predictions are compared",
+        "Top: share of the baseline's held-out squared error that comes from equivariance error, against the training "
+        "step. Middle: the equivariance error, relative to the loss of a blank grid, as losses have one scale per "
+        "voxel and another per atom. Bottom: skill. One colour for each way of rotating and comparing: "
+        + _WAYS
+        + ". Dash-dotted: the interpolation floor, what a perfect prediction leaves when compared in the same way, on "
+        "top as a share of the same network's loss; where there is none, or only below the axis, there is no line. "
+        + _STEP_ZERO,
+        tasks=("voxel_denoising",),
+        labels={"quantity": "percent", "axes": "log-log", "varies": "rotations"},
+    ),
+    "interpolation_floor": Entry(
+        "equidyn.figures.voxels:interpolation_floor",
+        "What turning grids costs by itself",
+        "Errors of a prediction that is perfect for every orientation of the molecule, the clean grid: all of it comes "
+        "from how predictions are compared. Top: squared error relative to the square of what it is compared with. "
+        "Bottom: the share of equivariance error in it. A zero is no error at all, about 1e-15 is rounding. "
+        "Rotations and ways of comparing: "
+        + _WAYS
+        + '. The "symmetric" grid has the molecule in its middle; the "upstream" grid has it 0.625 voxels off on each '
+        "axis, which the rotation knows unless said to be ignored.",
+        tasks=("voxel_denoising",),
+        table="floors",
+        category="Data",
+        labels={"quantity": "relative error", "axes": "log"},
+    ),
+    "summary": Entry(
+        "equidyn.figures.summary:summary",
+        "Equivariance share of the loss in all tasks",
+        "Share of the held-out squared error that comes from equivariance error (the variance of the prediction over "
+        "rotations of the input), against the training step, for the baseline of each task; all panels have one scale. "
+        "Flow time t runs from 0, pure noise, to 1, data; predictions on grids are compared in several ways. "
+        + _STEP_ZERO,
+        tasks=(ALL_TASKS,),
+        category="All tasks",
+        labels={"quantity": "percent", "axes": "log-log"},
     ),
 }
 
 
 def figures_for(task: str) -> list[str]:
-    """Names of the figures of a task."""
+    """Names of the figures of a task, or of those of `ALL_TASKS`."""
     return [name for name, entry in FIGURES.items() if task in entry.tasks]

@@ -25,11 +25,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from equidyn.figures import style
 from equidyn.figures.numbers import short
-from equidyn.figures.options import Options
+from equidyn.figures.options import ACTIONS, Options
 
 STEP = "Optimiser step"
 DASHES = (0, (2.2, 1.3))
 THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
+FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}
 _COLUMN = 3.0  # inch, of legends
 _WRAP = 36  # characters that fit there
 _DENSE = 60  # steps, beyond which markers would touch
@@ -182,6 +183,12 @@ def scale(axes: Axes, values: pd.DataFrame, *, log: bool, include: float | None 
         axes.set_ylim(min(0.0, float(flat.min())) - margin, float(flat.max()) + margin)
 
 
+def in_reach(floors: pd.Series, values: pd.DataFrame) -> float | None:
+    """The least floor that an axis had better include: none so far below the values that it would press them flat."""
+    near = floors[floors > 0.01 * values[values > 0].min(axis=None)]
+    return float(near.min()) if len(near) else None
+
+
 def log_labels(axes: Axes) -> None:
     """Plain numbers at decades, and between them if there are fewer than two."""
     low, high = axes.get_ylim()
@@ -190,6 +197,12 @@ def log_labels(axes: Axes) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def name_action(figure: Figure, data: pd.DataFrame) -> None:
+    """Say above a figure how predictions are compared, where there is more than one way."""
+    if (action := data["action"].iloc[0]) in ACTIONS:
+        figure.suptitle(f"Rotations: {ACTIONS[action].name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
 
 
 def skill_axis(axes: Axes, options: Options) -> None:
@@ -239,8 +252,8 @@ def guide(
     if band:
         entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"))
     if rings:
-        text = "lowest share: before it first doubles\n(dip), of all steps (lowest), of those\n"
-        text += f"with skill ≥ {limit} (with skill)"
+        text = "lowest share: before it first doubles (dip), of all steps (lowest), of those with "
+        text += f"skill ≥ {limit} (with skill)"
         ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
         entries.append(Line2D([], [], color=style.INK, label=text, **ring))
     if threshold:

@@ -1,8 +1,9 @@
 """Training dynamics: how much of the held-out loss is equivariance error, step by step.
 
 Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
-them. The conventions of all figures are in `equidyn.figures.drawing`. Runs have one curve here; those evaluated at
-several flow times are drawn by `equidyn.figures.flow_times`.
+them. The conventions of all figures are in `equidyn.figures.drawing`. Runs have one curve here, for one way of
+comparing predictions where there are several; those evaluated at several flow times are drawn by
+`equidyn.figures.flow_times`, several ways side by side by `equidyn.figures.voxels`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from matplotlib.lines import Line2D
 
 from equidyn.figures import drawing, style
 from equidyn.figures.comparisons import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Comparison, distinct_looks
+from equidyn.figures.numbers import short
 from equidyn.figures.options import Options
 from equidyn.figures.panels import error_against_skill, marks, percent_and_skill
-from equidyn.figures.selection import chosen, is_control, replicates, settings, shown, varying
+from equidyn.figures.selection import (
+    ACTION_FLOOR,
+    chosen,
+    is_control,
+    of_baseline,
+    replicates,
+    settings,
+    shown,
+    varying,
+)
 from equidyn.tables import DESIGN
 
 _SHARE = ("percent", "percent_low", "percent_high")
@@ -63,7 +74,7 @@ def _percent_of_replicates(
     table: pd.DataFrame, options: Options, *, log_x: bool, log_y: bool
 ) -> tuple[Figure, pd.DataFrame]:
     rows = replicates(chosen(table, options), options.baseline)
-    data = shown(rows, _SHARE, options, [f"seed {seed}" for seed in rows["seed"]])
+    data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
     data = data.join(marks(data, options.threshold))
     looks = distinct_looks(list(dict.fromkeys(data["series"])))
     with style.applied():
@@ -73,7 +84,7 @@ def _percent_of_replicates(
 def _percent_by(table: pd.DataFrame, options: Options, comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
     """One colour per setting; replicates share it."""
     rows = comparison.rows(table, options)
-    data = shown(rows, _SHARE, options, comparison.names(rows))
+    data = _shares(rows, options, comparison.names(rows))
     with style.applied():
         figure = percent_and_skill(
             data, comparison.looks(data), options, log_x=True, log_y=True, title=comparison.title
@@ -81,12 +92,19 @@ def _percent_by(table: pd.DataFrame, options: Options, comparison: Comparison) -
     return figure, data
 
 
+def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataFrame:
+    """Percent and its interval, and of grids what interpolation alone would give, as percent of the same loss."""
+    if not options.has_floor:
+        return shown(rows, _SHARE, options, series)
+    data = shown(rows, (*_SHARE, "total", ACTION_FLOOR), options, series)
+    return data.assign(percent_floor=100 * data[ACTION_FLOOR] / data["total"])
+
+
 def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Equivariance error, twirled error and total of the baseline, in units and relative to the start."""
-    rows = chosen(table, options)
-    rows = varying(rows, options.baseline, [])
-    rows = rows[rows["run"] == options.baseline]
-    data = shown(rows, ["total", "twirled", "equivariance", "null_loss"], options, rows["run"])
+    rows = of_baseline(chosen(table, options), options)
+    floors = [ACTION_FLOOR] if options.has_floor else []
+    data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])
     first = data.iloc[0]
     for name in ("equivariance", "twirled"):
         data[f"{name}_relative"] = data[name] / first[name]
@@ -96,14 +114,18 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
     }
     with style.applied():
-        figure = style.new_figure(10.5, 6.4)
-        grid = figure.add_gridspec(2, 6, height_ratios=(3.4, 1))
+        key = 2.0 if "action" in options.conditions else 1.5  # inch; a line more above, a floor among the losses
+        figure = style.new_figure(10.5, 4.9 + key)
+        drawing.name_action(figure, data)
+        grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
         left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
         place = drawing.Steps(data["step"], log=True)
         handles = []
         for axes, suffix in ((left, ""), (right, "_relative")):
             drawn = [name for name in parts if name + suffix in data]
-            drawing.scale(axes, data[[name + suffix for name in drawn]], log=True)
+            values = data[[name + suffix for name in drawn]]
+            floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
+            drawing.scale(axes, values, log=True, include=floor)
             for name in drawn:
                 label, colour, marker = parts[name]
                 sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
@@ -118,6 +140,8 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         dashed = {"color": style.MUTED, "linewidth": 1.2, "linestyle": (0, (6, 2))}
         left.axhline(null, **dashed)
         handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
+        if floors:
+            handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
         left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
         right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
         speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
@@ -128,6 +152,15 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
             axes.set_axis_off()
             drawing.legend(axes, entries, title).set_in_layout(False)
     return figure, data
+
+
+def _floor_line(axes: Axes, floor: float) -> Line2D:
+    """Draw the interpolation floor where the axis reaches it; an entry for the legend that tells it anyway."""
+    label = f"Interpolation floor of the equivariance error: {short(floor)}"
+    if floor < axes.get_ylim()[0]:
+        return Line2D([], [], linestyle="none", label=f"{label} (below the axis)")
+    axes.axhline(floor, **drawing.FLOOR)
+    return Line2D([], [], label=label, **drawing.FLOOR)
 
 
 def _mark_speed(axes: Axes, data: pd.DataFrame, place: drawing.Steps, name: str, colour: str, marker: str) -> Line2D:

@@ -92,7 +92,7 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     """Total, twirled and equivariance error of the baseline against step by flow time."""
     parts = {"total": "Total error", "twirled": "Twirled error", "equivariance": "Equivariance error"}
     data = _replicates(table, options, ("t", "self_conditioning", *parts, "null_loss"))
-    data = _smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
+    data = smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
     looks = _time_looks(data)
     with style.applied():
         figure, panels, column = drawing.tiled(len(parts), len(parts))
@@ -131,13 +131,13 @@ def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[
     """Relative equivariance error against skill of the baseline, one path per flow time."""
     data = _replicates(table, options, ("t", "self_conditioning", "skill", "relative_equivariance"))
     data = data[data["run"] == options.baseline].reset_index(drop=True)
-    data = _smoothed(data, ["skill", "relative_equivariance"])
+    data = smoothed(data, ["skill", "relative_equivariance"])
     with style.applied():
         return error_against_skill(data, _time_looks(data), options, title=TIME)
 
 
 def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
-    data = _smoothed(_replicates(table, options, _SHARE), ["percent"])
+    data = smoothed(_replicates(table, options, _SHARE), ["percent"])
     with style.applied():
         figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
     return figure, data
@@ -147,7 +147,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comp
     """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
     rows = comparison.rows(table, options)
     data = shown(rows, [*_SHARE, "total"], options, comparison.names(rows))
-    data = _smoothed(data.assign(validation_loss=_validation_loss(data)), ["percent", "validation_loss"])
+    data = smoothed(data.assign(validation_loss=_validation_loss(data)), ["percent", "validation_loss"])
     data["overfitted"] = _by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = comparison.looks(data)
     times = sorted(data["t"].unique())
@@ -217,7 +217,7 @@ def _by_curve(data: pd.DataFrame) -> pd.api.typing.DataFrameGroupBy:
     return data.groupby(["run", "t"], sort=False)
 
 
-def _smoothed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def smoothed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The data and the moving average of some columns, along each curve."""
     averages = {f"{name}_smoothed": pd.Series(np.nan, index=data.index) for name in columns}
     for index in _by_curve(data).groups.values():

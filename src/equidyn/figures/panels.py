@@ -17,7 +17,7 @@ from equidyn.figures import drawing, style
 from equidyn.figures.comparisons import Looks
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options
-from equidyn.figures.selection import is_control
+from equidyn.figures.selection import control_is_exact, is_control
 
 PERCENT = "Share of held-out loss from\nequivariance error (%)"
 MARKED = {"dip": "dip", "lowest": "lowest", "lowest_useful": "with skill"}
@@ -31,7 +31,8 @@ def percent_and_skill(
 
     Args:
         data: With the percent and its interval; rings are drawn if it has marks, shading if the baseline has one curve.
-            If it has ``percent_smoothed``, that is drawn, and the percent itself faintly.
+            If it has ``percent_smoothed``, that is drawn, and the percent itself faintly; if it has ``percent_floor``,
+            the baseline's is.
         looks: Colour and marker of each series.
         options: What is drawn.
         log_x: Whether the step axis is logarithmic.
@@ -40,6 +41,7 @@ def percent_and_skill(
     """
     rings, shading = "dip" in data, "t" not in data
     figure, (above, below), column = drawing.stacked(3.1, 1)
+    drawing.name_action(figure, data)
     place = drawing.Steps(data["step"], log=log_x)
     drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=log_y, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
@@ -62,8 +64,14 @@ def percent_and_skill(
             drawing.shade(axes, data[data["run"] == options.baseline], place, options)
     reading = drawing.guide(options, shading=shading, band=True, rings=rings, seeds=has_replicates(data))
     above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+    low, high = above.get_ylim()
+    if "percent_floor" in data:
+        part = data[data["run"] == options.baseline]
+        if part["percent_floor"].between(max(low, 0), high, inclusive="right").any():
+            above.plot(place(part["step"]), part["percent_floor"], **drawing.FLOOR)
+            reading.append(Line2D([], [], label="baseline: interpolation floor", **drawing.FLOOR))
     floor = float(data["floor_control"].max())
-    if log_y and above.get_ylim()[0] <= floor <= above.get_ylim()[1]:
+    if log_y and low <= floor <= high and control_is_exact(data):
         dotted = {"color": style.MUTED, "linewidth": 1, "linestyle": ":"}
         above.axhline(floor, **dotted)
         reading.append(Line2D([], [], label="numeric floor", **dotted))
@@ -141,6 +149,7 @@ def error_against_skill(
     data = data.assign(below_axis=~(data["relative_equivariance"] >= low))
     suffix = "_smoothed" if "skill_smoothed" in data else ""
     figure, (axes,), column = drawing.stacked(1)
+    drawing.name_action(figure, data)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     axes.set_xscale("symlog", linthresh=1, linscale=2.2)

@@ -1,32 +1,36 @@
 """Which rows of the evaluation table a figure shows.
 
 Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
-`equidyn.tables.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where the
-task was evaluated at several flow times.
+`equidyn.tables.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where it
+was evaluated under several conditions, flow times for instance, of which a figure shows one or all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from equidyn.figures.options import Options
-from equidyn.tables import DESIGN
+from equidyn.figures.options import ACTIONS, Options
+from equidyn.tables import CONDITIONS, DESIGN
 
 KEYS = (
     "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
     "action", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
 )  # fmt: skip
 
+ACTION_FLOOR = "floor_action_equivariance"
+"""Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
 
-def chosen(table: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Rows of the options' task, as `choose` chooses them."""
+
+def chosen(table: pd.DataFrame, options: Options, *, every: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of the options' task, as `choose` chooses them: the options' conditions, but every value of some."""
     rows = table[table["task"] == options.task] if "task" in table else table
     if "task" in table and rows.empty:
         there = ", ".join(sorted(table["task"].unique())) or "no rows"
         raise ValueError(f"no rows of task {options.task!r} to draw; the evaluation table has {there}")
-    return choose(rows, options.weights, options.estimator, self_conditioning=options.self_conditioning)
+    conditions = {name: value for name, value in options.conditions.items() if name not in every}
+    return choose(rows, options.weights, options.estimator, conditions)
 
 
 def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: Iterable[str]) -> pd.DataFrame:
@@ -40,18 +44,22 @@ def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: 
 
 
 def choose(
-    table: pd.DataFrame, weights: str = "ema", estimator: str = "exact", *, self_conditioning: bool = False
+    table: pd.DataFrame,
+    weights: str = "ema",
+    estimator: str = "exact",
+    conditions: Mapping[str, object] | None = None,
 ) -> pd.DataFrame:
-    """One row per run, step and flow time: the wanted weights, and the wanted estimator where a run has it.
+    """One row per run, step and condition: the wanted weights, and the wanted estimator where a run has it.
 
     Args:
         table: Evaluation table.
         weights: "raw" or "ema".
         estimator: "exact" or "sampled"; a run without it is shown by its other estimator, at all steps.
-        self_conditioning: Where a row says whether the network saw its own first prediction: which rows.
+        conditions: Values of some of `equidyn.tables.CONDITIONS`; runs keep a curve for each value of the others. Rows
+            that do not say are kept too.
 
     Returns:
-        Runs in the table's order, each by flow time, if any, and step.
+        Runs in the table's order, each by the other conditions, if any, and step.
 
     Raises:
         ValueError: There are no rows, a run was not evaluated in this way, or a run has two rows for a step.
@@ -62,9 +70,13 @@ def choose(
     order = _names(table)
     rows = _only(table, "weights", weights)
     curve = ["run"]
-    if "t" in table:
-        rows = _only(rows, "self_conditioning", self_conditioning)
-        curve.append("t")
+    for name in CONDITIONS:
+        if name not in table:
+            continue
+        if name in (conditions or {}):
+            rows = _only(rows, name, conditions[name])
+        else:
+            curve.append(name)
     has_wanted = (rows["estimator"] == estimator).groupby(rows["run"]).transform("any")
     rows = rows[(rows["estimator"] == estimator) | ~has_wanted]
     twice = rows[rows.duplicated([*curve, "step"])]
@@ -85,6 +97,16 @@ def _only(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
             f"no rows with {column} {value!r} for run(s) {', '.join(missing)}; the table has {column} {there}"
         )
     return rows
+
+
+def of_baseline(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of the baseline run.
+
+    Raises:
+        ValueError: There is none; the message says which runs there are.
+    """
+    rows = replicates(table, options.baseline)
+    return rows[rows["run"] == options.baseline]
 
 
 def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -149,6 +171,11 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
 def is_control(model: pd.Series) -> pd.Series:
     """Whether models are exactly equivariant controls, by their names."""
     return model.str.startswith("control")
+
+
+def control_is_exact(data: pd.DataFrame) -> bool:
+    """Whether the control behind ``floor_control`` is exactly equivariant under the rotations of all rows."""
+    return all(ACTIONS[action].exact for action in set(data["action"]) & set(ACTIONS))
 
 
 def _names(table: pd.DataFrame) -> list[str]:

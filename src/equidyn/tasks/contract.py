@@ -22,14 +22,14 @@ class Task(Protocol):
     unit: str
     """Unit of the loss per component, e.g. ``"eV²/Å²"`` (evaluation)."""
     action: str = "rotate_vectors"
-    """How rotations act on inputs and predictions, for tables (evaluation)."""
+    """How rotations act on inputs and predictions, for tables; a condition of that name overrides it (evaluation)."""
 
     @classmethod
-    def fit(cls, store: Any, indices: np.ndarray) -> Task:
-        """The task with what it measures on its training examples, scales for instance (training)."""
+    def fit(cls, store: Any, indices: np.ndarray, **settings: Any) -> Task:
+        """The task with its settings, and what it measures on its training examples, scales for instance (training)."""
 
     def state(self) -> dict[str, Any]:
-        """What `fit` measured, as JSON-able values to keep with a checkpoint (training)."""
+        """What `fit` was told and measured, as JSON-able values to keep with a checkpoint (training)."""
 
     @classmethod
     def restore(cls, store: Any, state: dict[str, Any]) -> Task:
@@ -54,6 +54,12 @@ class Task(Protocol):
             seed: Of the study's evaluation.
         """
         return batch
+
+    def rotations(self, count: int, condition: Mapping[str, Any], generator: Generator) -> Tensor:
+        """(count, 3, 3) independent rotations to twist with: Haar on SO(3), or on a subgroup of it (evaluation)."""
+        from equidyn.rotations import haar
+
+        return haar(count, generator=generator)
 
     def rotate(self, batch: Any, R: Tensor) -> Any:
         """Inputs and targets rotated by R (B, 3, 3), one rotation per example (training, evaluation)."""

@@ -13,11 +13,12 @@ import numpy as np
 
 from equidyn.models.verification.escaip import verify_escaip
 from equidyn.models.verification.proteina import verify_proteina
+from equidyn.models.verification.voxmol import verify_voxmol
 
-VERIFIERS = {"escaip": verify_escaip, "proteina": verify_proteina}
+VERIFIERS = {"escaip": verify_escaip, "proteina": verify_proteina, "voxmol": verify_voxmol}
 TOLERANCE = 1e-5
 
-_GRADIENTS = "grad_norm/"  # Keys of gradients' norms begin so.
+_GRADIENTS = "grad_norm"  # Keys of gradients' norms begin so.
 _NO_GRADIENT = 1e-3  # Norms below are compared as if they were this: some gradients are zero but for rounding.
 
 

@@ -1,0 +1,81 @@
+"""What rotating grids costs by itself: errors of a perfect prediction, by spacing, centre and way of turning back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from equidyn.data.store import Store
+from equidyn.evaluation import Protocol, decompose_task
+from equidyn.tasks.voxel_denoising import VoxelBatch, VoxelDenoising
+from equidyn.voxels import Grid
+
+OFFSET_IGNORED = "upstream, offset ignored"
+UPSTREAM_SPACING = 0.25  # Å, the only one for which the upstream grid is known
+
+
+class OffsetIgnored(VoxelDenoising):
+    """The task of someone who takes the upstream grid for centred, and rotates about the middle of the array."""
+
+    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
+        """Voxels rotated about the middle."""
+        centred = VoxelDenoising(self.store, Grid(self.grid.side, self.grid.spacing))
+        return centred.rotate_prediction(prediction, R, batch)
+
+
+def interpolation_floors(
+    store: Store,
+    indices: np.ndarray,
+    *,
+    box: float,
+    spacings: Sequence[float],
+    actions: Sequence[str],
+    molecules: int,
+    rotations: int,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Errors of a denoiser that always gives the clean grid of the molecule it sees.
+
+    Args:
+        store: Molecules.
+        indices: (n,) examples.
+        box: Edge of the grid, Å.
+        spacings: Å between voxels.
+        actions: Some of `equidyn.tasks.voxel_denoising.ACTIONS`.
+        molecules: How many of the examples to use, evenly spaced.
+        rotations: K per example.
+        seed: Of the rotations.
+
+    Returns:
+        One row per spacing, centre and action: `relative_error`, squared error of the grid turned back relative to the
+        clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in evaluation tables.
+    """
+    chosen = indices[np.linspace(0, len(indices) - 1, molecules).round().astype(np.int64)]
+    protocol = Protocol(rotations=rotations, batch_size=2, seed=seed)
+    rows = []
+    for spacing in spacings:
+        side = round(box / spacing)
+        grids = {"symmetric": VoxelDenoising(store, Grid(side, spacing))}
+        if spacing == UPSTREAM_SPACING:
+            upstream = Grid(side, spacing, "upstream")
+            grids |= {"upstream": VoxelDenoising(store, upstream), OFFSET_IGNORED: OffsetIgnored(store, upstream)}
+        for centre, task in grids.items():
+            for action in actions:
+                found = decompose_task(task, torch.nn.Identity(), chosen, protocol, {"action": action}, perfect=True)
+                total, equivariance = found.total.sum(), found.equivariance.sum()
+                rows.append(
+                    {
+                        "spacing": spacing,
+                        "centre": centre,
+                        "action": action,
+                        "relative_error": total / found.null_energy.sum(),
+                        "total": total / found.weight.sum(),
+                        "equivariance": equivariance / found.weight.sum(),
+                        "percent": 100 * equivariance / total if total else 0.0,
+                        "molecules": molecules,
+                        "rotations": rotations,
+                    }
+                )
+    return pd.DataFrame(rows)

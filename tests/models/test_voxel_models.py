@@ -1,0 +1,305 @@
+"""The networks of voxel denoising: the shared suite for each, and the parts they are built of."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from suite import DTYPES, TOLERANCE, ModelSuite, assert_close, deviation, molecules
+from torch import nn
+
+from equidyn.actions import rotate_grid_exactly
+from equidyn.models.registry import build, configuration, configurations, control_for, parameter_count
+from equidyn.models.voxmol import (
+    Attention,
+    Block,
+    GridControl,
+    GridControlConfig,
+    SymmetricConv3d,
+    VoxMol,
+    VoxMolConfig,
+)
+from equidyn.rotations import octahedral_group
+from equidyn.voxels import Grid, voxelise
+
+SIDE, CHANNELS = 8, 3
+SMALL = VoxMolConfig(
+    channels=CHANNELS, width=4, multipliers=(1, 2, 1), attention=(False, True, False), blocks=1, groups=2
+)
+
+
+def clean_grids(dtype=torch.float32):
+    batch = molecules(dtype=dtype, elements=(0, 1, 2))
+    grid = Grid(SIDE, spacing=1.0, radius=1.0)
+    return voxelise(batch.positions, batch.atomic_numbers, batch.molecule, batch.molecules, grid, CHANNELS)
+
+
+class VoxelModelSuite(ModelSuite):
+    """Tests of one network for voxel denoising, which is equivariant, if it is, under the 24 rotations of a cube."""
+
+    def batch(self, dtype=torch.float32):
+        noise = torch.randn(4, CHANNELS, *(SIDE,) * 3, generator=torch.Generator().manual_seed(1))
+        return clean_grids(dtype) + 0.9 * noise.to(dtype)
+
+    def chosen(self, batch, order):
+        return batch[order]
+
+    def chosen_output(self, output, batch, order):
+        return output[order]
+
+    def error(self, model, dtype=torch.float32):
+        return (model(self.batch(dtype)) - clean_grids(dtype)).square().sum()
+
+    def loss(self, model, dtype=torch.float32):
+        # Weights that nothing uses get a gradient of zero, for the shared tests.
+        return self.error(model, dtype) + 0 * sum(parameter.sum() for parameter in model.parameters())
+
+    def equivariance_deviation(self, model, batch):
+        expected = self.run(model, batch)
+        turned = [
+            (self.run(model, rotate_grid_exactly(batch, R)) - rotate_grid_exactly(expected, R)).norm()
+            for R in octahedral_group()
+        ]
+        return float(max(turned) / expected.norm())
+
+    # --- interface ---
+
+    @DTYPES
+    def test_shapes(self, dtype):
+        batch = self.batch(dtype)
+        output = self.run(self.make(dtype), batch)
+        assert output.shape == batch.shape
+        assert output.dtype == dtype
+        assert output.isfinite().all()
+        assert (output.std((0, 2, 3, 4)) > 1e-3).all()
+
+    def test_twice_as_large_grids(self):
+        output = self.run(self.make(), torch.rand(1, CHANNELS, *(2 * SIDE,) * 3))
+        assert output.shape == (1, CHANNELS, *(2 * SIDE,) * 3)
+        assert output.isfinite().all()
+
+    @pytest.mark.parametrize(
+        "shape", [(2, CHANNELS + 1, 8, 8, 8), (CHANNELS, 8, 8, 8), (2, CHANNELS, 8, 8, 4), (2, CHANNELS, 8, 4, 8)]
+    )
+    def test_other_shapes_are_refused(self, shape):
+        with pytest.raises(ValueError, match=r"grids have shape \(.*\); expected \(B, 3, G, G, G\)"):
+            self.make()(torch.zeros(shape))
+
+    def test_sides_that_cannot_be_halved_are_refused(self):
+        model = self.make()
+        with pytest.raises(ValueError, match=r"grids of side 9 cannot be halved .*: use a multiple of"):
+            model(torch.zeros(1, CHANNELS, 9, 9, 9))
+
+    def test_every_channel_and_voxel_matters(self):
+        model, batch = self.make(torch.float64), self.batch(torch.float64).requires_grad_()
+        model(batch).square().sum().backward()
+        assert (batch.grad != 0).all()
+
+    # --- precision ---
+
+    def test_bfloat16(self):
+        model, batch = self.make(), self.batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(batch)
+            loss = self.error(model)
+        assert output.dtype == torch.bfloat16
+        assert 1e-5 < deviation(output.float(), self.run(model, batch)) < 0.1
+        assert float(loss.detach()) == pytest.approx(float(self.error(model).detach()), rel=0.1)
+        loss.backward()
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+    def test_no_weight_is_exempt_from_decay(self):
+        model = self.make()
+        assert not any(model.no_decay(name) for name, _ in model.named_parameters())
+
+
+class TestVoxMol(VoxelModelSuite):
+    network = VoxMol
+    config = SMALL
+    small = {"multipliers": (1, 2), "attention": (False, True)}  # noqa: RUF012
+    is_equivariant = False
+
+    def test_gradients_reach_every_parameter(self):
+        model = self.make().train()
+        self.error(model).backward()
+        unused = {
+            f"{name}.norm.{kind}"
+            for name, m in model.named_modules()
+            if isinstance(m, Attention)
+            for kind in ("weight", "bias")
+        }
+        assert {name for name, p in model.named_parameters() if p.grad is None} == unused
+        assert len(unused) == 2 * 4  # one down, one in the middle, two up
+        used = [p.grad for name, p in model.named_parameters() if name not in unused]
+        assert all(gradient.isfinite().all() and gradient.abs().sum() > 0 for gradient in used)
+
+    def test_unused_norms_change_nothing(self):
+        model, batch = self.make(), self.batch()
+        before = self.run(model, batch)
+        with torch.no_grad():
+            for module in model.modules():
+                if isinstance(module, Attention):
+                    module.norm.weight.add_(1)
+        assert torch.equal(self.run(model, batch), before)
+
+    @pytest.mark.parametrize("width", [8, 12])
+    def test_layout_in_memory_changes_nothing(self, width):
+        model, batch = self.make(width=width), self.batch()
+        own = self.run(model, batch)
+        assert own.is_contiguous(memory_format=torch.channels_last_3d) == (width <= 8)
+        for layout in (torch.contiguous_format, torch.channels_last_3d):
+            model.memory_format = lambda _, layout=layout: layout
+            assert_close(self.run(model, batch), own, 1e-5)
+            assert_close(self.run(model, batch.contiguous(memory_format=torch.channels_last_3d)), own, 1e-5)
+
+    def test_dropout_in_training_only(self):
+        model, batch = self.make(dropout=0.5), self.batch()
+        assert torch.equal(model(batch), model(batch))
+        model.train()
+        assert not torch.equal(model(batch), model(batch))
+
+    def test_attention_blind_to_places(self):
+        torch.manual_seed(0)
+        layer, x = Attention(4, SMALL), torch.randn(2, 4, 3, 3, 3)
+        order = torch.randperm(27)
+        expected = layer(x).flatten(2)[..., order]
+        assert_close(layer(x.flatten(2)[..., order].view_as(x)).flatten(2), expected, 1e-6)
+
+    @DTYPES
+    def test_attention_is_that_of_the_definition(self, dtype):
+        torch.manual_seed(0)
+        layer, x = Attention(4, SMALL).to(dtype), torch.randn(2, 4, 2, 2, 2).to(dtype)
+        tokens = x.permute(0, 2, 3, 4, 1).reshape(2, 8, 4)
+        q, k, v = layer.project_in(tokens).split(4, dim=2)
+        weights = torch.softmax(q @ k.transpose(1, 2) / 4**0.5, dim=2)
+        expected = tokens + layer.project_out(weights @ v)
+        assert_close(layer(x).permute(0, 2, 3, 4, 1).reshape(2, 8, 4), expected, TOLERANCE[dtype])
+
+    def test_weights_of_attention_are_never_stored(self, largest_tensor):
+        model = self.make(multipliers=(1,), attention=(True,))
+        side = 16
+        with largest_tensor() as made:
+            model(torch.randn(1, CHANNELS, *(side,) * 3)).sum().backward()
+        assert side**3 * SMALL.width <= made.numbers < side**6 // 16
+
+    # --- configuration ---
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"width": 0}, "width must be positive, found 0"),
+            ({"groups": 0}, "groups must be positive, found 0"),
+            ({"groups": 3}, "a width of 4 is not a multiple of groups=3"),
+            ({"groups": 8, "multipliers": (2, 2, 1)}, "a width of 4 is not a multiple of groups=8"),
+            ({"multipliers": (1, 0, 1)}, r"multipliers must be positive, found \[1, 0, 1\]"),
+            ({"multipliers": ()}, r"multipliers must be positive, found \[\]"),
+            ({"attention": (True,)}, "attention has 1 levels, multipliers 3"),
+            ({"dropout": 1.0}, "dropout must be at least 0 and below 1, found 1.0"),
+        ],
+    )
+    def test_impossible_sizes(self, change, message):
+        with pytest.raises(ValueError, match=message):
+            replace(self.config, **change)
+
+
+class TestGridControl(VoxelModelSuite):
+    network = GridControl
+    config = GridControlConfig(channels=CHANNELS, width=5, levels=3)
+    small = {"levels": 2}  # noqa: RUF012
+    is_equivariant = True
+
+    def test_turned_over_it_sees_the_same(self):
+        model, batch = self.make(), self.batch()
+        assert_close(self.run(model, batch.flip(3)), self.run(model, batch).flip(3), 1e-5)
+
+    def test_impossible_sizes(self):
+        with pytest.raises(ValueError, match="levels must be positive, found 0"):
+            GridControlConfig(levels=0)
+
+
+# --- VoxMol ---------------------------------------------------------------------------------------------------------
+
+COUNTS = {  # parameters, those of them that nothing uses
+    "voxmol-111M": (111_520_424, 6_528),
+    "voxmol-28M": (27_896_408, 3_264),
+    "voxmol-7M": (6_982_256, 1_632),
+    "voxmol-1M": (1_042_160, 672),
+    "voxmol-0.2M": (200_240, 256),
+    "voxmol-0.3M": (262_860, 336),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts(name):
+    with torch.device("meta"):
+        model = build(name)
+    norms = [module.norm for module in model.modules() if isinstance(module, Attention)]
+    assert parameter_count(name) == COUNTS[name][0]
+    assert sum(parameter.numel() for norm in norms for parameter in norm.parameters()) == COUNTS[name][1]
+
+
+def test_registered_for_the_task():
+    names = {name for name, entry in configurations().items() if entry.task == "voxel_denoising"}
+    assert names == COUNTS.keys() | {control_for("voxel_denoising")}
+    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.voxmol:GridControl"
+    control = build(control_for("voxel_denoising"))
+    assert control(torch.zeros(1, 8, 4, 4, 4)).shape == (1, 8, 4, 4, 4)
+
+
+def test_plan_of_the_published_size():
+    with torch.device("meta"):
+        model = build("voxmol-111M")
+
+    def plan(steps):
+        found = []
+        for step in steps:
+            if isinstance(step, Block):
+                convolution = step.residual.conv_in, step.residual.conv_out
+                attention = "a" if isinstance(step.attention, Attention) else ""
+                found.append(f"{convolution[0].in_channels}-{convolution[1].out_channels}{attention}")
+            else:
+                found.append(f"{type(step).__name__} {step.in_channels}-{step.out_channels} {step.kernel_size[0]}")
+        return found
+
+    down = "32-32, 32-32, Conv3d 32-32 3, 32-64, 64-64, Conv3d 64-64 3, 64-128a, 128-128a, Conv3d 128-128 3, "
+    assert plan(model.down) == (down + "128-512a, 512-512a").split(", ")
+    up = "1024-512a, 1024-512a, 640-128a, ConvTranspose3d 128-128 4, 256-128a, 256-128a, 192-64a, "
+    up += "ConvTranspose3d 64-64 4, 128-64, 128-64, 96-32, ConvTranspose3d 32-32 4, 64-32, 64-32, 64-32"
+    assert plan(model.up) == up.split(", ")
+
+
+def test_initialisation_is_the_usual():
+    torch.manual_seed(0)
+    for module in build("voxmol-1M").modules():
+        if isinstance(module, nn.Conv3d | nn.Linear):
+            bound = (module.weight[0].numel()) ** -0.5
+            assert 0.8 * bound < float(module.weight.detach().abs().max()) <= bound
+        elif isinstance(module, nn.GroupNorm):
+            assert (module.weight == 1).all()
+            assert (module.bias == 0).all()
+
+
+# --- the control ----------------------------------------------------------------------------------------------------
+
+
+def test_symmetric_kernels_have_four_weights():
+    torch.manual_seed(0)
+    layer = SymmetricConv3d(2, 3)
+    kernel = layer.kernel.detach()
+    for R in octahedral_group():
+        assert torch.equal(rotate_grid_exactly(kernel, R), kernel)
+    assert torch.equal(kernel.flip(2), kernel)
+    places, counts = kernel[0, 0].flatten().unique(return_counts=True)
+    assert sorted(counts.tolist()) == [1, 6, 8, 12]
+    assert kernel[1, 0, 1, 1, 1] == layer.weight[1, 0, 0]
+    assert kernel[1, 0, 0, 1, 1] == layer.weight[1, 0, 1]
+    assert kernel[1, 0, 0, 1, 0] == layer.weight[1, 0, 2]
+    assert kernel[1, 0, 0, 2, 0] == layer.weight[1, 0, 3]
+    assert float(layer.weight.detach().abs().max()) <= 54**-0.5
+    assert len(places) == 4
+
+
+def test_symmetric_convolution_is_one():
+    torch.manual_seed(0)
+    layer, x = SymmetricConv3d(2, 3), torch.randn(2, 2, 5, 5, 5)
+    assert_close(layer(x), F.conv3d(x, layer.kernel, layer.bias, padding=1), 0)
