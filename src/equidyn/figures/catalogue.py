@@ -118,11 +118,11 @@ FIGURES = {
     "skill_companion": Entry(
         "equidyn.figures.dynamics:skill_companion",
         "Equivariance error against skill",
-        "Equivariance error relative to the energy of the network's own predictions, against skill; one path per run, "
-        "one marker per checkpoint. Relative error does not vanish when predictions do, so it tells a network that "
-        "learned to rotate its predictions from one that fell silent. Controls are equivariant by construction, those "
-        "of grids under the rotations of a cube alone; if they were evaluated by sampled rotations, those are shown, "
-        "and what is left is rounding, or comes from the grid.",
+        "Equivariance error relative to the energy of what the network predicts beyond the prediction that skill is "
+        "measured against, against skill; one path per run, one marker per checkpoint. Relative error does not vanish "
+        "when predictions do, so it tells a network that learned to rotate its predictions from one that fell silent. "
+        "Controls are equivariant by construction, those of grids under the rotations of a cube alone; if they "
+        "were evaluated by sampled rotations, those are shown, and what is left is rounding, or comes from the grid.",
         category="What changes the dynamics",
         labels={"quantity": "relative error", "axes": "skill"},
     ),
@@ -183,9 +183,9 @@ FIGURES = {
     "error_against_skill_by_time": Entry(
         "equidyn.figures.flow_times:error_against_skill_by_time",
         "Equivariance error against skill by flow time",
-        "Equivariance error relative to the energy of the baseline's own predictions, against skill; one path per flow "
-        "time. Relative error does not vanish when predictions do, so it tells a network that learned to rotate its "
-        "predictions from one that fell silent. " + _FLOW.rstrip(),
+        "Equivariance error relative to the energy of what the baseline predicts beyond the prediction that skill is "
+        "measured against, against skill; one path per flow time. Relative error does not vanish when predictions do, "
+        "so it tells a network that learned to rotate its predictions from one that fell silent. " + _FLOW.rstrip(),
         tasks=("flow_matching",),
         category="What changes the dynamics",
         labels={"quantity": "relative error", "axes": "skill"},

@@ -183,7 +183,7 @@ def error_against_skill(
     drawing.log_labels(axes)
     axes.set(
         xlabel=f"Skill: 1 − loss / loss of {options.words.null}\n(linear from −1 to 1, logarithmic below)",
-        ylabel="Relative equivariance error\n(variance over rotations / energy of the prediction)",
+        ylabel="Relative equivariance error\n(variance over rotations / energy of what is predicted beyond the null)",
     )
     limit = f"{100 * options.useful_skill:g} %"
     dot = {"linestyle": "none", "marker": "o", "markerfacecolor": style.INK, "color": style.INK}
