@@ -26,7 +26,7 @@ figures: .venv/study
 test: .venv/test
 	@$(BIN)/python -m pytest
 
-lint: .venv/test
+lint: .venv/study .venv/lint
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/snakefmt --check Snakefile rules
@@ -36,7 +36,7 @@ clean:
 	rm -rf $(STUDY)
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it.
-.venv/study .venv/test: .venv/%: pyproject.toml
+.venv/study .venv/test .venv/lint: .venv/%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
