@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 from equidyn.figures.catalogue import Entry
-from equidyn.figures.numbers import short
+from equidyn.figures.numbers import several, short
 from equidyn.figures.options import ACTIONS, Options
 from equidyn.figures.selection import ACTION_FLOOR, control_is_exact
+from equidyn.plugins import load
 
 _ESTIMATORS = {
     "exact": "exact average over all rotations, in closed form",
@@ -33,22 +34,9 @@ def caption(entry: Entry, data: pd.DataFrame, options: Options | Mapping[str, Op
     """
     if isinstance(options, Mapping):
         return " ".join([entry.description, *_of_tasks(data, options)])
-    if entry.table == "data":
-        return " ".join([entry.description, *_amounts(data, options)])
-    if entry.table == "floors":
-        amount = f"{_several(data['molecules'])} {options.words.examples}, {_several(data['rotations'])} rotations each"
-        return f"{entry.description} Evidence: {amount}."
+    if entry.notes:
+        return " ".join([entry.description, *load(entry.notes)(data, options)])
     return " ".join([entry.description, *_evidence(data, options), *_reading(entry, data, options)])
-
-
-def _amounts(data: pd.DataFrame, options: Options) -> list[str]:
-    """How much data there is of each side."""
-    words = options.words
-    return [
-        f"{'Training' if side.side == 'train' else 'Validation'}: {side.of_examples:,} {words.examples} of "
-        f"{side.of_clusters:,} {words.clusters}."
-        for side in data.drop_duplicates("side").itertuples()
-    ]
 
 
 def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
@@ -78,15 +66,15 @@ def _evidence(data: pd.DataFrame, options: Options) -> list[str]:
     for estimator, rows in data.groupby("estimator", sort=False):
         how = _ESTIMATORS.get(estimator, estimator)
         if estimator == "sampled":
-            how = f"{_several(rows['rotations'])} sampled rotations per example"
+            how = f"{several(rows['rotations'])} sampled rotations per example"
         whose = "" if data["estimator"].nunique() == 1 else f" ({', '.join(dict.fromkeys(rows['run']))})"
         sentences.append(f"Estimator: {how}{whose}.")
     weights = {"ema": "moving average of the weights (EMA)", "raw": "raw weights"}.get(options.weights, options.weights)
     if "self_conditioning" in data:
         weights += ", shown their own first prediction" if options.self_conditioning else ", without self-conditioning"
     sentences.append(
-        f"Networks: {weights}. Evidence: {_several(data['examples'])} validation {words.examples} "
-        f"of {_several(data['clusters'])} {words.clusters}."
+        f"Networks: {weights}. Evidence: {several(data['examples'])} validation {words.examples} "
+        f"of {several(data['clusters'])} {words.clusters}."
     )
     if "percent_low" in data:
         sentences.append(
@@ -199,9 +187,3 @@ def _overfitting(data: pd.DataFrame) -> str:
         "Overfitted is a run from the evaluation on at which its validation loss, averaged like the curves, exceeds "
         f"its lowest value so far by more than 5 % and after which it does so to the end: here {found}."
     )
-
-
-def _several(values: pd.Series) -> str:
-    """A number, or the range of several."""
-    low, high = int(values.min()), int(values.max())
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -20,8 +20,10 @@ class Entry:
         title: Its heading in a report.
         description: What is drawn, in plain words; `equidyn.figures.captions.caption` adds what depends on the data.
         tasks: Which tasks it can be drawn for, or `ALL_TASKS`.
-        table: The table it is drawn from: "evaluation", the study's; "data", the description of a task's examples; or
-            "floors", the errors of perfect predictions on grids.
+        table: The table it is drawn from: "evaluation", the study's, or the kind of an analysis: then it is that
+            analysis' table of the task.
+        notes: What writes the rest of its caption, (rows shown, options) to sentences, as ``"module:name"``; None for
+            figures of the evaluation table, whose captions `equidyn.figures.captions` writes.
         category: Part of the report.
         labels: Sort figures in the report.
     """
@@ -31,6 +33,7 @@ class Entry:
     description: str
     tasks: tuple[str, ...] = ("force_field", "voxel_denoising")
     table: str = "evaluation"
+    notes: str | None = None
     category: str = "Training dynamics"
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -197,6 +200,7 @@ FIGURES = {
         "have no cluster in common; each set's shares add up to 100 %. Dashed: medians.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         table="data",
+        notes="equidyn.figures.data:notes",
         category="Data",
         labels={"quantity": "data"},
     ),
@@ -225,6 +229,7 @@ FIGURES = {
         "axis, which the rotation knows unless said to be ignored.",
         tasks=("voxel_denoising",),
         table="floors",
+        notes="equidyn.figures.voxels:floor_notes",
         category="Data",
         labels={"quantity": "relative error", "axes": "log"},
     ),

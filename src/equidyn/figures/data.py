@@ -80,3 +80,13 @@ def _histograms(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
         sizes = {"of_examples": len(whole), "of_clusters": whole["cluster"].nunique()}
         parts.append(pd.DataFrame({**columns, "share": counts / max(1, len(rows)), **sizes}))
     return pd.concat(parts, ignore_index=True)
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How much data there is of each side, for captions."""
+    words = options.words
+    return [
+        f"{'Training' if side.side == 'train' else 'Validation'}: {side.of_examples:,} {words.examples} of "
+        f"{side.of_clusters:,} {words.clusters}."
+        for side in data.drop_duplicates("side").itertuples()
+    ]

@@ -1,5 +1,7 @@
 """Numbers as people read them, in labels and captions."""
 
+import pandas as pd
+
 
 def count(number: int) -> str:
     """68193 as 68k, 6140000 as 6.1M."""
@@ -21,3 +23,9 @@ def short(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     return power(value)
+
+
+def several(values: pd.Series) -> str:
+    """A whole number, or the range of several."""
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -15,7 +15,7 @@ from matplotlib.ticker import NullLocator
 
 from equidyn.figures import drawing, style
 from equidyn.figures.comparisons import Looks, distinct_looks
-from equidyn.figures.numbers import power, short
+from equidyn.figures.numbers import power, several, short
 from equidyn.figures.options import ACTIONS, Options
 from equidyn.figures.panels import PERCENT, curve
 from equidyn.figures.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
@@ -115,6 +115,12 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
         handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
         drawing.legend(column, handles, "Rotations").set_in_layout(False)
     return figure, data
+
+
+def floor_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """From how much floors were measured, for captions."""
+    amount = f"{several(data['molecules'])} {options.words.examples}, {several(data['rotations'])} rotations each"
+    return [f"Evidence: {amount}."]
 
 
 def by_action(rows: pd.DataFrame) -> pd.DataFrame:
