@@ -57,7 +57,6 @@ class Protocol:
     conditions: tuple[Mapping[str, Any], ...] = ({},)
 
 
-@torch.no_grad()
 def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, perfect: bool = False) -> Tensor:
     """Predictions for rotated inputs, rotated back: h_k(x) = R_kᵀ f(R_k x), all in one forward pass.
 
@@ -77,6 +76,19 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, p
     return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
 
 
+def draw_rotations(
+    task: Any, examples: np.ndarray, count: int, condition: Mapping[str, Any] | None, seed: int
+) -> Tensor:
+    """(K, B, 3, 3) rotations to twist examples with, those of each example from a stream of its own."""
+
+    def of_one(example: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed_for(seed, "evaluation", example))
+        return task.rotations(count, condition or {}, generator)
+
+    return torch.stack([of_one(int(example)) for example in examples], 1)
+
+
+@torch.no_grad()
 def decompose_task(
     task: Any,
     model: nn.Module,
@@ -101,7 +113,7 @@ def decompose_task(
     model.eval()
     parts = []
     for chosen, batch in _batches(task, model, indices, protocol, condition):
-        R = torch.stack([_rotations(task, protocol, condition, int(example)) for example in chosen], 1)
+        R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
         if identical:
             R = R[:1].expand_as(R)
         predictions = twisted_predictions(task, model, batch, R, perfect=perfect)
@@ -167,15 +179,11 @@ def evaluate_run(
         CheckpointError: A checkpoint is missing or damaged.
     """
     rows, examples = [], []
-    indices = _thinned(indices, protocol.examples)
+    indices = thinned(indices, protocol.examples)
     floors: list[dict[str, float]] = []
     pairs = [(step, weights) for step in steps for weights in protocol.weights]
     for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
-        state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
-        name = metadata["recipe"]["model"]
-        task = task_class.restore(store, metadata["task_state"])
-        model = build(name)
-        model.load_state_dict(state)
+        name, task, model = restore(task_class, store, checkpoints, step, weights)
         model.to(device)
         floors = floors or [_floor(task, model, indices, protocol, condition) for condition in protocol.conditions]
         cluster = task.cluster(indices)
@@ -200,6 +208,27 @@ def evaluate_run(
                 keys = {key: labels[key] for key in ("study", "run") if key in labels} | place
                 examples.append(_example_table(decomposition, indices, cluster, keys))
     return pd.DataFrame(rows), pd.concat(examples, ignore_index=True)
+
+
+def restore(
+    task_class: type, store: Any, checkpoints: str | Path, step: int, weights: str
+) -> tuple[str, Any, nn.Module]:
+    """Name of the model, task and network of a checkpoint.
+
+    Args:
+        task_class: The run's task.
+        store: Data.
+        checkpoints: The folder that `equidyn.training.train` made.
+        step: One of its steps.
+        weights: "raw" or "ema".
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+    """
+    state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
+    model = build(metadata["recipe"]["model"])
+    model.load_state_dict(state)
+    return metadata["recipe"]["model"], task_class.restore(store, metadata["task_state"]), model
 
 
 def _estimates(
@@ -227,7 +256,7 @@ def _floor(
 
     Measured once per call and condition on a few examples; the repeated rotation with the first weights evaluated.
     """
-    some = _thinned(indices, FLOOR_EXAMPLES)
+    some = thinned(indices, FLOOR_EXAMPLES)
     torch.manual_seed(seed_for(protocol.seed, "control"))
     control = build(control_for(task.name)).to(_device(model))
     measured = {
@@ -240,17 +269,11 @@ def _floor(
     return percents | {f"floor_action_{name}": error for name, error in errors.items()}
 
 
-def _thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
-    """Evenly spaced examples: neighbours in a store belong to one cluster, so each cluster keeps its share."""
+def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
+    """That many examples, or "all": evenly spaced examples: neighbours in a store belong to one cluster, so each cluster keeps its share."""
     if examples == "all" or examples >= len(indices):
         return indices
     return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]
-
-
-def _rotations(task: Any, protocol: Protocol, condition: Mapping[str, Any] | None, example: int) -> Tensor:
-    """(K, 3, 3) rotations of one example, from a stream of its own."""
-    generator = torch.Generator().manual_seed(seed_for(protocol.seed, "evaluation", example))
-    return task.rotations(protocol.rotations, condition or {}, generator)
 
 
 def _batches(

@@ -55,6 +55,11 @@ _BY_TIME = (
     "weight in training. Panels share one scale, but for times at which no network predicts anything useful. "
 )
 
+_ROUGHNESS = (
+    "Roughness is the root mean square of what the best quadratic leaves, divided by the range of that quadratic; R² "
+    "is the share of the variance that it explains."
+)
+
 FIGURES = {
     "percent_linear": Entry(
         "equidyn.figures.dynamics:percent_linear",
@@ -232,6 +237,189 @@ FIGURES = {
         notes="equidyn.figures.voxels:floor_notes",
         category="Data",
         labels={"quantity": "relative error", "axes": "log"},
+    ),
+    "orientation_audit": Entry(
+        "equidyn.figures.orientation:orientation_audit",
+        "Orientation of the data",
+        "Whether examples lie in all directions, told by the longest and the shortest principal axis of each (of the "
+        "positions of its atoms, masses left out; axes that are not defined, as variances along two differ by less "
+        "than 1 % of their sum, are left out). Left: maps of the axes, in which uniform axes fill equal areas equally, "
+        "with the eigenvalues λ of the mean of u uᵀ over the unit vectors u, and the p-value of Bingham's test of them "
+        "for clustered axes. Right: share of the training axes within an angle of x, y or z, less that of uniform "
+        "axes, 1 − cos; band and p-value, of the largest difference, from turning all clusters at random.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="orientation",
+        notes="equidyn.figures.orientation:notes",
+        category="Data",
+        labels={"quantity": "orientation"},
+    ),
+    "hessian_spectra": Entry(
+        "equidyn.figures.curvature:hessian_spectra",
+        "Eigenvalues of the Hessian of either loss",
+        "Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, on held-out "
+        "data and in the parameters of one block of the baseline, against their rank; one row of panels per block, "
+        "with common axes, one column per training step. Positive and negative eigenvalues are ranked apart: where "
+        "all are known, a curve ends at how many there are. The flatter the curve, the better conditioned the loss. "
+        "Grey: at this step the network predicts nothing useful yet.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="spectra",
+        notes="equidyn.figures.curvature:spectra_notes",
+        category="Why it is easy",
+        labels={"quantity": "eigenvalues", "axes": "log-log"},
+    ),
+    "hessian_summary": Entry(
+        "equidyn.figures.curvature:hessian_summary",
+        "Curvature of either loss over training",
+        "Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data and in "
+        "the parameters of one block of the baseline, against the training step; one column of panels per block. "
+        "Equivariance error is far smaller than the twirled error, so the largest eigenvalue is also shown relative "
+        "to the loss that it belongs to; effective rank and condition number do not depend on the scale of a loss. "
+        + _STEP_ZERO,
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="hessian",
+        notes="equidyn.figures.curvature:notes",
+        category="Why it is easy",
+        labels={"quantity": "curvature", "axes": "log-log"},
+    ),
+    "error_by_angle": Entry(
+        "equidyn.figures.structure:error_by_angle",
+        "Equivariance error by the angle of the rotation",
+        "Half the mean squared difference between the turned back predictions for two orientations a rotation apart, "
+        "against the rotation's angle, for several training steps of the baseline. Left: as a share of the held-out "
+        "loss. Next: relative to its average over all rotations, which is the equivariance error; black are errors of "
+        "one angular degree alone, scaled alike. Right, where predictions are differentiable: the degree that an error "
+        "would have which grows from angle 0 as fast. A network that predicts vectors as the product of a linear layer "
+        "and invariant features has degree 2.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="angles",
+        notes="equidyn.figures.structure:angle_notes",
+        category="The error's own structure",
+        labels={"quantity": "percent", "axes": "log y", "varies": "angle"},
+    ),
+    "error_by_layer": Entry(
+        "equidyn.figures.structure:error_by_layer",
+        "Equivariance error by layer",
+        "Variance over rotations of the features that each layer of the baseline puts out, turned back as they ought "
+        "to turn, relative to the mean square of the features, for several training steps; last, of the prediction.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="layers",
+        notes="equidyn.figures.structure:layer_notes",
+        category="The error's own structure",
+        labels={"quantity": "relative error", "axes": "log y", "varies": "layer"},
+    ),
+    "gradient_ratio": Entry(
+        "equidyn.figures.gradients:gradient_ratio",
+        "Equivariance share of the loss against the ratio of gradient norms",
+        "Share of the held-out squared error that comes from equivariance error, against the norm of its gradient "
+        "relative to that of the twirled error, by all parameters; one point per checkpoint. The line is the path of "
+        "the baseline through them, grey lines are those of other runs. " + _STEP_ZERO,
+        table="gradients",
+        notes="equidyn.figures.gradients:notes",
+        category="Why it is easy",
+        labels={"quantity": "gradients", "axes": "log-log"},
+    ),
+    "gradient_ratio_by_time": Entry(
+        "equidyn.figures.gradients:gradient_ratio_by_time",
+        "Equivariance share of the loss against the ratio of gradient norms, by flow time",
+        "Share of the held-out squared error that comes from equivariance error, against the norm of its gradient "
+        "relative to that of the twirled error, by all parameters; one point per checkpoint, one panel per flow time, "
+        "all on one scale. Lines are the path of the baseline through them, grey lines are those of other runs. "
+        + _FLOW
+        + _STEP_ZERO,
+        tasks=("flow_matching",),
+        table="gradients",
+        notes="equidyn.figures.gradients:notes",
+        category="Why it is easy",
+        labels={"quantity": "gradients", "axes": "log-log"},
+    ),
+    "gradient_split": Entry(
+        "equidyn.figures.gradients:gradient_split",
+        "Gradients of the two parts of the loss",
+        "Gradients of the baseline's held-out loss against the training step. Top: norm of the gradient of the twirled "
+        "error and of the equivariance error by all parameters. Middle: the ratio of the two, for all parameters and "
+        "for groups of them. Bottom: cosine of the angle between the two gradients; where it is negative, reducing one "
+        "part raises the other. " + _STEP_ZERO,
+        table="gradients",
+        notes="equidyn.figures.gradients:notes",
+        category="Why it is easy",
+        labels={"quantity": "gradients", "axes": "log-log"},
+    ),
+    "head_deviation": Entry(
+        "equidyn.figures.heads:head_deviation",
+        "Distance of the last layer from equivariance",
+        "Squared distance of the weights of the last linear layer from those with which the layer itself would be "
+        "equivariant, |w⊥|², against the training step; on the right, the same per weight, which for a force field is "
+        "the variance over the three rows. Below it, if the layer can be equivariant at all, its share of the squared "
+        "length of the weights. Grey: other runs. " + _STEP_ZERO,
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="head",
+        notes="equidyn.figures.heads:notes",
+        category="Why it is easy",
+        labels={"quantity": "last layer", "axes": "log x"},
+    ),
+    "head_error": Entry(
+        "equidyn.figures.heads:head_error",
+        "Equivariance error and the last layer",
+        "Predictions are linear in the weights w of the last layer, so that at fixed features the equivariance error "
+        "is a quadratic form wᵀQw. First panel: the error against the squared distance of w from equivariance, |w⊥|², "
+        "one point per checkpoint. Then: the error that the form predicts against the measured one, with the line of "
+        "equality; the error per squared distance, which is what the features contribute; and, if the layer can be "
+        "equivariant at all, which part of the predicted error comes from w⊥, from the rest of w, and from the two "
+        "together. " + _STEP_ZERO,
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="head",
+        notes="equidyn.figures.heads:notes",
+        category="Why it is easy",
+        labels={"quantity": "last layer", "axes": "log-log"},
+    ),
+    "landscape_surfaces": Entry(
+        "equidyn.figures.landscapes:landscape_surfaces",
+        "Loss landscapes",
+        "The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it. Above, "
+        "batch, noise and rotations are the same at all points; below, rotations are drawn anew at each, as published "
+        "grids look. Heights have one scale in all panels, though not one zero. " + _ROUGHNESS,
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="landscape",
+        notes="equidyn.figures.landscapes:notes",
+        category="Why it is easy",
+        labels={"quantity": "landscape", "axes": "3D"},
+    ),
+    "landscape_contours": Entry(
+        "equidyn.figures.landscapes:landscape_contours",
+        "Loss landscapes, each on its own scale",
+        "The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it (cross), with "
+        "contours of the best quadratic. Above, batch, noise and rotations are the same at all points; below, "
+        "rotations are drawn anew at each, as published grids look. Colours have a scale of their own in each panel. "
+        + _ROUGHNESS,
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="landscape",
+        notes="equidyn.figures.landscapes:notes",
+        category="Why it is easy",
+        labels={"quantity": "landscape", "axes": "contours"},
+    ),
+    "landscape_roughness": Entry(
+        "equidyn.figures.landscapes:landscape_roughness",
+        "Roughness of loss landscapes",
+        "Roughness of the two parts of the loss around a checkpoint of the baseline, along eigenvectors of the Hessian "
+        "of each part and along random directions, and of the published grids. Filled: batch, noise and rotations are "
+        "the same at all points; open: rotations are drawn anew at each. On the right, how many times rougher the "
+        "latter is. " + _ROUGHNESS + " Grey: where 95 % of grids of the same size lie that are nothing but noise.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        table="landscape",
+        notes="equidyn.figures.landscapes:roughness_notes",
+        category="Why it is easy",
+        labels={"quantity": "roughness", "axes": "log"},
+    ),
+    "landscape_published": Entry(
+        "equidyn.figures.landscapes:landscape_published",
+        "Published loss landscapes",
+        "The authors' grids of the two parts of the loss, drawn as ours are. Heights have one scale in each row, "
+        "though not one zero. " + _ROUGHNESS,
+        tasks=(ALL_TASKS,),
+        table="published_landscape",
+        notes="equidyn.figures.landscapes:published_notes",
+        category="Why it is easy",
+        labels={"quantity": "landscape", "axes": "3D"},
     ),
     "summary": Entry(
         "equidyn.figures.summary:summary",

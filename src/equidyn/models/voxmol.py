@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from equidyn.models.anatomy import Anatomy
+
 
 @dataclass(frozen=True)
 class VoxMolConfig:
@@ -90,9 +92,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, G, G, G) -> (B, C, G, G, G)."""
-        q, k, v = self.project_in(x.flatten(2).mT)[:, None].chunk(3, -1)
-        mixed = F.scaled_dot_product_attention(q, k, v)[:, 0]
-        return x + self.project_out(mixed).mT.unflatten(2, x.shape[2:])
+        q, k, v = self.project_in(x.flatten(2).mT).chunk(3, -1)
+        # Nothing norms what is attended to, and scores reach 1e10 in training. PyTorch's fused attention computes them
+        # anew on the way back: there rounding errors of such scores, in an exponent, have made gradients of 1e17.
+        weights = (q @ k.mT * q.shape[-1] ** -0.5).softmax(-1)
+        return x + self.project_out(weights @ v).mT.unflatten(2, x.shape[2:])
 
 
 class Block(nn.Module):
@@ -108,6 +112,22 @@ class Block(nn.Module):
         return self.attention(self.residual(x))
 
 
+def _distance(device: torch.device) -> Tensor:
+    """(3, 3, 3) int64, along how many axes each voxel of a kernel is away from the middle."""
+    away = (torch.arange(3, device=device) - 1).abs()
+    return away[:, None, None] + away[:, None] + away
+
+
+def symmetric_kernel(kernel: Tensor) -> Tensor:
+    """The nearest kernel (out, in, 3, 3, 3) that the rotations of a cube leave as it is.
+
+    They permute the 6 faces, the 12 edges and the 8 corners among each other, so each kind gets its mean.
+    """
+    kind = _distance(kernel.device).flatten()
+    sums = kernel.new_zeros(*kernel.shape[:2], 4).index_add(2, kind, kernel.flatten(2))
+    return (sums / kind.bincount())[..., kind].view_as(kernel)
+
+
 class VoxMol(nn.Module):
     """The U-Net: noisy grids in, clean grids out.
 
@@ -117,6 +137,12 @@ class VoxMol(nn.Module):
     """
 
     Config = VoxMolConfig
+    anatomy = Anatomy(
+        groups={"embedding": ["first"], "blocks": ["down", "middle", "up"], "head": ["norm", "last"]},
+        head="last.weight",
+        symmetric_head=symmetric_kernel,
+        features={r"first|down\.\d+|middle|up\.\d+": "grid"},
+    )
 
     def __init__(self, config: VoxMolConfig):
         super().__init__()
@@ -213,8 +239,7 @@ class SymmetricConv3d(nn.Module):
     @property
     def kernel(self) -> Tensor:
         """(out, in, 3, 3, 3)."""
-        away = (torch.arange(3, device=self.weight.device) - 1).abs()
-        return self.weight[:, :, away[:, None, None] + away[:, None] + away]
+        return self.weight[:, :, _distance(self.weight.device)]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, G, G, G) -> (B, out, G, G, G)."""

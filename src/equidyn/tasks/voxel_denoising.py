@@ -154,7 +154,8 @@ class VoxelDenoising(Task):
 
     def predict(self, model: nn.Module, batch: VoxelBatch) -> Tensor:
         """Densities (B G³, 8), or overlaps with each atom's density (N, 8)."""
-        return self._rows(model(self._grids(batch) + self.noise * self._noise(batch)).float(), batch)
+        grids = self._grids(batch)
+        return self._rows(model(grids + self.noise * self._noise(batch).to(grids)).to(grids), batch)
 
     def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
         """Predictions rotated by R (B, 3, 3): voxels as the action says, overlaps not at all."""
@@ -215,7 +216,7 @@ class VoxelDenoising(Task):
             field = torch.randn(CHANNELS, len(cells), generator=generator).to(device)
             corners = torch.randn(CHANNELS, side**3, generator=generator).to(device)
             for place in np.flatnonzero(batch.examples == example):
-                index = (cells @ batch.orientation[place].T + origin).round().long()
+                index = (cells @ batch.orientation[place].T.to(cells) + origin).round().long()
                 inside = ((index >= 0) & (index < side)).all(1)
                 voxel = (index[:, 0] * side + index[:, 1]) * side + index[:, 2]
                 voxel = torch.where(inside, voxel, side**3)  # cells that left the box go to one more voxel

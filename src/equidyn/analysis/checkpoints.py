@@ -1,0 +1,72 @@
+"""Analyse a run: its checkpoints in, one table out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+import equidyn
+from equidyn.evaluation import Protocol, restore, thinned
+
+
+def analyse_run(
+    measure: Callable[..., list[dict[str, Any]]],
+    task_class: type,
+    store: Any,
+    indices: np.ndarray,
+    checkpoints: str | Path,
+    steps: Sequence[int],
+    protocol: Protocol,
+    settings: dict[str, Any],
+    *,
+    labels: dict[str, Any],
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """Analyse checkpoints of a training run, in double precision.
+
+    Args:
+        measure: What to do with each, (task, model, examples, protocol, condition, **settings) to rows; see
+            `equidyn.analysis.ANALYSES`.
+        task_class: The run's task; it is restored from each checkpoint.
+        store: Data.
+        indices: (n,) held-out examples.
+        checkpoints: The folder that `equidyn.training.train` made.
+        steps: Which steps to analyse.
+        protocol: As for an evaluation.
+        settings: Of the analysis.
+        labels: Columns that say which run this is, put in front of each row.
+        device: Where to compute.
+
+    Returns:
+        The rows of all steps, weights and conditions, each with what identifies it.
+
+    Raises:
+        CheckpointError: A checkpoint is missing or damaged.
+    """
+    indices = thinned(indices, protocol.examples)
+    rows = []
+    places = [(step, weights) for step in steps for weights in protocol.weights]
+    for step, weights in tqdm(places, desc=str(labels.get("run", "analyse")), mininterval=5):
+        name, task, model = restore(task_class, store, checkpoints, step, weights)
+        model = model.double().to(device)
+        place = {
+            **labels,
+            "action": task.action,
+            "model": name,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "step": step,
+            "weights": weights,
+        }
+        evidence = {
+            "examples": len(indices),
+            "clusters": len(np.unique(task.cluster(indices))),
+            "package_version": equidyn.__version__,
+        }
+        for condition in protocol.conditions:
+            for row in measure(task, model, indices, protocol, condition, **settings):
+                rows.append({**place, **condition, **evidence, **row})
+    return pd.DataFrame(rows)

@@ -1,0 +1,191 @@
+"""Loss landscapes: both parts of the held-out loss on a plane of weights around a checkpoint.
+
+With common random numbers all points of the grid see the same examples, noise and rotations, so that the surface shows
+the loss and nothing else. The protocol of Shen et al. 2025 (arXiv 2512.02303) draws rotations anew at every point, which
+lays sampling noise over it; it is here for comparison.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from equidyn.analysis.hessian import Hessian, spectrum
+from equidyn.analysis.losses import PARTS, HeldOutLoss
+from equidyn.analysis.roughness import roughness
+from equidyn.evaluation import Protocol
+from equidyn.models.anatomy import block_parameters
+from equidyn.seeding import seed_for
+
+PROTOCOLS = ("common", "fresh")
+RANDOM = "random"
+
+
+def measure(
+    task: Any,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: Protocol,
+    condition: Mapping[str, Any],
+    *,
+    block: str,
+    directions: Sequence[str],
+    points: int,
+    extent: float,
+) -> list[dict[str, Any]]:
+    """Landscapes around a checkpoint, one row per plane, protocol, part of the loss and point of the grid.
+
+    Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show.
+
+    Args:
+        task: See `equidyn.tasks.contract.Task`.
+        model: Its network, in double precision.
+        indices: (n,) examples.
+        protocol: See `equidyn.analysis.losses.HeldOutLoss`.
+        condition: See `Task.inputs`.
+        block: Weights that move, see `equidyn.models.anatomy.block_parameters`.
+        directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
+        points: Along each axis; an odd number has the checkpoint itself in the middle.
+        extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.
+
+    Returns:
+        ``block``, ``block_parameters``, ``scale`` (that length), ``directions``, ``eigenvalue_x``, ``eigenvalue_y`` (NaN
+        for random ones), ``protocol``, ``loss``, ``i``, ``j``, ``x``, ``y`` (fractions of the length), ``value``, and
+        the constants of `equidyn.analysis.roughness.roughness` for each grid.
+    """
+    parameters = block_parameters(model, block)
+    scale = float(torch.cat([weight.detach().flatten() for weight in parameters.values()]).norm())
+    coordinates = np.linspace(-extent, extent, points)
+    loss = HeldOutLoss(task, model, indices, protocol, condition, exact=False)
+    rows = []
+    for name in directions:
+        if name == RANDOM:
+            plane, eigenvalues = random_plane(parameters, protocol.seed), (np.nan, np.nan)
+        else:
+            exact = HeldOutLoss(task, model, indices, protocol, condition)
+            plane, eigenvalues = eigenplane(exact, name, parameters)
+        for drawn in PROTOCOLS:
+            loss.draw(protocol.seed)
+
+            def redraw(i: int, j: int, name: str = name) -> int:
+                return seed_for(protocol.seed, "fresh", name, i, j)
+
+            grids = surface(
+                loss, parameters, plane, scale * coordinates, redraw=redraw if drawn == "fresh" else None,
+                title=f"{name} plane, {drawn}",
+            )  # fmt: skip
+            for part, values in grids.items():
+                shared = {
+                    "block": block,
+                    "block_parameters": plane.shape[1],
+                    "scale": scale,
+                    "directions": name,
+                    "eigenvalue_x": float(eigenvalues[0]),
+                    "eigenvalue_y": float(eigenvalues[1]),
+                    "protocol": drawn,
+                    "loss": part,
+                    **loss.estimator,
+                    **roughness(coordinates, coordinates, values),
+                }
+                rows += [
+                    shared | {"i": i, "j": j, "x": coordinates[j], "y": coordinates[i], "value": values[i, j]}
+                    for i in range(points)
+                    for j in range(points)
+                ]
+    return rows
+
+
+def eigenplane(loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter]) -> tuple[Tensor, np.ndarray]:
+    """Directions of the smallest positive and of the largest eigenvalue of a block's Hessian.
+
+    Args:
+        loss: Held-out loss.
+        part: Whose Hessian.
+        parameters: The block, see `equidyn.analysis.hessian.DENSE_LIMIT`.
+
+    Returns:
+        (2, P) x and y, unit vectors, the largest component of each positive; and their eigenvalues (2,).
+
+    Raises:
+        ValueError: The block is too large, or no two eigenvalues are positive.
+    """
+    hessian = Hessian(loss, part, parameters)
+    found = spectrum(hessian, probes=1, steps=1, dense=hessian.size)
+    positive = found.positive()
+    if len(positive) < 2:
+        raise ValueError(f"the {part} loss has {len(positive)} positive eigenvalue(s) in this block: no plane to draw")
+    places = [positive[0], positive[-1]]
+    vectors = found.vectors[:, places].T
+    signs = np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1))
+    return torch.from_numpy(vectors * signs).to(hessian.parameters[0]), found.eigenvalues[places]
+
+
+def random_plane(parameters: Mapping[str, nn.Parameter], seed: int) -> Tensor:
+    """(2, P) two random directions, filter-normalised, and scaled to unit length.
+
+    Each row of a weight matrix, or filter of a convolution, gets a random vector of the length of that filter; biases
+    and other vectors stay as they are. Source: Li et al. 2018 (arXiv 1712.09913).
+    """
+    generator = torch.Generator().manual_seed(seed_for(seed, "directions"))
+    directions = []
+    for _ in range(2):
+        parts = []
+        for weight in parameters.values():
+            noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
+            if weight.ndim < 2:
+                parts.append(torch.zeros_like(weight).flatten())
+            else:
+                rows, like = noise.flatten(1), weight.detach().flatten(1)
+                parts.append((rows * (like.norm(dim=1) / rows.norm(dim=1))[:, None]).flatten())
+        direction = torch.cat(parts)
+        directions.append(direction / direction.norm())
+    return torch.stack(directions)
+
+
+def surface(
+    loss: HeldOutLoss,
+    parameters: Mapping[str, nn.Parameter],
+    plane: Tensor,
+    coordinates: np.ndarray,
+    *,
+    redraw: Callable[[int, int], int] | None = None,
+    title: str = "landscape",
+) -> dict[str, np.ndarray]:
+    """Both parts of the loss on a grid of a plane through the present weights, which are put back afterwards.
+
+    Args:
+        loss: Held-out loss.
+        parameters: The block that moves.
+        plane: (2, P) directions x and y.
+        coordinates: (n,) multiples of the directions, along x and y alike.
+        redraw: Seed of new rotations at each point (i, j); None for common random numbers.
+        title: Of the progress bar.
+
+    Returns:
+        (n, n) of each part; row i moves along y, column j along x.
+    """
+    start = [parameter.detach().clone() for parameter in parameters.values()]
+    count = len(coordinates)
+    values = {part: np.empty((count, count)) for part in PARTS}
+    places = [(i, j) for i in range(count) for j in range(count)]
+    try:
+        for i, j in tqdm(places, desc=title, mininterval=5):
+            _move(parameters.values(), start, coordinates[j] * plane[0] + coordinates[i] * plane[1])
+            if redraw is not None:
+                loss.draw(redraw(i, j))
+            found = loss.values()
+            for part in PARTS:
+                values[part][i, j] = found[part]
+    finally:
+        _move(parameters.values(), start, torch.zeros_like(plane[0]))
+    return values
+
+
+@torch.no_grad()
+def _move(parameters: Any, start: Sequence[Tensor], shift: Tensor) -> None:
+    sizes = [weight.numel() for weight in start]
+    for parameter, weight, part in zip(parameters, start, shift.split(sizes), strict=True):
+        parameter.copy_(weight + part.view_as(weight))

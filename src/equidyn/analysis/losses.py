@@ -1,0 +1,136 @@
+"""Held-out losses as functions of a network's weights: what gradients, Hessians and landscapes are taken of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from equidyn.evaluation import Protocol, draw_rotations, twisted_predictions
+
+PARTS = ("twirled", "equivariance")
+"""The two parts of the squared error, which add up to the total."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Squared error of some examples and its two parts, scalars with gradient; per component.
+
+    Attributes:
+        total: Mean over rotations, an unbiased estimate for sampled ones.
+        equivariance: Equivariance error, likewise.
+    """
+
+    total: Tensor
+    equivariance: Tensor
+
+    @property
+    def twirled(self) -> Tensor:
+        """Twirled loss, unbiased too."""
+        return self.total - self.equivariance
+
+
+class HeldOutLoss:
+    """The losses of `equidyn.decomposition`, differentiable, of examples in which everything random is drawn once.
+
+    Batches, noise and rotations are the same at every call, so that values at several weights differ by the weights
+    alone. Numbers have the precision of the network's parameters; double precision (``model.double()``) is what
+    Hessians need.
+
+    Args:
+        task: See `equidyn.tasks.contract.Task`.
+        model: Its network; switched to evaluation mode.
+        indices: (n,) examples.
+        protocol: Number K of sampled rotations, examples per forward pass, seed of noise and rotations.
+        condition: See `Task.inputs`.
+        exact: Whether to use the closed form of models that have one.
+    """
+
+    def __init__(
+        self,
+        task: Any,
+        model: nn.Module,
+        indices: np.ndarray,
+        protocol: Protocol,
+        condition: Mapping[str, Any] | None = None,
+        *,
+        exact: bool = True,
+    ):
+        self.task, self.model, self.protocol, self.condition = task, model.eval(), protocol, condition or {}
+        self.chosen = list(batches(indices, protocol))
+        self.batches = [inputs(task, model, chosen, protocol, self.condition) for chosen in self.chosen]
+        with torch.no_grad():
+            self.exact = exact and task.head_tensor(model, self.batches[0]) is not None
+        self.components = sum(task.target(batch).numel() for batch in self.batches)
+        """How many the sums are divided by."""
+        self.draw(protocol.seed)
+
+    def draw(self, seed: int) -> None:
+        """Draw the rotations anew."""
+        rotations = self.protocol.rotations
+        self.turns = [draw_rotations(self.task, chosen, rotations, self.condition, seed) for chosen in self.chosen]
+
+    @property
+    def estimator(self) -> dict[str, Any]:
+        """How it is estimated, for tables."""
+        return {"estimator": "exact", "rotations": 0} if self.exact else sampled(self.protocol)
+
+    def __iter__(self) -> Iterator[Loss]:
+        """The contribution of each batch, whose sum is the loss of all; each has a graph of its own."""
+        for batch, R in zip(self.batches, self.turns, strict=True):
+            with sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
+                total, equivariance = self._exact(batch) if self.exact else self._sampled(batch, R)
+            yield Loss(total / self.components, equivariance / self.components)
+
+    @torch.no_grad()
+    def values(self) -> dict[str, float]:
+        """The two parts and the total as numbers."""
+        found = {name: sum(float(getattr(loss, name)) for loss in self) for name in ("total", "equivariance")}
+        return {"twirled": found["total"] - found["equivariance"]} | found
+
+    def _exact(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Sums from one forward pass, see `equidyn.decomposition.decompose_exact`."""
+        tensor = self.task.head_tensor(self.model, batch)
+        twirl = tensor.mean(1)
+        equivariance = (tensor - twirl[:, None]).square().sum() / 3
+        return (twirl - self.task.target(batch)).square().sum() + equivariance, equivariance
+
+    def _sampled(self, batch: Any, R: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums from K rotations, see `equidyn.decomposition.decompose`."""
+        residual = twisted_predictions(self.task, self.model, batch, R) - self.task.target(batch)
+        spread = (residual - residual.mean(0)).square().sum() / (len(R) - 1)
+        return residual.square().sum() / len(R), spread
+
+
+def sampled(protocol: Protocol) -> dict[str, Any]:
+    """What tables say of sampled rotations."""
+    return {"estimator": "sampled", "rotations": protocol.rotations}
+
+
+def batches(indices: np.ndarray, protocol: Protocol) -> Iterator[np.ndarray]:
+    """Examples in portions of one forward pass each."""
+    for start in range(0, len(indices), protocol.batch_size):
+        yield indices[start : start + protocol.batch_size]
+
+
+@torch.no_grad()
+def inputs(task: Any, model: nn.Module, chosen: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]) -> Any:
+    """Some examples as the model is to see them, see `Task.inputs`, in the precision of its parameters."""
+    parameter = next(model.parameters())
+    batch = _cast(task.batch(chosen, parameter.device), parameter.dtype)
+    return task.inputs(model, batch, condition, protocol.seed)
+
+
+def _cast(batch: Any, dtype: torch.dtype) -> Any:
+    """A batch with its single-precision tensors in another precision, also in dataclasses inside of it.
+
+    What is double already, an energy say, stays so.
+    """
+    if isinstance(batch, Tensor):
+        return batch.to(dtype) if batch.dtype == torch.float32 else batch
+    if is_dataclass(batch):
+        return replace(batch, **{item.name: _cast(getattr(batch, item.name), dtype) for item in fields(batch)})
+    return batch
