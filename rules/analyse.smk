@@ -1,4 +1,105 @@
-# Analysis: what is measured besides the runs.
+# Analysis: what is measured of checkpoints beyond their evaluation, and of data and grids without any network.
+
+
+rule analyse_checkpoints:
+    input:
+        checkpoints=rules.train_network.output.checkpoints,
+        store=store_of,
+        subset=subset_of,
+        validation=validation_of,
+    output:
+        table=f"{STUDY}/analyse/{{analysis}}/{{run}}.parquet",
+    log:
+        f"{STUDY}/logs/analyse_checkpoints/{{analysis}}/{{run}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/analyse_checkpoints/{{analysis}}/{{run}}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        task=lambda wildcards: RUNS[wildcards.run]["task"],
+        steps=lambda wildcards: analysis_steps(wildcards.analysis, wildcards.run),
+        protocol=lambda wildcards: analysis_protocol(wildcards.analysis, wildcards.run),
+        settings=lambda wildcards: analysis_arguments(wildcards.analysis, wildcards.run),
+        labels=lambda wildcards: labels(wildcards.run),
+        device=config["training"]["device"],
+        code=lambda wildcards: analysis_code(wildcards.analysis, wildcards.run),
+    message:
+        "Analysing {wildcards.analysis} of {wildcards.run}"
+    script:
+        "../workflow/scripts/analyse_checkpoints.py"
+
+
+rule gather_analysis:
+    input:
+        tables=analysed,
+        evaluation=rules.gather_tables.output.study,
+    output:
+        table=f"{STUDY}/tables/{{analysis}}/{{task}}.parquet",
+        csv=f"{STUDY}/tables/{{analysis}}/{{task}}.csv",
+    log:
+        f"{STUDY}/logs/gather_analysis/{{analysis}}/{{task}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/gather_analysis/{{analysis}}/{{task}}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        estimator=config["figures"]["estimator"],
+        code=code_digest("equidyn.tables"),
+    message:
+        "Gathering {wildcards.analysis} of {wildcards.task}"
+    script:
+        "../workflow/scripts/gather_analysis.py"
+
+
+rule audit_orientation:
+    input:
+        store=rules.make_store.output.store,
+        train=rules.split_store.output.train,
+    output:
+        table=f"{STUDY}/tables/orientation/{{task}}.parquet",
+    log:
+        f"{STUDY}/logs/audit_orientation/{{task}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/audit_orientation/{{task}}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_digest("equidyn.analysis.orientation"),
+    message:
+        "Auditing how the examples of {wildcards.task} are oriented"
+    script:
+        "../workflow/scripts/audit_orientation.py"
+
+
+rule read_published:
+    output:
+        table=f"{STUDY}/tables/published_landscape/{ALL_TASKS}.parquet",
+        csv=f"{STUDY}/tables/published_landscape/{ALL_TASKS}.csv",
+    log:
+        f"{STUDY}/logs/read_published.log",
+    benchmark:
+        f"{STUDY}/benchmarks/read_published.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("equidyn.analysis.published"),
+    message:
+        "Reading the authors' loss landscapes"
+    script:
+        "../workflow/scripts/read_published.py"
 
 
 rule measure_floors:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import yaml
 
+from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
 from equidyn.studies import (
+    analysed_steps,
+    check_analyses,
     check_config,
     check_figures,
     checkpoint_steps,
@@ -33,6 +36,7 @@ check_config(
 )
 RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
 check_figures(config, RUNS)
+check_analyses(config, RUNS)
 STUDY = f"{config['results']}/{config['study']}"
 TASKS_RUN = list(dict.fromkeys(row["task"] for row in RUNS.values()))
 
@@ -49,6 +53,7 @@ wildcard_constraints:
     ),
     run=one_of(RUNS),
     part=r"\d+",
+    analysis=one_of(ANALYSES),
     figure=one_of(FIGURES),
 
 
@@ -132,6 +137,54 @@ def protocol(run):
     return shared | own | {"conditions": conditions(own.get("conditions", {}))}
 
 
+def analysis_settings(analysis, task):
+    """What the study asks of an analysis of a task."""
+    return config["analysis"][analysis][task]
+
+
+def analysis_protocol(analysis, run):
+    """Arguments of equidyn.evaluation.Protocol: the evaluation's, but for what the analysis says itself."""
+    settings = analysis_settings(analysis, RUNS[run]["task"])
+    own = {
+        name: settings[name]
+        for name in ("examples", "batch_size", "rotations")
+        if name in settings
+    }
+    if "conditions" in settings:
+        own["conditions"] = conditions(settings["conditions"])
+    return protocol(run) | own | {"weights": [config["figures"]["weights"]]}
+
+
+def analysis_arguments(analysis, run):
+    """What the analysis is told beside that."""
+    shared = ("runs", "steps", "examples", "batch_size", "rotations", "conditions")
+    settings = analysis_settings(analysis, RUNS[run]["task"])
+    return {name: value for name, value in settings.items() if name not in shared}
+
+
+def analysis_steps(analysis, run):
+    """Steps of a run to analyse."""
+    settings = analysis_settings(analysis, RUNS[run]["task"])
+    return analysed_steps(settings, kept_steps(run))
+
+
+def analysis_code(analysis, run):
+    """Digest of the code that decides what an analysis finds; the network's belongs to the training."""
+    return code_digest(
+        "equidyn.analysis.checkpoints",
+        module_of(ANALYSES[analysis]),
+        module_of(TASKS[RUNS[run]["task"]]),
+    )
+
+
+def analysed(wildcards):
+    """Tables of the runs that an analysis of a task looks at."""
+    return expand(
+        f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
+        run=analysis_settings(wildcards.analysis, wildcards.task)["runs"],
+    )
+
+
 def figure_options(task):
     """Arguments of equidyn.figures.options.Options, of each task for a figure of all."""
     if task == ALL_TASKS:
@@ -196,12 +249,19 @@ def evaluated_parts(suffix):
     ]
 
 
+def is_drawn(figure, task):
+    """Whether the study makes the table that a figure is drawn from."""
+    kind = FIGURES[figure].table
+    return kind not in ANALYSES or task in config["analysis"].get(kind, {})
+
+
 def figure_files():
     """Every figure, in every format, with its data and caption."""
     return [
         f"{STUDY}/figures/{task}/{figure}.{format}"
         for task in [*TASKS_RUN, ALL_TASKS]
         for figure in figures_for(task)
+        if is_drawn(figure, task)
         for format in ("png", "pdf", "svg", "csv", "txt")
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 
+from equidyn.analysis import ANALYSES
 from equidyn.models.registry import configuration
 from equidyn.tasks import TASKS
 
@@ -101,6 +102,41 @@ def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
             f"config: figures.weights: {figures['weights']!r} is not evaluated; evaluation.weights has: "
             f"{', '.join(evaluation['weights'])}"
         )
+
+
+def check_analyses(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
+    """Check what the analyses of checkpoints ask for against runs, kept steps and evaluated conditions.
+
+    Raises:
+        StudyError: A run is none of the task's, the baseline is missing, a step is not kept, or a condition is not
+            evaluated.
+    """
+    for analysis in ANALYSES:
+        for task, settings in config["analysis"].get(analysis, {}).items():
+            where = f"config: analysis.{analysis}.{task}"
+            of_task = [name for name, row in runs.items() if row["task"] == task]
+            if not of_task:
+                continue  # the run table may leave a task out
+            if unknown := [name for name in settings["runs"] if name not in of_task]:
+                raise StudyError(f"{where}.runs: {unknown[0]!r} is no run of this task; its runs: {', '.join(of_task)}")
+            if (baseline := config["figures"]["baseline"][task]) not in settings["runs"]:
+                raise StudyError(f"{where}.runs: figures show the baseline: add {baseline!r}")
+            for name in settings["runs"]:
+                kept = checkpoint_steps(config["training"]["checkpoint_steps"], runs[name]["steps"])
+                if missing := [step for step in analysed_steps(settings, kept) if step not in kept]:
+                    raise StudyError(f"{where}.steps: run {name!r} keeps no step {missing[0]}; it keeps {kept}")
+            evaluated = config["evaluation"][task].get("conditions", {})
+            for name, values in settings.get("conditions", {}).items():
+                if missing := [value for value in values if value not in evaluated.get(name, [])]:
+                    raise StudyError(
+                        f"{where}.conditions.{name}: {missing[0]!r} is not evaluated: add it to "
+                        f"evaluation.{task}.conditions.{name}"
+                    )
+
+
+def analysed_steps(settings: Mapping[str, Any], kept: list[int]) -> list[int]:
+    """Steps that an analysis asks for, of those that a run keeps."""
+    return kept if settings["steps"] == "all" else sorted(settings["steps"])
 
 
 def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:

@@ -13,6 +13,13 @@ CONDITIONS = ("t", "self_conditioning", "action")
 """Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""
 
 
+EVALUATED = (
+    "percent", "percent_low", "percent_high", "total", "twirled", "equivariance", "null_loss", "skill", "unit",
+    "floor_control", "floor_action_equivariance", "estimator_version",
+)  # fmt: skip
+"""Columns of the evaluation that tables of analyses carry too."""
+
+
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a parquet or CSV file, by its ending, under a temporary name first."""
     path = Path(path)
@@ -48,6 +55,36 @@ def gather(parts: Sequence[str | Path], run_files: Sequence[str | Path]) -> pd.D
             raise ValueError(f"{path}: no part has rows of the run {path.stem!r}")
         write_table(rows.reset_index(drop=True), path)
     return table
+
+
+def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: str = "exact") -> pd.DataFrame:
+    """Rows of an analysis, each with what the evaluation found of the same checkpoint under the same condition.
+
+    Args:
+        table: Rows of an analysis.
+        evaluation: Evaluation table.
+        estimator: The one to take where a run has it; else its other one.
+
+    Returns:
+        The same rows, with the columns `EVALUATED` that they lack.
+
+    Raises:
+        ValueError: A checkpoint was not evaluated under the condition, or twice.
+    """
+    keys = ["run", "step", "weights", *(name for name in CONDITIONS if name in table and name in evaluation)]
+    wanted = (evaluation["estimator"] == estimator).groupby(evaluation["run"]).transform("any")
+    rows = evaluation[(evaluation["estimator"] == estimator) | ~wanted]
+    found = rows[[*keys, *(name for name in EVALUATED if name not in table)]]
+    joined = table.merge(found, on=keys, how="left", validate="many_to_one", indicator=True)
+    if (lost := joined[joined.pop("_merge") == "left_only"]).size:
+        raise ValueError(f"not evaluated: {dict(lost.iloc[0][keys])}")
+    return joined
+
+
+def without_lists(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that hold one value a row, as text files can; eigenvalues, say, come as lists."""
+    listed = [name for name in table if table[name].map(pd.api.types.is_list_like).any()]
+    return table.drop(columns=listed)
 
 
 def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
+from equidyn.analysis import ANALYSES
 from equidyn.figures import style
 from equidyn.figures.captions import caption
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
@@ -300,7 +301,8 @@ def test_the_catalogue_is_whole(name):
     assert entry.labels
     tasks = {*TASKS, ALL_TASKS}
     assert set(entry.tasks) <= tasks
-    assert entry.table in ("evaluation", "data", "floors")
+    assert entry.table in ("evaluation", "data", "floors", "orientation", "published_landscape", *ANALYSES)
+    assert entry.notes is None or callable(load(entry.notes))
     assert {task for task in tasks if name in figures_for(task)} == set(entry.tasks) != set()
 
 

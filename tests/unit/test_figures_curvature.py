@@ -89,7 +89,7 @@ def hessian(**changes):
 
 
 def spectra(nodes=12, **changes):
-    """A table of kind "spectra": dense with a negative and a zero eigenvalue, and Lanczos of two probes."""
+    """A table of kind "hessian": dense with a negative and a zero eigenvalue, and Lanczos of two probes."""
     made = []
     for row in identities(**changes):
         for loss in LOSSES:
@@ -103,10 +103,9 @@ def spectra(nodes=12, **changes):
                 else:
                     values = top * np.r_[np.arange(1, size - 1.0) ** -2, -1e-3, 1e-17]
                     weights, probes = np.ones(size), np.zeros(size, int)
-                identity = {**row, "loss": loss, "block": block, "block_parameters": size}
-                columns = {"eigenvalue": values, "weight": weights, "probe": probes}
-                made.append(pd.DataFrame(columns).assign(**identity, method="lanczos" if block == "all" else "dense"))
-    return pd.concat(made, ignore_index=True)
+                identity = {**row, "loss": loss, "block": block, "block_parameters": size, "dense": block != "all"}
+                made.append({**identity, "eigenvalue": values, "weight": weights, "probe": probes})
+    return pd.DataFrame(made)
 
 
 TABLES = {"hessian_summary": hessian, "hessian_spectra": spectra}

@@ -42,16 +42,18 @@ def log_correlation(
 
     Neighbouring checkpoints are alike, so n of them tell less than n independent pairs do, and Fisher's interval would
     be too short. Intervals come from a moving-block bootstrap (Künsch 1989, Ann. Stat. 17, 1217): resamples consist of
-    blocks of b neighbouring pairs. From the quantiles of their coefficients on Fisher's scale, artanh, comes a standard
-    error; the interval is the estimate ± t errors on that scale, t being Student's quantile for n/b - 1 degrees of
-    freedom, as there are only n/b separate blocks, and the error being raised by (1 - b/n)^(-1/2) for the same reason.
+    blocks of b neighbouring pairs. The interval reaches from the estimate to the quantiles of their coefficients, but
+    t/z (1 - b/n)^(-1/2) times as far on Fisher's scale, artanh: there are only n/b separate blocks, so Student's
+    quantile t for n/b - 1 degrees of freedom stands in for the normal one, z.
 
     The block length is the one that is best for means of autoregressive series of first order, (3n/2)^(1/3)
     (2ρ / (1 - ρ²))^(2/3) (Politis & White 2004, Econom. Rev. 23, 53), ρ being the larger lag-one autocorrelation of the
     two series of logarithms, and at most n/4. Independent pairs give b near 1. In simulations of such series (n of 8 to
-    100, ρ up to 0.97), intervals of 95 % cover the truth in 91 to 98 % of cases, those that resample single pairs in 46
-    to 96 %. A trend is not stationary: the interval tells how far the coefficient depends on which stretches of the run
-    were looked at, not what causes it.
+    40, ρ up to 0.97), intervals of 95 % cover the truth in 92 to 98 % of cases, plain ones that resample single pairs
+    in 50 to 93 %; of eight pairs, rank correlations near one are covered in 83 %.
+
+    A trend is not stationary: the interval tells how far the coefficient depends on which stretches of the run were
+    looked at, not what causes it.
 
     Args:
         x: (n,) in the order of training; pairs in which a value is not positive or not finite are left out.
@@ -74,12 +76,15 @@ def log_correlation(
     drawn = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :count]
     resampled = ((logs - logs.mean(axis=1, keepdims=True)) / logs.std(axis=1, keepdims=True))[:, drawn]
     ranked = stats.rankdata(resampled, axis=-1)
-    freedom = count / block - 1
     pearson = float(stats.pearsonr(*logs).statistic)
     spearman = float(stats.spearmanr(*logs).statistic)
+    stretch = (
+        stats.t.ppf((1 + level) / 2, count / block - 1) / stats.norm.ppf((1 + level) / 2) / np.sqrt(1 - block / count)
+    )
+    step = 6 / (count * (count**2 - 1))  # half the least by which a rank correlation can differ from one
     return Correlation(
-        pearson, *_interval(pearson, _pearson(*resampled), level, block / count, freedom),
-        spearman, *_interval(spearman, _pearson(*ranked), level, block / count, freedom),
+        pearson, *_interval(pearson, _pearson(*resampled), level, stretch, 1e-12),
+        spearman, *_interval(spearman, _pearson(*ranked), level, stretch, step),
         count, block,
     )  # fmt: skip
 
@@ -104,18 +109,21 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _interval(
-    estimate: float, resampled: np.ndarray, level: float, share: float, freedom: float
+    estimate: float, resampled: np.ndarray, level: float, stretch: float, margin: float
 ) -> tuple[float, float]:
-    """Ends of an interval around an estimate, from coefficients of resamples; share is that of one block."""
-    middle, scattered = _artanh(estimate), _artanh(resampled[np.isfinite(resampled)])
-    if not scattered.size:
+    """Ends of an interval around an estimate, from coefficients of resamples.
+
+    Args:
+        estimate: The coefficient.
+        resampled: (resamples,) those of resamples; NaN are left out.
+        level: Of the interval.
+        stretch: How many times farther from the estimate than the quantiles its ends are.
+        margin: Coefficients are kept this far from ±1, where Fisher's scale has no end.
+    """
+    finite = resampled[np.isfinite(resampled)]
+    if not finite.size:
         return np.nan, np.nan
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    error = np.diff(np.quantile(scattered, tails))[0] / np.diff(stats.norm.ppf(tails))[0] / np.sqrt(1 - share)
-    reach = stats.t.ppf(tails[1], freedom) * error
-    return float(np.tanh(middle - reach)), float(np.tanh(middle + reach))
-
-
-def _artanh(coefficients: np.ndarray | float) -> np.ndarray:
-    """Fisher's scale, finite at the ends."""
-    return np.arctanh(np.clip(coefficients, -1 + 1e-12, 1 - 1e-12))
+    middle, scattered = (np.arctanh(np.clip(r, margin - 1, 1 - margin)) for r in (estimate, finite))
+    low, high = np.quantile(scattered, [(1 - level) / 2, (1 + level) / 2])
+    ends = np.tanh([middle - stretch * max(middle - low, 0), middle + stretch * max(high - middle, 0)])
+    return min(float(ends[0]), estimate), max(float(ends[1]), estimate)

@@ -32,10 +32,10 @@ def caption(entry: Entry, data: pd.DataFrame, options: Options | Mapping[str, Op
         data: Rows that its draw function returned.
         options: Those it was drawn with, of one task or of each.
     """
-    if isinstance(options, Mapping):
-        return " ".join([entry.description, *_of_tasks(data, options)])
     if entry.notes:
         return " ".join([entry.description, *load(entry.notes)(data, options)])
+    if isinstance(options, Mapping):
+        return " ".join([entry.description, *_of_tasks(data, options)])
     return " ".join([entry.description, *_evidence(data, options), *_reading(entry, data, options)])
 
 

@@ -262,7 +262,7 @@ FIGURES = {
         "all are known, a curve ends at how many there are. The flatter the curve, the better conditioned the loss. "
         "Grey: at this step the network predicts nothing useful yet.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="spectra",
+        table="hessian",
         notes="equidyn.figures.curvature:spectra_notes",
         category="Why it is easy",
         labels={"quantity": "eigenvalues", "axes": "log-log"},
@@ -363,8 +363,8 @@ FIGURES = {
         "Predictions are linear in the weights w of the last layer, so that at fixed features the equivariance error "
         "is a quadratic form wᵀQw. First panel: the error against the squared distance of w from equivariance, |w⊥|², "
         "one point per checkpoint. Then: the error that the form predicts against the measured one, with the line of "
-        "equality; the error per squared distance, which is what the features contribute; and, if the layer can be "
-        "equivariant at all, which part of the predicted error comes from w⊥, from the rest of w, and from the two "
+        "equality; the error per squared distance, what features make of it; and, if the layer can be equivariant at "
+        "all, which part of the predicted error comes from w⊥, from the rest of w, and from the two "
         "together. " + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         table="head",

@@ -111,13 +111,16 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     end of a spectrum, m steps of Lanczos resolve about 1 / m² of the largest.
 
     Args:
-        table: One row per eigenvalue or node, of kind "spectra".
+        table: One row per step, loss and block, of kind "hessian", with lists of eigenvalues.
         options: What is drawn.
 
     Returns:
         The figure, and the rows with ``positive``, ``magnitude``, ``rank`` and ``left_out``.
     """
-    rows = at_times(baseline_rows(table, options, _SPECTRUM), (_TIME,))
+    method = np.where(table["dense"], "dense", "lanczos")
+    nodes = table.assign(method=method).explode(["eigenvalue", "weight", "probe"], ignore_index=True)
+    nodes = nodes.astype({"eigenvalue": float, "weight": float, "probe": int})
+    rows = at_times(baseline_rows(nodes, options, _SPECTRUM), (_TIME,))
     steps = spread(sorted(rows["step"].unique()), _STEPS)
     data = _ranked(rows[rows["step"].isin(steps)])
     blocks = _blocks(data)

@@ -181,14 +181,20 @@ def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options:
     ]
     reading = drawing.guide(options, shading=True, band=True, threshold=False)
     reading[-1].set_label(f"{reading[-1].get_label()}; of the cosine, for {groups[0]} parameters alone")
-    for entries, title, corner in (
-        (parts, "Gradient", "upper left"),
-        (handles, "Parameters", "center left"),
-        (reading, "How to read", "lower left"),
-    ):
-        made = drawing.legend(column, entries, title, corner=corner)
-        made.set_in_layout(False)
-        column.add_artist(made)
+    three_legends(column, {"Gradient": parts, "Parameters": handles, "How to read": reading})
+
+
+def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
+    """Legends with their titles at the top, in the middle and at the foot of a column."""
+    corners = ("upper left", "center left", "lower left")
+    made = [
+        drawing.legend(column, entries[title], title, corner=corner)
+        for title, corner in zip(entries, corners, strict=True)
+    ]
+    for each in made:
+        each.set_in_layout(False)
+    for each in made[:-1]:  # the axes have the last
+        column.add_artist(each)
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:

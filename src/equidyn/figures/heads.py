@@ -30,6 +30,7 @@ from equidyn.figures.gradients import (
     path_guide,
     paths,
     run_handles,
+    three_legends,
 )
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options
@@ -70,11 +71,11 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         data = data.assign(relative_deviation=100 * data["relative_deviation"])
     with style.applied():
         figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
+        figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
         drawing.name_action(figure, data)
         place = drawing.Steps(data["step"], log=True)
         for axes, (name, label) in zip(panels, quantities.items(), strict=True):
-            drawing.scale(axes, data[[name]], log=False, include=0.0)
-            axes.set_ylim(0, axes.get_ylim()[1])
+            axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
             for run, part in reversed(list(data.groupby("run", sort=False))):
                 if run == options.baseline:
                     curve(axes, part, name, place, *look, log_y=False)
@@ -124,7 +125,7 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     parts = _has_symmetric(data)
     with style.applied():
         figure, panels, column = drawing.tiled(4 if parts else 3, 2)
-        figure.set_size_inches(11.2, 8.2)
+        figure.set_size_inches(12, 8.2)
         drawing.name_action(figure, data)
         colours = StepColours(baseline["step"])
         place = colours.place
@@ -160,10 +161,11 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
             if not looks:
                 drawing.shade(axes, baseline, place, options)
             axes.set_xlabel(drawing.STEP)
+            axes.tick_params(axis="x", labelsize=8)
         unit = drawing.unit(data)
         scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
         form.set(xlabel=f"wᵀQw ({unit})", ylabel=f"Equivariance error ({unit})", title="Predicted by the form")
-        ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="What the features contribute")
+        ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per squared deviation")
         if not looks:
             colours.bar(figure, panels)
         _error_legends(column, data, looks, options)
@@ -210,14 +212,7 @@ def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Opti
     if _has_symmetric(data):
         lines += [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
     reading = [*path_guide(options, intervals=False), *drawing.shades(options)]
-    for entries, title, corner in (
-        (handles, "Run", "upper left"),
-        (lines, "Lower panels", "center left"),
-        (reading, "How to read", "lower left"),
-    ):
-        made = drawing.legend(column, entries, title, corner=corner)
-        made.set_in_layout(False)
-        column.add_artist(made)
+    three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
@@ -239,18 +234,16 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     if "measured" not in data:
         return [*sentences, f"Open markers: skill below {limit}" + (" at all flow times." if _timed(options) else ".")]
     sentences += correlation_notes(data, options, "deviation", "measured")
-    sentences.append(_fall(first, last))
+    sentences += _fall(first, last)
     difference = baseline["difference"].abs().max()
     sentences.append(
         f"Q is from held-out data; predicted and measured error differ by at most {short(100 * difference)} %."
         if pd.notna(difference)
         else "No measured error is positive."
     )
-    if _has_symmetric(data):
-        said = []
-        for name, (label, _, _) in PARTS.items():
-            shares = baseline[f"percent_{name}"]
-            said.append(f"{label} {_range(shares)}")
+    known = baseline.dropna(subset=[f"percent_{name}" for name in PARTS])
+    if _has_symmetric(data) and len(known):
+        said = [f"{label} {_range(known[f'percent_{name}'])} %" for name, (label, _, _) in PARTS.items()]
         sentences.append(f"Shares of the predicted error over the steps: {'; '.join(said)}.")
     sentences.append(f"Open markers: skill below {limit}.")
     if gone := int((~(data["measured"] > 0)).sum()):
@@ -258,25 +251,24 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     return sentences
 
 
-def _fall(first: pd.DataFrame, last: pd.DataFrame) -> str:
+def _fall(first: pd.DataFrame, last: pd.DataFrame) -> list[str]:
     """How much of the change of the error is that of the deviation."""
-    said = []
-    for start, end in zip(first.itertuples(), last.itertuples(), strict=False):
-        if min(start.measured, end.measured) > 0:
-            time = f" at t = {short(start.t)}" if "t" in first else ""
-            said.append(
-                f"{short(end.measured / start.measured)} times{time} (per squared deviation, "
-                f"{short(end.error_per_deviation / start.error_per_deviation)} times)"
-            )
-    if not said:
-        return ""
-    change = last["deviation"].iloc[0] / first["deviation"].iloc[0]
-    return f"At the last step |w⊥|² is {short(change)} times what it was at the first, the error {', '.join(said)}."
+    start, end = (rows.reset_index(drop=True) for rows in (first, last))
+    changes = {name: end[name] / start[name] for name in ("deviation", "measured", "error_per_deviation")}
+    if changes["error_per_deviation"].isna().all():
+        return []
+    deviation, error, features = (_range(change) for change in changes.values())
+    times = ", by flow time," if "t" in first else ""
+    return [
+        f"At the last step |w⊥|² is {deviation} times what it was at the first, and the error per |w⊥|² "
+        f"{features} times; together they make the error{times} {error} times what it was."
+    ]
 
 
-def _range(shares: pd.Series) -> str:
-    low, high = (f"{value:.3g}".replace("-", "−") for value in (shares.min(), shares.max()))
-    return f"{low} %" if low == high else f"{low} to {high} %"
+def _range(values: pd.Series) -> str:
+    """A number, or the least and the largest of several."""
+    low, high = (short(value).replace("-", "−", 1 if value < 0 else 0) for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def _has_symmetric(data: pd.DataFrame) -> bool:

@@ -45,7 +45,7 @@ _KEYS = (
     "study", "task", "model", "step", "weights", "action", "t", "self_conditioning", "estimator", "rotations",
     "examples", "clusters", "unit", "percent", "skill", "block_parameters", "scale", "eigenvalue_x", "eigenvalue_y",
 )  # fmt: skip
-_UNRELATED, _SMOOTH = 0.8, 0.2  # ratios of neighbours
+_UNRELATED, _SMOOTH = 0.8, 0.5  # ratios of neighbours
 _PANEL = (4.7, 4.2)  # inch, of a surface
 _FOOT = 0.5
 _ONE_SCALE = "Heights have one scale, though not one zero,"
@@ -171,7 +171,7 @@ def landscape_roughness(table: pd.DataFrame, options: Options) -> tuple[Figure, 
         axes.annotate("new /\nsame", (1, 1), (6, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8.5)
         kinds = dict.fromkeys(zip(data["protocol"], theirs, strict=True))
         handles = [_dot(*kind, PROTOCOLS[kind[0]] + ", published" * kind[1]) for kind in kinds]
-        noise = Patch(facecolor=style.DARK_SHADE, label="where 95 % of grids lie that are nothing but noise")
+        noise = Patch(facecolor=style.DARK_SHADE, label="noise alone: 95 % of grids\nof the same size")
         drawing.legends(column, handles, "Grids", [noise])
     return figure, data
 
@@ -331,10 +331,15 @@ def _latest(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     rows = rows[(rows["estimator"] == options.estimator) | ~has]
     if rows.duplicated([*_GRID, "i", "j"]).any():
         raise ValueError("a landscape has several values for one point: does the table mix studies?")
-    order = [list(names).index for names in (DIRECTIONS, PROTOCOLS, LOSSES)]
-    columns = ("directions", "protocol", "loss")
-    ranks = {f"_{name}": rows[name].map(rank) for name, rank in zip(columns, order, strict=True)}
-    rows = rows.assign(**ranks).sort_values([*ranks, "i", "j"], kind="stable")
+    ranks = {"directions": DIRECTIONS, "protocol": PROTOCOLS, "loss": LOSSES}
+    for name, known in ranks.items():
+        if unknown := sorted(set(rows[name]) - set(known)):
+            raise ValueError(f"unknown {name} {', '.join(unknown)}: figures know {', '.join(known)}")
+    rows = rows.sort_values(
+        [*ranks, "i", "j"],
+        key=lambda column: column.map(list(ranks[column.name]).index) if column.name in ranks else column,
+        kind="stable",
+    )
     kept = [name for name in dict.fromkeys((*_GRID, *_KEYS, *_POINT, *_MEASURED)) if name in rows]
     return rows[kept].reset_index(drop=True)
 
@@ -344,7 +349,7 @@ def _plane(table: pd.DataFrame, options: Options, directions: str | None) -> pd.
     rows = _latest(table, options)
     there = list(dict.fromkeys(rows["directions"]))
     if directions is not None and directions not in there:
-        raise ValueError(f"no landscape along {directions!r}; the table has {', '.join(there)}")
+        raise ValueError(f"no landscape of directions {directions!r}; the table has {', '.join(there)}")
     return rows[rows["directions"] == (directions or there[0])].reset_index(drop=True)
 
 
@@ -365,6 +370,8 @@ def _by_protocol_and_loss(data: pd.DataFrame) -> Iterator[tuple[tuple[int, int],
 def _matrix(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(n,) x, (m,) y and (m, n) values of a grid."""
     values = rows.pivot(index="i", columns="j", values="value")
+    if values.isna().any(axis=None) or not np.isfinite(values.to_numpy()).all():
+        raise ValueError("a landscape lacks finite values at some of its points")
     x, y = (rows.drop_duplicates(index).set_index(index)[name] for index, name in (("j", "x"), ("i", "y")))
     return x[values.columns].to_numpy(), y[values.index].to_numpy(), values.to_numpy()
 
@@ -385,7 +392,7 @@ def _titles(rows: pd.DataFrame) -> tuple[str, str]:
 
 def _numbers(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    return f"roughness {short(first['roughness'])}, R² {first['fit_r2']:.3f}"
+    return f"roughness {_defined(first['roughness'])}, R² {first['fit_r2']:.3f}"
 
 
 def _axis_names(data: pd.DataFrame) -> tuple[str, str]:
@@ -495,7 +502,7 @@ def _dots(axes: Axes, rows: pd.DataFrame, place: float) -> None:
     over = rows["fresh_over_common"].dropna()
     if len(over):
         axes.annotate(
-            f"× {short(over.iloc[0])}", (1, place), (6, 0), xycoords=axes.get_yaxis_transform(),
+            f"× {_defined(over.iloc[0])}", (1, place), (6, 0), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", va="center", fontsize=8.5,
         )  # fmt: skip
 
@@ -533,7 +540,7 @@ def _moved(data: pd.DataFrame) -> str:
     first = data.iloc[0]
     block = f"{first['block']} ({first['block_parameters']:,.0f} weights)"
     if first["directions"] == "random":
-        return f"Moved: {block}, in two random directions with the norms of the weights' filters."
+        return f"Moved: {block}, along two random directions, filter-normalised."
     values = [
         short(first[name]) if pd.notna(first.get(name, np.nan)) else "?" for name in ("eigenvalue_x", "eigenvalue_y")
     ]
@@ -554,11 +561,16 @@ def _rotations(data: pd.DataFrame) -> str:
 
 
 def _roughness(grid: pd.Series) -> str:
-    return f"{short(grid['roughness'])} (R² {short(grid['fit_r2'])})"
+    return f"{_defined(grid['roughness'])} (R² {_defined(grid['fit_r2'])})"
 
 
 def _round(ratio: float) -> str:
-    return short(float(f"{ratio:.2g}"))
+    return _defined(float(f"{ratio:.2g}"))
+
+
+def _defined(value: float) -> str:
+    """A number, or that a grid has none, as constant grids have no roughness."""
+    return short(value) if np.isfinite(value) else "undefined"
 
 
 def _noise(grids: pd.DataFrame, where: str) -> list[str]:

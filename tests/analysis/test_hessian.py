@@ -1,0 +1,155 @@
+"""Hessians against closed forms and dense ones."""
+
+import numpy as np
+import pytest
+import torch
+from linear_task import Matrix, Perceptron, VectorTask
+from scipy.sparse.linalg import aslinearoperator
+
+from equidyn.analysis import hessian as module
+from equidyn.analysis.hessian import Hessian, lanczos_quadrature, measure, spectrum
+from equidyn.analysis.losses import HeldOutLoss
+from equidyn.evaluation import Protocol
+from equidyn.models.anatomy import block_parameters
+
+ALL = "all"
+
+
+@pytest.fixture
+def perceptron():
+    torch.manual_seed(0)
+    return HeldOutLoss(VectorTask(12), Perceptron().double(), np.arange(12), Protocol(rotations=3, batch_size=5))
+
+
+def test_of_a_matrix_has_its_closed_form():
+    task = VectorTask(3)
+    loss = HeldOutLoss(task, Matrix().double(), np.arange(3), Protocol(rotations=20_000))
+    block = block_parameters(loss.model, ALL)
+    # |D|² s / 9 with s = mean|x|²: 2 s / 9 on the complement of the identity, nothing along it.
+    square = float(task.x.square().sum(1).mean())
+    found = spectrum(Hessian(loss, "equivariance", block), probes=1, steps=1)
+    np.testing.assert_allclose(found.eigenvalues[1:], 2 * square / 9, rtol=0.05)
+    assert abs(found.eigenvalues[0]) < 0.01 * square
+    # |tr(A) x / 3 − y|² per component: along the identity 2 s / 9, nothing elsewhere.
+    found = spectrum(Hessian(loss, "twirled", block), probes=1, steps=1)
+    assert found.summary["largest"] == pytest.approx(2 * square / 9, rel=0.05)
+
+
+def test_dense_agrees_with_pytorch(perceptron):
+    model = perceptron.model
+    names = [name for name, _ in model.named_parameters()]
+    flat = torch.cat([p.detach().flatten() for p in model.parameters()])
+    sizes = [p.numel() for p in model.parameters()]
+
+    def equivariance(weights):
+        parts = {n: w.view_as(p) for n, w, p in zip(names, weights.split(sizes), model.parameters(), strict=True)}
+        total = 0.0
+        for batch, R in zip(perceptron.batches, perceptron.turns, strict=True):
+            turned = torch.einsum("kbij,bj->kbi", R, batch.x)
+            out = torch.func.functional_call(model, parts, (turned,))
+            twisted = torch.einsum("kbji,kbj->kbi", R, out)
+            total = total + (twisted - twisted.mean(0)).square().sum() / 2 / perceptron.components
+        return total
+
+    expected = torch.autograd.functional.hessian(equivariance, flat)
+    found = Hessian(perceptron, "equivariance", block_parameters(model, ALL))
+    torch.testing.assert_close(found.dense(), expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found.gradient, torch.autograd.functional.jacobian(equivariance, flat))
+    assert found.value == pytest.approx(float(equivariance(flat)))
+
+
+@pytest.mark.parametrize("part", ["twirled", "equivariance"])
+def test_lanczos_agrees_with_dense(perceptron, part):
+    block = block_parameters(perceptron.model, ALL)
+    dense = spectrum(Hessian(perceptron, part, block), probes=1, steps=1)
+    found = spectrum(Hessian(perceptron, part, block), probes=200, steps=60, dense=0, tolerance=1e-10)
+    assert dense.summary["dense"]
+    assert not found.summary["dense"]
+    for name in ("largest", "smallest"):
+        assert found.summary[name] == pytest.approx(dense.summary[name], rel=1e-6)
+        assert found.summary[f"residual_{name}"] < 1e-6
+    for name in ("trace", "square_trace"):
+        assert found.summary[name] == pytest.approx(dense.summary[name], rel=0.2)
+    assert abs(found.summary["trace"] - dense.summary["trace"]) < 4 * found.summary["trace_error"]
+    assert found.weights.sum() == pytest.approx(dense.weights.sum())
+    # The density's moments are those of the spectrum.
+    assert (found.weights * found.eigenvalues).sum() == pytest.approx(found.summary["trace"])
+    assert found.summary["products"] >= 200
+
+
+def test_products_of_every_task_are_differences_of_gradients(trained, flow, voxels, validation_indices):
+    for task, model, condition, indices in (
+        (*trained, {}, validation_indices[:4]), (*flow, np.arange(3)), (*voxels, np.arange(2)),
+    ):  # fmt: skip
+        loss = HeldOutLoss(task, model, indices, Protocol(rotations=2, batch_size=2), condition)
+        block = block_parameters(model, ALL)
+        generator = torch.Generator().manual_seed(0)
+        hessian = Hessian(loss, "equivariance", block)
+        vector = torch.randn(hessian.size, generator=generator, dtype=torch.float64)
+        vector /= vector.norm()
+        product, gradients = hessian.product(vector), []
+        for sign in (1, -1):
+            with torch.no_grad():
+                for parameter, part in zip(block.values(), vector.split([p.numel() for p in block.values()]), strict=True):
+                    parameter += (1 if sign == 1 else -2) * 1e-5 * part.view_as(parameter)
+            gradients.append(Hessian(loss, "equivariance", block).gradient)
+        difference = (gradients[0] - gradients[1]) / 2e-5
+        assert (product - difference).norm() < 1e-4 * product.norm(), task.name
+        # Symmetric: u·Hv = v·Hu.
+        other = torch.randn(hessian.size, generator=generator, dtype=torch.float64)
+        assert float(other @ product) == pytest.approx(float(vector @ hessian.product(other)), rel=1e-8), task.name
+
+
+def test_products_of_many_vectors_are_those_of_each(perceptron):
+    hessian = Hessian(perceptron, "twirled", block_parameters(perceptron.model, "first"))
+    vectors = torch.randn(4, hessian.size, dtype=torch.float64)
+    torch.testing.assert_close(hessian.product(vectors), torch.stack([hessian.product(v) for v in vectors]))
+    assert hessian.products == 8
+
+
+def test_quadrature_integrates_polynomials_exactly():
+    random = np.random.default_rng(0)
+    matrix = random.standard_normal((20, 20))
+    matrix += matrix.T
+    start = random.standard_normal(20)
+    start /= np.linalg.norm(start)
+    nodes, weights = lanczos_quadrature(aslinearoperator(matrix), start, 5)
+    for power in range(10):
+        expected = start @ np.linalg.matrix_power(matrix, power) @ start
+        assert (weights * nodes**power).sum() == pytest.approx(expected, rel=1e-10)
+    nodes, weights = lanczos_quadrature(aslinearoperator(np.diag([1.0, 1, 1, 4])), np.full(4, 0.5), 4)
+    np.testing.assert_allclose(nodes, [1, 4])
+    np.testing.assert_allclose(weights, [0.75, 0.25])
+
+
+def test_zeros_and_condition_of_a_known_spectrum():
+    class Known:
+        size, products, value, gradient = 4, 0, 1.0, torch.zeros(4)
+
+        def dense(self):
+            return torch.diag(torch.tensor([5.0, 1e-20, -2.0, 0.5], dtype=torch.float64))
+
+    found = spectrum(Known(), probes=1, steps=1)
+    assert found.summary["condition"] == pytest.approx(10)
+    assert (found.summary["zeros"], found.summary["negative"]) == (1, 1)
+    assert found.summary["effective_rank"] == pytest.approx(3.5**2 / 29.25)
+    assert list(found.eigenvalues[found.positive()]) == pytest.approx([0.5, 5.0])
+
+
+def test_rows_of_a_checkpoint(perceptron, monkeypatch):
+    monkeypatch.setattr(module, "DENSE_LIMIT", 20)
+    task, model = perceptron.task, perceptron.model
+    rows = measure(task, model, np.arange(12), Protocol(rotations=2), {}, blocks=["first", "all"], probes=2, lanczos_steps=5)
+    assert [(row["block"], row["loss"]) for row in rows] == [
+        ("first", "twirled"), ("first", "equivariance"), ("all", "twirled"), ("all", "equivariance"),
+    ]  # fmt: skip
+    assert all(sum(row["weight"]) == pytest.approx(row["block_parameters"]) for row in rows)
+
+
+def test_bad_blocks_are_named(perceptron):
+    with pytest.raises(ValueError, match=r"no parameters named 'middle'; use 'all' or one of first, last"):
+        block_parameters(perceptron.model, "middle")
+    hessian = Hessian(perceptron, "total", block_parameters(perceptron.model, ALL))
+    hessian.size = 10**6
+    with pytest.raises(ValueError, match="1,000,000 parameters is too large to compute in full"):
+        hessian.dense()

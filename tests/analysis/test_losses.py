@@ -1,0 +1,58 @@
+"""Differentiable losses are those of the decomposition."""
+
+import numpy as np
+import pytest
+import torch
+from linear_task import Matrix, VectorTask, matrix_equivariance
+
+from equidyn.analysis.losses import HeldOutLoss
+from equidyn.evaluation import Protocol, decompose_task, decompose_task_exactly
+
+PROTOCOL = Protocol(rotations=3, batch_size=4, seed=2)
+
+
+def assert_agrees(values, decomposition):
+    for name in ("total", "twirled", "equivariance"):
+        expected = getattr(decomposition, name).sum() / decomposition.weight.sum()
+        assert values[name] == pytest.approx(expected, rel=1e-5), name
+
+
+def test_of_a_matrix_has_its_closed_form():
+    task, matrix = VectorTask(2), torch.tensor([[1.0, 2, 0], [0, 0.5, -1], [0.3, 0, 2]])
+    model = Matrix(matrix).double()
+    values = HeldOutLoss(task, model, np.arange(2), Protocol(rotations=20_000)).values()
+    assert values["equivariance"] == pytest.approx(matrix_equivariance(matrix, task.x), rel=0.02)
+    assert values["twirled"] == pytest.approx(
+        float((task.x * matrix.trace() / 3 - task.y).square().mean()), rel=0.02
+    )
+
+
+def test_agrees_with_both_estimators(trained, validation_indices):
+    task, model = trained
+    for exact, decompose in ((True, decompose_task_exactly), (False, decompose_task)):
+        loss = HeldOutLoss(task, model, validation_indices, PROTOCOL, exact=exact)
+        assert loss.exact is exact
+        assert loss.estimator == {"estimator": "exact" if exact else "sampled", "rotations": 0 if exact else 3}
+        values = loss.values()
+        model.float()
+        assert_agrees(values, decompose(task, model, validation_indices, PROTOCOL, {}))
+        model.double()
+
+
+@pytest.mark.parametrize("case", ["flow", "voxels"])
+def test_agrees_for_other_tasks(case, request):
+    task, model, condition = request.getfixturevalue(case)
+    indices = np.arange(6)
+    values = HeldOutLoss(task, model, indices, PROTOCOL, condition).values()
+    assert_agrees(values, decompose_task(task, model.float(), indices, PROTOCOL, condition))
+
+
+def test_nothing_is_random_until_rotations_are_drawn_anew(flow):
+    task, model, condition = flow
+    loss = HeldOutLoss(task, model, np.arange(5), PROTOCOL, condition)
+    first = loss.values()
+    assert loss.values() == first
+    loss.draw(7)
+    assert loss.values() != first
+    loss.draw(PROTOCOL.seed)
+    assert loss.values() == first

@@ -1,0 +1,44 @@
+"""Analyse checkpoints of one run."""
+
+from equidyn import process
+
+
+def main(inputs, output, log, threads, analysis, params):
+    process.start(log, threads)
+    import torch
+
+    from equidyn.analysis import ANALYSES
+    from equidyn.analysis.checkpoints import analyse_run
+    from equidyn.data.store import Store
+    from equidyn.data.subsets import read_index
+    from equidyn.evaluation import Protocol
+    from equidyn.plugins import load
+    from equidyn.tables import write_table
+    from equidyn.tasks import TASKS
+
+    torch.set_num_threads(threads)
+    store = Store(inputs.store)
+    table = analyse_run(
+        load(ANALYSES[analysis]),
+        load(TASKS[params.task]),
+        store,
+        read_index(inputs.validation, len(store)),
+        inputs.checkpoints,
+        params.steps,
+        Protocol(**params.protocol),
+        params.settings,
+        labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        device=process.device(params.device),
+    )
+    write_table(table, output)
+
+
+if __name__ == "__main__":
+    main(
+        snakemake.input,
+        snakemake.output.table,
+        snakemake.log[0],
+        snakemake.threads,
+        snakemake.wildcards.analysis,
+        snakemake.params,
+    )

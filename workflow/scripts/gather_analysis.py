@@ -1,0 +1,18 @@
+"""Join the tables of an analysis, with what the evaluation found of the same checkpoints."""
+
+from equidyn import process
+
+
+def main(inputs, outputs, log, estimator):
+    process.start(log, threads=1)
+    import pandas as pd
+
+    from equidyn.tables import join, with_evaluation, without_lists, write_table
+
+    table = with_evaluation(join(inputs.tables), pd.read_parquet(inputs.evaluation), estimator)
+    write_table(table, outputs.table)
+    write_table(without_lists(table), outputs.csv)
+
+
+if __name__ == "__main__":
+    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.params.estimator)
