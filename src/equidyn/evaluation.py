@@ -270,7 +270,10 @@ def _floor(
 
 
 def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
-    """That many examples, or "all": evenly spaced examples: neighbours in a store belong to one cluster, so each cluster keeps its share."""
+    """That many examples, or "all" of them, evenly spaced.
+
+    Neighbours in a store belong to one cluster, so each cluster keeps its share.
+    """
     if examples == "all" or examples >= len(indices):
         return indices
     return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]

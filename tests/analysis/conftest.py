@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from equidyn.evaluation import restore
 from equidyn.models.registry import build
 from equidyn.tasks.flow_matching import FlowMatching
 from equidyn.tasks.force_field import ForceField
 from equidyn.tasks.voxel_denoising import VoxelDenoising
 from equidyn.training import Recipe, train
-from equidyn.evaluation import restore
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,11 @@ def voxel_case(conformers):
 
 def chain_case(chains):
     torch.manual_seed(0)
-    return FlowMatching.fit(chains, np.arange(16)), build("proteina-0.5M").double(), {"t": 0.6, "self_conditioning": False}
+    return (
+        FlowMatching.fit(chains, np.arange(16)),
+        build("proteina-0.5M").double(),
+        {"t": 0.6, "self_conditioning": False},
+    )
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ def test_exact_gradients_are_those_of_many_rotations(trained, validation_indices
     task, model = trained
     indices = validation_indices[:3]
     exact = HeldOutLoss(task, model, indices, Protocol())
-    sampled = HeldOutLoss(task, model, indices, Protocol(rotations=2000, batch_size=1), exact=False)
+    sampled = HeldOutLoss(task, model, indices, Protocol(rotations=300, batch_size=1), exact=False)
     for part in ("twirled", "equivariance"):
         expected, found = gradient(exact, part), gradient(sampled, part)
-        assert (found - expected).norm() < 0.1 * expected.norm()
+        assert (found - expected).norm() < 0.2 * expected.norm()
 
 
 def test_gradient_of_a_matrix_has_its_closed_form():

@@ -62,19 +62,18 @@ def test_dense_agrees_with_pytorch(perceptron):
 def test_lanczos_agrees_with_dense(perceptron, part):
     block = block_parameters(perceptron.model, ALL)
     dense = spectrum(Hessian(perceptron, part, block), probes=1, steps=1)
-    found = spectrum(Hessian(perceptron, part, block), probes=200, steps=60, dense=0, tolerance=1e-10)
+    found = spectrum(Hessian(perceptron, part, block), probes=150, steps=10, dense=False, tolerance=1e-10)
     assert dense.summary["dense"]
     assert not found.summary["dense"]
     for name in ("largest", "smallest"):
         assert found.summary[name] == pytest.approx(dense.summary[name], rel=1e-6)
         assert found.summary[f"residual_{name}"] < 1e-6
-    for name in ("trace", "square_trace"):
-        assert found.summary[name] == pytest.approx(dense.summary[name], rel=0.2)
+    assert found.summary["square_trace"] == pytest.approx(dense.summary["square_trace"], rel=0.5)
     assert abs(found.summary["trace"] - dense.summary["trace"]) < 4 * found.summary["trace_error"]
     assert found.weights.sum() == pytest.approx(dense.weights.sum())
     # The density's moments are those of the spectrum.
     assert (found.weights * found.eigenvalues).sum() == pytest.approx(found.summary["trace"])
-    assert found.summary["products"] >= 200
+    assert found.summary["products"] >= 150
 
 
 def test_products_of_every_task_are_differences_of_gradients(trained, flow, voxels, validation_indices):
@@ -88,16 +87,18 @@ def test_products_of_every_task_are_differences_of_gradients(trained, flow, voxe
         vector = torch.randn(hessian.size, generator=generator, dtype=torch.float64)
         vector /= vector.norm()
         product, gradients = hessian.product(vector), []
+        # Symmetric: u·Hv = v·Hu.
+        other = torch.randn(hessian.size, generator=generator, dtype=torch.float64)
+        assert float(other @ product) == pytest.approx(float(vector @ hessian.product(other)), rel=1e-8), task.name
         for sign in (1, -1):
             with torch.no_grad():
-                for parameter, part in zip(block.values(), vector.split([p.numel() for p in block.values()]), strict=True):
+                for parameter, part in zip(
+                    block.values(), vector.split([p.numel() for p in block.values()]), strict=True
+                ):
                     parameter += (1 if sign == 1 else -2) * 1e-5 * part.view_as(parameter)
             gradients.append(Hessian(loss, "equivariance", block).gradient)
         difference = (gradients[0] - gradients[1]) / 2e-5
         assert (product - difference).norm() < 1e-4 * product.norm(), task.name
-        # Symmetric: u·Hv = v·Hu.
-        other = torch.randn(hessian.size, generator=generator, dtype=torch.float64)
-        assert float(other @ product) == pytest.approx(float(vector @ hessian.product(other)), rel=1e-8), task.name
 
 
 def test_products_of_many_vectors_are_those_of_each(perceptron):
@@ -139,7 +140,9 @@ def test_zeros_and_condition_of_a_known_spectrum():
 def test_rows_of_a_checkpoint(perceptron, monkeypatch):
     monkeypatch.setattr(module, "DENSE_LIMIT", 20)
     task, model = perceptron.task, perceptron.model
-    rows = measure(task, model, np.arange(12), Protocol(rotations=2), {}, blocks=["first", "all"], probes=2, lanczos_steps=5)
+    rows = measure(
+        task, model, np.arange(12), Protocol(rotations=2), {}, blocks=["first", "all"], probes=2, lanczos_steps=5
+    )
     assert [(row["block"], row["loss"]) for row in rows] == [
         ("first", "twirled"), ("first", "equivariance"), ("all", "twirled"), ("all", "equivariance"),
     ]  # fmt: skip

@@ -10,8 +10,9 @@ from matplotlib.legend import Legend
 from equidyn.figures import style
 from equidyn.figures.captions import caption
 from equidyn.figures.catalogue import FIGURES
-from equidyn.figures.curvature import LOSSES, at_times, baseline_rows, shortened, spread
+from equidyn.figures.curvature import LOSSES, at_times, shortened, spread
 from equidyn.figures.options import Options
+from equidyn.figures.selection import of_analysis
 from equidyn.plugins import load
 
 OPTIONS = Options()
@@ -251,12 +252,15 @@ def test_baseline_rows_are_chosen_by_condition():
         ],
         ignore_index=True,
     )
-    rows = baseline_rows(table, Options(task="voxel_denoising"), ["largest"])
+    rows = of_analysis(table, Options(task="voxel_denoising"), ["largest"])
     assert set(rows["run"]) == {"base"}
     assert set(rows["action"]) == {"trilinear"}
     assert len(rows) == len(STEPS) * 2 * len(BLOCKS)
     assert rows["step"].is_monotonic_increasing
     assert rows.loc[rows["silent"], "step"].unique().tolist() == [0, 100]
+    # An analysis under one action alone is shown under that.
+    rows = of_analysis(table[table["action"] == "cube"], Options(task="voxel_denoising"), ["largest"])
+    assert set(rows["action"]) == {"cube"}
 
 
 def test_nearest_flow_times():

@@ -9,10 +9,10 @@ equivariance error. Divided by the total loss it is the percent by angle. For sm
 L² = E |∂_a h|² is the local error, the mean squared derivative along the three generators of rotations.
 
 Where h depends on g through matrix elements of degree l alone, D(ω) is the equivariance error times
-1 − χ_l(ω) / (2l + 1) with the character χ_l(ω) = sin((2l+1)ω/2) / sin(ω/2), and L² is l(l + 1) / 3 times the
-equivariance error; in general l(l + 1) becomes its mean over degrees, by their share of the error. So 3 L² / error tells how finely the
-error depends on orientation. EScAIP's error is of degree 2 alone: its predictions twist by products of two entries of
-one row of g, which have degrees 0 and 2. The closed forms are ours.
+1 − χ_l(ω) / (2l + 1) with the character χ_l(ω) = sin((2l+1)ω/2) / sin(ω/2), and L² is l(l + 1) / 3 times the error. In
+general l(l + 1) becomes its mean over degrees, by their share of the error. So 3 L² / error tells how finely the error
+depends on orientation. EScAIP's is of degree 2 alone: its predictions twist by products of two entries of one row of g,
+which have degrees 0 and 2. The closed forms are ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -144,6 +144,4 @@ def _sums(
 def _axes(protocol: Protocol, example: int) -> Tensor:
     """(K, 3) random unit vectors of one example, float64."""
     generator = torch.Generator().manual_seed(seed_for(protocol.seed, "axes", example))
-    return nn.functional.normalize(
-        torch.randn(protocol.rotations, 3, generator=generator, dtype=torch.float64), dim=-1
-    )
+    return nn.functional.normalize(torch.randn(protocol.rotations, 3, generator=generator, dtype=torch.float64), dim=-1)

@@ -3,8 +3,9 @@
 The norm of a noisy gradient is too large on average: with ĝ = g + noise, E|ĝ|² = |g|² + tr Cov ĝ. The examples are
 therefore divided into F folds, with no cluster in two of them, and inner products are taken between folds only:
 E⟨ĝ_f, ĝ_f'⟩ = |g|² for f ≠ f'. So |g|² and ⟨g, g'⟩ are estimated without bias, for the population that clusters and
-rotations are drawn from. The norm itself, ratio and cosine are functions of these estimates and keep a bias of order 1/F
-of their relative variance. Plug-in norms, as Shen et al. 2025 (arXiv 2512.02303) report them, are given beside them.
+rotations are drawn from. The norm itself, ratio and cosine are curved functions of these estimates and keep a bias of
+the order of the estimates' relative variance. Plug-in norms, as Shen et al. 2025 (arXiv 2512.02303) report them, are
+given beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,9 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
         values = [function(_between(part)) for part in left_out] if count > 2 else [np.nan]
         error = np.sqrt((count - 1) * np.var(values))
         centre = function(_between(blocks))
-        found |= {f"{name}_{end}": float(inverse(centre + sign * half * error)) for end, sign in (("low", -1), ("high", 1))}
+        found |= {
+            f"{name}_{end}": float(inverse(centre + sign * half * error)) for end, sign in (("low", -1), ("high", 1))
+        }
     return found
 
 

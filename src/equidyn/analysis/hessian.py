@@ -185,7 +185,7 @@ class Spectrum:
 
 
 def spectrum(
-    hessian: Hessian, *, probes: int, steps: int, tolerance: float = 1e-6, dense: int = DENSE_LIMIT, seed: int = 0
+    hessian: Hessian, *, probes: int, steps: int, tolerance: float = 1e-6, dense: bool | None = None, seed: int = 0
 ) -> Spectrum:
     """The eigenvalues of a Hessian, all of them or what products with vectors tell.
 
@@ -194,10 +194,10 @@ def spectrum(
         probes: Random vectors of the trace and the density.
         steps: Of Lanczos from each, at most the number of parameters.
         tolerance: Relative, of the extreme eigenvalues by Lanczos.
-        dense: Largest block to compute in full.
+        dense: Whether to compute all of it; if not said, where it is small enough.
         seed: Of the probes.
     """
-    if hessian.size <= dense:
+    if dense or (dense is None and hessian.size <= DENSE_LIMIT):
         return _dense(hessian)
     random = np.random.default_rng(seed)
     operator = hessian.operator()

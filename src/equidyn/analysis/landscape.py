@@ -1,8 +1,8 @@
 """Loss landscapes: both parts of the held-out loss on a plane of weights around a checkpoint.
 
 With common random numbers all points of the grid see the same examples, noise and rotations, so that the surface shows
-the loss and nothing else. The protocol of Shen et al. 2025 (arXiv 2512.02303) draws rotations anew at every point, which
-lays sampling noise over it; it is here for comparison.
+the loss and nothing else. The protocol of Shen et al. 2025 (arXiv 2512.02303) draws rotations anew at every point, as
+their surfaces look, which lays sampling noise over the loss; it is here for comparison.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,9 +52,9 @@ def measure(
         extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.
 
     Returns:
-        ``block``, ``block_parameters``, ``scale`` (that length), ``directions``, ``eigenvalue_x``, ``eigenvalue_y`` (NaN
-        for random ones), ``protocol``, ``loss``, ``i``, ``j``, ``x``, ``y`` (fractions of the length), ``value``, and
-        the constants of `equidyn.analysis.roughness.roughness` for each grid.
+        ``block``, ``block_parameters``, ``scale`` (that length), ``directions``, ``eigenvalue_x`` and ``eigenvalue_y``
+        (NaN for random ones), ``protocol``, ``loss``, ``i``, ``j``, ``x``, ``y`` (fractions of the length), ``value``,
+        and the constants of `equidyn.analysis.roughness.roughness` for each grid.
     """
     parameters = block_parameters(model, block)
     scale = float(torch.cat([weight.detach().flatten() for weight in parameters.values()]).norm())
@@ -113,7 +113,7 @@ def eigenplane(loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Paramet
         ValueError: The block is too large, or no two eigenvalues are positive.
     """
     hessian = Hessian(loss, part, parameters)
-    found = spectrum(hessian, probes=1, steps=1, dense=hessian.size)
+    found = spectrum(hessian, probes=1, steps=1, dense=True)
     positive = found.positive()
     if len(positive) < 2:
         raise ValueError(f"the {part} loss has {len(positive)} positive eigenvalue(s) in this block: no plane to draw")

@@ -1,8 +1,8 @@
 """The last linear layer: how far its weights are from equivariance, and the quadratic form that this distance enters.
 
-Predictions are linear in the weights w of the last layer. With everything before it held fixed, h_g = A_g w + c for some
-matrices A_g of the features and a c that does not depend on g (what the task adds by itself turns with the input), so
-the equivariance error is exactly
+Predictions are linear in the weights w of the last layer. With everything before it held fixed, h_g = A_g w + c for
+some matrices A_g of the features and a c that does not depend on g (what the task adds by itself turns with the input),
+so the equivariance error is exactly
 
     E_g |h_g − f̄|² = wᵀ Q w,      Q = E_g (A_g − Ā)ᵀ (A_g − Ā).
 

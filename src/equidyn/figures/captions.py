@@ -36,7 +36,7 @@ def caption(entry: Entry, data: pd.DataFrame, options: Options | Mapping[str, Op
         return " ".join([entry.description, *load(entry.notes)(data, options)])
     if isinstance(options, Mapping):
         return " ".join([entry.description, *_of_tasks(data, options)])
-    return " ".join([entry.description, *_evidence(data, options), *_reading(entry, data, options)])
+    return " ".join([entry.description, *evidence(data, options), *_reading(entry, data, options)])
 
 
 def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
@@ -45,7 +45,7 @@ def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
     for task, rows in data.groupby("task", sort=False):
         words = options[task].words
         known = rows.dropna(axis="columns", how="all")
-        said = " ".join(_evidence(known, options[task]))
+        said = " ".join(evidence(known, options[task]))
         sentences.append(f"{words.title}: run {options[task].baseline}, skill against {words.null}. {said}")
         if rows["action"].nunique() > 1:
             ways = "; ".join(ACTIONS[action].described for action in dict.fromkeys(rows["action"]))
@@ -57,7 +57,7 @@ def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
     return [*sentences, *_unseen(data, ["percent"])]
 
 
-def _evidence(data: pd.DataFrame, options: Options) -> list[str]:
+def evidence(data: pd.DataFrame, options: Options) -> list[str]:
     """How the rows were estimated and from how much."""
     words = options.words
     sentences = []

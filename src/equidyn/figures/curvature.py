@@ -19,11 +19,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from equidyn.figures import drawing, style
-from equidyn.figures.captions import _evidence
+from equidyn.figures.captions import evidence
 from equidyn.figures.numbers import several, short
 from equidyn.figures.options import Options
-from equidyn.figures.selection import chosen, need, of_baseline
-from equidyn.tables import CONDITIONS
+from equidyn.figures.selection import of_analysis
 
 LOSSES = {
     "twirled": ("Twirled error", style.PALETTE[4], "s"),
@@ -56,29 +55,6 @@ _QUANTITIES = {
     "condition": "Condition number\n(largest / least > 0)",
 }
 _Value = TypeVar("_Value", bound=Hashable)
-
-
-def baseline_rows(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows of the baseline in the table of an analysis, which may have many for one step and condition.
-
-    Args:
-        table: Of an analysis.
-        options: What is drawn; weights, estimator and conditions are chosen as in the evaluation table.
-        columns: That the table must have, beyond what identifies rows.
-
-    Returns:
-        All columns of the rows, by condition and step, with the flag ``silent``; without conditions that are empty.
-
-    Raises:
-        ValueError: As `equidyn.figures.selection.chosen`; or columns are missing.
-    """
-    key = ["run", "step", "weights", "estimator"]
-    need(table, [*key, "skill", "unit", *columns])
-    key += [name for name in ("task", *CONDITIONS) if name in table]
-    kept = of_baseline(chosen(table.drop_duplicates(key), options), options)[key]
-    rows = kept.merge(table, on=key, how="left")
-    empty = [name for name in CONDITIONS if name in rows and rows[name].isna().all()]
-    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= options.useful_skill))
 
 
 def at_times(rows: pd.DataFrame, wanted: Sequence[float] = TIMES) -> pd.DataFrame:
@@ -120,7 +96,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     method = np.where(table["dense"], "dense", "lanczos")
     nodes = table.assign(method=method).explode(["eigenvalue", "weight", "probe"], ignore_index=True)
     nodes = nodes.astype({"eigenvalue": float, "weight": float, "probe": int})
-    rows = at_times(baseline_rows(nodes, options, _SPECTRUM), (_TIME,))
+    rows = at_times(of_analysis(nodes, options, _SPECTRUM), (_TIME,))
     steps = spread(sorted(rows["step"].unique()), _STEPS)
     data = _ranked(rows[rows["step"].isin(steps)])
     blocks = _blocks(data)
@@ -201,7 +177,7 @@ def _spectrum(axes: Axes, data: pd.DataFrame, loss: str) -> None:
 
 def spectra_notes(data: pd.DataFrame, options: Options) -> list[str]:
     """From how much spectra were computed and what is not drawn, for captions."""
-    sentences = [*_evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
+    sentences = [*evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
     lanczos = data[data["method"] == "lanczos"]
     if len(lanczos):
         nodes = lanczos.groupby([*_BLOCK, "step", "probe"]).size()
@@ -248,7 +224,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         The figure, a column of panels per block, and the rows with ``largest_relative``, the largest eigenvalue divided
         by the value of its loss, and the ends of the trace's 95 % interval.
     """
-    data = at_times(baseline_rows(table, options, _SUMMARY), (_TIME,))
+    data = at_times(of_analysis(table, options, _SUMMARY), (_TIME,))
     data["largest_relative"] = data["largest"] / data["loss_value"]
     data["trace_low"] = data["trace"] - _Z * data["trace_error"]
     data["trace_high"] = data["trace"] + _Z * data["trace_error"]
@@ -297,7 +273,7 @@ def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Step
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """From how much Hessians were computed, how far they converged, and numbers at the last step, for captions."""
-    sentences = [*_evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
+    sentences = [*evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
     sentences.append(useful_note(options))
     for dense, rows in data.groupby("dense"):
         blocks = ", ".join(dict.fromkeys(rows["block"]))

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, SubplotSpec
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from equidyn.figures import style
 from equidyn.figures.numbers import short
@@ -177,7 +178,7 @@ def scale(axes: Axes, values: pd.DataFrame, *, log: bool, include: float | None 
     if log:
         axes.set_yscale("log")
         axes.set_ylim(*log_limits(flat[flat > 0]))
-        log_labels(axes)
+        log_labels(axes.yaxis)
     else:
         margin = 0.04 * float(flat.max() - min(flat.min(), 0))  # so that markers at zero stay whole
         axes.set_ylim(min(0.0, float(flat.min())) - margin, float(flat.max()) + margin)
@@ -189,14 +190,15 @@ def in_reach(floors: pd.Series, values: pd.DataFrame) -> float | None:
     return float(near.min()) if len(near) else None
 
 
-def log_labels(axes: Axes) -> None:
-    """Plain numbers at decades, and between them if there are fewer than two."""
-    low, high = axes.get_ylim()
-    decades = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
-    if decades < 2:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+def log_labels(axis: Axis) -> None:
+    """Plain numbers at decades, between them if there are fewer than two, and at even distances on a short axis."""
+    low, high = axis.get_view_interval()
+    if high / low < 3:
+        axis.set_major_locator(MaxNLocator(4))
+    elif np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def name_action(figure: Figure, data: pd.DataFrame) -> None:

@@ -21,15 +21,14 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from equidyn.analysis.correlation import log_correlation
 from equidyn.figures import drawing, style
-from equidyn.figures.captions import _evidence
+from equidyn.figures.captions import evidence
 from equidyn.figures.numbers import several, short
 from equidyn.figures.options import Options
 from equidyn.figures.panels import PERCENT, curve
-from equidyn.figures.selection import KEYS, chosen, is_control, need, of_baseline
+from equidyn.figures.selection import KEYS, need, of_analysis
 from equidyn.tables import CONDITIONS
 
 RATIO = "Gradient norm of the equivariance error / of the twirled error"
@@ -200,7 +199,7 @@ def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How gradients were measured, correlations, and what has no place in the figure, for captions."""
     limit = f"{100 * options.useful_skill:g} %"
-    sentences = _evidence(data, options)
+    sentences = evidence(data, options)
     sentences.append(
         f"Norms are those of the gradient of the mean over all examples, without the bias that noise gives them: inner "
         f"products are taken between {several(data['folds'])} folds of the data only, whose clusters differ; intervals "
@@ -287,13 +286,9 @@ def of_runs(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd
     Returns:
         The rows in the order of steps, with ``silent``: whether the skill is not useful.
     """
-    rows = chosen(table, options)
-    need(rows, [*columns, "skill"])
-    others = rows[(rows["run"] != options.baseline) & ~is_control(rows["model"])]
-    rows = pd.concat([of_baseline(rows, options), others], ignore_index=True)
-    known = [name for name in (*KEYS, *CONDITIONS) if name in rows and rows[name].notna().any()]
-    data = rows[list(dict.fromkeys([*known, *columns, "skill"]))]
-    return data.assign(silent=~(data["skill"] >= options.useful_skill))
+    rows = of_analysis(table, options, columns, others=True)
+    known = [name for name in (*KEYS, *CONDITIONS) if name in rows]
+    return rows[list(dict.fromkeys([*known, *columns, "skill", "silent"]))]
 
 
 def curve_keys(data: pd.DataFrame) -> list[str]:
@@ -336,13 +331,7 @@ def log_axis(axes: Axes, name: str, values: pd.DataFrame | pd.Series, room: floa
     low, high = drawing.log_limits(flat[flat > 0])
     low = high * (low / high) ** (1 / (1 - room))
     axes.set(**{f"{name}scale": "log", f"{name}lim": (low, high)})
-    axis = getattr(axes, f"{name}axis")
-    if high / low < 3:
-        axis.set_major_locator(MaxNLocator(4))
-    elif np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axis.set_minor_formatter(NullFormatter())
+    drawing.log_labels(getattr(axes, f"{name}axis"))
 
 
 def paths(

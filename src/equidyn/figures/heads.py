@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.figures import drawing, style
-from equidyn.figures.captions import _evidence
+from equidyn.figures.captions import evidence
 from equidyn.figures.comparisons import Looks, timed_looks
 from equidyn.figures.flow_times import TIME
 from equidyn.figures.gradients import (
@@ -220,7 +220,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     limit = f"{100 * options.useful_skill:g} %"
     baseline = data[data["run"] == options.baseline]
     first, last = (baseline[baseline["step"] == step] for step in (baseline["step"].min(), baseline["step"].max()))
-    sentences = _evidence(data, options)
+    sentences = evidence(data, options)
     sentences.append(
         f"The layer has {int(baseline['head_parameters'].iloc[0]):,} weights. |w⊥|² is "
         f"{short(first['deviation'].iloc[0])} at step {int(first['step'].iloc[0]):,} and "

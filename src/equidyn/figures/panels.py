@@ -180,7 +180,7 @@ def error_against_skill(
     axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t >= axes.get_xlim()[0]]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
-    drawing.log_labels(axes)
+    drawing.log_labels(axes.yaxis)
     axes.set(
         xlabel=f"Skill: 1 − loss / loss of {options.words.null}\n(linear from −1 to 1, logarithmic below)",
         ylabel="Relative equivariance error\n(variance over rotations / energy of what is predicted beyond the null)",

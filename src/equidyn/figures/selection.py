@@ -8,6 +8,7 @@ was evaluated under several conditions, flow times for instance, of which a figu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -41,6 +42,37 @@ def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: 
     data.insert(0, "series", list(series))
     data["silent"] = ~(data["skill"] >= options.useful_skill)
     return data
+
+
+def of_analysis(table: pd.DataFrame, options: Options, columns: Sequence[str], *, others: bool = False) -> pd.DataFrame:
+    """Rows of the baseline in the table of an analysis, which may have many for one step and condition.
+
+    Args:
+        table: Of an analysis.
+        options: What is drawn; weights, estimator and conditions are chosen as in the evaluation table, but that an
+            analysis under one action alone is shown under that.
+        columns: That the table must have, beyond what identifies rows.
+        others: Whether other runs follow, but controls.
+
+    Returns:
+        All columns of the rows, by run, condition and step, with the flag ``silent``; without empty conditions.
+
+    Raises:
+        ValueError: As `chosen`; or columns are missing.
+    """
+    key = ["run", "step", "weights", "estimator"]
+    need(table, [*key, "skill", "unit", *columns])
+    key += [name for name in ("task", "action") if name in table]
+    key += [name for name in CONDITIONS if name in table and name not in key]
+    if "action" in table and table["action"].nunique() == 1 and table["action"].iloc[0] in ACTIONS:
+        options = replace(options, action=table["action"].iloc[0])
+    rows = chosen(table.drop_duplicates(key), options)
+    kept = [of_baseline(rows, options)]
+    if others:
+        kept.append(rows[(rows["run"] != options.baseline) & ~is_control(rows["model"])])
+    rows = pd.concat(kept)[key].merge(table, on=key, how="left")
+    empty = [name for name in CONDITIONS if name in rows and rows[name].isna().all()]
+    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= options.useful_skill))
 
 
 def choose(
@@ -185,4 +217,4 @@ def _names(table: pd.DataFrame) -> list[str]:
 def need(table: pd.DataFrame, columns: Sequence[str]) -> None:
     """Raise a ValueError that names the columns a table lacks."""
     if missing := [name for name in columns if name not in table]:
-        raise ValueError(f"the evaluation table lacks the column(s) {', '.join(missing)}")
+        raise ValueError(f"the table lacks the column(s) {', '.join(missing)}")

@@ -15,11 +15,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from equidyn.figures import drawing, style
-from equidyn.figures.captions import _evidence
+from equidyn.figures.captions import evidence
 from equidyn.figures.comparisons import Looks, graded_looks
-from equidyn.figures.curvature import at_times, baseline_rows, shortened, spread, useful, useful_note
+from equidyn.figures.curvature import at_times, shortened, spread, useful, useful_note
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options
+from equidyn.figures.selection import of_analysis
 
 _STEPS = 6  # curves of a panel
 _ANGLES = (
@@ -64,7 +65,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         The figure, and the rows with ``relative``, the variogram divided by its average over all rotations, and
         ``curve``, whether the step is one of those drawn against the angle.
     """
-    data = at_times(baseline_rows(table, options, _ANGLES))
+    data = at_times(of_analysis(table, options, _ANGLES))
     data = data.sort_values([*_time(data), "step", "angle"], kind="stable").reset_index(drop=True)
     data["relative"] = data["variogram"] / data["haar"]
     data, looks = _by_step(data)
@@ -149,7 +150,7 @@ def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
 
 def angle_notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How the error was estimated, and its effective degree at the last step, for captions."""
-    sentences = [*_evidence(data, options), *_shown(data), useful_note(options)]
+    sentences = [*evidence(data, options), *_shown(data), useful_note(options)]
     last = data[data["step"] == data["step"].max()].drop_duplicates(["step", *_time(data)])
     if data["degree"].isna().all():
         return [*sentences, "Predictions are not differentiable in the rotation here: there is no effective degree."]
@@ -173,7 +174,7 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     Returns:
         The figure, and the rows of the steps drawn by place, with ``zero``, whether features do not change at all.
     """
-    data = at_times(baseline_rows(table, options, _LAYERS))
+    data = at_times(of_analysis(table, options, _LAYERS))
     data, looks = _by_step(data)
     data = data[data["curve"]].sort_values([*_time(data), "step", "place"], kind="stable").reset_index(drop=True)
     data["zero"] = data["relative_error"] == 0
@@ -246,8 +247,8 @@ def _floor_sample(floors: pd.Series, *, drawn: bool) -> Line2D:
 
 def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How the error was estimated, which layers have none, and the numeric floor, for captions."""
-    evidence = _evidence(data.drop(columns="percent_low", errors="ignore"), options)
-    sentences = [*evidence, *_shown(data), useful_note(options)]
+    how = evidence(data.drop(columns="percent_low", errors="ignore"), options)
+    sentences = [*how, *_shown(data), useful_note(options)]
     if data["zero"].any():
         always = data.groupby("layer", sort=False)["zero"].mean()
         said = [f"{layer}{'' if share == 1 else ' (at some steps)'}" for layer, share in always[always > 0].items()]

@@ -19,6 +19,7 @@ from operator import mul
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from equidyn.models.anatomy import Anatomy
 
@@ -82,6 +83,8 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """Every voxel attends to every other, with one head and blind to where they are."""
 
+    SCORES = 2**19  # of each example at once
+
     def __init__(self, width: int, config: VoxMolConfig):
         super().__init__()
         # The published network has this norm and never applies it. It is kept for the sake of the published sizes and
@@ -93,10 +96,23 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, G, G, G) -> (B, C, G, G, G)."""
         q, k, v = self.project_in(x.flatten(2).mT).chunk(3, -1)
-        # Nothing norms what is attended to, and scores reach 1e10 in training. PyTorch's fused attention computes them
-        # anew on the way back: there rounding errors of such scores, in an exponent, have made gradients of 1e17.
-        weights = (q @ k.mT * q.shape[-1] ** -0.5).softmax(-1)
-        return x + self.project_out(weights @ v).mT.unflatten(2, x.shape[2:])
+        q = q * q.shape[-1] ** -0.5
+        rows = max(1, self.SCORES // k.shape[1])
+        if rows >= q.shape[1]:
+            mixed = _attend(q, k, v)
+        else:  # scores of many voxels are not kept, but computed anew, as they were, on the way back
+            again = {"use_reentrant": False, "preserve_rng_state": False}
+            mixed = torch.cat([checkpoint(_attend, part, k, v, **again) for part in q.split(rows, 1)], 1)
+        return x + self.project_out(mixed).mT.unflatten(2, x.shape[2:])
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """(B, n, C) scaled queries, (B, N, C) keys and values -> (B, n, C).
+
+    Nothing norms what is attended to, and scores reach 1e10 in training. PyTorch's fused kernel for CPUs computes them
+    anew on the way back, but in another order: rounding errors of such scores, in an exponent, made gradients of 1e17.
+    """
+    return (q @ k.mT).softmax(-1) @ v
 
 
 class Block(nn.Module):

@@ -1,0 +1,83 @@
+"""Error by angle and local error against closed forms of known degree."""
+
+import numpy as np
+import pytest
+import torch
+from linear_task import Matrix, VectorTask
+from scipy.spatial.transform import Rotation
+
+from equidyn.analysis.angles import about_axis, character, measure
+from equidyn.evaluation import Protocol
+
+ANGLES = [5.0, 45.0, 90.0, 150.0, 180.0]
+ANTISYMMETRIC = [[0.0, 1.0, -2.0], [-1.0, 0.0, 0.5], [2.0, -0.5, 0.0]]
+TRACELESS = [[1.0, 0.4, 0.0], [0.4, -2.0, 1.0], [0.0, 1.0, 1.0]]
+
+
+def found(matrix, rotations=2000, examples=2):
+    task = VectorTask(examples)
+    protocol = Protocol(rotations=rotations, resamples=100)
+    return measure(task, Matrix(matrix).double(), np.arange(examples), protocol, {}, angles=ANGLES, local=True)
+
+
+@pytest.mark.parametrize(("matrix", "degree"), [(ANTISYMMETRIC, 1), (TRACELESS, 2)])
+def test_a_matrix_of_one_degree_has_its_closed_form(matrix, degree):
+    """g⁻¹ A g turns by degree 1 if A is antisymmetric, by degree 2 if it is symmetric without trace."""
+    rows = found(np.array(matrix) + 0.7 * np.eye(3))
+    for row in rows:
+        expected = row["haar"] * (1 - character(degree, np.radians(row["angle"])) / (2 * degree + 1))
+        assert row["variogram"] == pytest.approx(expected, rel=0.08)
+        assert row["percent_angle"] == pytest.approx(row["haar_percent"] * row["variogram"] / row["haar"], rel=1e-9)
+    assert rows[0]["local"] == pytest.approx(rows[0]["haar"] * degree * (degree + 1) / 3, rel=0.05)
+    assert rows[0]["degree"] == pytest.approx(degree, abs=0.05)
+
+
+def test_escaip_has_degree_two(trained, validation_indices):
+    task, model = trained
+    protocol = Protocol(rotations=30, batch_size=16, resamples=100)
+    rows = measure(task, model, validation_indices[:16], protocol, {}, angles=ANGLES, local=True)
+    assert rows[0]["degree"] == pytest.approx(2, abs=0.02)
+    for row in rows:
+        expected = row["haar"] * (1 - character(2, np.radians(row["angle"])) / 5)
+        assert row["variogram"] == pytest.approx(expected, rel=0.1)
+        assert row["variogram_low"] < row["variogram"] < row["variogram_high"]
+
+
+def test_an_equivariant_matrix_has_no_error_at_any_angle():
+    rows = found(2 * np.eye(3), rotations=3, examples=4)
+    assert max(row["variogram"] for row in rows) < 1e-28
+    assert rows[0]["local"] < 1e-20
+
+
+def test_characters():
+    angle = np.array([0.0, 0.3, np.pi])
+    for degree in range(4):
+        with np.errstate(invalid="ignore"):
+            expected = np.sin((2 * degree + 1) * angle / 2) / np.sin(angle / 2)
+        np.testing.assert_allclose(character(degree, angle)[1:], expected[1:], atol=1e-12)
+        assert character(degree, angle)[0] == 2 * degree + 1
+    # The Haar mean of 1 − χ/(2l+1) is 1.
+    grid = np.linspace(0, np.pi, 20_001)
+    mean = np.trapezoid((1 - character(2, grid) / 5) * (1 - np.cos(grid)) / np.pi, grid)
+    assert mean == pytest.approx(1, rel=1e-6)
+
+
+def test_rotations_about_an_axis_are_scipys():
+    axes = torch.nn.functional.normalize(
+        torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    for angle in (1e-3, 1.0, np.pi):
+        expected = Rotation.from_rotvec(angle * axes.numpy()).as_matrix()
+        np.testing.assert_allclose(about_axis(axes, angle), expected, atol=1e-12)
+
+
+def test_voxels_are_compared_at_atoms_and_not_by_the_cube(voxels):
+    task, model, cube = voxels
+    with pytest.raises(ValueError, match="no continuous angle"):
+        measure(task, model, np.arange(2), Protocol(rotations=2), cube, angles=ANGLES, local=False)
+    rows = measure(
+        task, model, np.arange(4), Protocol(rotations=2, resamples=100), {"action": "atoms"}, angles=[90.0], local=False
+    )
+    assert rows[0]["variogram"] > 0
+    assert np.isnan(rows[0]["local"])
+    assert np.isnan(rows[0]["degree"])

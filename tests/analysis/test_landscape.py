@@ -1,0 +1,103 @@
+"""Landscapes against surfaces of known curvature, and what drawing rotations anew does to them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from linear_task import Matrix, Perceptron, VectorTask
+
+from equidyn.analysis.landscape import eigenplane, measure, random_plane, surface
+from equidyn.analysis.losses import HeldOutLoss
+from equidyn.evaluation import Protocol
+from equidyn.models.anatomy import block_parameters
+
+COORDINATES = np.linspace(-0.5, 0.5, 5)
+
+
+def block_of(loss):
+    return block_parameters(loss.model, "all")
+
+
+def test_a_quadratic_loss_has_the_curvature_of_its_eigenvalues():
+    torch.manual_seed(0)
+    task = VectorTask(6)
+    loss = HeldOutLoss(task, Matrix().double(), np.arange(6), Protocol(rotations=4))
+    plane, (small, large) = eigenplane(loss, "equivariance", block_of(loss))
+    assert 0 < small < large
+    torch.testing.assert_close(plane @ plane.T, torch.eye(2, dtype=torch.float64))
+    values = surface(loss, block_of(loss), plane, COORDINATES)["equivariance"]
+    for along, eigenvalue in ((values[2], small), (values[:, 2], large)):
+        second = (along[0] - 2 * along[2] + along[4]) / 0.5**2
+        assert second == pytest.approx(eigenvalue, rel=1e-6)
+    # At the checkpoint itself, and weights are as before.
+    assert values[2, 2] == loss.values()["equivariance"]
+
+
+def test_weights_are_put_back_bit_for_bit(trained, validation_indices):
+    task, model = trained
+    loss = HeldOutLoss(task, model, validation_indices[:4], Protocol(rotations=2))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    block = block_parameters(model, "direction.linear")
+    surface(loss, block, random_plane(block, 0), COORDINATES)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+    def stop(i, j):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        surface(loss, block, random_plane(block, 0), COORDINATES, redraw=stop)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_random_directions_are_filter_normalised():
+    torch.manual_seed(0)
+    block = block_parameters(Perceptron().double(), "all")
+    first, second = random_plane(block, 3)
+    assert float(first.norm()) == pytest.approx(1)
+    weights, biases = first[:15].view(5, 3), first[15:20]
+    lengths = block["first.weight"].detach().norm(dim=1)
+    torch.testing.assert_close(weights.norm(dim=1) / weights.norm(dim=1).sum(), lengths / lengths.sum())
+    assert not biases.any()
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(random_plane(block, 3), torch.stack([first, second]))
+
+
+@pytest.fixture(scope="module")
+def table(checkpoint, validation_indices):
+    task, model = checkpoint
+    settings = {"block": "direction.ffn.down", "directions": ["equivariance"], "points": 5, "extent": 0.05}
+    protocol = Protocol(rotations=4, batch_size=32)
+    runs = [pd.DataFrame(measure(task, model, validation_indices[:8], protocol, {}, **settings)) for _ in range(2)]
+    pd.testing.assert_frame_equal(*runs)  # two runs of one landscape are identical
+    return runs[0]
+
+
+def test_common_random_numbers_are_smoother_by_far(table):
+    """Ten times at least, for both parts of the loss, on a trained EScAIP."""
+    roughness = table.groupby(["loss", "protocol"])["roughness"].first().unstack()
+    assert (roughness["fresh"] >= 10 * roughness["common"]).all(), roughness
+
+
+def test_rows_are_a_grid_for_each_protocol_and_loss(table):
+    assert len(table) == 2 * 2 * 25
+    assert set(table["estimator"]) == {"sampled"}
+    grid = table[(table["protocol"] == "common") & (table["loss"] == "equivariance")].pivot(
+        index="y", columns="x", values="value"
+    )
+    assert list(grid.columns) == pytest.approx(np.linspace(-0.05, 0.05, 5))
+    assert (table["eigenvalue_y"] > table["eigenvalue_x"]).all()
+    # The fit over so small a range finds the largest eigenvalue again.
+    scale = table["scale"].iloc[0]
+    column = grid[grid.columns[2]].to_numpy()
+    second = (column[1] - 2 * column[2] + column[3]) / (0.025 * scale) ** 2
+    assert second == pytest.approx(table["eigenvalue_y"].iloc[0], rel=0.5)
+    centre = table[(table["x"] == 0) & (table["y"] == 0) & (table["protocol"] == "common")]
+    assert len(centre) == 2
+
+
+def test_random_planes_have_no_eigenvalues(checkpoint, validation_indices):
+    task, model = checkpoint
+    settings = {"block": "direction.linear", "directions": ["random"], "points": 3, "extent": 0.1}
+    rows = measure(task, model, validation_indices[:2], Protocol(rotations=2), {}, **settings)
+    assert np.isnan(rows[0]["eigenvalue_x"])
+    assert rows[0]["block_parameters"] == 72
