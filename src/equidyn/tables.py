@@ -74,7 +74,7 @@ def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: st
     keys = ["run", "step", "weights", *(name for name in CONDITIONS if name in table and name in evaluation)]
     wanted = (evaluation["estimator"] == estimator).groupby(evaluation["run"]).transform("any")
     rows = evaluation[(evaluation["estimator"] == estimator) | ~wanted]
-    found = rows[[*keys, *(name for name in EVALUATED if name not in table)]]
+    found = rows[[*keys, *(name for name in EVALUATED if name in rows and name not in table)]]
     joined = table.merge(found, on=keys, how="left", validate="many_to_one", indicator=True)
     if (lost := joined[joined.pop("_merge") == "left_only"]).size:
         raise ValueError(f"not evaluated: {dict(lost.iloc[0][keys])}")

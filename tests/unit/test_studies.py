@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from equidyn.studies import StudyError, check_config, conditions
+from equidyn.studies import StudyError, analysed_steps, check_analyses, check_config, conditions
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +45,47 @@ def test_conditions_are_all_combinations():
     assert len(found) == 4
     assert found[1] == {"t": 0.0, "self_conditioning": True}
     assert {tuple(sorted(c)) for c in found} == {("self_conditioning", "t")}
+
+
+class TestAnalyses:
+    """What analyses ask for must be there."""
+
+    @pytest.fixture
+    def runs(self, config):
+        row = {"task": "force_field", "steps": 1000}
+        return dict.fromkeys(("augmented", "other"), row) | {
+            "proteins": {"task": "flow_matching", "steps": 1000},
+            "voxels": {"task": "voxel_denoising", "steps": 400},
+        }
+
+    def test_of_the_default_study_can_be_made(self, config, runs):
+        check_analyses(config, runs)
+
+    def test_of_a_task_without_runs_are_left_out(self, config, runs):
+        del runs["voxels"]
+        check_analyses(config, runs)
+
+    @pytest.mark.parametrize(
+        ("analysis", "task", "change", "expected"),
+        [
+            (
+                "head",
+                "force_field",
+                {"runs": ["augmented", "nobody"]},
+                "runs: 'nobody' is no run of this task; its runs",
+            ),
+            ("head", "force_field", {"runs": ["augmented", "voxels"]}, "runs: 'voxels' is no run of this task"),
+            ("head", "force_field", {"runs": ["other"]}, "figures show the baseline: add 'augmented'"),
+            ("landscape", "force_field", {"steps": [317]}, "run 'augmented' keeps no step 317; it keeps"),
+            ("layers", "voxel_denoising", {"conditions": {"action": ["cubic"]}}, "'cubic' is not evaluated: add it to"),
+            ("layers", "voxel_denoising", {"conditions": {"t": [0.5]}}, "conditions.t: 0.5 is not evaluated"),
+        ],
+    )
+    def test_mistakes_are_named(self, config, runs, analysis, task, change, expected):
+        config["analysis"][analysis][task] |= change
+        with pytest.raises(StudyError, match=rf"analysis\.{analysis}\.{task}.*{expected}"):
+            check_analyses(config, runs)
+
+    def test_all_steps_are_those_kept(self):
+        assert analysed_steps({"steps": "all"}, [0, 3]) == [0, 3]
+        assert analysed_steps({"steps": [5, 1]}, [0, 1, 5]) == [1, 5]

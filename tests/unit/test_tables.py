@@ -1,10 +1,10 @@
-"""Minima are those of the curves."""
+"""Minima are those of the curves; analyses are joined to the evaluation."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from equidyn.tables import minima, write_table
+from equidyn.tables import minima, with_evaluation, without_lists, write_table
 
 STEPS = [0, 10, 100, 1000]
 DESIGN = {
@@ -76,3 +76,48 @@ def test_steps_are_whole_in_the_file(tmp_path):
     header, line = (tmp_path / "minima.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(","), strict=True))
     assert (cells["minimum_step"], cells["rise_step"]) == ("1000", "")
+
+
+class TestWithEvaluation:
+    """Rows of analyses carry what was evaluated of the same checkpoint."""
+
+    KEYS = ("run", "step", "weights", "t", "action")
+
+    @pytest.fixture
+    def evaluation(self):
+        parts = [
+            curve([15, 1], t=t, estimator=estimator, percent_low=1.0, total=1.0)
+            for t in (0.0, 0.9)
+            for estimator in ("sampled", "exact")
+        ]
+        rows = pd.concat(parts, ignore_index=True)
+        rows["percent"] += 100 * rows["t"] + (rows["estimator"] == "exact")
+        return rows
+
+    def test_found_by_step_and_condition(self, evaluation):
+        analysis = pd.DataFrame(
+            {"run": "base", "step": [10, 0, 10], "weights": "ema", "t": [0.9, 0.9, 0.0], "norm": [1, 2, 3]}
+        )
+        found = with_evaluation(analysis, evaluation)
+        assert found["percent"].tolist() == [92, 106, 2]
+        assert found["norm"].tolist() == [1, 2, 3]
+        assert with_evaluation(analysis, evaluation, "sampled")["percent"].tolist() == [91, 105, 1]
+
+    def test_the_other_estimator_where_one_is_missing(self, evaluation):
+        analysis = pd.DataFrame({"run": ["base"], "step": [0], "weights": ["ema"], "t": [0.0]})
+        only = evaluation[evaluation["estimator"] == "sampled"]
+        assert with_evaluation(analysis, only)["percent"].tolist() == [15]
+
+    def test_own_columns_stay(self, evaluation):
+        analysis = pd.DataFrame({"run": ["base"], "step": [0], "weights": ["ema"], "t": [0.0], "total": [7.0]})
+        assert with_evaluation(analysis, evaluation)["total"].tolist() == [7.0]
+
+    def test_what_was_not_evaluated_is_named(self, evaluation):
+        analysis = pd.DataFrame({"run": ["base"], "step": [5], "weights": ["ema"], "t": [0.0]})
+        with pytest.raises(ValueError, match=r"not evaluated: .*'step': .*5"):
+            with_evaluation(analysis, evaluation)
+
+
+def test_lists_are_left_out_of_text_files():
+    table = pd.DataFrame({"a": [1, 2], "b": [np.array([1.0]), [2.0, 3.0]], "c": ["x", None]})
+    assert list(without_lists(table)) == ["a", "c"]

@@ -50,6 +50,25 @@ class Project:
             "actions": ["cube", "trilinear"],
             "molecules": 2,
         }
+        small = {"steps": "all", "examples": 8, "batch_size": 8, "rotations": 2}
+        of_run = {"runs": ["augmented"], **small}
+        block = "direction.linear"
+        analyses = {
+            "gradients": of_run | {"folds": 2},
+            "head": of_run,
+            "hessian": of_run | {"steps": [6], "blocks": [block], "probes": 2, "lanczos_steps": 3},
+            "landscape": of_run
+            | {"steps": [6], "block": block, "directions": ["equivariance", "random"], "points": 3, "extent": 0.1},
+            "angles": of_run | {"angles": [20, 90, 180], "local": True},
+            "layers": of_run,
+        }
+        self.config["analysis"] |= {name: {"force_field": settings} for name, settings in analyses.items()}
+        self.config["analysis"]["gradients"]["flow_matching"] = {
+            "runs": ["proteins"], **small, "examples": 6, "folds": 3, "conditions": {"t": [0.9]},
+        }  # fmt: skip
+        self.config["analysis"]["layers"]["voxel_denoising"] = {
+            "runs": ["voxels"], **small, "examples": 2, "conditions": {"action": ["cube"]},
+        }  # fmt: skip
         header, *lines = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
         self.columns = header.split("\t")
         runs = [dict(zip(self.columns, line.split("\t"), strict=True)) | {"steps": "6"} for line in lines]
@@ -161,7 +180,18 @@ class TestFinishedStudy:
             percent = 100 * sums["equivariance"] / sums["total"]
             expected = rows.set_index(["step", "weights", "estimator"])["percent"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
+        for kind in ("gradients", "head", "hessian", "landscape", "angles", "layers"):
+            rows = pd.read_parquet(finished.results / f"tables/{kind}/force_field.parquet")
+            assert set(rows["run"]) == {"augmented"}
+            assert rows[["percent", "skill", "unit"]].notna().all(axis=None)
+            assert (finished.results / f"tables/{kind}/force_field.csv").exists()
+        head = pd.read_parquet(finished.results / "tables/head/force_field.parquet")
+        assert (head["predicted"] / head["measured"] - 1).abs().max() < 1e-2
+        split = pd.read_parquet(finished.results / "tables/gradients/flow_matching.parquet")
+        assert set(split["t"]) == {0.9}
         for task in ("force_field", "flow_matching", "voxel_denoising"):
+            audit = pd.read_parquet(finished.results / f"tables/orientation/{task}.parquet")
+            assert {"train", "validation"} == set(audit["side"])
             figures = {file.suffix for file in (finished.results / "figures" / task).iterdir()}
             assert {".png", ".pdf", ".svg", ".csv"} <= figures
         assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
@@ -187,8 +217,14 @@ class TestFinishedStudy:
 
     def test_the_estimator_reruns_evaluation_and_figures(self, edited):
         edited.edit("src/equidyn/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
-        after = {"evaluate_checkpoints", "gather_tables", "measure_floors", "draw_figure", "write_report"}
-        assert edited.planned() == after
+        measured = {"evaluate_checkpoints", "gather_tables", "measure_floors", "analyse_checkpoints", "gather_analysis"}
+        assert edited.planned() == measured | {"draw_figure", "write_report"}
+
+    def test_an_analysis_reruns_alone(self, edited):
+        edited.edit("src/equidyn/analysis/angles.py", "LOCAL_ANGLE = 1e-3", "LOCAL_ANGLE = 2e-3")
+        result = edited.run("--dry-run")
+        assert re.search(r"analyse_checkpoints\s+1\b", result.stdout + result.stderr)
+        assert edited.planned() == {"analyse_checkpoints", "gather_analysis", "draw_figure", "write_report"}
 
     def test_the_model_reruns_training(self, edited):
         edited.edit("src/equidyn/models/escaip.py", "GAUSSIAN_REACH = 6.0", "GAUSSIAN_REACH = 6.5")
@@ -235,6 +271,14 @@ class TestBadInput:
                 r"'nobody' is not a run of this .*augmented, fewer",
             ),
             (lambda p: p.config.update(run_table="config/none.tsv"), r"config/none.tsv: no such run table"),
+            (
+                lambda p: p.config["analysis"]["head"]["force_field"].update(steps=[6, 7]),
+                r"analysis\.head\.force_field\.steps: run 'augmented' keeps no step 7; it keeps \[0, 2, 6\]",
+            ),
+            (
+                lambda p: p.config["analysis"]["hessian"]["force_field"].update(block="direction"),
+                r"analysis\.hessian\.force_field\.block: unknown key; did you mean 'blocks'",
+            ),
         ],
     )
     def test_of_configuration_and_run_table(self, fresh, mistake, expected):

@@ -93,16 +93,18 @@ def gradients(losses: Sequence[HeldOutLoss], groups: Mapping[str, Sequence[str]]
     model: nn.Module = losses[0].model
     names = [name for name, _ in model.named_parameters()]
     parameters = [parameter.requires_grad_() for parameter in model.parameters()]
-    vectors: list[list[torch.Tensor]] = []
-    for part in PARTS:
-        for fold in losses:
-            total = [torch.zeros_like(parameter) for parameter in parameters]
-            for loss in fold:
-                found = torch.autograd.grad(getattr(loss, part), parameters, allow_unused=True)
-                for sum_, gradient in zip(total, found, strict=True):
+    sums: dict[str, list[list[torch.Tensor]]] = {part: [] for part in PARTS}
+    for fold in losses:
+        for part in PARTS:
+            sums[part].append([torch.zeros_like(parameter) for parameter in parameters])
+        for loss in fold:
+            for part in PARTS:
+                scalar = getattr(loss, part)
+                found = torch.autograd.grad(scalar, parameters, retain_graph=True, allow_unused=True)
+                for sum_, gradient in zip(sums[part][-1], found, strict=True):
                     if gradient is not None:
                         sum_ += gradient
-            vectors.append(total)
+    vectors = [vector for part in PARTS for vector in sums[part]]
     grams = {}
     for group, members in groups.items():
         gram = np.zeros((len(vectors), len(vectors)))
