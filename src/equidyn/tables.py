@@ -72,8 +72,9 @@ def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: st
         ValueError: A checkpoint was not evaluated under the condition, or twice.
     """
     keys = ["run", "step", "weights", *(name for name in CONDITIONS if name in table and name in evaluation)]
-    wanted = (evaluation["estimator"] == estimator).groupby(evaluation["run"]).transform("any")
-    rows = evaluation[(evaluation["estimator"] == estimator) | ~wanted]
+    rows = evaluation[evaluation["run"].isin(table["run"])]
+    wanted = (rows["estimator"] == estimator).groupby(rows["run"]).transform("any")
+    rows = rows[(rows["estimator"] == estimator) | ~wanted]
     found = rows[[*keys, *(name for name in EVALUATED if name in rows and name not in table)]]
     joined = table.merge(found, on=keys, how="left", validate="many_to_one", indicator=True)
     if (lost := joined[joined.pop("_merge") == "left_only"]).size:

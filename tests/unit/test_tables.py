@@ -103,6 +103,11 @@ class TestWithEvaluation:
         assert found["norm"].tolist() == [1, 2, 3]
         assert with_evaluation(analysis, evaluation, "sampled")["percent"].tolist() == [91, 105, 1]
 
+    def test_runs_of_other_tasks_do_not_matter(self, evaluation):
+        other = pd.concat([evaluation, evaluation]).assign(run="other", t=np.nan)
+        analysis = pd.DataFrame({"run": ["base"], "step": [0], "weights": ["ema"], "t": [0.0]})
+        assert len(with_evaluation(analysis, pd.concat([evaluation, other]))) == 1
+
     def test_the_other_estimator_where_one_is_missing(self, evaluation):
         analysis = pd.DataFrame({"run": ["base"], "step": [0], "weights": ["ema"], "t": [0.0]})
         only = evaluation[evaluation["estimator"] == "sampled"]

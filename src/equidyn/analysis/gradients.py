@@ -120,7 +120,7 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
 
     Args:
         gram: (2F, 2F), see `gradients`.
-        level: Of the intervals, by jackknife over folds (of the ratio's logarithm).
+        level: Of the intervals, by jackknife over folds (of the ratio's square).
 
     Returns:
         ``{part}_norm`` without bias in its square (NaN where that is negative) and ``{part}_norm_plugin`` for the two
@@ -133,18 +133,19 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
     for suffix, products in (("", _between(blocks)), ("_plugin", blocks.mean((1, 3)))):
         squares = {"twirled": products[0, 0], "equivariance": products[1, 1], "total": products.sum()}
         found |= {f"{name}_norm{suffix}": _root(square) for name, square in squares.items()}
-        found[f"ratio{suffix}"] = _ratio(products)
+        found[f"ratio{suffix}"] = _divided(found[f"equivariance_norm{suffix}"], found[f"twirled_norm{suffix}"])
     found["cosine"] = _cosine(_between(blocks))
-    left_out = [np.delete(np.delete(blocks, fold, 1), fold, 3) for fold in range(count)]
+    # With fewer than three folds nothing is left to compare when one is left out.
+    left_out = [np.delete(np.delete(blocks, fold, 1), fold, 3) for fold in range(count)] if count > 2 else []
     half = stats.t.ppf((1 + level) / 2, count - 1)
-    for name, function, inverse in (("ratio", lambda p: np.log(_ratio(p)), np.exp), ("cosine", _cosine, float)):
-        # With fewer than three folds nothing is left to compare when one is left out.
-        values = [function(_between(part)) for part in left_out] if count > 2 else [np.nan]
-        error = np.sqrt((count - 1) * np.var(values))
-        centre = function(_between(blocks))
-        found |= {
-            f"{name}_{end}": float(inverse(centre + sign * half * error)) for end, sign in (("low", -1), ("high", 1))
-        }
+    for name, function in (("ratio", _squared_ratio), ("cosine", _cosine)):
+        values = [function(_between(part)) for part in left_out]
+        error = np.sqrt((count - 1) * np.var(values)) if values else np.nan
+        ends = function(_between(blocks)) + half * error * np.array([-1.0, 1.0])
+        if name == "ratio":  # none without norms
+            ends = np.sqrt(np.maximum(ends, 0.0)) + 0.0 * found["ratio"]
+        low, high = ends
+        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     return found
 
 
@@ -158,10 +159,13 @@ def _root(square: float) -> float:
     return float(np.sqrt(square)) if square >= 0 else float("nan")
 
 
-def _ratio(products: np.ndarray) -> float:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.sqrt(products[1, 1] / products[0, 0]))
+def _squared_ratio(products: np.ndarray) -> float:
+    return _divided(products[1, 1], products[0, 0])
 
 
 def _cosine(products: np.ndarray) -> float:
-    return float(products[0, 1] / (_root(products[0, 0]) * _root(products[1, 1])))
+    return _divided(products[0, 1], _root(products[0, 0]) * _root(products[1, 1]))
+
+
+def _divided(above: float, below: float) -> float:
+    return float(above / below) if below else float("nan")
