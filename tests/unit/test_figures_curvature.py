@@ -3,17 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import draw_checked
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
-from matplotlib.legend import Legend
 
 from equidyn.figures import style
-from equidyn.figures.captions import caption
-from equidyn.figures.catalogue import FIGURES
 from equidyn.figures.curvature import LOSSES, at_times, shortened, spread
 from equidyn.figures.options import Options
 from equidyn.figures.selection import of_analysis
-from equidyn.plugins import load
 
 OPTIONS = Options()
 STEPS = (0, 100, 1000, 20_000)
@@ -113,16 +110,8 @@ TABLES = {"hessian_summary": hessian, "hessian_spectra": spectra}
 
 
 def draw(name, table, options=OPTIONS):
-    """A figure, its rows and its caption; drawing must work and keep legends on the page."""
-    before = table.copy()
-    figure, data = load(FIGURES[name].draw)(table, options)
-    pd.testing.assert_frame_equal(table, before)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        box = legend.get_window_extent()
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    return figure, data, caption(FIGURES[name], data, options)
+    """As `draw_checked`, with the usual options."""
+    return draw_checked(name, table, options)
 
 
 def drawn(axes, loss):

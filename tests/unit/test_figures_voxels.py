@@ -3,16 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import draw_checked
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
 from equidyn.figures import drawing, style
-from equidyn.figures.captions import caption
 from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.options import ACTIONS, Options
 from equidyn.figures.selection import choose
-from equidyn.plugins import load
 from equidyn.tasks import voxel_denoising
 
 OPTIONS = Options(task="voxel_denoising")
@@ -119,16 +118,8 @@ def floors():
 
 
 def draw(name, table, options=OPTIONS):
-    """A figure, its rows and its caption; drawing must work and keep legends on the page."""
-    before = table.copy()
-    figure, data = load(FIGURES[name].draw)(table, options)
-    pd.testing.assert_frame_equal(table, before)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        box = legend.get_window_extent()
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    return figure, data, caption(FIGURES[name], data, options)
+    """As `draw_checked`, with the usual options."""
+    return draw_checked(name, table, options)
 
 
 def dash_dotted(axes):

@@ -262,13 +262,16 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
 def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps) -> None:
     """One quantity of both losses, and its interval if it has one."""
     drawing.scale(axes, data[[name]], log=True)
-    for loss, part in data.sort_values("step").groupby("loss"):
-        _, colour, marker = LOSSES[loss]
+    for below, (loss, (_, colour, marker)) in zip((True, False), LOSSES.items(), strict=True):
+        part = data[data["loss"] == loss].sort_values("step")
+        if part.empty:
+            continue
         x = place(part["step"])
         if f"{name}_low" in part:
             half = (part[f"{name}_high"] - part[name]).where(part[name] > 0)
             axes.errorbar(x, part[name], half, linestyle="none", color=colour, linewidth=1, capsize=2)
-        drawing.line(axes, x, part[name], part["silent"], place.log, True, colour, marker)
+        look = {"width": 3.0, "size": 8.0} if below else {}  # so that both are seen where they agree
+        drawing.line(axes, x, part[name], part["silent"], place.log, True, colour, marker, **look)
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
