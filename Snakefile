@@ -24,6 +24,7 @@ localrules:
     data,
     train,
     evaluate,
+    analyse,
     figures,
     report,
 
@@ -48,6 +49,11 @@ rule train:
 rule evaluate:
     input:
         tables(),
+
+
+rule analyse:
+    input:
+        analysis_tables(),
 
 
 rule figures:

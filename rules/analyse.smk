@@ -21,10 +21,16 @@ rule analyse_checkpoints:
         runtime=240,
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
-        steps=lambda wildcards: analysis_steps(wildcards.analysis, wildcards.run),
-        protocol=lambda wildcards: analysis_protocol(wildcards.analysis, wildcards.run),
-        settings=lambda wildcards: analysis_arguments(wildcards.analysis, wildcards.run),
-        labels=lambda wildcards: labels(wildcards.run),
+        steps=lambda wildcards: analysis_steps(
+            config, wildcards.analysis, RUNS[wildcards.run]
+        ),
+        protocol=lambda wildcards: analysis_protocol(
+            config, wildcards.analysis, RUNS[wildcards.run]
+        ),
+        settings=lambda wildcards: analysis_arguments(
+            config, wildcards.analysis, RUNS[wildcards.run]
+        ),
+        labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
         device=config["training"]["device"],
         code=lambda wildcards: analysis_code(wildcards.analysis, wildcards.run),
     message:

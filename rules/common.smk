@@ -11,14 +11,19 @@ from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.models.registry import configuration, control_for
 from equidyn.provenance import code_digest
 from equidyn.studies import (
-    analysed_steps,
+    analysis_arguments,
+    analysis_protocol,
+    analysis_steps,
     check_analyses,
     check_config,
     check_figures,
     checkpoint_steps,
-    conditions,
+    labels,
     parts,
+    protocol,
     read_runs,
+    recipe,
+    task_settings,
 )
 from equidyn.tasks import TASKS
 
@@ -82,23 +87,6 @@ def evaluation_code(run):
     )
 
 
-def recipe(run):
-    """Arguments of equidyn.training.Recipe: the run's row and the settings of its task."""
-    row, training = RUNS[run], config["training"]
-    own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
-    shared = {k: v for k, v in training[row["task"]].items() if k != "task"}
-    return (
-        {"precision": training["precision"]}
-        | shared
-        | {name: row[name] for name in own}
-    )
-
-
-def task_settings(run):
-    """Settings of the run's task itself."""
-    return config["training"][RUNS[run]["task"]].get("task", {})
-
-
 def kept_steps(run):
     """Steps whose weights a run keeps."""
     return checkpoint_steps(config["training"]["checkpoint_steps"], RUNS[run]["steps"])
@@ -107,65 +95,6 @@ def kept_steps(run):
 def evaluation_parts(run):
     """Those steps, in portions of one evaluation job each."""
     return parts(kept_steps(run), config["evaluation"]["checkpoints_per_job"])
-
-
-def labels(run):
-    """Columns that identify a run in tables."""
-    columns = (
-        "task",
-        "train_subset",
-        "batch_size",
-        "optimiser",
-        "lr",
-        "augmentation",
-        "seed",
-    )
-    return {"study": config["study"], "run": run} | {
-        name: RUNS[run][name] for name in columns
-    }
-
-
-def protocol(run):
-    """Arguments of equidyn.evaluation.Protocol: the study's and those of the run's task."""
-    evaluation = config["evaluation"]
-    shared = {
-        name: value
-        for name, value in evaluation.items()
-        if name not in ("checkpoints_per_job", *TASKS)
-    }
-    own = dict(evaluation[RUNS[run]["task"]])
-    return shared | own | {"conditions": conditions(own.get("conditions", {}))}
-
-
-def analysis_settings(analysis, task):
-    """What the study asks of an analysis of a task."""
-    return config["analysis"][analysis][task]
-
-
-def analysis_protocol(analysis, run):
-    """Arguments of equidyn.evaluation.Protocol: the evaluation's, but for what the analysis says itself."""
-    settings = analysis_settings(analysis, RUNS[run]["task"])
-    own = {
-        name: settings[name]
-        for name in ("examples", "batch_size", "rotations")
-        if name in settings
-    }
-    if "conditions" in settings:
-        own["conditions"] = conditions(settings["conditions"])
-    return protocol(run) | own | {"weights": [config["figures"]["weights"]]}
-
-
-def analysis_arguments(analysis, run):
-    """What the analysis is told beside that."""
-    shared = ("runs", "steps", "examples", "batch_size", "rotations", "conditions")
-    settings = analysis_settings(analysis, RUNS[run]["task"])
-    return {name: value for name, value in settings.items() if name not in shared}
-
-
-def analysis_steps(analysis, run):
-    """Steps of a run to analyse."""
-    settings = analysis_settings(analysis, RUNS[run]["task"])
-    return analysed_steps(settings, kept_steps(run))
 
 
 def analysis_code(analysis, run):
@@ -181,7 +110,7 @@ def analysed(wildcards):
     """Tables of the runs that an analysis of a task looks at."""
     return expand(
         f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
-        run=analysis_settings(wildcards.analysis, wildcards.task)["runs"],
+        run=config["analysis"][wildcards.analysis][wildcards.task]["runs"],
     )
 
 
@@ -246,6 +175,16 @@ def evaluated_parts(suffix):
         f"{STUDY}/evaluate/{run}/{n}.{suffix}"
         for run in RUNS
         for n in range(len(evaluation_parts(run)))
+    ]
+
+
+def analysis_tables():
+    """Every analysis of checkpoints."""
+    return [
+        f"{STUDY}/tables/{analysis}/{task}.parquet"
+        for analysis in ANALYSES
+        for task in config["analysis"].get(analysis, {})
+        if task in TASKS_RUN
     ]
 
 

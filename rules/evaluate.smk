@@ -23,8 +23,8 @@ rule evaluate_checkpoints:
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],
-        protocol=lambda wildcards: protocol(wildcards.run),
-        labels=lambda wildcards: labels(wildcards.run),
+        protocol=lambda wildcards: protocol(config, RUNS[wildcards.run]),
+        labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
         device=config["training"]["device"],
         code=lambda wildcards: evaluation_code(wildcards.run),
     message:

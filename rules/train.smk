@@ -19,8 +19,8 @@ rule train_network:
         runtime=120,
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
-        recipe=lambda wildcards: recipe(wildcards.run),
-        settings=lambda wildcards: task_settings(wildcards.run),
+        recipe=lambda wildcards: recipe(config, RUNS[wildcards.run]),
+        settings=lambda wildcards: task_settings(config, RUNS[wildcards.run]),
         sizes=lambda wildcards: configuration(RUNS[wildcards.run]["model"]).sizes,
         steps=lambda wildcards: kept_steps(wildcards.run),
         state=f"{STUDY}/state",

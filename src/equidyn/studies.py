@@ -123,7 +123,7 @@ def check_analyses(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
                 raise StudyError(f"{where}.runs: figures show the baseline: add {baseline!r}")
             for name in settings["runs"]:
                 kept = checkpoint_steps(config["training"]["checkpoint_steps"], runs[name]["steps"])
-                if missing := [step for step in analysed_steps(settings, kept) if step not in kept]:
+                if missing := [step for step in analysis_steps(config, analysis, runs[name]) if step not in kept]:
                     raise StudyError(f"{where}.steps: run {name!r} keeps no step {missing[0]}; it keeps {kept}")
             evaluated = config["evaluation"][task].get("conditions", {})
             for name, values in settings.get("conditions", {}).items():
@@ -132,11 +132,6 @@ def check_analyses(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
                         f"{where}.conditions.{name}: {missing[0]!r} is not evaluated: add it to "
                         f"evaluation.{task}.conditions.{name}"
                     )
-
-
-def analysed_steps(settings: Mapping[str, Any], kept: list[int]) -> list[int]:
-    """Steps that an analysis asks for, of those that a run keeps."""
-    return kept if settings["steps"] == "all" else sorted(settings["steps"])
 
 
 def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:
@@ -159,6 +154,57 @@ def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int
             steps.add(step)
             power += 1
     return sorted(steps | {last})
+
+
+def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `equidyn.training.Recipe`: the run's row and the settings of its task."""
+    training = config["training"]
+    own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    shared = {name: value for name, value in training[row["task"]].items() if name != "task"}
+    return {"precision": training["precision"]} | shared | {name: row[name] for name in own}
+
+
+def task_settings(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the run's task itself."""
+    return config["training"][row["task"]].get("task", {})
+
+
+def labels(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that identify a run in tables."""
+    columns = ("task", "train_subset", "batch_size", "optimiser", "lr", "augmentation", "seed")
+    return {"study": config["study"], "run": row["name"]} | {name: row[name] for name in columns}
+
+
+def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `equidyn.evaluation.Protocol`: the study's and those of the run's task."""
+    evaluation = config["evaluation"]
+    shared = {name: value for name, value in evaluation.items() if name not in ("checkpoints_per_job", *TASKS)}
+    own = dict(evaluation[row["task"]])
+    return shared | own | {"conditions": conditions(own.get("conditions", {}))}
+
+
+_AS_EVALUATED = ("examples", "batch_size", "rotations")
+
+
+def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The evaluation's protocol, but for what the analysis says itself, and of the weights that figures show."""
+    settings = config["analysis"][analysis][row["task"]]
+    own = {name: settings[name] for name in _AS_EVALUATED}
+    if "conditions" in settings:
+        own["conditions"] = conditions(settings["conditions"])
+    return protocol(config, row) | own | {"weights": [config["figures"]["weights"]]}
+
+
+def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the analysis is told beside the protocol."""
+    shared = ("runs", "steps", "conditions", *_AS_EVALUATED)
+    return {name: v for name, v in config["analysis"][analysis][row["task"]].items() if name not in shared}
+
+
+def analysis_steps(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> list[int]:
+    """Steps of a run that an analysis asks for: some, or all that the run keeps."""
+    steps = config["analysis"][analysis][row["task"]]["steps"]
+    return checkpoint_steps(config["training"]["checkpoint_steps"], row["steps"]) if steps == "all" else sorted(steps)
 
 
 def conditions(grid: Mapping[str, list]) -> list[dict[str, Any]]:

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from equidyn.studies import StudyError, analysed_steps, check_analyses, check_config, conditions
+from equidyn.studies import (
+    StudyError,
+    analysis_arguments,
+    analysis_protocol,
+    analysis_steps,
+    check_analyses,
+    check_config,
+    conditions,
+    protocol,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,6 +95,23 @@ class TestAnalyses:
         with pytest.raises(StudyError, match=rf"analysis\.{analysis}\.{task}.*{expected}"):
             check_analyses(config, runs)
 
-    def test_all_steps_are_those_kept(self):
-        assert analysed_steps({"steps": "all"}, [0, 3]) == [0, 3]
-        assert analysed_steps({"steps": [5, 1]}, [0, 1, 5]) == [1, 5]
+    def test_steps_are_some_or_all_of_those_kept(self, config, runs):
+        config["training"]["checkpoint_steps"] = [0, 3]
+        assert analysis_steps(config, "head", runs["augmented"]) == [0, 3, 1000]
+        config["analysis"]["head"]["force_field"]["steps"] = [1000, 0]
+        assert analysis_steps(config, "head", runs["augmented"]) == [0, 1000]
+
+    def test_the_protocol_is_the_evaluation_s_but_for_what_the_analysis_says(self, config, runs):
+        row = runs["proteins"]
+        config["analysis"]["angles"]["flow_matching"] = settings = {
+            "runs": ["proteins"], "steps": "all", "examples": 3, "batch_size": 2, "rotations": 7, "angles": [90],
+            "local": True, "conditions": {"t": [0.4], "self_conditioning": [False]},
+        }  # fmt: skip
+        evaluated, analysed = protocol(config, row), analysis_protocol(config, "angles", row)
+        assert len(evaluated["conditions"]) == 8
+        assert analysed["conditions"] == [{"t": 0.4, "self_conditioning": False}]
+        assert (analysed["examples"], analysed["batch_size"], analysed["rotations"]) == (3, 2, 7)
+        assert (analysed["seed"], analysed["weights"]) == (evaluated["seed"], ["ema"])
+        assert analysis_arguments(config, "angles", row) == {"angles": [90], "local": True}
+        del settings["conditions"]
+        assert analysis_protocol(config, "angles", row)["conditions"] == evaluated["conditions"]

@@ -325,7 +325,7 @@ class TestParsing:
         result = fresh.run("--dry-run", path=str(blocked))
         assert result.returncode == 0, result.stderr[-2000:]
 
-    @pytest.mark.parametrize("target", ["all", "data", "train", "evaluate", "figures", "report"])
+    @pytest.mark.parametrize("target", ["all", "data", "train", "evaluate", "analyse", "figures", "report"])
     def test_targets_exist(self, fresh, target):
         result = fresh.run("--dry-run", target)
         assert result.returncode == 0, result.stderr[-2000:]
