@@ -76,6 +76,12 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, p
     return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
 
 
+def portions(indices: np.ndarray, protocol: Protocol) -> Iterator[np.ndarray]:
+    """Examples in portions of one forward pass each."""
+    for start in range(0, len(indices), protocol.batch_size):
+        yield indices[start : start + protocol.batch_size]
+
+
 def draw_rotations(
     task: Any, examples: np.ndarray, count: int, condition: Mapping[str, Any] | None, seed: int
 ) -> Tensor:
@@ -282,8 +288,7 @@ def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
 def _batches(
     task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any] | None
 ) -> Iterator[tuple[np.ndarray, Any]]:
-    for start in range(0, len(indices), protocol.batch_size):
-        chosen = indices[start : start + protocol.batch_size]
+    for chosen in portions(indices, protocol):
         yield chosen, task.inputs(model, task.batch(chosen, _device(model)), condition or {}, protocol.seed)
 
 

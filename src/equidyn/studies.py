@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from equidyn.analysis import ANALYSES
+from equidyn.analysis import ANALYSES, GRID_ACTIONS
 from equidyn.models.registry import configuration
 from equidyn.tasks import TASKS
 
@@ -132,6 +132,12 @@ def check_analyses(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
                         f"{where}.conditions.{name}: {missing[0]!r} is not evaluated: add it to "
                         f"evaluation.{task}.conditions.{name}"
                     )
+            actions = (evaluated | settings.get("conditions", {})).get("action", [])
+            if unable := [action for action in actions if action not in GRID_ACTIONS[analysis]]:
+                raise StudyError(
+                    f"{where}.conditions.action: this analysis cannot use {unable[0]!r}, only "
+                    f"{', '.join(GRID_ACTIONS[analysis])}"
+                )
 
 
 def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:
@@ -190,9 +196,8 @@ def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str
     """The evaluation's protocol, but for what the analysis says itself, and of the weights that figures show."""
     settings = config["analysis"][analysis][row["task"]]
     own = {name: settings[name] for name in _AS_EVALUATED}
-    if "conditions" in settings:
-        own["conditions"] = conditions(settings["conditions"])
-    return protocol(config, row) | own | {"weights": [config["figures"]["weights"]]}
+    grid = config["evaluation"][row["task"]].get("conditions", {}) | settings.get("conditions", {})
+    return protocol(config, row) | own | {"conditions": conditions(grid), "weights": [config["figures"]["weights"]]}
 
 
 def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:

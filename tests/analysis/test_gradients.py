@@ -5,7 +5,7 @@ import pytest
 import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
-from equidyn.analysis.gradients import deal, gradients, measure, split
+from equidyn.analysis.gradients import _between, deal, gradients, measure, split
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol
 from equidyn.models.anatomy import parameter_groups
@@ -82,11 +82,13 @@ def test_norms_are_corrected_for_noise():
     size, count, noise = 30, 4, 0.5
     truth = random.standard_normal((2, size)) / np.sqrt(size) * np.array([[1.0], [0.3]])
     squares = {"twirled_norm": [], "equivariance_norm": [], "twirled_norm_plugin": [], "equivariance_norm_plugin": []}
+    products = []
     for _ in range(3000):
         vectors = (truth[:, None] + noise * random.standard_normal((2, count, size)) / np.sqrt(size)).reshape(-1, size)
         found = split(vectors @ vectors.T)
+        products.append(_between((vectors @ vectors.T).reshape(2, count, 2, count))[1, 1])
         for name, values in squares.items():
-            values.append(np.square(np.nan_to_num(found[name])) if "plugin" in name else found[name])
+            values.append(np.square(found[name]) if "plugin" in name else found[name])
     true = np.square(truth).sum(1)
     for name, square in zip(("twirled", "equivariance"), true, strict=True):
         expected = square + noise**2 / count
@@ -94,6 +96,9 @@ def test_norms_are_corrected_for_noise():
     # Far from zero the corrected square is never negative, so that its mean can be taken.
     assert not np.isnan(squares["twirled_norm"]).any()
     assert np.square(squares["twirled_norm"]).mean() == pytest.approx(true[0], rel=0.03)
+    # Near zero it is, and only the products themselves have the true mean.
+    assert np.isnan(squares["equivariance_norm"]).any()
+    assert np.mean(products) == pytest.approx(true[1], rel=0.1)
 
 
 def test_intervals_cover():
@@ -113,6 +118,21 @@ def test_a_gradient_lost_in_noise_has_no_norm():
     found = split(gram)
     assert np.isnan([found[name] for name in ("twirled_norm", "ratio", "ratio_low", "ratio_high", "cosine")]).all()
     assert found["twirled_norm_plugin"] > 0
+
+
+def test_an_equivariance_error_lost_in_noise_has_an_upper_limit():
+    random = np.random.default_rng(0)
+    truth = np.stack([np.r_[1.0, np.zeros(99)], np.zeros(100)])
+    seen = []
+    for _ in range(50):
+        vectors = (truth[:, None] + 0.03 * random.standard_normal((2, 6, 100))).reshape(-1, 100)
+        found = split(vectors @ vectors.T)
+        assert found["ratio_low"] == 0 or found["ratio"] > 0
+        assert 0 < found["ratio_high"] < 0.5
+        assert np.isnan(found["cosine"]) == np.isnan(found["cosine_low"])
+        assert not abs(found["cosine"]) > 1
+        seen.append(np.isnan(found["ratio"]))
+    assert 0 < sum(seen) < 50
 
 
 def test_rows_of_a_checkpoint():

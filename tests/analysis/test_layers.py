@@ -32,12 +32,12 @@ def test_pairs_of_proteina_are_invariant(flow):
     assert rows[0]["relative_error"] < 1e-20 < rows[1]["relative_error"]
 
 
-def test_every_step_of_voxmol_adds_to_the_error(voxels):
+def test_grids_of_voxmol_turn_on_the_finest_level(voxels):
     task, model, condition = voxels
-    rows = {row["layer"]: row for row in measure(task, model, np.arange(2), Protocol(rotations=4), condition)}
-    assert next(iter(rows)) == "first"
-    assert rows["down.0"]["relative_error"] > 1e-6
-    assert rows["first"]["kind_of_action"] == "grid"
+    rows = measure(task, model, np.arange(2), Protocol(rotations=4), condition)
+    assert [row["layer"] for row in rows] == ["first", "down.0", "down.1", "up.12", "up.13", "up.14", OUTPUT]
+    assert {row["kind_of_action"] for row in rows[:-1]} == {"grid"}
+    assert all(row["relative_error"] > 1e-6 for row in rows)
     # A kernel of one weight keeps the symmetry, so that the first layer has none of the error.
     with torch.no_grad():
         model.first.weight.copy_(model.first.weight.mean((2, 3, 4), keepdim=True).expand_as(model.first.weight))

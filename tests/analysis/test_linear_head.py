@@ -11,6 +11,7 @@ from equidyn.analysis.losses import HeldOutLoss
 from equidyn.decomposition import decompose
 from equidyn.evaluation import Protocol
 from equidyn.models.escaip import equal_rows
+from equidyn.models.graph import sum_over_neighbours
 from equidyn.models.registry import build, configurations
 from equidyn.models.voxmol import SymmetricConv3d, symmetric_kernel
 from equidyn.rotations import haar, octahedral_group, tetrahedral_group
@@ -63,6 +64,7 @@ def test_prediction_is_the_error_of_rotated_molecules(escaip):
 def test_the_form_predicts_the_error_of_other_weights(escaip):
     """Forms are made once: errors along the deviation and of other heads follow without another look at the data."""
     form, weight = head_form(escaip), escaip.model.direction.linear.weight
+    before = form.summary()
     other = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     symmetric = equal_rows(weight.detach())
     for new in (symmetric, symmetric + 2 * (weight.detach() - symmetric), other):
@@ -73,6 +75,7 @@ def test_the_form_predicts_the_error_of_other_weights(escaip):
     with torch.no_grad():
         weight.copy_(symmetric)
     assert escaip.values()["equivariance"] < 1e-25
+    assert form.summary() == before
 
 
 def test_of_escaip_is_the_second_moment_of_its_features(escaip):
@@ -84,7 +87,21 @@ def test_of_escaip_is_the_second_moment_of_its_features(escaip):
     assert found["deviation"] == pytest.approx(3 * width * variance)
     blocks = form.form.view(rows, width, rows, width)
     projection = torch.eye(3, dtype=torch.float64) - 1 / 3
-    moment = blocks[0, :, 0] / projection[0, 0]
+    # What is summed into forces: magnitude x features x direction of each bond, over three axes.
+    model, task, batch = escaip.model, escaip.task, escaip.batches[0].molecules
+    entered = {}
+    hooks = [
+        model.direction.linear.register_forward_pre_hook(lambda _, inputs: entered.update(features=inputs[0])),
+        model.magnitude.register_forward_hook(lambda _, __, output: entered.update(magnitude=output)),
+    ]
+    with torch.no_grad():
+        model(batch)
+    for hook in hooks:
+        hook.remove()
+    graph = model.graph(batch)
+    outer = entered["features"][:, :, None] * graph.direction[:, None]
+    summed = sum_over_neighbours(outer, graph) * entered["magnitude"][:, :, None] * task.normalisation.force_scale
+    moment = torch.einsum("nab,ncb->ac", summed, summed) / 3 / escaip.components
     expected = torch.einsum("ij,ab->iajb", projection, moment)
     torch.testing.assert_close(blocks, expected, rtol=1e-9, atol=1e-12)
     assert abs(found["cross"]) + abs(found["from_symmetric"]) < 1e-12 * found["predicted"]
@@ -103,6 +120,12 @@ def test_of_other_tasks_predicts_the_error(case, request):
         # Features do not turn as they should, so that a symmetric kernel has an error of its own.
         assert row["from_symmetric"] > 0.1 * row["predicted"]
     assert row["estimator"] == "sampled"
+
+
+def test_grids_are_turned_exactly_or_not_at_all(voxels):
+    task, model, _ = voxels
+    with pytest.raises(ValueError, match="use the action 'cube'"):
+        measure(task, model, np.arange(2), Protocol(rotations=2), {"action": "atoms"})
 
 
 def test_a_symmetric_kernel_commutes_with_the_rotations_of_a_cube():
@@ -124,7 +147,7 @@ def test_anatomy_names_what_exists(name):
     model = build(name)
     groups = parameter_groups(model)
     assert all(groups.values())
-    weight = dict(model.named_parameters())[model.anatomy.head]
+    weight = dict(model.named_parameters())[model.anatomy.head].detach()
     projected = model.anatomy.symmetric_head(weight)
     torch.testing.assert_close(model.anatomy.symmetric_head(projected), projected)
     assert float((weight - projected).flatten() @ projected.flatten()) == pytest.approx(0, abs=1e-6)

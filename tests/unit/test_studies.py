@@ -88,6 +88,7 @@ class TestAnalyses:
             ("landscape", "force_field", {"steps": [317]}, "run 'augmented' keeps no step 317; it keeps"),
             ("layers", "voxel_denoising", {"conditions": {"action": ["cubic"]}}, "'cubic' is not evaluated: add it to"),
             ("layers", "voxel_denoising", {"conditions": {"t": [0.5]}}, "conditions.t: 0.5 is not evaluated"),
+            ("layers", "voxel_denoising", {"conditions": {"action": ["atoms"]}}, "cannot use 'atoms', only cube"),
         ],
     )
     def test_mistakes_are_named(self, config, runs, analysis, task, change, expected):
@@ -105,7 +106,7 @@ class TestAnalyses:
         row = runs["proteins"]
         config["analysis"]["angles"]["flow_matching"] = settings = {
             "runs": ["proteins"], "steps": "all", "examples": 3, "batch_size": 2, "rotations": 7, "angles": [90],
-            "local": True, "conditions": {"t": [0.4], "self_conditioning": [False]},
+            "local": True, "conditions": {"t": [0.4]},
         }  # fmt: skip
         evaluated, analysed = protocol(config, row), analysis_protocol(config, "angles", row)
         assert len(evaluated["conditions"]) == 8

@@ -9,3 +9,14 @@ ANALYSES = {
     "layers": "equidyn.analysis.layers:measure",
 }
 """Analyses of checkpoints: what `equidyn.analysis.checkpoints` calls for each, as ``"module:name"``."""
+
+GRID_ACTIONS = {
+    "gradients": ("cube", "trilinear", "atoms"),
+    "head": ("cube",),
+    "hessian": ("cube", "atoms"),
+    "landscape": ("cube", "atoms"),
+    "angles": ("trilinear", "cubic", "atoms"),
+    "layers": ("cube",),
+}
+"""Actions of voxel denoising that each can do with. Cubic splines have no derivative here and trilinear interpolation
+no second one, the rotations of a cube have no continuous angle, and all others turn features of a network inexactly."""

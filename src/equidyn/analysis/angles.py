@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.analysis.losses import batches, inputs, sampled
+from equidyn.analysis.losses import inputs, sampled
 from equidyn.decomposition import interval
-from equidyn.evaluation import Protocol, draw_rotations, twisted_predictions
+from equidyn.evaluation import Protocol, draw_rotations, portions, twisted_predictions
 from equidyn.seeding import seed_for
 
 LOCAL_ANGLE = 1e-3
@@ -35,6 +35,11 @@ def character(degree: int, angle: np.ndarray) -> np.ndarray:
     """χ_l(ω) of SO(3), ω in radians."""
     angle = np.asarray(angle, dtype=float)
     return 1 + 2 * sum(np.cos(order * angle) for order in range(1, degree + 1)) + np.zeros_like(angle)
+
+
+def effective_degree(ratio: float) -> float:
+    """l with l(l + 1) = 3 L² / equivariance error, from the ratio of these two."""
+    return float((np.sqrt(1 + 12 * ratio) - 1) / 2)
 
 
 def about_axis(axis: Tensor, angle: float) -> Tensor:
@@ -71,7 +76,8 @@ def measure(
 
     Returns:
         One dictionary per angle: ``angle``, ``variogram`` per component, ``percent_angle``, both with ``_low`` and
-        ``_high``; ``haar`` and ``haar_percent``, ``local`` and ``degree``, which are the same at all angles.
+        ``_high``; ``haar`` and ``haar_percent``, ``local`` and ``degree`` with ``_low`` and ``_high``, the
+        same at all angles.
 
     Raises:
         ValueError: The condition allows a subgroup of rotations only.
@@ -81,26 +87,32 @@ def measure(
     radians = [*([LOCAL_ANGLE] if local else []), *np.radians(angles)]
     model.eval()
     sums = []
-    for chosen in batches(indices, protocol):
+    for chosen in portions(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
         sums.append(_sums(task, model, batch, chosen, protocol, condition, radians))
     variogram, total, haar, weight = (np.concatenate(parts, -1) for parts in zip(*sums, strict=True))
-    cluster, components = task.cluster(indices), weight.sum()
-    shared = {"haar": haar.sum() / components, "haar_percent": 100 * haar.sum() / total.sum(), "local": np.nan}
+    cluster = task.cluster(indices)
+
+    def ends(values: np.ndarray, below: np.ndarray) -> tuple[float, float]:
+        seed = seed_for(protocol.seed, "bootstrap")
+        return interval(values, below, cluster, level=protocol.confidence, resamples=protocol.resamples, seed=seed)
+
+    shared = {"haar": haar.sum() / weight.sum(), "haar_percent": 100 * haar.sum() / total.sum()}
+    shared |= dict.fromkeys(("local", "degree", "degree_low", "degree_high"), np.nan)
     if local:
-        shared["local"] = 2 * variogram[0].sum() / components / LOCAL_ANGLE**2
-        variogram = variogram[1:]
-    shared["degree"] = (np.sqrt(1 + 12 * shared["local"] / shared["haar"]) - 1) / 2 if shared["haar"] > 0 else np.nan
+        squared, variogram = 2 * variogram[0] / LOCAL_ANGLE**2, variogram[1:]
+        shared["local"] = squared.sum() / weight.sum()
+        if shared["haar"] > 0:
+            ratios = shared["local"] / shared["haar"], *ends(squared, haar)
+            shared |= {
+                f"degree{end}": effective_degree(r) for end, r in zip(("", "_low", "_high"), ratios, strict=True)
+            }
     rows = []
     for angle, values in zip(angles, variogram, strict=True):
         row = {"angle": float(angle)}
         for name, below, unit in (("variogram", weight, 1), ("percent_angle", total, 100)):
-            ends = interval(
-                values, below, cluster, level=protocol.confidence, resamples=protocol.resamples,
-                seed=seed_for(protocol.seed, "bootstrap"),
-            )  # fmt: skip
-            row |= {name: unit * values.sum() / below.sum()}
-            row |= {f"{name}_low": unit * ends[0], f"{name}_high": unit * ends[1]}
+            low, high = ends(values, below)
+            row |= {name: unit * values.sum() / below.sum(), f"{name}_low": unit * low, f"{name}_high": unit * high}
         rows.append(row | shared | sampled(protocol))
     return rows
 
@@ -132,7 +144,7 @@ def _sums(
         variogram.append(per_example((turned - twisted).square().mean(0) / 2))
         # At every angle the K rotations are independent and Haar distributed.
         totals.append(per_example((turned - target).square().mean(0)))
-        spreads.append(per_example((turned - turned.mean(0)).square().sum(0) / (len(base) - 1)))
+        spreads.append(per_example(turned.var(0)))
     return (
         np.stack(variogram[1:]),
         np.mean(totals, axis=0),

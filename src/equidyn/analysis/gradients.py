@@ -2,8 +2,9 @@
 
 The norm of a noisy gradient is too large on average: with ĝ = g + noise, E|ĝ|² = |g|² + tr Cov ĝ. The examples are
 therefore divided into F folds, with no cluster in two of them, and inner products are taken between folds only:
-E⟨ĝ_f, ĝ_f'⟩ = |g|² for f ≠ f'. So |g|² and ⟨g, g'⟩ are estimated without bias, for the population that clusters and
-rotations are drawn from. The norm itself, ratio and cosine are curved functions of these estimates and keep a bias of
+E⟨ĝ_f, ĝ_f'⟩ = |g|² for f ≠ f'. So |g|² and ⟨g, g'⟩ are estimated without the bias of noise, for the population that
+clusters and rotations are drawn from (folds of unequal size leave a relative bias of their squared coefficient of
+variation over F − 1). The norm itself, ratio and cosine are curved functions of these estimates and keep a bias of
 the order of the estimates' relative variance. Plug-in norms, as Shen et al. 2025 (arXiv 2512.02303) report them, are
 given beside them.
 """
@@ -125,7 +126,8 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
     Returns:
         ``{part}_norm`` without bias in its square (NaN where that is negative) and ``{part}_norm_plugin`` for the two
         parts and the total; ``ratio`` of the equivariance error's norm to the twirled loss's and ``ratio_plugin``;
-        ``cosine`` of the angle between the two; ``_low`` and ``_high`` of ratio and cosine.
+        ``cosine`` of the angle between the two, NaN where leaving out one fold makes a norm vanish; ``_low`` and
+        ``_high`` of ratio and cosine.
     """
     count = len(gram) // 2
     blocks = gram.reshape(2, count, 2, count)
@@ -138,14 +140,22 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
     # With fewer than three folds nothing is left to compare when one is left out.
     left_out = [np.delete(np.delete(blocks, fold, 1), fold, 3) for fold in range(count)] if count > 2 else []
     half = stats.t.ppf((1 + level) / 2, count - 1)
+    intervals = {}
     for name, function in (("ratio", _squared_ratio), ("cosine", _cosine)):
         values = [function(_between(part)) for part in left_out]
         error = np.sqrt((count - 1) * np.var(values)) if values else np.nan
-        ends = function(_between(blocks)) + half * error * np.array([-1.0, 1.0])
-        if name == "ratio":  # none without norms
-            ends = np.sqrt(np.maximum(ends, 0.0)) + 0.0 * found["ratio"]
-        low, high = ends
-        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+        centre = function(_between(blocks))
+        # A norm of the equivariance error that is lost in noise has an upper limit all the same.
+        centre = np.maximum(centre, 0.0) if name == "ratio" else centre
+        intervals[name] = centre + half * error * np.array([-1.0, 1.0])
+    # Without a norm of the twirled loss there is no ratio.
+    intervals["ratio"] = np.sqrt(np.maximum(intervals["ratio"], 0.0)) + 0.0 * found["twirled_norm"]
+    intervals["cosine"] = np.clip(intervals["cosine"], -1.0, 1.0)
+    found["cosine"] = float(np.clip(found["cosine"], -1.0, 1.0))
+    if count > 2 and np.isnan(intervals["cosine"]).any():  # some fold decides whether there is an angle at all
+        found["cosine"] = np.nan
+    for name, ends in intervals.items():
+        found |= {f"{name}_{end}": float(value) for end, value in zip(("low", "high"), ends, strict=True)}
     return found
 
 

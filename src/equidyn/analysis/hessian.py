@@ -1,10 +1,13 @@
 """Hessians of the two parts of the held-out loss: extreme eigenvalues, trace, spectral density.
 
-Blocks of up to `DENSE_LIMIT` parameters are computed in full, so that their smallest positive eigenvalue, and with it
-the condition number, is known. Larger ones are known by products with vectors alone: Lanczos (ARPACK, by SciPy) finds
-their largest and smallest eigenvalues, Hutchinson's probes the traces of H and H², and stochastic Lanczos quadrature
-(Golub and Meurant 1994; Lin, Saad and Yang, SIAM Review 58, 34, 2016) the density. Those have no smallest positive
-eigenvalue to speak of: it lies where eigenvalues crowd around zero, which no such method resolves.
+Blocks of up to `DENSE_LIMIT` parameters are computed in full. Larger ones are known by products with vectors alone:
+Lanczos (ARPACK, by SciPy) finds their largest and their smallest eigenvalue; Hutchinson's probes of what is orthogonal
+to the eigenvectors found give the traces of H and H², and stochastic Lanczos quadrature there (Golub and Meurant 1994;
+Lin, Saad and Yang, SIAM Review 58, 34, 2016) the density.
+
+The condition number, largest over smallest positive eigenvalue, says something only where no eigenvalue is negative.
+Elsewhere eigenvalues of both signs crowd around zero, and the smallest positive one is chance; the largest over the
+median magnitude (of those that are not zero) is the number to compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
 from equidyn.analysis.losses import PARTS, HeldOutLoss
@@ -22,10 +25,15 @@ from equidyn.evaluation import Protocol
 from equidyn.models.anatomy import block_parameters
 from equidyn.seeding import seed_for
 
-DENSE_LIMIT = 4096
+DENSE_LIMIT = 8192
 """Largest block whose Hessian is computed in full."""
 
+EIGENPAIR = -1
+"""In place of the number of a probe: an eigenvalue that is known."""
+
 _COLUMNS = 256  # of a dense Hessian at once
+_DEFLATED = 6  # largest eigenvalues to find by Lanczos
+_RESTARTS = 300  # of Lanczos at most
 
 
 def measure(
@@ -88,35 +96,57 @@ class Hessian:
         loss: Held-out loss; its model should be in double precision.
         part: "twirled", "equivariance" or "total".
         parameters: The block's, by name; all other parameters are held fixed.
+
+    Raises:
+        ValueError: The loss does not depend on the block.
     """
 
     def __init__(self, loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter]):
-        for parameter in loss.model.parameters():
+        everything = list(loss.model.parameters())
+        before = [parameter.requires_grad for parameter in everything]
+        for parameter in everything:
             parameter.requires_grad_(False)
         self.parameters = [parameter.requires_grad_() for parameter in parameters.values()]
         self.size = sum(parameter.numel() for parameter in self.parameters)
-        self.products, self.value = 0, 0.0
+        self.products, self.value, self.batched = 0, 0.0, True
         self._first = []
         for contribution in loss:
             scalar = getattr(contribution, part)
+            if not scalar.requires_grad:
+                raise ValueError(f"the {part} loss does not depend on {', '.join(parameters)}: choose another block")
             self.value += float(scalar.detach())
             self._first.append(self._flat(self._derivative(scalar, create_graph=True)))
+        for parameter, required in zip(everything, before, strict=True):
+            parameter.requires_grad_(required or any(parameter is own for own in self.parameters))
 
     @property
     def gradient(self) -> Tensor:
         """(P,) first derivatives."""
         return sum(first.detach() for first in self._first)
 
-    def product(self, vectors: Tensor) -> Tensor:
-        """H v: (..., P) -> (..., P)."""
-        batched = vectors.ndim > 1
-        self.products += vectors.numel() // self.size
-        result = torch.zeros_like(vectors)
+    def product(self, vector: Tensor) -> Tensor:
+        """H v: (P,) -> (P,)."""
+        self.products += 1
+        result = torch.zeros_like(vector)
         for first in self._first:
             if first.requires_grad:  # else the loss is linear in these parameters
-                found = self._derivative(first, grad_outputs=vectors, retain_graph=True, is_grads_batched=batched)
-                result += self._flat(found, batched)
+                result += self._flat(self._derivative(first, grad_outputs=vector, retain_graph=True))
         return result
+
+    def rows(self, vectors: Tensor) -> Tensor:
+        """H v of several vectors (n, P), all at once where PyTorch can; some layers' derivatives cannot be batched."""
+        if self.batched:
+            try:
+                result = torch.zeros_like(vectors)
+                for first in self._first:
+                    if first.requires_grad:
+                        found = self._derivative(first, grad_outputs=vectors, retain_graph=True, is_grads_batched=True)
+                        result += self._flat(found, batched=True)
+                self.products += len(vectors)
+                return result
+            except RuntimeError:
+                self.batched = False
+        return torch.stack([self.product(vector) for vector in vectors])
 
     def dense(self) -> Tensor:
         """(P, P) the whole Hessian, made exactly symmetric.
@@ -130,7 +160,7 @@ class Hessian:
                 "choose a smaller block"
             )
         identity = torch.eye(self.size, dtype=self.parameters[0].dtype, device=self.parameters[0].device)
-        matrix = torch.cat([self.product(rows) for rows in identity.split(_COLUMNS)])
+        matrix = torch.cat([self.rows(rows) for rows in identity.split(_COLUMNS)])
         return (matrix + matrix.T) / 2
 
     def operator(self) -> LinearOperator:
@@ -163,13 +193,13 @@ class Spectrum:
 
     Attributes:
         summary: Numbers: ``dense``; ``largest``, ``smallest``, and for dense ones ``smallest_positive``, ``condition``
-            (largest / smallest positive), ``zeros`` and ``negative`` (how many eigenvalues); ``trace`` with its
-            standard error ``trace_error``, ``square_trace`` of H², ``effective_rank`` (trace² / square trace);
-            ``residual_largest`` and ``residual_smallest``, |H v − λ v| / |λ|max; ``products``, ``loss_value``,
-            ``gradient_norm``.
+            (largest / smallest positive, NaN if some are negative), ``median_condition`` (largest / median magnitude),
+            ``zeros`` and ``negative`` (how many eigenvalues); ``trace`` with its standard error ``trace_error``,
+            ``square_trace`` of H², ``effective_rank`` (trace² / square trace); ``residual_largest`` and
+            ``residual_smallest``, |H v − λ v| / |λ|max; ``products``, ``loss_value``, ``gradient_norm``.
         eigenvalues: (n,) all of them, or nodes of the quadrature.
         weights: (n,) how many eigenvalues each stands for.
-        probe: (n,) int64, which random vector a node comes from; 0 if dense.
+        probe: (n,) int64, which random vector a node comes from, or `EIGENPAIR` where it is an eigenvalue.
         vectors: (P, n) eigenvectors in the order of the eigenvalues, if dense.
     """
 
@@ -191,8 +221,8 @@ def spectrum(
 
     Args:
         hessian: Of at least three parameters.
-        probes: Random vectors of the trace and the density.
-        steps: Of Lanczos from each, at most the number of parameters.
+        probes: Random vectors of the trace and the density, two or more.
+        steps: Of Lanczos from each.
         tolerance: Relative, of the extreme eigenvalues by Lanczos.
         dense: Whether to compute all of it; if not said, where it is small enough.
         seed: Of the probes.
@@ -200,85 +230,121 @@ def spectrum(
     if dense or (dense is None and hessian.size <= DENSE_LIMIT):
         return _dense(hessian)
     random = np.random.default_rng(seed)
-    operator = hessian.operator()
-    start = random.standard_normal(hessian.size)
-    pairs = {}
-    for name, which in (("largest", "LA"), ("smallest", "SA")):
-        values, vectors = eigsh(operator, k=1, which=which, tol=tolerance, v0=start)
-        pairs[name] = float(values[0]), vectors[:, 0]
-    scale = max(abs(value) for value, _ in pairs.values())
-    residuals = {
-        f"residual_{name}": float(np.linalg.norm(operator @ vector - value * vector) / scale)
-        for name, (value, vector) in pairs.items()
-    }
-    signs = random.choice([-1.0, 1.0], (probes, hessian.size))
-    images = np.stack([operator @ sign for sign in signs])
-    traces = (signs * images).sum(1)
-    summary = _summary(traces.mean(), np.square(images).sum(1).mean(), hessian) | {
+    operator, size = hessian.operator(), hessian.size
+    start = random.standard_normal(size)
+    values, vectors = _largest(operator, min(_DEFLATED, size - 2), tolerance, start)
+    # The smallest is the largest of a shifted operator: relative to the scale it converges where it is zero, too.
+    shift = values[-1]
+    shifted = LinearOperator((size, size), matvec=lambda vector: shift * vector - operator @ vector, dtype=np.float64)
+    lowest, direction = _largest(shifted, 1, tolerance, start)
+    values, vectors = np.append(shift - lowest, values), np.column_stack([direction, vectors])
+    scale = np.abs(values).max()
+    residual = [np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i]) / scale for i in (-1, 0)]
+    # What these eigenpairs contribute is known; probes tell of the rest alone, which makes them far less noisy.
+    vectors, _ = np.linalg.qr(vectors)
+    traces, squares, lengths, rules = [], [], [], []
+    for _ in range(probes):
+        sign = random.choice([-1.0, 1.0], size)
+        rest = sign - vectors @ (vectors.T @ sign)
+        image = operator @ rest
+        traces.append(rest @ image)
+        squares.append(image @ image)
+        lengths.append(rest @ rest)
+        rules.append(lanczos_quadrature(operator, rest / np.linalg.norm(rest), steps, vectors))
+    trace, error = values.sum() + np.mean(traces), np.std(traces, ddof=1) / np.sqrt(probes)
+    summary = _summary(trace, error, np.square(values).sum() + np.mean(squares), hessian) | {
         "dense": False,
-        **{name: value for name, (value, _) in pairs.items()},
-        "smallest_positive": np.nan,
-        "condition": np.nan,
-        "zeros": np.nan,
-        "negative": np.nan,
-        "trace_error": float(traces.std(ddof=1) / np.sqrt(probes)) if probes > 1 else np.nan,
-        **residuals,
+        "largest": float(values[-1]),
+        "smallest": float(values[0]),
+        **dict.fromkeys(("smallest_positive", "condition", "median_condition", "zeros", "negative"), np.nan),
+        "residual_largest": float(residual[0]),
+        "residual_smallest": float(residual[1]),
+        "products": hessian.products,
     }
-    rules = [lanczos_quadrature(operator, sign / np.sqrt(hessian.size), steps) for sign in signs]
+    share = (size - len(values)) * np.array(lengths) / np.sum(lengths)
     return Spectrum(
-        summary | {"products": hessian.products},
-        np.concatenate([nodes for nodes, _ in rules]),
-        np.concatenate([weights for _, weights in rules]) * hessian.size / probes,
-        np.repeat(np.arange(probes), [len(nodes) for nodes, _ in rules]),
+        summary,
+        np.concatenate([values, *(nodes for nodes, _ in rules)]),
+        np.concatenate(
+            [np.ones(len(values)), *(part * weights for part, (_, weights) in zip(share, rules, strict=True))]
+        ),
+        np.concatenate([np.full(len(values), EIGENPAIR), *(np.full(len(n), i) for i, (n, _) in enumerate(rules))]),
     )
 
 
-def lanczos_quadrature(operator: LinearOperator, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def lanczos_quadrature(
+    operator: LinearOperator, start: np.ndarray, steps: int, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of the spectral measure of a unit vector, by Lanczos with full reorthogonalisation.
 
     Args:
         operator: Symmetric, (P, P).
         start: (P,) unit vector.
         steps: Most nodes; fewer if the vector lies in a smaller invariant subspace.
+        known: (P, k) orthonormal eigenvectors to stay orthogonal to, as the start must be.
 
     Returns:
         (n,) Ritz values and (n,) weights that add up to 1.
     """
-    basis, diagonal, off = [start], [], []
-    for _ in range(min(steps, len(start))):
-        image = operator @ basis[-1]
-        diagonal.append(float(basis[-1] @ image))
-        known = np.stack(basis)
+    steps = min(steps, len(start) - (0 if known is None else known.shape[1]))
+    basis, diagonal, off = np.empty((steps, len(start))), [], []
+    basis[0] = start
+    for place in range(steps):
+        image = operator @ basis[place]
+        diagonal.append(float(basis[place] @ image))
         for _ in range(2):  # once is not enough in floating point
-            image = image - known.T @ (known @ image)
+            image = image - basis[: place + 1].T @ (basis[: place + 1] @ image)
+            if known is not None:
+                image = image - known @ (known.T @ image)
         length = float(np.linalg.norm(image))
-        if length <= 1e-12 * max(map(abs, [*diagonal, *off])) or len(diagonal) == steps:
+        if place + 1 == steps or length <= 1e-12 * max(map(abs, [*diagonal, *off])):
             break
         off.append(length)
-        basis.append(image / length)
+        basis[place + 1] = image / length
     nodes, vectors = eigh_tridiagonal(np.array(diagonal), np.array(off[: len(diagonal) - 1]))
     return nodes, np.square(vectors[0])
+
+
+def _largest(
+    operator: LinearOperator, count: int, tolerance: float, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues, ascending, and their vectors; those that have converged when patience ends.
+
+    Raises:
+        ValueError: None has.
+    """
+    try:
+        values, vectors = eigsh(operator, count, which="LA", tol=tolerance, v0=start, maxiter=_RESTARTS)
+    except ArpackNoConvergence as unfinished:
+        values, vectors = unfinished.eigenvalues, unfinished.eigenvectors
+        if not len(values):
+            raise ValueError(f"Lanczos found no eigenvalue to a tolerance of {tolerance:g}: raise it") from None
+    order = np.argsort(values)
+    return values[order], vectors[:, order]
 
 
 def _dense(hessian: Hessian) -> Spectrum:
     matrix = hessian.dense().double().cpu().numpy()
     values, vectors = np.linalg.eigh(matrix)
-    found = Spectrum({}, values, np.ones(len(values)), np.zeros(len(values), np.int64), vectors)
-    positive, floor = found.positive(), _rounding(values)
+    found = Spectrum({}, values, np.ones(len(values)), np.full(len(values), EIGENPAIR), vectors)
+    positive, floor, magnitude = found.positive(), _rounding(values), np.abs(values)
+    nonzero = magnitude > floor
     least = float(values[positive[0]]) if len(positive) else np.nan
-    scale = np.abs(values).max() or 1.0
+    median = float(np.median(magnitude[nonzero])) if nonzero.any() else np.nan
+    scale = magnitude.max() or 1.0
     residual = np.linalg.norm(matrix @ vectors[:, [-1, 0]] - vectors[:, [-1, 0]] * values[[-1, 0]], axis=0) / scale
     found.summary.update(
-        _summary(values.sum(), np.square(values).sum(), hessian)
+        _summary(values.sum(), 0.0, np.square(values).sum(), hessian)
         | {
             "dense": True,
             "largest": float(values[-1]),
             "smallest": float(values[0]),
             "smallest_positive": least,
-            "condition": float(values[-1]) / least,
-            "zeros": int((np.abs(values) <= floor).sum()),
+            # Eigenvalues of both signs crowd around zero, so that the smallest positive one is chance.
+            "condition": np.nan if (values < -floor).any() else float(values[-1]) / least,
+            "median_condition": float(values[-1]) / median,
+            "zeros": int((~nonzero).sum()),
             "negative": int((values < -floor).sum()),
-            "trace_error": 0.0,
             "residual_largest": float(residual[0]),
             "residual_smallest": float(residual[1]),
             "products": hessian.products,
@@ -287,11 +353,13 @@ def _dense(hessian: Hessian) -> Spectrum:
     return found
 
 
-def _summary(trace: float, square: float, hessian: Hessian) -> dict[str, float]:
+def _summary(trace: float, error: float, square: float, hessian: Hessian) -> dict[str, float]:
+    """Traces, and the effective rank, less the bias that the error of the trace gives its square."""
     return {
         "trace": float(trace),
+        "trace_error": float(error),
         "square_trace": float(square),
-        "effective_rank": float(trace**2 / square) if square else np.nan,
+        "effective_rank": float((trace**2 - error**2) / square) if square else np.nan,
         "loss_value": hessian.value,
         "gradient_norm": float(hessian.gradient.norm()),
     }

@@ -126,9 +126,14 @@ def eigenplane(loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Paramet
 def random_plane(parameters: Mapping[str, nn.Parameter], seed: int) -> Tensor:
     """(2, P) two random directions, filter-normalised, and scaled to unit length.
 
+    Raises:
+        ValueError: The block has no matrix.
+
     Each row of a weight matrix, or filter of a convolution, gets a random vector of the length of that filter; biases
     and other vectors stay as they are. Source: Li et al. 2018 (arXiv 1712.09913).
     """
+    if all(weight.ndim < 2 for weight in parameters.values()):
+        raise ValueError(f"{', '.join(parameters)}: filter-normalised directions need a matrix; choose another block")
     generator = torch.Generator().manual_seed(seed_for(seed, "directions"))
     directions = []
     for _ in range(2):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.actions import inverse, rotate_grid_exactly
-from equidyn.analysis.losses import batches, inputs, sampled
-from equidyn.evaluation import Protocol, draw_rotations
-from equidyn.models.anatomy import feature_modules
+from equidyn.analysis.losses import inputs, sampled
+from equidyn.evaluation import Protocol, draw_rotations, portions
+from equidyn.models.anatomy import feature_modules, need_exact_action
 
 OUTPUT = "prediction"
 
@@ -39,11 +39,10 @@ def measure(
     """
     model.eval()
     modules = feature_modules(model)
-    if "grid" in {action for _, action in modules.values()} and condition.get("action") != "cube":
-        raise ValueError("features on a grid turn exactly under the rotations of a cube only: use the action 'cube'")
+    need_exact_action(model, condition)
     sums: dict[str, np.ndarray] = {}
     actions: dict[str, str] = {}
-    for chosen in batches(indices, protocol):
+    for chosen in portions(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
         R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
         for identical, turns in enumerate((R, R[:1].expand_as(R))):
@@ -95,5 +94,4 @@ def _recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tenso
 def _moments(values: Tensor) -> np.ndarray:
     """Sums over features (K, ...) of their variance over copies, of their mean square, and their number."""
     values = values.double()
-    spread = (values - values.mean(0)).square().sum() / (len(values) - 1)
-    return np.array([float(spread), float(values.square().mean(0).sum()), values[0].numel()])
+    return np.array([float(values.var(0).sum()), float(values.square().mean(0).sum()), values[0].numel()])

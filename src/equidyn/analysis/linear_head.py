@@ -12,10 +12,13 @@ exactly as they should, the last two vanish and the error is quadratic in the de
 
 They do in EScAIP, whose features are invariant: w∥ has equal rows. There the paper's head weight variance, the variance
 over the three rows averaged over the H columns, is |w⊥|² / 3H, so deviation and variance are the same up to a constant;
-and Q acts on each row of w⊥ alike, by a third of the second moment of the features that are summed into forces.
+and Q acts on each row of w⊥ alike, by a third of the second moment of the features that are summed into forces. The
+twirled loss has the same matrix for the mean row. So in this layer both losses have the same eigenvalues apart from
+zero, those of the equivariance error twice, and neither is better conditioned than the other.
 
 In Proteína no features are known to turn in any way, and only w∥ = 0 is equivariant for all of them; in VoxMol w∥ is
-the kernel that the rotations of a cube leave as it is, and Q acts on each output channel alike.
+the kernel that the rotations of a cube leave as it is, and Q acts on each output channel alike. Under other rotations
+grids are interpolated, which turns even the bias of its last layer into something that depends on g.
 """
 
 import copy
@@ -30,7 +33,7 @@ from torch import Tensor, nn
 from equidyn.analysis.hessian import Hessian
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol, decompose_task, decompose_task_exactly
-from equidyn.models.anatomy import block_parameters
+from equidyn.models.anatomy import block_parameters, need_exact_action
 
 
 def measure(
@@ -47,7 +50,11 @@ def measure(
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
         condition: See `Task.inputs`.
+
+    Raises:
+        ValueError: Predictions are grids, and rotations do not permute its voxels.
     """
+    need_exact_action(model, condition)
     loss = HeldOutLoss(task, model, indices, protocol, condition)
     found = head_form(loss).summary()
     decompose = decompose_task_exactly if loss.exact else decompose_task
@@ -95,7 +102,7 @@ class HeadForm:
             "head_parameters": len(self.weight),
             "deviation": deviation,
             "symmetric": symmetric,
-            "relative_deviation": deviation / (deviation + symmetric),
+            "relative_deviation": deviation / (deviation + symmetric) if deviation else 0.0,
             "weight_variance": deviation / len(self.weight),
             "predicted": self.error(),
             "from_deviation": self.error(self.deviation),
@@ -121,4 +128,4 @@ def head_form(loss: HeldOutLoss) -> HeadForm:
     form = Hessian(loss, "equivariance", block).dense() / 2
     identity = torch.eye(weight.numel(), dtype=weight.dtype, device=weight.device)
     projection = torch.stack([anatomy.symmetric_head(row.view_as(weight)).flatten() for row in identity])
-    return HeadForm(weight.flatten(), anatomy.symmetric_head(weight).flatten(), form, identity - projection)
+    return HeadForm(weight.flatten().clone(), anatomy.symmetric_head(weight).flatten(), form, identity - projection)

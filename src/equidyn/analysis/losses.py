@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.evaluation import Protocol, draw_rotations, twisted_predictions
+from equidyn.evaluation import Protocol, draw_rotations, portions, twisted_predictions
 
 PARTS = ("twirled", "equivariance")
 """The two parts of the squared error, which add up to the total."""
@@ -37,8 +37,8 @@ class HeldOutLoss:
     """The losses of `equidyn.decomposition`, differentiable, of examples in which everything random is drawn once.
 
     Batches, noise and rotations are the same at every call, so that values at several weights differ by the weights
-    alone. Numbers have the precision of the network's parameters; double precision (``model.double()``) is what
-    Hessians need.
+    alone; a network's own first prediction, where it sees one, is an input and stays that of the first weights. Numbers
+    have the precision of the network's parameters; double precision (``model.double()``) is what Hessians need.
 
     Args:
         task: See `equidyn.tasks.contract.Task`.
@@ -60,7 +60,7 @@ class HeldOutLoss:
         exact: bool = True,
     ):
         self.task, self.model, self.protocol, self.condition = task, model.eval(), protocol, condition or {}
-        self.chosen = list(batches(indices, protocol))
+        self.chosen = list(portions(indices, protocol))
         self.batches = [inputs(task, model, chosen, protocol, self.condition) for chosen in self.chosen]
         with torch.no_grad():
             self.exact = exact and task.head_tensor(model, self.batches[0]) is not None
@@ -101,19 +101,12 @@ class HeldOutLoss:
     def _sampled(self, batch: Any, R: Tensor) -> tuple[Tensor, Tensor]:
         """Sums from K rotations, see `equidyn.decomposition.decompose`."""
         residual = twisted_predictions(self.task, self.model, batch, R) - self.task.target(batch)
-        spread = (residual - residual.mean(0)).square().sum() / (len(R) - 1)
-        return residual.square().sum() / len(R), spread
+        return residual.square().sum() / len(R), residual.var(0).sum()
 
 
 def sampled(protocol: Protocol) -> dict[str, Any]:
     """What tables say of sampled rotations."""
     return {"estimator": "sampled", "rotations": protocol.rotations}
-
-
-def batches(indices: np.ndarray, protocol: Protocol) -> Iterator[np.ndarray]:
-    """Examples in portions of one forward pass each."""
-    for start in range(0, len(indices), protocol.batch_size):
-        yield indices[start : start + protocol.batch_size]
 
 
 @torch.no_grad()

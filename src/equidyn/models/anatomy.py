@@ -6,6 +6,7 @@ A network says so in a class attribute `anatomy`. Networks without one can be tr
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -67,6 +68,12 @@ def block_parameters(model: nn.Module, block: str) -> dict[str, nn.Parameter]:
         modules = dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters())
         raise ValueError(f"no parameters named {block!r}; use {ALL!r} or one of {', '.join(filter(None, modules))}")
     return found
+
+
+def need_exact_action(model: nn.Module, condition: Mapping[str, Any]) -> None:
+    """Raise a ValueError where features lie on a grid and the condition's rotations do not permute its voxels."""
+    if "grid" in model.anatomy.features.values() and condition.get("action") != "cube":
+        raise ValueError("features on a grid turn exactly under the rotations of a cube only: use the action 'cube'")
 
 
 def feature_modules(model: nn.Module) -> dict[str, tuple[nn.Module, str]]:

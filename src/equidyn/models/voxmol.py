@@ -153,12 +153,6 @@ class VoxMol(nn.Module):
     """
 
     Config = VoxMolConfig
-    anatomy = Anatomy(
-        groups={"embedding": ["first"], "blocks": ["down", "middle", "up"], "head": ["norm", "last"]},
-        head="last.weight",
-        symmetric_head=symmetric_kernel,
-        features={r"first|down\.\d+|middle|up\.\d+": "grid"},
-    )
 
     def __init__(self, config: VoxMolConfig):
         super().__init__()
@@ -184,6 +178,19 @@ class VoxMol(nn.Module):
         self.up = nn.ModuleList(up)
         self.norm = nn.GroupNorm(config.groups, config.width)
         self.last = _conv(config.width, config.channels)
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Its parts. Features on the finest level turn as grids do; coarser ones lie half a voxel off the middle."""
+        blocks, up = self.config.blocks, len(self.up)
+        finest = [*range(blocks)], [*range(up - blocks - 1, up)]
+        names = [f"{way}\\.{i}" for way, places in zip(("down", "up"), finest, strict=True) for i in places]
+        return Anatomy(
+            groups={"embedding": ["first"], "blocks": ["down", "middle", "up"], "head": ["norm", "last"]},
+            head="last.weight",
+            symmetric_head=symmetric_kernel,
+            features={"|".join(["first", *names]): "grid"},
+        )
 
     def no_decay(self, name: str) -> bool:
         """Whether a parameter is exempt from weight decay: as published, none is."""
