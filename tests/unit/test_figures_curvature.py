@@ -71,7 +71,9 @@ def hessian(**changes):
                         "smallest": -0.01 * largest,
                         "smallest_positive": 1e-5 * largest if dense else np.nan,
                         "condition": (1e5 if loss == "twirled" else 3e3) if dense else np.nan,
+                        "median_condition": (4e4 if loss == "twirled" else 2e3) if dense else np.nan,
                         "zeros": 2 if dense else np.nan,
+                        "probes": 0 if dense else 4,
                         "negative": 5 if dense else np.nan,
                         "trace": 6 * largest,
                         "trace_error": 0.0 if dense else 0.8 * largest,
@@ -179,9 +181,9 @@ def test_numbers_of_both_losses_against_step():
     assert len(data) == len(STEPS) * 2 * len(BLOCKS)
     np.testing.assert_allclose(data["largest_relative"], np.where(data["loss"] == "twirled", 30, 9))
     panels = np.array(figure.axes[:10]).reshape(5, 2)
-    for i, name in enumerate(["largest", "largest_relative", "trace", "effective_rank", "condition"]):
+    for i, name in enumerate(["largest", "largest_relative", "trace", "effective_rank", "median_condition"]):
         for j, block in enumerate(BLOCKS):
-            for loss in LOSSES if (name, block) != ("condition", "all") else ():
+            for loss in LOSSES if (name, block) != ("median_condition", "all") else ():
                 part = data[(data["block"] == block) & (data["loss"] == loss)]
                 points = np.concatenate(drawn(panels[i, j], loss))
                 np.testing.assert_allclose(sorted(points[:, 1]), sorted(part[name]))
@@ -189,10 +191,38 @@ def test_numbers_of_both_losses_against_step():
     assert "Hessian of direction.linear.weight: full spectrum; residuals of the extreme eigenvalues" in text
     assert "at most 2e-5 (largest) and 3e-4 (smallest), by 480 Hessian-vector products" in text
     assert (
-        "Condition number of direction.linear.weight at the last step: twirled error 1e5 (of 192 eigenvalues 5 "
-        "negative, 2 zero to rounding), equivariance error 3,000 (of"
+        "Of 192 eigenvalues of direction.linear.weight, negative and zero to rounding at the last step: twirled error "
+        "5 and 2, condition number (largest / smallest) 1e5; equivariance error 5 and 2, condition"
     ) in text
     assert "left out" not in text
+    assert "better conditioned" not in text
+    halves = (data["trace_high"] - data["trace"]) / data["trace_error"]
+    assert halves[data["block"] == "all"].to_numpy() == pytest.approx(3.182, abs=1e-3)  # t of four probes
+
+
+def test_equal_spectra_are_named():
+    table = hessian()
+    dense = table["block"] != "all"
+    table.loc[dense, "largest"] = 2.0
+    table.loc[dense, "condition"] = np.nan
+    _, _, text = draw("hessian_summary", table)
+    assert "In direction.linear.weight both losses have the same eigenvalues apart from zero" in text
+    assert "condition number" not in text.split("Of 192 eigenvalues")[1]
+
+
+def test_known_eigenvalues_are_drawn_however_small():
+    table = spectra()
+    whole = table["block"] == "all"
+    known = [1e3, 1e2, -1e-9]
+    table.loc[whole, "eigenvalue"] = table.loc[whole, "eigenvalue"].map(lambda nodes: np.r_[known, nodes])
+    table.loc[whole, "weight"] = table.loc[whole, "weight"].map(lambda weights: np.r_[[1.0] * 3, weights])
+    table.loc[whole, "probe"] = table.loc[whole, "probe"].map(lambda probes: np.r_[[-1] * 3, probes])
+    _, data, text = draw("hessian_spectra", table)
+    shown = data[(data["block"] == "all") & (data["probe"] < 0)]
+    assert sorted(shown["magnitude"].unique()) == [1e-9, 1e2, 1e3]
+    assert not shown.loc[shown["magnitude"] > 1, "left_out"].any()
+    assert shown.loc[shown["magnitude"] == 1e3, "rank"].unique().tolist() == [1]
+    assert "Spectrum of all: the 3 outermost eigenvalues, and for the rest stochastic Lanczos, 2 random" in text
 
 
 def test_a_trace_below_zero_is_left_out():

@@ -194,9 +194,10 @@ class Spectrum:
     Attributes:
         summary: Numbers: ``dense``; ``largest``, ``smallest``, and for dense ones ``smallest_positive``, ``condition``
             (largest / smallest positive, NaN if some are negative), ``median_condition`` (largest / median magnitude),
-            ``zeros`` and ``negative`` (how many eigenvalues); ``trace`` with its standard error ``trace_error``,
-            ``square_trace`` of H², ``effective_rank`` (trace² / square trace); ``residual_largest`` and
-            ``residual_smallest``, |H v − λ v| / |λ|max; ``products``, ``loss_value``, ``gradient_norm``.
+            ``zeros`` and ``negative`` (how many eigenvalues); ``trace`` with its standard error ``trace_error`` over
+            so many ``probes``, ``square_trace`` of H², ``effective_rank`` (trace² / square trace);
+            ``residual_largest`` and ``residual_smallest``, |H v − λ v| / |λ|max; ``products``, ``loss_value``,
+            ``gradient_norm``.
         eigenvalues: (n,) all of them, or nodes of the quadrature.
         weights: (n,) how many eigenvalues each stands for.
         probe: (n,) int64, which random vector a node comes from, or `EIGENPAIR` where it is an eigenvalue.
@@ -252,7 +253,7 @@ def spectrum(
         lengths.append(rest @ rest)
         rules.append(lanczos_quadrature(operator, rest / np.linalg.norm(rest), steps, vectors))
     trace, error = values.sum() + np.mean(traces), np.std(traces, ddof=1) / np.sqrt(probes)
-    summary = _summary(trace, error, np.square(values).sum() + np.mean(squares), hessian) | {
+    summary = _summary(trace, error, np.square(values).sum() + np.mean(squares), probes, hessian) | {
         "dense": False,
         "largest": float(values[-1]),
         "smallest": float(values[0]),
@@ -334,7 +335,7 @@ def _dense(hessian: Hessian) -> Spectrum:
     scale = magnitude.max() or 1.0
     residual = np.linalg.norm(matrix @ vectors[:, [-1, 0]] - vectors[:, [-1, 0]] * values[[-1, 0]], axis=0) / scale
     found.summary.update(
-        _summary(values.sum(), 0.0, np.square(values).sum(), hessian)
+        _summary(values.sum(), 0.0, np.square(values).sum(), 0, hessian)
         | {
             "dense": True,
             "largest": float(values[-1]),
@@ -353,13 +354,14 @@ def _dense(hessian: Hessian) -> Spectrum:
     return found
 
 
-def _summary(trace: float, error: float, square: float, hessian: Hessian) -> dict[str, float]:
+def _summary(trace: float, error: float, square: float, probes: int, hessian: Hessian) -> dict[str, float]:
     """Traces, and the effective rank, less the bias that the error of the trace gives its square."""
     return {
         "trace": float(trace),
         "trace_error": float(error),
         "square_trace": float(square),
         "effective_rank": float((trace**2 - error**2) / square) if square else np.nan,
+        "probes": probes,
         "loss_value": hessian.value,
         "gradient_norm": float(hessian.gradient.norm()),
     }

@@ -273,7 +273,8 @@ FIGURES = {
         "Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data and in "
         "the parameters of one block of the baseline, against the training step; one column of panels per block. "
         "Equivariance error is far smaller than the twirled error, so the largest eigenvalue is also shown relative "
-        "to the loss that it belongs to; effective rank and condition number do not depend on the scale of a loss. "
+        "to the loss that it belongs to; effective rank and condition do not depend on the scale of a loss. The "
+        "condition is told by the median magnitude of eigenvalues, as the smallest of many are zero or chance. "
         + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         table="hessian",

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from scipy import stats
 
 from equidyn.figures import drawing, style
 from equidyn.figures.captions import evidence
@@ -40,11 +41,10 @@ _TIME = 0.6  # the one to show, or the nearest
 _STEPS = 3  # columns of spectra
 _LONGEST = 30  # characters of a block's name
 _ROUNDING = 1e-12  # of the largest eigenvalue in a row of panels, below which dense ones are left out
-_Z = 1.96  # standard errors of a 95 % interval
 _BLOCK = ("loss", "block", "block_parameters")
 _SPECTRUM = (*_BLOCK, "method", "eigenvalue", "weight", "probe")
 _SUMMARY = (
-    *_BLOCK, "dense", "largest", "condition", "zeros", "negative", "trace", "trace_error",
+    *_BLOCK, "dense", "largest", "condition", "median_condition", "zeros", "negative", "trace", "trace_error", "probes",
     "effective_rank", "residual_largest", "residual_smallest", "products", "loss_value",
 )  # fmt: skip
 _QUANTITIES = {
@@ -52,7 +52,7 @@ _QUANTITIES = {
     "largest_relative": "Largest eigenvalue\n/ loss",
     "trace": "Trace\n({unit})",
     "effective_rank": "Effective rank\n(trace² / trace of H²)",
-    "condition": "Condition number\n(largest / least > 0)",
+    "median_condition": "Condition\n(largest / median |λ|)",
 }
 _Value = TypeVar("_Value", bound=Hashable)
 
@@ -144,7 +144,8 @@ def _ranked(rows: pd.DataFrame) -> pd.DataFrame:
     nodes = data.groupby(["_block", "step", "loss", "probe"])["weight"].transform("size")
     resolved = data.groupby(curve[:3])["magnitude"].transform("max") / nodes**2
     rounding = _ROUNDING * data.groupby("_block")["magnitude"].transform("max")
-    data["left_out"] = data["magnitude"] < resolved.where(data["method"] == "lanczos", rounding)
+    quadrature = (data["method"] == "lanczos") & (data["probe"] >= 0)  # else eigenvalues, known by themselves
+    data["left_out"] = data["magnitude"] < resolved.where(quadrature, rounding)
     return data.drop(columns="_block").reset_index(drop=True)
 
 
@@ -180,12 +181,16 @@ def spectra_notes(data: pd.DataFrame, options: Options) -> list[str]:
     sentences = [*evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
     lanczos = data[data["method"] == "lanczos"]
     if len(lanczos):
-        nodes = lanczos.groupby([*_BLOCK, "step", "probe"]).size()
+        quadrature = lanczos[lanczos["probe"] >= 0]
+        nodes = quadrature.groupby([*_BLOCK, "step", "probe"]).size()
+        known = lanczos[lanczos["probe"] < 0].groupby([*_BLOCK, "step"]).size()
         blocks = ", ".join(dict.fromkeys(lanczos["block"]))
         sentences.append(
-            f"Spectrum of {blocks}: stochastic Lanczos, {lanczos['probe'].nunique()} random probes with "
-            f"{several(nodes)} nodes each. Its weights are random, so ranks of the largest eigenvalues are rough, and "
-            "those below one are drawn at one. Nodes smaller than the largest over the square of their number are left "
+            f"Spectrum of {blocks}: "
+            + (f"the {several(known)} outermost eigenvalues, and for the rest " if len(known) else "")
+            + f"stochastic Lanczos, {quadrature['probe'].nunique()} random probes with {several(nodes)} nodes each, "
+            "whose weights, and so ranks, are random; ranks below one are drawn at one. "
+            "Nodes smaller than the largest over the square of their number are left "
             "out, as Lanczos does not tell eigenvalues there apart: at the last step "
             f"{_said(_share(lanczos, 'left_out'))}."
         )
@@ -222,12 +227,12 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
 
     Returns:
         The figure, a column of panels per block, and the rows with ``largest_relative``, the largest eigenvalue divided
-        by the value of its loss, and the ends of the trace's 95 % interval.
+        by the value of its loss, and the ends of the trace's interval.
     """
     data = at_times(of_analysis(table, options, _SUMMARY), (_TIME,))
     data["largest_relative"] = data["largest"] / data["loss_value"]
-    data["trace_low"] = data["trace"] - _Z * data["trace_error"]
-    data["trace_high"] = data["trace"] + _Z * data["trace_error"]
+    half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
+    data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
     blocks = _blocks(data)
     with style.applied():
         figure, panels, column = drawing.tiled(len(_QUANTITIES) * len(blocks), len(blocks))
@@ -253,7 +258,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
                 axes.set_ylabel(label.format(unit=drawing.unit(data)))
         reading = useful(options)
         if data["trace_error"].any():
-            text = "95 % interval (trace)"
+            text = f"{100 * options.confidence:g} % interval (trace)"
             reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
         drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
@@ -289,11 +294,20 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     last = data[data["step"] == data["step"].max()]
     for block, rows in last[last["dense"]].groupby("block", sort=False):
         said = [
-            f"{LOSSES[row.loss][0].lower()} {short(row.condition)} (of {row.block_parameters:,} eigenvalues "
-            f"{row.negative:,.0f} negative, {row.zeros:,.0f} zero to rounding)"
+            f"{LOSSES[row.loss][0].lower()} {row.negative:,.0f} and {row.zeros:,.0f}"
+            + (f", condition number (largest / smallest) {short(row.condition)}" if row.condition > 0 else "")
             for row in rows.itertuples()
         ]
-        sentences.append(f"Condition number of {block} at the last step: {', '.join(said)}.")
+        sentences.append(
+            f"Of {rows['block_parameters'].iloc[0]:,} eigenvalues of {block}, negative and zero to rounding at the "
+            f"last step: {'; '.join(said)}."
+        )
+        largest = rows["largest"].to_numpy()
+        if len(largest) == 2 and np.isclose(*largest, rtol=1e-6):
+            sentences.append(
+                f"In {block} both losses have the same eigenvalues apart from zero, by the form of the network, so "
+                "that neither can be better conditioned than the other."
+            )
     if unseen := [name for name in ("largest", "trace") if (data[name] <= 0).any()]:
         sentences.append(f"Values of the {' and the '.join(unseen)} at or below zero cannot be drawn and are left out.")
     return sentences

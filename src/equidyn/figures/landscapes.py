@@ -48,6 +48,7 @@ _KEYS = (
 _UNRELATED, _SMOOTH = 0.8, 0.5  # ratios of neighbours
 _PANEL = (4.7, 4.2)  # inch, of a surface
 _FOOT = 0.5
+_FLAT = 1e-4  # of the curvature along y
 _ONE_SCALE = "Heights have one scale, though not one zero,"
 _VIEW = {"elev": 30, "azim": 22}
 
@@ -634,6 +635,8 @@ def _curvatures(common: pd.DataFrame) -> list[str]:
     if len(along) == 2 and (along > 0).all():
         ratio = along["equivariance"] / along["twirled"]
         sentence += f", so along y that of the equivariance error is {_round(ratio)} times that of the twirled error"
+    if (common["curvature_x"].abs() < _FLAT * common["curvature_y"].abs()).all():
+        sentence += "; along x, whose eigenvalue is zero for all that matters, neither changes"
     return [f"{sentence}."]
 
 

@@ -142,6 +142,8 @@ def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
     place = drawing.Steps(data["step"], log=True)
     drawing.scale(axes, data[["degree"]], log=False, include=max(_DEGREES) + 0.5)
     place.dress(axes)
+    if "degree_low" in part:
+        axes.vlines(place(part["step"]), part["degree_low"], part["degree_high"], color=style.INK, linewidth=1)
     drawing.line(axes, place(part["step"]), part["degree"], part["silent"], True, False, style.INK, "o")
     for degree, dashes in _DEGREES.items():
         axes.axhline(degree, color=style.INK, linewidth=1, linestyle=dashes, zorder=1)
