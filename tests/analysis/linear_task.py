@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.actions import rotate
-from equidyn.models.anatomy import Anatomy
+from equidyn.analysis.anatomy import Anatomy
 from equidyn.tasks.contract import Task
 
 

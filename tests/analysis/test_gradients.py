@@ -5,10 +5,10 @@ import pytest
 import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
+from equidyn.analysis.anatomy import parameter_groups
 from equidyn.analysis.gradients import _between, deal, gradients, measure, split
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import parameter_groups
 
 
 def gradient(loss, part):

@@ -7,10 +7,10 @@ from linear_task import Matrix, Perceptron, VectorTask
 from scipy.sparse.linalg import aslinearoperator
 
 from equidyn.analysis import hessian as module
+from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.hessian import EIGENPAIR, Hessian, lanczos_quadrature, measure, spectrum
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import block_parameters
 
 ALL = "all"
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
+from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.landscape import eigenplane, measure, random_plane, surface
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import block_parameters
 
 COORDINATES = np.linspace(-0.5, 0.5, 5)
 

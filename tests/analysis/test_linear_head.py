@@ -6,14 +6,14 @@ import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance, multiple_of_identity
 
 from equidyn.actions import inverse, rotate_grid_exactly
+from equidyn.analysis.anatomy import anatomy_of, equal_rows, feature_modules, parameter_groups, symmetric_kernel
 from equidyn.analysis.linear_head import head_form, measure
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.decomposition import decompose
 from equidyn.evaluation import Protocol
-from equidyn.models.escaip import equal_rows
 from equidyn.models.graph import sum_over_neighbours
 from equidyn.models.registry import build, configurations
-from equidyn.models.voxmol import SymmetricConv3d, symmetric_kernel
+from equidyn.models.voxmol import SymmetricConv3d
 from equidyn.rotations import haar, octahedral_group, tetrahedral_group
 
 
@@ -142,13 +142,12 @@ def test_a_symmetric_kernel_commutes_with_the_rotations_of_a_cube():
 
 @pytest.mark.parametrize("name", [n for n, entry in configurations().items() if not entry.control and "M" not in n])
 def test_anatomy_names_what_exists(name):
-    from equidyn.models.anatomy import feature_modules, parameter_groups
-
     model = build(name)
+    anatomy = anatomy_of(model)
     groups = parameter_groups(model)
     assert all(groups.values())
-    weight = dict(model.named_parameters())[model.anatomy.head].detach()
-    projected = model.anatomy.symmetric_head(weight)
-    torch.testing.assert_close(model.anatomy.symmetric_head(projected), projected)
+    weight = dict(model.named_parameters())[anatomy.head].detach()
+    projected = anatomy.symmetric_head(weight)
+    torch.testing.assert_close(anatomy.symmetric_head(projected), projected)
     assert float((weight - projected).flatten() @ projected.flatten()) == pytest.approx(0, abs=1e-6)
-    assert feature_modules(model)
+    assert feature_modules(model, anatomy)

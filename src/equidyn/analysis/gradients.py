@@ -17,9 +17,9 @@ import torch
 from scipy import stats
 from torch import nn
 
+from equidyn.analysis.anatomy import parameter_groups
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import parameter_groups
 from equidyn.seeding import seed_for
 
 

@@ -20,9 +20,9 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
+from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import block_parameters
 from equidyn.seeding import seed_for
 
 DENSE_LIMIT = 8192
@@ -56,7 +56,7 @@ def measure(
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
         condition: See `Task.inputs`.
-        blocks: See `equidyn.models.anatomy.block_parameters`.
+        blocks: See `equidyn.analysis.anatomy.block_parameters`.
         probes: See `spectrum`.
         lanczos_steps: ``steps`` of `spectrum`.
         tolerance: See `spectrum`.

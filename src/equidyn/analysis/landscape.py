@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.hessian import Hessian, spectrum
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.evaluation import Protocol
-from equidyn.models.anatomy import block_parameters
 from equidyn.seeding import seed_for
 
 PROTOCOLS = ("common", "fresh")
@@ -46,7 +46,7 @@ def measure(
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
         condition: See `Task.inputs`.
-        block: Weights that move, see `equidyn.models.anatomy.block_parameters`.
+        block: Weights that move, see `equidyn.analysis.anatomy.block_parameters`.
         directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
         points: Along each axis; an odd number has the checkpoint itself in the middle.
         extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.actions import inverse, rotate_grid_exactly
+from equidyn.analysis.anatomy import feature_modules, needed_anatomy
 from equidyn.analysis.losses import inputs, sampled
 from equidyn.evaluation import Protocol, draw_rotations, portions
-from equidyn.models.anatomy import feature_modules, need_exact_action
 
 OUTPUT = "prediction"
 
@@ -38,8 +38,7 @@ def measure(
         ValueError: Features lie on a grid, and rotations do not permute its voxels.
     """
     model.eval()
-    modules = feature_modules(model)
-    need_exact_action(model, condition)
+    modules = feature_modules(model, needed_anatomy(model, condition))
     sums: dict[str, np.ndarray] = {}
     actions: dict[str, str] = {}
     for chosen in portions(indices, protocol):

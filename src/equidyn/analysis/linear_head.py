@@ -7,8 +7,8 @@ so the equivariance error is exactly
     E_g |h_g − f̄|² = wᵀ Q w,      Q = E_g (A_g − Ā)ᵀ (A_g − Ā).
 
 Let w = w∥ + w⊥, with w∥ the orthogonal projection on the weights with which the layer itself is equivariant
-(`equidyn.models.anatomy.Anatomy.symmetric_head`). Then wᵀQw = w⊥ᵀQw⊥ + 2 w⊥ᵀQw∥ + w∥ᵀQw∥, and only where features turn
-exactly as they should, the last two vanish and the error is quadratic in the deviation w⊥.
+(`equidyn.analysis.anatomy.Anatomy.symmetric_head`). Then wᵀQw = w⊥ᵀQw⊥ + 2 w⊥ᵀQw∥ + w∥ᵀQw∥, and only where features
+turn exactly as they should, the last two vanish and the error is quadratic in the deviation w⊥.
 
 They do in EScAIP, whose features are invariant: w∥ has equal rows. There the paper's head weight variance, the variance
 over the three rows averaged over the H columns, is |w⊥|² / 3H, so deviation and variance are the same up to a constant;
@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from equidyn.analysis.anatomy import block_parameters, needed_anatomy
 from equidyn.analysis.hessian import Hessian
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol, decompose_task, decompose_task_exactly
-from equidyn.models.anatomy import block_parameters, need_exact_action
 
 
 def measure(
@@ -52,9 +52,8 @@ def measure(
         condition: See `Task.inputs`.
 
     Raises:
-        ValueError: Predictions are grids, and rotations do not permute its voxels.
+        ValueError: As `head_form`.
     """
-    need_exact_action(model, condition)
     loss = HeldOutLoss(task, model, indices, protocol, condition)
     found = head_form(loss).summary()
     decompose = decompose_task_exactly if loss.exact else decompose_task
@@ -120,9 +119,10 @@ def head_form(loss: HeldOutLoss) -> HeadForm:
         loss: Held-out loss of a model with an anatomy; in double precision.
 
     Raises:
-        ValueError: The layer is too large, see `equidyn.analysis.hessian.Hessian.dense`.
+        ValueError: The layer is too large, see `equidyn.analysis.hessian.Hessian.dense`; or predictions are grids, and
+            rotations do not permute its voxels.
     """
-    anatomy = loss.model.anatomy
+    anatomy = needed_anatomy(loss.model, loss.condition)
     block = block_parameters(loss.model, anatomy.head)
     weight = block[anatomy.head].detach()
     form = Hessian(loss, "equivariance", block).dense() / 2

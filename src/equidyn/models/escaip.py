@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equidyn.models.anatomy import Anatomy
 from equidyn.models.batch import ForceOutput, MoleculeBatch
 from equidyn.models.graph import (
     Graph,
@@ -432,11 +431,6 @@ class OutputLayer(nn.Module):
         return self.linear(x + self.ffn(x))
 
 
-def equal_rows(weight: Tensor) -> Tensor:
-    """The nearest direction layer (3, H) that is equivariant for any features: all rows equal to their mean."""
-    return weight.mean(0, keepdim=True).expand_as(weight)
-
-
 class EScAIP(nn.Module):
     """The network; call it on a :class:`~equidyn.models.batch.MoleculeBatch`.
 
@@ -444,18 +438,6 @@ class EScAIP(nn.Module):
     """
 
     Config = EScAIPConfig
-    anatomy = Anatomy(
-        groups={
-            "embedding": ["input"],
-            "blocks": ["blocks", "node_readouts", "edge_readouts", "node_projection", "edge_projection"],
-            "head": ["direction", "magnitude", "energy"],
-        },
-        head="direction.linear.weight",
-        symmetric_head=equal_rows,
-        features={
-            r"input|blocks\.\d+|node_projection|edge_projection|direction|magnitude": "invariant",
-        },
-    )
 
     def __init__(self, config: EScAIPConfig):
         super().__init__()

@@ -23,7 +23,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equidyn.models.anatomy import Anatomy
 from equidyn.models.batch import ProteinBatch, VelocityOutput
 from equidyn.models.pairs import distance_class, pair_distances
 
@@ -355,19 +354,6 @@ class Proteina(nn.Module):
     """The network; call it on a :class:`~equidyn.models.batch.ProteinBatch`."""
 
     Config = ProteinaConfig
-    # What the decoder reads is not known to turn in any way, so that no decoder but zero is equivariant by itself.
-    anatomy = Anatomy(
-        groups={
-            "embedding": [
-                "registers", "position", "sequence", "fold", "conditioning", "condition_transitions", "pair_builder",
-            ],
-            "blocks": ["layers", "pair_updates"],
-            "head": ["decoder", "distogram"],
-        },
-        head="decoder.1.weight",
-        symmetric_head=torch.zeros_like,
-        features={r"pair_builder|distogram": "invariant"},
-    )  # fmt: skip
 
     def __init__(self, config: ProteinaConfig):
         super().__init__()

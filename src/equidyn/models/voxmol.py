@@ -21,8 +21,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidyn.models.anatomy import Anatomy
-
 
 @dataclass(frozen=True)
 class VoxMolConfig:
@@ -128,22 +126,6 @@ class Block(nn.Module):
         return self.attention(self.residual(x))
 
 
-def _distance(device: torch.device) -> Tensor:
-    """(3, 3, 3) int64, along how many axes each voxel of a kernel is away from the middle."""
-    away = (torch.arange(3, device=device) - 1).abs()
-    return away[:, None, None] + away[:, None] + away
-
-
-def symmetric_kernel(kernel: Tensor) -> Tensor:
-    """The nearest kernel (out, in, 3, 3, 3) that the rotations of a cube leave as it is.
-
-    They permute the 6 faces, the 12 edges and the 8 corners among each other, so each kind gets its mean.
-    """
-    kind = _distance(kernel.device).flatten()
-    sums = kernel.new_zeros(*kernel.shape[:2], 4).index_add(2, kind, kernel.flatten(2))
-    return (sums / kind.bincount())[..., kind].view_as(kernel)
-
-
 class VoxMol(nn.Module):
     """The U-Net: noisy grids in, clean grids out.
 
@@ -178,19 +160,6 @@ class VoxMol(nn.Module):
         self.up = nn.ModuleList(up)
         self.norm = nn.GroupNorm(config.groups, config.width)
         self.last = _conv(config.width, config.channels)
-
-    @property
-    def anatomy(self) -> Anatomy:
-        """Its parts. Features on the finest level turn as grids do; coarser ones lie half a voxel off the middle."""
-        blocks, up = self.config.blocks, len(self.up)
-        finest = [*range(blocks)], [*range(up - blocks - 1, up)]
-        names = [f"{way}\\.{i}" for way, places in zip(("down", "up"), finest, strict=True) for i in places]
-        return Anatomy(
-            groups={"embedding": ["first"], "blocks": ["down", "middle", "up"], "head": ["norm", "last"]},
-            head="last.weight",
-            symmetric_head=symmetric_kernel,
-            features={"|".join(["first", *names]): "grid"},
-        )
 
     def no_decay(self, name: str) -> bool:
         """Whether a parameter is exempt from weight decay: as published, none is."""
@@ -262,7 +231,8 @@ class SymmetricConv3d(nn.Module):
     @property
     def kernel(self) -> Tensor:
         """(out, in, 3, 3, 3)."""
-        return self.weight[:, :, _distance(self.weight.device)]
+        away = (torch.arange(3, device=self.weight.device) - 1).abs()
+        return self.weight[:, :, away[:, None, None] + away[:, None] + away]
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, G, G, G) -> (B, out, G, G, G)."""
