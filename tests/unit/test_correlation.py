@@ -111,8 +111,11 @@ def test_ties_and_few_pairs():
     found = log_correlation(x, y)
     assert found.spearman == pytest.approx(stats.spearmanr(x, y).statistic)
     assert -1 <= found.spearman_low <= found.spearman <= found.spearman_high <= 1
-    four = log_correlation([1, 2, 3, 4], [1, 3, 2, 5])
-    assert -1 <= four.pearson_low < four.pearson < four.pearson_high <= 1
+    six = log_correlation([1, 2, 3, 4, 5, 6], [1, 3, 2, 5, 4, 8])
+    assert -1 <= six.pearson_low < six.pearson < six.pearson_high <= 1
+    five = log_correlation([1, 2, 3, 4, 5], [1, 3, 2, 5, 4])
+    assert np.isnan(five.pearson)
+    assert five.count == 5
     alike = log_correlation([1, 1, 1, 1, 1, 1, 1, 2], [1, 1, 1, 1, 1, 1, 1, 3])  # many resamples are constant
     assert alike.pearson == pytest.approx(1)
     assert np.isfinite(alike.pearson_low)

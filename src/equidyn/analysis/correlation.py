@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-FEWEST = 4
+FEWEST = 6
+_BLOCKS = 4  # at least that many separate blocks
 _NEGLIGIBLE = 1e-20  # variance of a constant series of unit scale, in double precision
 
 
@@ -63,7 +64,7 @@ def log_correlation(
         seed: Of the bootstrap.
 
     Returns:
-        The coefficients. They are NaN for fewer than four pairs, and if a series is constant.
+        The coefficients. They are NaN for fewer than six pairs, and if a series is constant.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     there = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
@@ -96,7 +97,7 @@ def _block_length(logs: np.ndarray) -> int:
     lagged = (centred[:, 1:] * centred[:, :-1]).sum(axis=1) / (centred**2).sum(axis=1)
     rho = float(np.clip(lagged.max(), 0, 0.99))
     best = (1.5 * count) ** (1 / 3) * (2 * rho / (1 - rho**2)) ** (2 / 3)
-    return int(np.clip(round(best), 1, count // FEWEST))
+    return int(np.clip(round(best), 1, count // _BLOCKS))
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
