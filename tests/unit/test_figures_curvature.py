@@ -200,6 +200,13 @@ def test_numbers_of_both_losses_against_step():
     assert halves[data["block"] == "all"].to_numpy() == pytest.approx(3.182, abs=1e-3)  # t of four probes
 
 
+def test_sampling_is_said_to_spread_eigenvalues():
+    _, _, exact = draw("hessian_summary", hessian())
+    _, _, sampled = draw("hessian_summary", hessian(estimator="sampled", rotations=2))
+    assert "negative, by sampling alone." in sampled
+    assert "by sampling alone" not in exact
+
+
 def test_equal_spectra_are_named():
     table = hessian()
     dense = table["block"] != "all"

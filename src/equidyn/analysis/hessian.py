@@ -5,6 +5,9 @@ Lanczos (ARPACK, by SciPy) finds their largest and their smallest eigenvalue; Hu
 to the eigenvectors found give the traces of H and H², and stochastic Lanczos quadrature there (Golub and Meurant 1994;
 Lin, Saad and Yang, SIAM Review 58, 34, 2016) the density.
 
+Where rotations are sampled, entries of these Hessians are unbiased and extreme eigenvalues are not: with few rotations
+the largest are too large, and those of the twirled loss can be negative by sampling alone.
+
 The condition number, largest over smallest positive eigenvalue, says something only where no eigenvalue is negative.
 Elsewhere eigenvalues of both signs crowd around zero, and the smallest positive one is chance; the largest over the
 median magnitude (of those that are not zero) is the number to compare.

@@ -283,6 +283,11 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """From how much Hessians were computed, how far they converged, and numbers at the last step, for captions."""
     sentences = [*evidence(data.drop(columns="percent_low", errors="ignore"), options), *_time_note(data)]
     sentences.append(useful_note(options))
+    if (data["estimator"] == "sampled").any():
+        sentences.append(
+            "With sampled rotations extreme eigenvalues are too far out, and those of the twirled error can be negative, "
+            "by sampling alone."
+        )
     for dense, rows in data.groupby("dense"):
         blocks = ", ".join(dict.fromkeys(rows["block"]))
         residuals = [f"{short(rows[f'residual_{end}'].max())} ({end})" for end in ("largest", "smallest")]
