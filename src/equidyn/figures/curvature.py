@@ -285,8 +285,8 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     sentences.append(useful_note(options))
     if (data["estimator"] == "sampled").any():
         sentences.append(
-            "With sampled rotations extreme eigenvalues are too far out, and those of the twirled error can be negative, "
-            "by sampling alone."
+            "With sampled rotations extreme eigenvalues are too far out, and those of the twirled error can be "
+            "negative, by sampling alone."
         )
     for dense, rows in data.groupby("dense"):
         blocks = ", ".join(dict.fromkeys(rows["block"]))
