@@ -6,8 +6,9 @@ import torch
 from linear_task import Matrix, VectorTask
 from scipy.spatial.transform import Rotation
 
-from equidyn.analysis.angles import about_axis, character, measure
+from equidyn.analysis.angles import about_axis, measure
 from equidyn.evaluation import Protocol
+from equidyn.figures.structure import closed_form
 
 ANGLES = [5.0, 45.0, 90.0, 150.0, 180.0]
 ANTISYMMETRIC = [[0.0, 1.0, -2.0], [-1.0, 0.0, 0.5], [2.0, -0.5, 0.0]]
@@ -25,7 +26,7 @@ def test_a_matrix_of_one_degree_has_its_closed_form(matrix, degree):
     """g⁻¹ A g turns by degree 1 if A is antisymmetric, by degree 2 if it is symmetric without trace."""
     rows = found(np.array(matrix) + 0.7 * np.eye(3))
     for row in rows:
-        expected = row["haar"] * (1 - character(degree, np.radians(row["angle"])) / (2 * degree + 1))
+        expected = row["haar"] * closed_form(row["angle"], degree)
         assert row["variogram"] == pytest.approx(expected, rel=0.08)
     assert rows[0]["local"] == pytest.approx(rows[0]["haar"] * degree * (degree + 1) / 3, rel=0.05)
     assert rows[0]["degree"] == pytest.approx(degree, abs=0.05)
@@ -38,7 +39,7 @@ def test_escaip_has_degree_two(trained, validation_indices):
     assert rows[0]["degree"] == pytest.approx(2, abs=0.02)
     assert rows[0]["degree_low"] < rows[0]["degree"] < rows[0]["degree_high"]
     for row in rows:
-        expected = row["haar"] * (1 - character(2, np.radians(row["angle"])) / 5)
+        expected = row["haar"] * closed_form(row["angle"], 2)
         assert row["variogram"] == pytest.approx(expected, rel=0.1)
         assert row["variogram_low"] < row["variogram"] < row["variogram_high"]
 
@@ -49,17 +50,11 @@ def test_an_equivariant_matrix_has_no_error_at_any_angle():
     assert rows[0]["local"] < 1e-20
 
 
-def test_characters():
-    angle = np.array([0.0, 0.3, np.pi])
-    for degree in range(4):
-        with np.errstate(invalid="ignore"):
-            expected = np.sin((2 * degree + 1) * angle / 2) / np.sin(angle / 2)
-        np.testing.assert_allclose(character(degree, angle)[1:], expected[1:], atol=1e-12)
-        assert character(degree, angle)[0] == 2 * degree + 1
-    # The Haar mean of 1 − χ/(2l+1) is 1.
-    grid = np.linspace(0, np.pi, 20_001)
-    mean = np.trapezoid((1 - character(2, grid) / 5) * (1 - np.cos(grid)) / np.pi, grid)
-    assert mean == pytest.approx(1, rel=1e-6)
+def test_closed_forms_have_the_haar_mean_one():
+    angle = np.linspace(1e-6, 180, 20_001)
+    density = (1 - np.cos(np.radians(angle))) / 180
+    for degree in (1, 2, 5):
+        assert np.trapezoid(closed_form(angle, degree) * density, angle) == pytest.approx(1, rel=1e-6)
 
 
 def test_rotations_about_an_axis_are_scipys():

@@ -8,7 +8,8 @@ from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 
 from equidyn.figures import style
-from equidyn.figures.curvature import LOSSES, at_times, shortened, spread
+from equidyn.figures.curvature import at_times, shortened, spread
+from equidyn.figures.drawing import PARTS
 from equidyn.figures.options import Options
 from equidyn.figures.selection import of_analysis
 
@@ -57,7 +58,7 @@ def hessian(**changes):
     """A table of kind "hessian"."""
     made = []
     for row in identities(**changes):
-        for loss in LOSSES:
+        for loss in PARTS:
             for block, size in BLOCKS.items():
                 dense, largest = block != "all", 30 * row[loss] * (1 if loss == "twirled" else 0.3)
                 made.append(
@@ -92,7 +93,7 @@ def spectra(nodes=12, **changes):
     """A table of kind "hessian": dense with a negative and a zero eigenvalue, and Lanczos of two probes."""
     made = []
     for row in identities(**changes):
-        for loss in LOSSES:
+        for loss in PARTS:
             for block, size in BLOCKS.items():
                 top = 30 * row[loss] * (1 if loss == "twirled" else 0.3)
                 if block == "all":
@@ -118,7 +119,7 @@ def draw(name, table, options=OPTIONS):
 
 def drawn(axes, loss):
     """Coordinates of a loss' markers in a panel, filled first."""
-    _, colour, marker = LOSSES[loss]
+    _, colour, marker = PARTS[loss]
     lines = [line for line in axes.lines if line.get_color() == colour and line.get_marker() == marker]
     filled = [line for line in lines if line.get_markerfacecolor() == colour]
     return [np.column_stack(line.get_data()) for line in [*filled, *(line for line in lines if line not in filled)]]
@@ -183,7 +184,7 @@ def test_numbers_of_both_losses_against_step():
     panels = np.array(figure.axes[:10]).reshape(5, 2)
     for i, name in enumerate(["largest", "largest_relative", "trace", "effective_rank", "median_condition"]):
         for j, block in enumerate(BLOCKS):
-            for loss in LOSSES if (name, block) != ("median_condition", "all") else ():
+            for loss in PARTS if (name, block) != ("median_condition", "all") else ():
                 part = data[(data["block"] == block) & (data["loss"] == loss)]
                 points = np.concatenate(drawn(panels[i, j], loss))
                 np.testing.assert_allclose(sorted(points[:, 1]), sorted(part[name]))

@@ -31,12 +31,6 @@ LOCAL_ANGLE = 1e-3
 """Radians at which the local error is read off the variogram; in double precision both its errors are about 1e-6."""
 
 
-def character(degree: int, angle: np.ndarray) -> np.ndarray:
-    """χ_l(ω) of SO(3), ω in radians."""
-    angle = np.asarray(angle, dtype=float)
-    return 1 + 2 * sum(np.cos(order * angle) for order in range(1, degree + 1)) + np.zeros_like(angle)
-
-
 def effective_degree(ratio: float) -> float:
     """l with l(l + 1) = 3 L² / equivariance error, from the ratio of these two."""
     return float((np.sqrt(1 + 12 * ratio) - 1) / 2)

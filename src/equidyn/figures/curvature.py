@@ -25,12 +25,6 @@ from equidyn.figures.numbers import several, short
 from equidyn.figures.options import Options
 from equidyn.figures.selection import of_analysis
 
-LOSSES = {
-    "twirled": ("Twirled error", style.PALETTE[4], "s"),
-    "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
-}
-"""Name, colour and marker of each loss."""
-
 WHOLE = "all"
 """Name of the block of all parameters."""
 
@@ -108,7 +102,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             of_block = data[data["block"] == blocks[row]]
             part = of_block[of_block["step"] == steps[place]]
             _spectrum_axes(axes, of_block)
-            for loss in LOSSES:
+            for loss in drawing.PARTS:
                 _spectrum(axes, part[part["loss"] == loss], loss)
             if len(part) and part["silent"].iloc[0]:
                 axes.set_facecolor(drawing.shade_of(part["skill"].iloc[0], options))
@@ -161,7 +155,7 @@ def _spectrum_axes(axes: Axes, data: pd.DataFrame) -> None:
 
 def _spectrum(axes: Axes, data: pd.DataFrame, loss: str) -> None:
     """Both signs of one loss; a node of Lanczos is a level, which all eigenvalues it stands for have on the axis."""
-    _, colour, marker = LOSSES[loss]
+    _, colour, marker = drawing.PARTS[loss]
     for positive, part in data[~data["left_out"]].groupby("positive"):
         x, y = part["rank"].clip(lower=1), part["magnitude"]
         dense = (part["method"] == "dense").all()
@@ -267,7 +261,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
 def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps) -> None:
     """One quantity of both losses, and its interval if it has one."""
     drawing.scale(axes, data[[name]], log=True)
-    for below, (loss, (_, colour, marker)) in zip((True, False), LOSSES.items(), strict=True):
+    for below, (loss, (_, colour, marker)) in zip((True, False), drawing.PARTS.items(), strict=True):
         part = data[data["loss"] == loss].sort_values("step")
         if part.empty:
             continue
@@ -299,7 +293,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     last = data[data["step"] == data["step"].max()]
     for block, rows in last[last["dense"]].groupby("block", sort=False):
         said = [
-            f"{LOSSES[row.loss][0].lower()} {row.negative:,.0f} and {row.zeros:,.0f}"
+            f"{drawing.PARTS[row.loss][0].lower()} {row.negative:,.0f} and {row.zeros:,.0f}"
             + (f", condition number (largest / smallest) {short(row.condition)}" if row.condition > 0 else "")
             for row in rows.itertuples()
         ]
@@ -338,7 +332,7 @@ def _limit(options: Options) -> str:
 
 def _loss_handles() -> list[Line2D]:
     """Legend entries of the losses."""
-    return [drawing.sample(colour, marker, label) for label, colour, marker in LOSSES.values()]
+    return [drawing.sample(colour, marker, label) for label, colour, marker in drawing.PARTS.values()]
 
 
 def _time_note(data: pd.DataFrame) -> list[str]:

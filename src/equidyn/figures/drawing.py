@@ -29,6 +29,12 @@ from equidyn.figures.numbers import short
 from equidyn.figures.options import ACTIONS, Options
 
 STEP = "Optimiser step"
+PARTS = {
+    "twirled": ("Twirled error", style.PALETTE[4], "s"),
+    "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
+}
+"""Name, colour and marker of the two parts of the loss, the same in all figures."""
+
 DASHES = (0, (2.2, 1.3))
 THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
 FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}

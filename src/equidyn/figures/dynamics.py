@@ -108,10 +108,11 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     first = data.iloc[0]
     for name in ("equivariance", "twirled"):
         data[f"{name}_relative"] = data[name] / first[name]
+    twirled, *look = drawing.PARTS["twirled"]
     parts = {
         "total": ("Total", "#9A9A9A", "D"),
-        "twirled": ("Twirled error (what would be left\nof a rotation-averaged network)", style.PALETTE[4], "s"),
-        "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
+        "twirled": (f"{twirled} (what would be left\nof a rotation-averaged network)", *look),
+        "equivariance": drawing.PARTS["equivariance"],
     }
     with style.applied():
         key = 2.0 if "action" in options.conditions else 1.5  # inch; a line more above, a floor among the losses

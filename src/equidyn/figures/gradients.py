@@ -39,13 +39,11 @@ GROUPS = {
     "head": (style.PALETTE[1], "s"),
 }
 """Colour and marker of groups of parameters."""
-PARTS = {"twirled": (style.PALETTE[4], "s"), "equivariance": (style.PALETTE[0], "o")}
-"""Colour and marker of the parts of the loss, as in `equidyn.figures.dynamics.losses`."""
 
 _RATIO = ("ratio", "ratio_low", "ratio_high")
 _SHARE = ("percent", "percent_low", "percent_high")
 _COSINE = ("cosine", "cosine_low", "cosine_high")
-_NORMS = tuple(f"{part}_norm{suffix}" for part in (*PARTS, "total") for suffix in ("", "_plugin"))
+_NORMS = tuple(f"{part}_norm{suffix}" for part in (*drawing.PARTS, "total") for suffix in ("", "_plugin"))
 _SIZES = ("group", "group_parameters", "folds")
 _SEEN = 2.0  # factor by which an interval may stretch an axis
 _BARS = {"color": style.MUTED, "linewidth": 0.7, "alpha": 0.7}
@@ -145,10 +143,10 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         drawing.name_action(figure, data)
         norms, ratio, cosine = panels
         place = drawing.Steps(data["step"], log=True)
-        names = [f"{part}_norm{suffix}" for part in PARTS for suffix in ("", "_plugin")]
+        names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
         drawing.scale(norms, whole[names], log=True)
         drawing.scale(ratio, _near(data, "ratio"), log=True)
-        for part, (colour, marker) in reversed(PARTS.items()):
+        for part, (_, colour, marker) in reversed(drawing.PARTS.items()):
             norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, alpha=0.4, linewidth=2.6)
             curve(norms, whole, f"{part}_norm", place, colour, marker)
         for group in reversed(groups):
@@ -170,7 +168,7 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
 
 
 def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options: Options) -> None:
-    parts = [drawing.sample(*look, f"of the {part} error") for part, look in PARTS.items()]
+    parts = [drawing.sample(*look, f"of the {name.lower()}") for name, *look in drawing.PARTS.values()]
     pale = {"color": style.MUTED, "alpha": 0.4, "linewidth": 2.6}
     parts.append(Line2D([], [], label="pale: plug-in norm, which noise in the gradient raises", **pale))
     sizes = data.groupby("group")["group_parameters"].first()

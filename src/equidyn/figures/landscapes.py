@@ -27,7 +27,7 @@ from equidyn.figures import drawing, style
 from equidyn.figures.numbers import several, short
 from equidyn.figures.options import ACTIONS, Options
 
-LOSSES = {"twirled": "Twirled error", "equivariance": "Equivariance error"}
+LOSSES = {part: name for part, (name, _, _) in drawing.PARTS.items()}
 PROTOCOLS = {"common": "same rotations at all points", "fresh": "new rotations at each point"}
 DIRECTIONS = {
     "equivariance": "Hessian of the equivariance error",
@@ -267,7 +267,7 @@ def roughness_notes(data: pd.DataFrame, options: Options) -> list[str]:
                 f"Of {whose} {len(rows)} grids with {PROTOCOLS[protocol]}, {rough or 'none'} "
                 f"{'is' if rough < 2 else 'are'} as rough as noise alone."
             )
-    return [*sentences, *_anisotropy(ours)]
+    return sentences
 
 
 def published_notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
@@ -637,19 +637,4 @@ def _curvatures(common: pd.DataFrame) -> list[str]:
         sentence += f", so along y that of the equivariance error is {_round(ratio)} times that of the twirled error"
     if (common["curvature_x"].abs() < _FLAT * common["curvature_y"].abs()).all():
         sentence += "; along x, whose eigenvalue is zero for all that matters, neither changes"
-    return [f"{sentence}."]
-
-
-def _anisotropy(grids: pd.DataFrame) -> list[str]:
-    """Largest over smallest positive eigenvalue of each loss's own Hessian, and whose is greater."""
-    if not {"eigenvalue_x", "eigenvalue_y"} <= set(grids):
-        return []
-    own = grids[grids["directions"].isin(LOSSES)].drop_duplicates("directions").set_index("directions")
-    ratios = (own["eigenvalue_y"] / own["eigenvalue_x"]).where(own["eigenvalue_x"] > 0).dropna()
-    said = [f"{_round(ratio)} ({LOSSES[loss].lower()})" for loss, ratio in ratios.items()]
-    if not said:
-        return []
-    sentence = f"Of the Hessian of each loss the largest eigenvalue is {' and '.join(said)} times the smallest positive"
-    if len(ratios) == 2:
-        sentence += f", so the {LOSSES[ratios.idxmax()].lower()} is the more anisotropic"
     return [f"{sentence}."]

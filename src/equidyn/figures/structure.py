@@ -33,7 +33,6 @@ _HALF_TURN = 180
 _KINDS = {
     "invariant": ("unchanged by rotations", style.PALETTE[5]),
     "grid": ("values on voxels", style.PALETTE[2]),
-    "vector": ("vectors", style.PALETTE[3]),
     "output": ("the prediction", style.PALETTE[7]),
 }
 _LONGEST = 18  # characters of a layer's name
