@@ -7,6 +7,7 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
 from equidyn.analysis.anatomy import block_parameters
+from equidyn.analysis.hessian import Hessian
 from equidyn.analysis.landscape import eigenplane, measure, random_plane, surface
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.evaluation import Protocol
@@ -31,6 +32,19 @@ def test_a_quadratic_loss_has_the_curvature_of_its_eigenvalues():
         assert second == pytest.approx(eigenvalue, rel=1e-6)
     # At the checkpoint itself, and weights are as before.
     assert values[2, 2] == loss.values()["equivariance"]
+
+
+def test_planes_of_large_blocks_are_found_by_lanczos():
+    torch.manual_seed(0)
+    loss = HeldOutLoss(VectorTask(12), Perceptron(8).double(), np.arange(12), Protocol(rotations=3))
+    exact, values = eigenplane(loss, "equivariance", block_of(loss))
+    plane, curvatures = eigenplane(loss, "equivariance", block_of(loss), dense=False)
+    assert curvatures[1] == pytest.approx(values[1], rel=1e-6)
+    assert abs(float(plane[1] @ exact[1])) == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(plane @ plane.T, torch.eye(2, dtype=torch.float64), atol=1e-6, rtol=0)
+    hessian = Hessian(loss, "equivariance", block_of(loss))
+    assert float(plane[0] @ hessian.product(plane[0])) == pytest.approx(curvatures[0], rel=1e-6, abs=1e-12)
+    assert 0 < curvatures[0] < 0.1 * curvatures[1]
 
 
 def test_weights_are_put_back_bit_for_bit(trained, validation_indices):

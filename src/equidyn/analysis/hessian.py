@@ -215,7 +215,7 @@ class Spectrum:
 
     def positive(self) -> np.ndarray:
         """Places of the eigenvalues that are positive beyond rounding, ascending, if dense."""
-        return np.flatnonzero(self.eigenvalues > _rounding(self.eigenvalues))
+        return np.flatnonzero(self.eigenvalues > rounding(self.eigenvalues))
 
 
 def spectrum(
@@ -236,11 +236,11 @@ def spectrum(
     random = np.random.default_rng(seed)
     operator, size = hessian.operator(), hessian.size
     start = random.standard_normal(size)
-    values, vectors = _largest(operator, min(_DEFLATED, size - 2), tolerance, start)
+    values, vectors = largest_eigenpairs(operator, min(_DEFLATED, size - 2), tolerance, start)
     # The smallest is the largest of a shifted operator: relative to the scale it converges where it is zero, too.
     shift = values[-1]
     shifted = LinearOperator((size, size), matvec=lambda vector: shift * vector - operator @ vector, dtype=np.float64)
-    lowest, direction = _largest(shifted, 1, tolerance, start)
+    lowest, direction = largest_eigenpairs(shifted, 1, tolerance, start)
     values, vectors = np.append(shift - lowest, values), np.column_stack([direction, vectors])
     scale = np.abs(values).max()
     residual = [np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i]) / scale for i in (-1, 0)]
@@ -290,6 +290,17 @@ def lanczos_quadrature(
     Returns:
         (n,) Ritz values and (n,) weights that add up to 1.
     """
+    nodes, vectors, _ = lanczos(operator, start, steps, known)
+    return nodes, np.square(vectors[0])
+
+
+def lanczos(
+    operator: LinearOperator, start: np.ndarray, steps: int, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n,) Ritz values, ascending, (n, n) Ritz vectors in a basis, and that orthonormal basis (n, P).
+
+    Arguments are those of `lanczos_quadrature`.
+    """
     steps = min(steps, len(start) - (0 if known is None else known.shape[1]))
     basis, diagonal, off = np.empty((steps, len(start))), [], []
     basis[0] = start
@@ -306,10 +317,10 @@ def lanczos_quadrature(
         off.append(length)
         basis[place + 1] = image / length
     nodes, vectors = eigh_tridiagonal(np.array(diagonal), np.array(off[: len(diagonal) - 1]))
-    return nodes, np.square(vectors[0])
+    return nodes, vectors, basis[: len(nodes)]
 
 
-def _largest(
+def largest_eigenpairs(
     operator: LinearOperator, count: int, tolerance: float, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues, ascending, and their vectors; those that have converged when patience ends.
@@ -331,7 +342,7 @@ def _dense(hessian: Hessian) -> Spectrum:
     matrix = hessian.dense().double().cpu().numpy()
     values, vectors = np.linalg.eigh(matrix)
     found = Spectrum({}, values, np.ones(len(values)), np.full(len(values), EIGENPAIR), vectors)
-    positive, floor, magnitude = found.positive(), _rounding(values), np.abs(values)
+    positive, floor, magnitude = found.positive(), rounding(values), np.abs(values)
     nonzero = magnitude > floor
     least = float(values[positive[0]]) if len(positive) else np.nan
     median = float(np.median(magnitude[nonzero])) if nonzero.any() else np.nan
@@ -370,6 +381,6 @@ def _summary(trace: float, error: float, square: float, probes: int, hessian: He
     }
 
 
-def _rounding(values: np.ndarray) -> float:
-    """Below this an eigenvalue of a dense matrix is zero to rounding."""
+def rounding(values: np.ndarray) -> float:
+    """Below this an eigenvalue is zero to rounding."""
     return len(values) * np.finfo(np.float64).eps * float(np.abs(values).max())

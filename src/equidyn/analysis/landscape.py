@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian import Hessian, spectrum
+from equidyn.analysis.hessian import DENSE_LIMIT, Hessian, lanczos, largest_eigenpairs, rounding, spectrum
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.evaluation import Protocol
@@ -22,6 +22,9 @@ from equidyn.seeding import seed_for
 
 PROTOCOLS = ("common", "fresh")
 RANDOM = "random"
+
+_LANCZOS_STEPS = 100  # to find a flat direction
+_TOLERANCE = 1e-4  # of the largest eigenvalue, relative
 
 
 def measure(
@@ -98,29 +101,44 @@ def measure(
     return rows
 
 
-def eigenplane(loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter]) -> tuple[Tensor, np.ndarray]:
+def eigenplane(
+    loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter], *, dense: bool | None = None
+) -> tuple[Tensor, np.ndarray]:
     """Directions of the smallest positive and of the largest eigenvalue of a block's Hessian.
+
+    Where the Hessian is too large to compute in full, the first is that of the smallest positive Ritz value after some
+    steps of Lanczos: no eigenvector, but a direction of little curvature, which the value is.
 
     Args:
         loss: Held-out loss.
         part: Whose Hessian.
-        parameters: The block, see `equidyn.analysis.hessian.DENSE_LIMIT`.
+        parameters: The block.
+        dense: Whether to compute it in full; if not said, where it is small enough.
 
     Returns:
-        (2, P) x and y, unit vectors, the largest component of each positive; and their eigenvalues (2,).
+        (2, P) x and y, unit vectors, the largest component of each positive; and the curvatures (2,) along them.
 
     Raises:
-        ValueError: The block is too large, or no two eigenvalues are positive.
+        ValueError: No two eigenvalues are positive.
     """
     hessian = Hessian(loss, part, parameters)
-    found = spectrum(hessian, probes=1, steps=1, dense=True)
-    positive = found.positive()
-    if len(positive) < 2:
-        raise ValueError(f"the {part} loss has {len(positive)} positive eigenvalue(s) in this block: no plane to draw")
-    places = [positive[0], positive[-1]]
-    vectors = found.vectors[:, places].T
-    signs = np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1))
-    return torch.from_numpy(vectors * signs).to(hessian.parameters[0]), found.eigenvalues[places]
+    if dense or (dense is None and hessian.size <= DENSE_LIMIT):
+        found = spectrum(hessian, probes=1, steps=1, dense=True)
+        values, vectors = found.eigenvalues[found.positive()], found.vectors[:, found.positive()].T
+    else:
+        operator = hessian.operator()
+        start = np.random.default_rng(0).standard_normal(hessian.size)
+        top, direction = largest_eigenpairs(operator, 1, _TOLERANCE, start)
+        start -= direction[:, 0] * (direction[:, 0] @ start)
+        ritz, inner, basis = lanczos(operator, start / np.linalg.norm(start), _LANCZOS_STEPS, direction)
+        values, vectors = np.append(ritz, top), np.vstack([inner.T @ basis, direction.T])
+        positive = values > rounding(values)
+        values, vectors = values[positive], vectors[positive]
+    if len(values) < 2:
+        raise ValueError(f"the {part} loss has {len(values)} positive eigenvalue(s) in this block: no plane to draw")
+    plane = vectors[[0, -1]]
+    signs = np.sign(np.take_along_axis(plane, np.abs(plane).argmax(1)[:, None], 1))
+    return torch.from_numpy(plane * signs).to(hessian.parameters[0]), values[[0, -1]]
 
 
 def random_plane(parameters: Mapping[str, nn.Parameter], seed: int) -> Tensor:

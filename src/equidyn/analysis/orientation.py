@@ -30,6 +30,8 @@ FRAME = ("x", "y", "z")
 CELLS = 100
 """Of a cosine between 0 and 1 in `along_frame`."""
 
+_EXAMPLES = 10_000  # in memory at once
+
 
 def principal_axes(store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Principal axes of the shape of every example.
@@ -45,18 +47,25 @@ def principal_axes(store: Store) -> tuple[np.ndarray, np.ndarray]:
         (examples, 3, 3) unit row vectors, the longest axis first, turned so that z ≥ 0; NaN where not defined. And
         (examples, 3) variances along them in Å², falling.
     """
-    first, lengths = store.offsets[:-1], store.lengths
-    positions = store.ragged("positions").astype(np.float64)
-    centres = np.add.reduceat(positions, first) / lengths[:, None]
-    positions -= np.repeat(centres, lengths, axis=0)
-    products = positions[:, :, None] * positions[:, None, :]
-    variances, vectors = np.linalg.eigh(np.add.reduceat(products, first) / lengths[:, None, None])
+    portions = [slice(start, start + _EXAMPLES) for start in range(0, len(store), _EXAMPLES)]
+    variances, vectors = np.linalg.eigh(np.concatenate([_gyration(store, portion) for portion in portions]))
     variances, axes = variances[:, ::-1], vectors.transpose(0, 2, 1)[:, ::-1].copy()
     axes[axes[:, :, 2] < 0] *= -1
     gaps = -np.diff(variances)
     nearest = np.column_stack([gaps[:, 0], gaps.min(axis=1), gaps[:, 1]])
     axes[~(nearest > DISTINCT * variances.sum(axis=1, keepdims=True))] = np.nan
     return axes, variances
+
+
+def _gyration(store: Store, examples: slice) -> np.ndarray:
+    """(n, 3, 3) gyration tensors of some examples, Å²."""
+    ends, lengths = store.offsets[examples.start :], store.lengths[examples]
+    first, last = ends[: len(lengths)] - ends[0], ends[len(lengths)]
+    positions = store.ragged("positions")[ends[0] : last].astype(np.float64)
+    centres = np.add.reduceat(positions, first) / lengths[:, None]
+    positions -= np.repeat(centres, lengths, axis=0)
+    products = positions[:, :, None] * positions[:, None, :]
+    return np.add.reduceat(products, first) / lengths[:, None, None]
 
 
 def audit(store: Store, train: np.ndarray) -> pd.DataFrame:
