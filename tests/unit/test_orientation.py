@@ -8,6 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
+from equidyn.analysis import orientation
 from equidyn.analysis.orientation import CELLS, along_frame, audit, noticeable, principal_axes, uniformity
 from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
@@ -48,6 +49,15 @@ def test_axes_of_a_box(tmp_path):
     np.testing.assert_allclose(np.abs(axes[0]), EACH[::-1], atol=1e-5)
     np.testing.assert_allclose(np.abs(np.sum(axes[1] * turn.T[::-1], axis=1)), 1, rtol=1e-5)
     assert (axes[:, :, 2] >= 0).all()
+
+
+def test_examples_are_looked_at_in_portions(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    store = store_of(tmp_path / "clouds", [random.standard_normal((random.integers(4, 9), 3)) for _ in range(7)])
+    whole = principal_axes(store)
+    monkeypatch.setattr(orientation, "_EXAMPLES", 3)
+    for portions, expected in zip(principal_axes(store), whole, strict=True):
+        np.testing.assert_array_equal(portions, expected)
 
 
 def test_axes_without_a_direction_are_not_defined(tmp_path):
