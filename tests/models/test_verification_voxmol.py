@@ -212,13 +212,12 @@ def test_mistake_in_the_network_is_found(monkeypatch, kind, mistake):
 
 @pytest.mark.parametrize("which", ["order", "scale", "kernel"])
 def test_other_mistakes_are_found(monkeypatch, golden, write, which):
-    original = {"cat": torch.cat, "attention": F.scaled_dot_product_attention}
+    original = {"cat": torch.cat, "attention": voxmol._attend}
     if which == "order":
         monkeypatch.setattr(voxmol.torch, "cat", lambda parts, axis: original["cat"](parts[::-1], axis))
     elif which == "scale":
-        monkeypatch.setattr(
-            voxmol.F, "scaled_dot_product_attention", lambda q, k, v: original["attention"](q, k, v, scale=1.0)
-        )
+        unscaled = lambda q, k, v: original["attention"](q * q.shape[-1] ** 0.5, k, v)  # noqa: E731
+        monkeypatch.setattr(voxmol, "_attend", unscaled)
     else:
         key = "param.down.1.conv.weight"
         golden = golden | {key: golden[key].swapaxes(2, 4).copy()}

@@ -18,7 +18,7 @@ from equidyn.models.verification.voxmol import verify_voxmol
 VERIFIERS = {"escaip": verify_escaip, "proteina": verify_proteina, "voxmol": verify_voxmol}
 TOLERANCE = 1e-5
 
-_GRADIENTS = "grad_norm"  # Keys of gradients' norms begin so.
+_GRADIENTS = "grad_norm"  # In keys of gradients' norms.
 _NO_GRADIENT = 1e-3  # Norms below are compared as if they were this: some gradients are zero but for rounding.
 
 
@@ -79,7 +79,7 @@ def _deviation(key: str, recorded: np.ndarray, ours: np.ndarray) -> Deviation:
     recorded, ours = recorded.astype(np.float64), ours.astype(np.float64)
     if not recorded.size:
         return Deviation(key, 0.0, 1.0)
-    scale = 10 * recorded.clip(min=_NO_GRADIENT) if key.startswith(_GRADIENTS) else max(1.0, np.abs(recorded).max())
+    scale = 10 * recorded.clip(min=_NO_GRADIENT) if _GRADIENTS in key else max(1.0, np.abs(recorded).max())
     difference, scale = (x.ravel() for x in np.broadcast_arrays(np.abs(recorded - ours), scale))
     worst = (difference / scale).argmax()  # a NaN if there is one
     return Deviation(key, float(difference[worst]), float(scale[worst]))
