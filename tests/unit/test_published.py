@@ -10,7 +10,7 @@ from equidyn.analysis.published import published_landscapes
 from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_roughness
 
 FOLDER = Path(equidyn.__file__).parent / "data/published/landscapes"
-# minimum, where, maximum, where, [10, 10], mean, sd, R², sd about the fit: /work/shared/published/landscapes
+# minimum, where, maximum, where, [10, 10], mean, sd, R², sd about the fit, as measured when the grids were converted
 NUMBERS = {
     ("EScAIP", "equivariance"): (0.02084, (12, 10), 0.06453, (0, 17), 0.02180, 0.03484, 0.0107, 0.951, 0.0024),
     ("EScAIP", "twirled"): (1.63373, (3, 9), 1.68739, (0, 16), 1.65666, 1.65586, 0.0095, 0.037, 0.0093),
