@@ -88,8 +88,9 @@ class HeldOutLoss:
     @torch.no_grad()
     def values(self) -> dict[str, float]:
         """The two parts and the total as numbers."""
-        found = {name: sum(float(getattr(loss, name)) for loss in self) for name in ("total", "equivariance")}
-        return {"twirled": found["total"] - found["equivariance"]} | found
+        losses = [(float(loss.total), float(loss.equivariance)) for loss in self]
+        total, equivariance = map(sum, zip(*losses, strict=True))
+        return {"twirled": total - equivariance, "total": total, "equivariance": equivariance}
 
     def _exact(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Sums from one forward pass, see `equidyn.decomposition.decompose_exact`."""
