@@ -57,6 +57,12 @@ def gather(parts: Sequence[str | Path], run_files: Sequence[str | Path]) -> pd.D
     return table
 
 
+def prefer_estimator(evaluation: pd.DataFrame, estimator: str) -> pd.DataFrame:
+    """Rows of one estimator, "exact" or "sampled"; a run that has none of it keeps all of its rows."""
+    chosen = evaluation["estimator"] == estimator
+    return evaluation[chosen | ~chosen.groupby(evaluation["run"]).transform("any")]
+
+
 def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: str = "exact") -> pd.DataFrame:
     """Rows of an analysis, each with what the evaluation found of the same checkpoint under the same condition.
 
@@ -72,9 +78,7 @@ def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: st
         ValueError: A checkpoint was not evaluated under the condition, or twice.
     """
     keys = ["run", "step", "weights", *(name for name in CONDITIONS if name in table and name in evaluation)]
-    rows = evaluation[evaluation["run"].isin(table["run"])]
-    wanted = (rows["estimator"] == estimator).groupby(rows["run"]).transform("any")
-    rows = rows[(rows["estimator"] == estimator) | ~wanted]
+    rows = prefer_estimator(evaluation[evaluation["run"].isin(table["run"])], estimator)
     found = rows[[*keys, *(name for name in EVALUATED if name in rows and name not in table)]]
     joined = table.merge(found, on=keys, how="left", validate="many_to_one", indicator=True)
     if (lost := joined[joined.pop("_merge") == "left_only"]).size:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 
 from equidyn.figures.options import ACTIONS, Options
-from equidyn.tables import CONDITIONS, DESIGN
+from equidyn.tables import CONDITIONS, DESIGN, prefer_estimator
 
 KEYS = (
     "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
@@ -109,8 +109,7 @@ def choose(
             rows = _only(rows, name, conditions[name])
         else:
             curve.append(name)
-    has_wanted = (rows["estimator"] == estimator).groupby(rows["run"]).transform("any")
-    rows = rows[(rows["estimator"] == estimator) | ~has_wanted]
+    rows = prefer_estimator(rows, estimator)
     twice = rows[rows.duplicated([*curve, "step"])]
     if len(twice):
         run, step = twice.iloc[0][["run", "step"]]
