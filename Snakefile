@@ -5,13 +5,17 @@ from snakemake.utils import min_version
 min_version("9.23")
 
 
-configfile: "config/config.yaml"
+# A study that is given on the command line stands alone.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
 
 
 report: "workflow/report/study.rst"
 
 
 include: "rules/common.smk"
+include: "rules/download.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
@@ -19,7 +23,14 @@ include: "rules/analyse.smk"
 include: "rules/figures.smk"
 
 
+# Targets, what is instant, and what needs the network, which compute nodes often lack.
 localrules:
+    download_file,
+    select_chains,
+    download_entries,
+    split_store,
+    draw_subset,
+    write_config,
     all,
     data,
     train,

@@ -15,10 +15,11 @@ rule analyse_checkpoints:
         f"{STUDY}/benchmarks/analyse_checkpoints/{{analysis}}/{{run}}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 1
+    threads: needs("cpus_per_task")
     resources:
-        mem_mb=4000,
-        runtime=240,
+        gpu=needs("gpu"),
+        mem_mb=needs("mem_mb"),
+        runtime=needs("runtime"),
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         steps=lambda wildcards: analysis_steps(

@@ -1,14 +1,17 @@
 # Shared by the files of this folder: the checked study, its paths, and the digests of the code behind each stage.
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
 from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
+from equidyn.data.download import wanted_entries
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.models.registry import configuration, control_for
+from equidyn.planning import devices, resources
 from equidyn.provenance import code_digest
 from equidyn.studies import (
     analysis_arguments,
@@ -23,6 +26,8 @@ from equidyn.studies import (
     protocol,
     read_runs,
     recipe,
+    selection_limits,
+    store_settings,
     task_settings,
 )
 from equidyn.tasks import TASKS
@@ -43,12 +48,20 @@ RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
 check_figures(config, RUNS)
 check_analyses(config, RUNS)
 STUDY = f"{config['results']}/{config['study']}"
+DOWNLOADS = config.get("downloads", {}).get("folder", "downloads")
+ENTRIES = wanted_entries(config, read_schema("downloads.schema.yaml"))
+FILES = {
+    (entry.dataset, entry.version, entry.file): entry
+    for entries in ENTRIES.values()
+    for entry in entries
+    if not entry.is_template
+}
 TASKS_RUN = list(dict.fromkeys(row["task"] for row in RUNS.values()))
 
 
 def one_of(names):
-    """Pattern that matches exactly these names."""
-    return "|".join(map(re.escape, names))
+    """Pattern that matches exactly these names; nothing if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 wildcard_constraints:
@@ -60,6 +73,9 @@ wildcard_constraints:
     part=r"\d+",
     analysis=one_of(ANALYSES),
     figure=one_of(FIGURES),
+    dataset=one_of({dataset for dataset, version, file in FILES}),
+    version=one_of({version for dataset, version, file in FILES}),
+    file=one_of({file for dataset, version, file in FILES}),
 
 
 def module_of(path):
@@ -127,16 +143,65 @@ def figure_options(task):
     }
 
 
-def store_builder(task):
-    """What makes the task's store."""
+def source_of(task):
+    """Where the task's examples come from."""
     return SOURCES[task][config["data"][task]["source"]]
 
 
-def store_settings(task):
-    """Arguments of that builder."""
-    split = ("source", "validation_fraction", "subsets")
-    data = config["data"][task]
-    return {name: value for name, value in data.items() if name not in split}
+def receipts(task):
+    """Receipts of the downloaded files that a task's examples are made from."""
+    return [
+        f"{DOWNLOADS}/{entry.path}.json"
+        for entry in ENTRIES[task]
+        if not entry.is_template
+    ]
+
+
+def template(task):
+    """The line of the registry that stands for many files."""
+    return next(entry for entry in ENTRIES[task] if entry.is_template)
+
+
+def store_files(wildcards):
+    """What a store is made from: receipts of downloaded files, and what was selected from them."""
+    selected = config["data"][wildcards.task]["source"] == "pdb"
+    tables = [
+        rules.select_chains.output.selection,
+        rules.download_entries.output.entries,
+    ]
+    return receipts(wildcards.task) + tables * selected
+
+
+def builder_settings(task):
+    """Arguments of a store's builder, apart from files of one name each."""
+    selected = config["data"][task]["source"] == "pdb"
+    folder = {"folder": entries_folder(task)} if selected else {}
+    return store_settings(config, task) | folder
+
+
+def store_resources(of_made, of_downloaded):
+    """A resource of making a store: more for downloaded data, and more with each attempt."""
+
+    def amount(wildcards, attempt):
+        downloaded = source_of(wildcards.task).dataset
+        return attempt * of_downloaded if downloaded else of_made
+
+    return amount
+
+
+def needs(resource, kind=None):
+    """A resource of the jobs of runs: of one kind, or of the analysis in the wildcards."""
+
+    def amount(wildcards, attempt):
+        row = RUNS[wildcards.run]
+        return resources(config, row, kind or wildcards.analysis, attempt)[resource]
+
+    return amount
+
+
+def entries_folder(task):
+    """Where the files lie that the template stands for."""
+    return f"{DOWNLOADS}/{template(task).path.parent}/entries"
 
 
 def store_of(wildcards):

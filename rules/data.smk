@@ -1,7 +1,9 @@
-# Data: make or fetch a task's examples, split them by cluster, draw nested training subsets.
+# Data: make or prepare a task's examples, split them by cluster, draw nested training subsets.
 
 
 rule make_store:
+    input:
+        files=store_files,
     output:
         store=directory(f"{STUDY}/data/{{task}}/store"),
     log:
@@ -10,14 +12,15 @@ rule make_store:
         f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
     conda:
         "../envs/data.yaml"
-    threads: workflow.cores
+    threads: 8
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=store_resources(2000, 16000),
+        runtime=store_resources(60, 1440),
     params:
         source=lambda wildcards: config["data"][wildcards.task]["source"],
-        settings=lambda wildcards: store_settings(wildcards.task),
-        code=lambda wildcards: code_digest(module_of(store_builder(wildcards.task))),
+        settings=lambda wildcards: builder_settings(wildcards.task),
+        scratch=f"{STUDY}/state",
+        code=lambda wildcards: code_digest(module_of(source_of(wildcards.task).builder)),
     message:
         "Making the examples of {wildcards.task}"
     script:
@@ -40,7 +43,10 @@ rule split_store:
         mem_mb=1000,
         runtime=10,
     params:
-        fraction=lambda wildcards: config["data"][wildcards.task]["validation_fraction"],
+        # Without it the source's own split counts.
+        fraction=lambda wildcards: config["data"][wildcards.task].get(
+            "validation_fraction"
+        ),
         seed=lambda wildcards: config["data"][wildcards.task]["seed"],
         code=code_digest("equidyn.data.subsets"),
     message:

@@ -16,10 +16,13 @@ rule evaluate_checkpoints:
         f"{STUDY}/benchmarks/evaluate_checkpoints/{{run}}/{{part}}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 1
+    threads: needs("cpus_per_task", "evaluation")
     resources:
-        mem_mb=3000,
-        runtime=120,
+        gpu=needs("gpu", "evaluation"),
+        mem_mb=needs("mem_mb", "evaluation"),
+        runtime=needs("runtime", "evaluation"),
+        # Where several are grouped into one job of a cluster, one at a time: see profiles/slurm.
+        in_turn=1,
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],

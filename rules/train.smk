@@ -13,10 +13,11 @@ rule train_network:
         f"{STUDY}/benchmarks/train_network/{{run}}.tsv"
     conda:
         "../envs/train.yaml"
-    threads: 1
+    threads: needs("cpus_per_task", "training")
     resources:
-        mem_mb=2000,
-        runtime=120,
+        gpu=needs("gpu", "training"),
+        mem_mb=needs("mem_mb", "training"),
+        runtime=needs("runtime", "training"),
     params:
         task=lambda wildcards: RUNS[wildcards.run]["task"],
         recipe=lambda wildcards: recipe(config, RUNS[wildcards.run]),
@@ -26,6 +27,10 @@ rule train_network:
         state=f"{STUDY}/state",
         state_every=config["training"]["state_every"],
         device=config["training"]["device"],
+        devices=lambda wildcards: devices(config, RUNS[wildcards.run]),
+        microbatch=lambda wildcards: config["training"][
+            RUNS[wildcards.run]["task"]
+        ].get("microbatch"),
         code=lambda wildcards: training_code(wildcards.run),
     message:
         "Training {wildcards.run}"

@@ -12,16 +12,41 @@ def main(arguments: list[str] | None = None) -> int:
     verify = commands.add_parser("verify", help="compare models with recorded golden numbers")
     verify.add_argument("files", nargs="+", metavar="FILE", help="fixture, named after its model")
     verify.add_argument("--tolerance", type=float, help="relative to max(1, largest value)")
+    plan = commands.add_parser("plan", help="say what a study will cost, before anything runs")
+    plan.add_argument(
+        "--config",
+        nargs="+",
+        default=["config/config.yaml"],
+        metavar="FILE",
+        help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
+    )
+    plan.add_argument("--schemas", default="workflow/schemas", metavar="FOLDER", help="default: %(default)s")
     options = parser.parse_args(arguments)
-    return _models() if options.command == "models" else _verify(options.files, options.tolerance)
+    if options.command == "models":
+        return _models()
+    if options.command == "plan":
+        return _plan(options.config, options.schemas)
+    return _verify(options.files, options.tolerance)
 
 
 def _models() -> int:
-    from equidyn.models.registry import configurations, parameter_count
+    from equidyn.models.registry import configurations
 
     print(f"{'model':<20}{'task':<14}{'parameters':>12}  note")
     for name, entry in configurations().items():
-        print(f"{name:<20}{entry.task:<14}{parameter_count(name):>12,}  {entry.note}")
+        print(f"{name:<20}{entry.task:<14}{entry.parameters:>12,}  {entry.note}")
+    return 0
+
+
+def _plan(files: list[str], schemas: str) -> int:
+    from equidyn.planning import read_study, report
+    from equidyn.studies import StudyError
+
+    try:
+        print(report(*read_study(files, schemas)))
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 
 from equidyn.analysis import ANALYSES, GRID_ACTIONS
+from equidyn.data import SOURCES
 from equidyn.models.registry import configuration
 from equidyn.tasks import TASKS
 
@@ -37,6 +38,11 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: s
     if isinstance(steps, list) and steps != sorted(set(steps)):
         raise StudyError(f"{source}: training.checkpoint_steps: steps must increase, found {steps}")
     for task, data in config["data"].items():
+        if SOURCES[task][data["source"]].dataset and "downloads" not in config:
+            raise StudyError(
+                f"{source}: downloads: missing, although data.{task}.source {data['source']!r} is downloaded; give "
+                "registry and folder"
+            )
         for section in ("training", "evaluation"):
             if task not in config[section]:
                 raise StudyError(f"{source}: {section}.{task}: missing, although data.{task} is there")
@@ -59,27 +65,51 @@ def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, 
     Raises:
         StudyError: Names the file, row and column.
     """
-    path = Path(path)
+    runs: dict[str, dict[str, Any]] = {}
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = [line for line in stream if line.strip() and not line.startswith("#")]
+        rows = read_rows(path, schema, "run table")
     except FileNotFoundError:
         raise StudyError(f"{path}: no such run table: check run_table in the configuration") from None
-    rows = list(csv.DictReader(lines, delimiter="\t"))
-    if not rows:
-        raise StudyError(f"{path}: the run table has no rows")
-    runs: dict[str, dict[str, Any]] = {}
-    for number, cells in enumerate(rows, start=1):
-        where = f"{path}, row {number} ({cells.get('name') or 'unnamed'})"
-        if None in cells or None in cells.values():
-            raise StudyError(f"{where}: found another number of cells than the header has; separate them by tabs")
-        row = {column: _typed(cell, schema["properties"].get(column, {})) for column, cell in cells.items()}
-        _raise_all(where, _violations(row, schema))
+    for where, row in rows:
         if row["name"] in runs:
             raise StudyError(f"{where}: the name appears twice; run names must differ")
         _check_run(where, row, config)
         runs[row["name"]] = row
     return runs
+
+
+def read_rows(path: str | Path, schema: Mapping[str, Any], what: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read a tab-separated table with a header; empty lines and those that begin with # are left out.
+
+    Args:
+        path: The table.
+        schema: JSON schema of one row; its property types decide how cells are read: an empty cell is null where the
+            type allows it, else an empty text. The first property is what messages call a row by.
+        what: What the table is, for messages.
+
+    Returns:
+        Of each row where it stands, for messages, and its typed cells.
+
+    Raises:
+        StudyError: Names the file, row and column.
+        FileNotFoundError: There is no such file.
+    """
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        lines = [line for line in stream if line.strip() and not line.startswith("#")]
+    cells_of_rows = list(csv.DictReader(lines, delimiter="\t"))
+    if not cells_of_rows:
+        raise StudyError(f"{path}: the {what} has no rows")
+    properties = schema["properties"]
+    title = next(iter(properties))
+    rows = []
+    for number, cells in enumerate(cells_of_rows, start=1):
+        where = f"{path}, row {number} ({cells.get(title) or 'unnamed'})"
+        if None in cells or None in cells.values():
+            raise StudyError(f"{where}: found another number of cells than the header has; separate them by tabs")
+        row = {column: _typed(cell, properties.get(column, {})) for column, cell in cells.items()}
+        _raise_all(where, _violations(row, schema))
+        rows.append((where, row))
+    return rows
 
 
 def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
@@ -162,12 +192,32 @@ def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int
     return sorted(steps | {last})
 
 
+def store_settings(config: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """What the builder of a task's store is told, apart from files."""
+    elsewhere = (
+        "source",
+        "validation_fraction",
+        "subsets",
+        *(_SELECTED if config["data"][task]["source"] == "pdb" else ()),
+    )
+    return {name: value for name, value in config["data"][task].items() if name not in elsewhere}
+
+
+_SELECTED = ("min_length", "max_length", "worst_resolution")
+
+
+def selection_limits(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the selection of chains of the Protein Data Bank is told."""
+    return {name: config["data"]["flow_matching"][name] for name in _SELECTED}
+
+
 def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `equidyn.training.Recipe`: the run's row and the settings of its task."""
     training = config["training"]
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
-    shared = {name: value for name, value in training[row["task"]].items() if name != "task"}
-    return {"precision": training["precision"]} | shared | {name: row[name] for name in own}
+    common = {"precision": training["precision"], "compile": training.get("compile", False)}
+    shared = {name: value for name, value in training[row["task"]].items() if name not in ("task", "microbatch")}
+    return common | shared | {name: row[name] for name in own}
 
 
 def task_settings(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,8 +294,12 @@ def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> No
 
 def _typed(cell: str, schema: Mapping[str, Any]) -> Any:
     """A cell as the type its column declares, or as it is where it cannot be read so."""
+    declared = schema.get("type", "string")
+    types = [declared] if isinstance(declared, str) else declared
+    if not cell and "null" in types:
+        return None
     for type_name, convert in (("integer", int), ("number", float)):
-        if schema.get("type") == type_name:
+        if type_name in types:
             try:
                 return convert(cell)
             except ValueError:

@@ -26,8 +26,8 @@ def test_every_configuration_builds_and_counts(name):
     entry = configuration(name)
     with torch.device("meta"):
         model = build(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == parameter_count(name)
-    assert parameter_count(name) == PUBLISHED.get(name, parameter_count(name))
+    assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters == parameter_count(name)
+    assert entry.parameters == PUBLISHED.get(name, entry.parameters)
     assert entry.module == type(model).__module__
     assert entry.control == name.startswith("control")
     if entry.task == "force_field":

@@ -14,6 +14,9 @@ from equidyn.data.proteins import (
     Selection,
     build_offline_store,
     build_store_of_files,
+    collate,
+    random_order,
+    statistics,
 )
 from equidyn.data.store import Store, StoreError
 from equidyn.data.structures import NO_CA, NON_STANDARD, Chain
@@ -223,6 +226,52 @@ def test_folders_without_files(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(ValueError, match=r"no file that ends in \.pdb, \.pdb\.gz"):
         build_store_of_files(tmp_path / "store", folder=tmp_path)
+
+
+# What sources share
+
+
+def test_columns_hold_chains_end_to_end():
+    lengths, columns = collate([chain(3, broken=1), chain(2)])
+    assert lengths.tolist() == [3, 2]
+    np.testing.assert_allclose(columns["positions"][:, 0], [0, 3.8, 12.6, 0, 3.8], atol=1e-5)
+    assert columns["residue_index"].tolist() == [0, 1, 2, 0, 1]
+    assert columns["residue"].tobytes() == b"GGGGG"
+    assert columns["chain_break"].tolist() == [False, True, False, False, False]
+    assert columns["name"] == ["X_A", "X_A"]
+
+
+def test_columns_of_no_chain_keep_their_types():
+    lengths, columns = collate([])
+    assert lengths.shape == (0,)
+    assert columns["name"] == []
+    for name in ("positions", "residue_index", "residue", "chain_break"):
+        assert columns[name].shape == (0, *FIELDS[name].shape)
+        assert columns[name].dtype == FIELDS[name].dtype
+
+
+def test_statistics():
+    lengths, residue = np.array([2, 3, 2, 4]), np.frombuffer(b"AGAGGAGGGGG", np.uint8)
+    chain_break = np.zeros(11, bool)
+    chain_break[[2, 3, 8]] = True  # two in the second chain, one in the last
+    assert statistics(lengths, residue, chain_break, np.array([0, 1, 0, 0])) == {
+        "chains": 4,
+        "distinct_sequences": 3,
+        "clusters": 2,
+        "largest_cluster": 3,
+        "residues": 11,
+        "residues_median": 2.5,
+        "chains_with_break": 2,
+    }
+
+
+def test_the_random_order_goes_by_name():
+    names = [f"{number}_A" for number in range(30)]
+    order = [names[number] for number in random_order(names, 5)]
+    assert order != names
+    assert sorted(order) == sorted(names)
+    assert [names[::-1][number] for number in random_order(names[::-1], 5)] == order
+    assert [names[number] for number in random_order(names, 6)] != order
 
 
 # Selection

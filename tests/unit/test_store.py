@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_round_trip(tmp_path_factory, examples):
 def test_flushing_midway_changes_nothing(tmp_path, monkeypatch):
     examples = [example(1 + n % 5, n) for n in range(50)]
     whole = write(tmp_path / "whole", examples)
-    monkeypatch.setattr(store_module, "_FLUSH_BYTES", 64)
+    monkeypatch.setattr(store_module, "_BUFFER_BYTES", 64)
     pieces = write(tmp_path / "pieces", examples)
     for file in sorted(whole.iterdir()):
         assert file.read_bytes() == (pieces / file.name).read_bytes(), file.name
@@ -161,6 +162,133 @@ def test_without_ragged_fields(tmp_path):
     assert store[0]["x"]
     with pytest.raises(KeyError, match="no ragged field"):
         _ = store.offsets
+
+
+# Many examples at once
+
+
+def columns(examples):
+    """The arguments of `extend` for some examples."""
+    values = {name: [one[name] for one in examples] for name in FIELDS}
+    joined = {name: np.concatenate(values[name]) for name in ("positions", "numbers")}
+    stacked = {"energy": np.array(values["energy"], np.float64), "cell": np.array(values["cell"], np.int16)}
+    return {"lengths": np.array([len(one["numbers"]) for one in examples]), "name": values["name"], **joined, **stacked}
+
+
+def test_many_examples_at_once_are_the_same_as_one_by_one(tmp_path):
+    examples = [example(1 + n % 5, n) for n in range(20)]
+    single = write(tmp_path / "single", examples)
+    with StoreWriter(tmp_path / "mixed", FIELDS) as writer:
+        writer.extend(**columns(examples[:7]))
+        assert len(writer) == 7
+        writer.append(**examples[7])
+        writer.extend(**columns(examples[8:9]))
+        writer.extend(**columns(examples[9:]))
+        writer.finish()
+    for file in sorted(single.iterdir()):
+        assert file.read_bytes() == (tmp_path / "mixed" / file.name).read_bytes(), file.name
+
+
+def test_no_examples_at_once_change_nothing(tmp_path):
+    empty = {
+        "positions": np.zeros((0, 3), np.float32),
+        "numbers": np.zeros(0, np.uint8),
+        "energy": np.zeros(0),
+        "cell": np.zeros((0, 2, 2), np.int16),
+        "name": [],
+    }
+    with StoreWriter(tmp_path / "s", FIELDS) as writer:
+        writer.extend(np.zeros(0, np.int64), **empty)
+        assert len(writer) == 0
+        writer.append(**example(2))
+        writer.finish()
+    assert len(Store(tmp_path / "s")) == 1
+
+
+def test_many_examples_without_ragged_fields(tmp_path):
+    with StoreWriter(tmp_path / "s", {"x": Field("int8", ragged=False)}) as writer:
+        writer.extend(np.ones(3, np.int64), x=np.array([1, 2, 3], np.int8))
+        writer.finish()
+    assert Store(tmp_path / "s").scalar("x").tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lengths": np.array([2, 4])}, r"examples from 1, field 'positions': found 5 rows, expected 6"),
+        ({"lengths": np.array([5, 0])}, "at least 1"),
+        ({"lengths": np.array([2.0, 3.0])}, "whole"),
+        ({"lengths": np.array([[2, 3]])}, "one-dimensional"),
+        ({"lengths": np.array([5])}, r"field 'energy': found 2 rows, expected 1"),
+        ({"positions": np.full((5, 3), np.inf, np.float32)}, "15 of 15 values are NaN or infinite"),
+        ({"positions": np.zeros((5, 3))}, "found dtype float64, expected float32"),
+        ({"positions": np.zeros((5, 2), np.float32)}, r"shape \(5, 2\), expected \('rows', 3\)"),
+        ({"energy": np.zeros((2, 1))}, r"field 'energy': found shape \(2, 1\), expected \('rows',\)"),
+        ({"energy": 1.0}, r"field 'energy': found shape \(\)"),
+        ({"cell": np.zeros((2, 2), np.int16)}, r"field 'cell': found shape \(2, 2\), expected \('rows', 2, 2\)"),
+        ({"name": ["one", b"two"]}, "field 'name': found bytes, expected str"),
+        ({"name": ["one"]}, r"field 'name': found 1 rows, expected 2"),
+        ({"extra": np.zeros(2)}, "found fields"),
+    ],
+)
+def test_bad_examples_at_once_are_refused_together_and_writing_goes_on(tmp_path, change, message):
+    with StoreWriter(tmp_path / "s", FIELDS) as writer:
+        writer.append(**example(2, 1))
+        with pytest.raises(ValueError, match=message):
+            writer.extend(**{**columns([example(2, 7), example(3, 8)]), **change})
+        writer.extend(**columns([example(3, 3)]))
+        writer.finish()
+    store = Store(tmp_path / "s")
+    store.verify()
+    assert store.scalar("energy").tolist() == [1.0, 3.0]
+    assert store.lengths.tolist() == [2, 3]
+    assert store.text("name") == ["Ångström 1", "Ångström 3"]
+
+
+# Reading some of many
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """200,000 examples of one to three rows."""
+    lengths = np.arange(200_000) % 3 + 1
+    rows, fields = int(lengths.sum()), {name: FIELDS[name] for name in ("positions", "energy")}
+    positions = np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)
+    path = tmp_path_factory.mktemp("large") / "store"
+    with StoreWriter(path, fields) as writer:
+        writer.extend(lengths, positions=positions, energy=np.arange(len(lengths), dtype=np.float64))
+        writer.finish()
+    return Store(path)
+
+
+def test_rows_and_lengths_of_some_examples(large):
+    chosen = np.array([199_999, 0, 4, 4])
+    assert large.lengths_of(chosen).tolist() == large.lengths[chosen].tolist() == [2, 1, 2, 2]
+    expected = [large.offsets[number] + row for number in chosen for row in range(large.lengths[number])]
+    assert large.rows(chosen).tolist() == expected
+    found = large.ragged("positions")[large.rows(chosen)]
+    np.testing.assert_array_equal(found, np.concatenate([large[number]["positions"] for number in chosen]))
+
+
+def test_reading_some_examples_takes_no_memory_for_the_others(large):
+    chosen = np.arange(64) * 3_000
+
+    def read():
+        rows = large.rows(chosen)
+        large.lengths_of(chosen)
+        large.ragged("positions")[rows]
+        large.scalar("energy")[chosen]
+        for number in chosen:
+            large[number]
+
+    read()  # opens the files
+    tracemalloc.start()
+    try:
+        read()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(large) / 4, "bytes; one for every example would be too much"
 
 
 # Writing what should not be written

@@ -208,6 +208,25 @@ def test_calcium_is_no_residue(read):
     assert not found.dropped
 
 
+def test_entities_are_those_of_the_mmcif_file(tmp_path):
+    """Those of equal sequence as well, which gemmi would merge."""
+    chains = [protein(name, *glycines(1, 2, 3)) for name in "HLM"]
+    made = structure(chains)
+    del made.entities[:]
+    for entity, names in {"1": "H", "2": "LM"}.items():
+        described = gemmi.Entity(entity)
+        described.entity_type, described.polymer_type = gemmi.EntityType.Polymer, gemmi.PolymerType.PeptideL
+        described.full_sequence = ["GLY"] * 3
+        parts = [chain for chain in made[0] if chain.name in names]
+        described.subchains = [chain[0].subchain for chain in parts]
+        for residue in (one for chain in parts for one in chain):
+            residue.entity_id = entity
+        made.entities.append(described)
+    found = read_chains(written(made, tmp_path, "cif"))
+    assert [(chain.chain, chain.entity) for chain in found] == [("H", "1"), ("L", "2"), ("M", "2")]
+    assert [chain.entity for chain in read_chains(written(made, tmp_path, "pdb"))] == [""] * 3
+
+
 def test_electron_microscopy(read):
     (chain,) = read(structure([protein("A", *glycines(1, 2, 3))], method="ELECTRON MICROSCOPY", resolution=4.2))
     assert (chain.experiment, chain.resolution) == ("ELECTRON MICROSCOPY", 4.2)

@@ -1,127 +1,21 @@
 """The workflow, run for real on a tiny study in a temporary copy of the project."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "src")
+from project import tiny_study
 
 pytestmark = pytest.mark.workflow
-
-
-class Project:
-    """A copy of the project with a study of four short runs on a handful of molecules and chains."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        for part in PARTS:
-            source = ROOT / part
-            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=ignored)
-            else:
-                shutil.copy(source, folder / part)
-        self.config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-        self.config |= {"study": "tiny", "run_table": "config/runs/tiny.tsv"}
-        self.config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
-        self.config["data"]["flow_matching"] |= {"max_length": 55, "subsets": {"all": "all"}}
-        self.config["data"]["voxel_denoising"] |= {"molecules": 6, "conformers": 2, "subsets": {"all": "all"}}
-        self.config["training"] |= {"checkpoint_steps": [0, 2, 6], "state_every": 3}
-        self.config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 2, "resamples": 100}
-        self.config["evaluation"]["force_field"]["examples"] = "all"
-        self.config["evaluation"]["flow_matching"] |= {
-            "examples": 6,
-            "conditions": {"t": [0.0, 0.9], "self_conditioning": [False]},
-        }
-        self.config["evaluation"]["voxel_denoising"]["examples"] = 2
-        self.config["training"]["voxel_denoising"]["task"]["side"] = 16
-        self.config["analysis"]["interpolation_floors"] |= {
-            "box": 8.0,
-            "spacings": [0.5],
-            "actions": ["cube", "trilinear"],
-            "molecules": 2,
-        }
-        small = {"steps": "all", "examples": 8, "batch_size": 8, "rotations": 2}
-        of_run = {"runs": ["augmented"], **small}
-        block = "direction.linear"
-        analyses = {
-            "gradients": of_run | {"folds": 2},
-            "head": of_run,
-            "hessian": of_run | {"steps": [6], "blocks": [block], "probes": 2, "lanczos_steps": 3},
-            "landscape": of_run
-            | {"steps": [6], "block": block, "directions": ["equivariance", "random"], "points": 3, "extent": 0.1},
-            "angles": of_run | {"angles": [20, 90, 180], "local": True},
-            "layers": of_run,
-        }
-        self.config["analysis"] |= {name: {"force_field": settings} for name, settings in analyses.items()}
-        self.config["analysis"]["gradients"]["flow_matching"] = {
-            "runs": ["proteins"], **small, "examples": 6, "folds": 3, "conditions": {"t": [0.9]},
-        }  # fmt: skip
-        self.config["analysis"]["layers"]["voxel_denoising"] = {
-            "runs": ["voxels"], **small, "examples": 2, "conditions": {"action": ["cube"]},
-        }  # fmt: skip
-        header, *lines = (ROOT / "config/runs/mini.tsv").read_text().splitlines()
-        self.columns = header.split("\t")
-        runs = [dict(zip(self.columns, line.split("\t"), strict=True)) | {"steps": "6"} for line in lines]
-        named = {row["name"]: row for row in runs}
-        first = named["augmented"]
-        self.rows = [first, first | {"name": "fewer", "train_subset": "12"}, named["proteins"], named["voxels"]]
-
-    def write(self) -> None:
-        """Put configuration and run table in place."""
-        (self.folder / "config/tiny.yaml").write_text(yaml.safe_dump(self.config))
-        lines = [self.columns, *([row.get(name, "") for name in self.columns] for row in self.rows)]
-        (self.folder / "config/runs/tiny.tsv").write_text("\n".join("\t".join(map(str, line)) for line in lines))
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        """Run Snakemake in the copy, on the copy's library."""
-        self.write()
-        path = os.pathsep.join([environment.pop("path", ""), str(self.folder / "src")]).strip(os.pathsep)
-        return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
-            capture_output=True,
-            text=True,
-            timeout=540,
-        )
-
-    def planned(self) -> set[str]:
-        """Rules that would run now."""
-        found = self.run("--dry-run")
-        assert found.returncode == 0, found.stderr + found.stdout
-        text = found.stdout + found.stderr
-        if "Nothing to be done" in text:
-            return set()
-        table = text.split("Job stats:")[1].split("total")[0]
-        return set(re.findall(r"^(\w+)\s+\d+\s*$", table, re.MULTILINE)) - {"all"}
-
-    def edit(self, path: str, old: str, new: str) -> None:
-        """Replace one passage of a file of the copy."""
-        file = self.folder / path
-        text = file.read_text()
-        assert old in text, f"{path} no longer has {old!r}"
-        file.write_text(text.replace(old, new, 1))
-
-    @property
-    def results(self) -> Path:
-        """What the study makes."""
-        return self.folder / "results/tiny"
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A project whose study has run once, completely."""
-    project = Project(tmp_path_factory.mktemp("finished"))
+    project = tiny_study(tmp_path_factory.mktemp("finished"))
     result = project.run()
     assert result.returncode == 0, result.stderr[-5000:] + result.stdout[-2000:]
     return project
@@ -140,7 +34,7 @@ def edited(finished, tmp_path):
 @pytest.fixture
 def fresh(tmp_path):
     """A project that has not run."""
-    return Project(tmp_path)
+    return tiny_study(tmp_path)
 
 
 @contextmanager

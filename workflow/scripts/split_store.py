@@ -1,4 +1,4 @@
-"""Split a store into training and validation examples, whole clusters on one side."""
+"""Split a store into training and validation examples."""
 
 from equidyn import process
 
@@ -6,10 +6,13 @@ from equidyn import process
 def main(store, train, validation, log, fraction, seed):
     process.start(log, threads=1)
     from equidyn.data.store import Store
-    from equidyn.data.subsets import split_by_cluster, write_index
+    from equidyn.data.subsets import published_split, split_by_cluster, write_index
 
-    cluster = Store(store).scalar("cluster")
-    sides = split_by_cluster(cluster, validation_fraction=fraction, seed=seed)
+    store = Store(store)
+    if fraction is None:
+        sides = published_split(store)
+    else:
+        sides = split_by_cluster(store.scalar("cluster"), validation_fraction=fraction, seed=seed)
     for path, indices in zip((train, validation), sides, strict=True):
         write_index(path, indices)
 

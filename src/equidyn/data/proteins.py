@@ -1,9 +1,10 @@
 """Flow-matching data: Cα traces of real protein chains, selected, clustered by sequence, stored.
 
 Two sources: the archive in this package (2,000 chains, no download) and a folder of the user's own PDB and mmCIF files.
-Both pass the same selection and the same clustering. The limits are those of Proteína's training set, but for two
-things: lengths count the residues that were resolved, not those of the deposited sequence, and conditions on
-experiment and resolution hold for files that state them.
+The Protein Data Bank itself is a third, see `equidyn.data.pdb`. The two here pass the same selection and the same
+clustering. The limits are those of Proteína's training set, but for two things: lengths count the residues that were
+resolved, not those of the deposited sequence, and conditions on experiment and resolution hold for files that state
+them.
 """
 
 import hashlib
@@ -241,23 +242,16 @@ def build_store(
     counted = {kind: dict(sorted(reasons.items())) for kind, reasons in rejects.items()}
     if not chains:
         raise ValueError(f"{source.description}: no chain is left; left out were {counted}")
-    shuffled = sorted(chains.values(), key=lambda chain: seed_for(seed, "order", chain.name))
+    names = list(chains)
+    shuffled = [chains[names[number]] for number in random_order(names, seed)]
     labels, method = cluster_sequences(
         [chain.sequence for chain in shuffled], identity=identity, coverage=coverage, processes=processes
     )
     order = np.argsort(labels, kind="stable")
-    statistics = _statistics(shuffled, labels)
+    lengths, columns = collate([shuffled[number] for number in order])
+    described = statistics(lengths, columns["residue"], columns["chain_break"], labels)
     with StoreWriter(path, FIELDS, overwrite=overwrite) as writer:
-        for index in order:
-            chain = shuffled[index]
-            writer.append(
-                positions=chain.positions,
-                residue_index=chain.residue_index,
-                residue=chain.residue,
-                chain_break=chain.chain_break,
-                name=chain.name,
-                cluster=int(labels[index]),
-            )
+        writer.extend(lengths, **columns, cluster=labels[order])
         writer.finish(
             source=source.description,
             selection=asdict(selection),
@@ -265,10 +259,52 @@ def build_store(
             seed=seed,
             versions={name: metadata.version(name) for name in ("gemmi", "numpy")},
             rejects=counted,
-            statistics=statistics,
+            statistics=described,
         )
-    log.info("%s: %s; left out: %s", path, statistics, counted)
+    log.info("%s: %s; left out: %s", path, described, counted)
     return Path(path)
+
+
+def random_order(names: Sequence[str], seed: int) -> list[int]:
+    """Return the positions of `names` in an order that depends on the names and the seed, not on where they stand."""
+    return sorted(range(len(names)), key=lambda number: seed_for(seed, "order", names[number]))
+
+
+def collate(chains: Sequence[Chain]) -> tuple[np.ndarray, dict[str, np.ndarray | list[str]]]:
+    """Put chains end to end, as `StoreWriter.extend` takes them.
+
+    Returns:
+        (m,) int64 lengths, and the columns of all of `FIELDS` but the cluster, which a chain does not know of itself.
+    """
+    columns: dict[str, np.ndarray | list[str]] = {"name": [chain.name for chain in chains]}
+    for name, field in FIELDS.items():
+        if field.ragged:
+            none = np.empty((0, *field.shape), field.dtype)
+            columns[name] = np.concatenate([none, *(getattr(chain, name) for chain in chains)])
+    return np.array([len(chain) for chain in chains], np.int64), columns
+
+
+def statistics(lengths: np.ndarray, residue: np.ndarray, chain_break: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return what the manifest says of a data set.
+
+    Args:
+        lengths: (n,) residues of each chain, at least one.
+        residue: (rows,) uint8, one-letter codes of all chains, end to end.
+        chain_break: (rows,) bool, alike.
+        labels: (n,) clusters, numbered from 0, in any order.
+    """
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    members = np.bincount(labels)
+    return {
+        "chains": len(lengths),
+        "distinct_sequences": len({residue[start:end].tobytes() for start, end in zip(starts, ends, strict=True)}),
+        "clusters": len(members),
+        "largest_cluster": int(members.max()),
+        "residues": int(lengths.sum()),
+        "residues_median": float(np.median(lengths)),
+        "chains_with_break": int(np.logical_or.reduceat(chain_break, starts).sum()),
+    }
 
 
 def _each(files: Sequence[Path], processes: int) -> Iterator[list[Chain] | Exception]:
@@ -286,18 +322,3 @@ def _read(path: Path) -> list[Chain] | Exception:
         return read_chains(path)
     except (StructureError, OSError) as error:
         return error
-
-
-def _statistics(chains: Sequence[Chain], labels: np.ndarray) -> dict[str, Any]:
-    """Return what the manifest says of the chains, whose clusters are `labels`."""
-    lengths = np.array([len(chain) for chain in chains])
-    members = np.bincount(labels)
-    return {
-        "chains": len(chains),
-        "distinct_sequences": len({chain.sequence for chain in chains}),
-        "clusters": len(members),
-        "largest_cluster": int(members.max()),
-        "residues": int(lengths.sum()),
-        "residues_median": float(np.median(lengths)),
-        "chains_with_break": sum(bool(chain.chain_break.any()) for chain in chains),
-    }

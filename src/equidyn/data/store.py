@@ -40,7 +40,7 @@ MANIFEST = "manifest.json"
 OFFSETS = "offsets"
 
 _HEADER_BYTES = 256  # of every .npy file, fixed: it is written twice, before and after the rows
-_FLUSH_BYTES = 4 << 20  # rows of one array that wait in memory
+_BUFFER_BYTES = 1 << 20  # of one array that wait in memory
 _REMEDY = "delete the folder and run the step that makes it again"
 
 
@@ -173,21 +173,47 @@ class StoreWriter:
             ValueError: A field is missing or unknown, has another dtype or shape, is empty, or
                 holds NaN or infinity. The example is then not stored, and writing may go on.
         """
-        if values.keys() != self.fields.keys():
-            raise ValueError(f"example {self._count}: found fields {sorted(values)}, expected {sorted(self.fields)}")
-        checked = {name: self._check(name, values[name]) for name in self.fields}
+        where = f"example {self._count}"
+        self._check_names(values, where)
+        checked = {name: self._check(name, values[name], where) for name in self.fields}
         lengths = {name: len(checked[name]) for name, field in self.fields.items() if field.ragged}
+        if 0 in lengths.values():
+            raise ValueError(f"{where}: no rows; an example has at least one atom or residue")
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"example {self._count}: ragged fields differ in length: {lengths}")
-        for name, array in checked.items():
-            self._files[name].append(array)
-            if self.fields[name].is_text:
-                end = self._files[name].rows
-                self._files[f"{name}_{OFFSETS}"].append(np.array([end], np.int64))
+            raise ValueError(f"{where}: ragged fields differ in length: {lengths}")
+        self._write({name: [rows] if self.fields[name].is_text else rows for name, rows in checked.items()})
         if lengths:
-            self._rows += next(iter(lengths.values()))
-            self._files[OFFSETS].append(np.array([self._rows], np.int64))
+            self._end_examples(np.array([next(iter(lengths.values()))]))
         self._count += 1
+
+    def extend(self, lengths: np.ndarray, **values: Any) -> None:
+        """Add many examples at once; every field by name.
+
+        Args:
+            lengths: (m,) integers, rows of each example in the ragged fields.
+            **values: Rows of all examples end to end for ragged fields, one row per example for scalar ones, in the
+                declared dtype; `str` per example for text.
+
+        Raises:
+            ValueError: As in `append`; none of the examples is then stored, and writing may go on.
+        """
+        lengths, where = np.asarray(lengths), f"examples from {self._count}"
+        self._check_names(values, where)
+        if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any():
+            raise ValueError(f"{where}: lengths must be one-dimensional, whole and at least 1")
+        checked: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if field.is_text:
+                checked[name] = [self._check(name, text, where) for text in values[name]]
+            else:
+                checked[name] = self._check(name, values[name], where, many=True)
+            expected = lengths.sum() if field.ragged else len(lengths)
+            if len(checked[name]) != expected:
+                raise ValueError(f"{where}, field {name!r}: found {len(checked[name])} rows, expected {expected}")
+        if len(lengths):
+            self._write(checked)
+            self._end_examples(lengths)
+            self._count += len(lengths)
 
     def finish(self, **provenance: Any) -> Path:
         """Write the manifest with `provenance`, and give the folder its final name.
@@ -269,9 +295,13 @@ class StoreWriter:
             raise
         shutil.rmtree(old)
 
-    def _check(self, name: str, value: Any) -> np.ndarray:
-        """Return `value` as the rows to store: (length, *shape), (1, *shape), or bytes."""
-        field, where = self.fields[name], f"example {self._count}, field {name!r}"
+    def _check_names(self, values: Mapping[str, Any], where: str) -> None:
+        if values.keys() != self.fields.keys():
+            raise ValueError(f"{where}: found fields {sorted(values)}, expected {sorted(self.fields)}")
+
+    def _check(self, name: str, value: Any, where: str, *, many: bool = False) -> np.ndarray:
+        """Return `value` as the rows to store: (rows, *shape), or bytes; of one example, or of `many` end to end."""
+        field, where = self.fields[name], f"{where}, field {name!r}"
         if field.is_text:
             if not isinstance(value, str):
                 raise ValueError(f"{where}: found {type(value).__name__}, expected str")
@@ -291,16 +321,33 @@ class StoreWriter:
                     f"{where}: found dtype {array.dtype}, expected {dtype}; "
                     f"convert with .astype({dtype.name!r}) where the rounding is intended"
                 )
-        wanted = ("rows", *field.shape) if field.ragged else field.shape
-        row_shape = array.shape[1:] if field.ragged else array.shape
-        if row_shape != field.shape or (field.ragged and array.ndim == 0):
+        has_rows = field.ragged or many
+        wanted = ("rows", *field.shape) if has_rows else field.shape
+        row_shape = array.shape[1:] if has_rows else array.shape
+        if row_shape != field.shape or (has_rows and array.ndim == 0):
             raise ValueError(f"{where}: found shape {array.shape}, expected {wanted}")
-        if field.ragged and len(array) == 0:
-            raise ValueError(f"{where}: no rows; an example has at least one atom or residue")
         if dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(np.count_nonzero(~np.isfinite(array)))
             raise ValueError(f"{where}: {bad} of {array.size} values are NaN or infinite")
-        return array if field.ragged else array[None]
+        return array if has_rows else array[None]
+
+    def _write(self, checked: Mapping[str, Any]) -> None:
+        """Append the rows of each field; of a text field a list of the bytes of each text."""
+        for name, rows in checked.items():
+            file = self._files[name]
+            if self.fields[name].is_text:
+                ends = file.rows + np.cumsum([len(text) for text in rows])
+                file.append(np.concatenate(rows))
+                self._files[f"{name}_{OFFSETS}"].append(ends)
+            else:
+                file.append(rows)
+
+    def _end_examples(self, lengths: np.ndarray) -> None:
+        """Note where examples with these numbers of ragged rows end."""
+        if self._has_ragged:
+            ends = self._rows + np.cumsum(lengths, dtype=np.int64)
+            self._files[OFFSETS].append(ends)
+            self._rows = int(ends[-1])
 
 
 class Store:
@@ -332,6 +379,8 @@ class Store:
             )
             for name, entry in self.manifest["fields"].items()
         }
+        self._kinds = {name: field.kind for name, field in self.fields.items()}
+        self._has_ragged = "ragged" in self._kinds.values()
         for name, entry in self.manifest["files"].items():
             _check_file(self.path / name, entry)
         for name, field in self.fields.items():
@@ -339,7 +388,7 @@ class Store:
             if field.is_text:
                 rows = self._check_offsets(f"{name}_{OFFSETS}", None)
             self._check_rows(name, (rows, *field.shape))
-        if any(field.ragged for field in self.fields.values()):
+        if self._has_ragged:
             self._check_offsets(OFFSETS, self.manifest["ragged_rows"])
 
     def __len__(self) -> int:
@@ -358,15 +407,15 @@ class Store:
             raise IndexError(f"{self.path}: example {number} of {self._count}")
         number %= self._count
         example: dict[str, Any] = {}
-        for name, field in self.fields.items():
-            column = self._column(name)
-            if field.is_text:
-                example[name] = self._text(name, number)
-            elif field.ragged:
-                start, end = self._column(OFFSETS)[number : number + 2]
-                example[name] = column[start:end].copy()
+        if self._has_ragged:
+            start, end = self._column(OFFSETS)[number : number + 2].tolist()
+        for name, kind in self._kinds.items():
+            if kind == "ragged":
+                example[name] = self._column(name)[start:end].copy()
+            elif kind == "scalar":
+                example[name] = self._column(name)[number].copy()
             else:
-                example[name] = column[number].copy()
+                example[name] = self._text(name, number)
         return example
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -380,7 +429,7 @@ class Store:
     @property
     def offsets(self) -> np.ndarray:
         """(n + 1,) int64, read-only: example ``i`` owns ragged rows ``offsets[i:i + 2]``."""
-        if f"{OFFSETS}.npy" not in self.manifest["files"]:
+        if not self._has_ragged:
             raise KeyError(f"{self.path} has no ragged field, hence no offsets")
         return self._column(OFFSETS)
 
@@ -389,9 +438,13 @@ class Store:
         """(n,) int64: ragged rows (atoms, residues) of each example."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, indices: np.ndarray) -> np.ndarray:
+        """(m,) int64: ragged rows of some examples; reads no other offsets than theirs."""
+        return self.offsets[indices + 1] - self.offsets[indices]
+
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """Ragged rows of some examples, end to end in the given order."""
-        lengths, first = self.lengths[indices], self.offsets[indices]
+        lengths, first = self.lengths_of(indices), self.offsets[indices]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return np.repeat(first, lengths) + within
 
@@ -420,8 +473,8 @@ class Store:
                 raise StoreError(self.path / name, f"SHA-256 {digest}", f"{entry['sha256']} ({MANIFEST})")
 
     def _of_kind(self, name: str, kind: str) -> str:
-        named = [other for other, field in self.fields.items() if field.kind == kind]
-        if name not in named:
+        if self._kinds.get(name) != kind:
+            named = [other for other, found in self._kinds.items() if found == kind]
             raise KeyError(f"{self.path} has no {kind} field {name!r}; it has {named}")
         return name
 
@@ -463,21 +516,14 @@ class _ArrayFile:
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self.shape = shape
         self.rows = 0
-        self._waiting: list[np.ndarray] = []
-        self._waiting_bytes = 0
-        self._stream = path.open("wb")
+        self._stream = path.open("wb", buffering=_BUFFER_BYTES)
         self._stream.write(self._header())
 
     def append(self, rows: np.ndarray) -> None:
-        # A copy, since a caller may fill the same buffer again for its next example.
-        self._waiting.append(rows.astype(self.dtype, order="C", copy=True))
-        self._waiting_bytes += rows.nbytes
+        self._stream.write(rows.astype(self.dtype, copy=False).tobytes())
         self.rows += len(rows)
-        if self._waiting_bytes >= _FLUSH_BYTES or len(self._waiting) >= 1 << 16:
-            self._flush()
 
     def close(self) -> None:
-        self._flush()
         self._stream.seek(0)
         self._stream.write(self._header())
         self._stream.flush()
@@ -485,15 +531,8 @@ class _ArrayFile:
         self._stream.close()
 
     def abandon(self) -> None:
-        self._waiting.clear()
         with contextlib.suppress(OSError):  # a full disk may refuse what is still buffered
             self._stream.close()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._stream.write(np.concatenate(self._waiting).tobytes())
-            self._waiting.clear()
-            self._waiting_bytes = 0
 
     def _header(self) -> bytes:
         """Return a version 1.0 header of fixed size; numpy itself may pad to another."""

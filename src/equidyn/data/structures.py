@@ -1,10 +1,11 @@
 """Cα traces of protein chains, read from PDB and mmCIF files.
 
 Both formats of one entry give the same chains: author chain ids and residue numbers, the first model, the order of the
-file. gemmi parses; what a residue is taken for is decided here, see `read_chains`.
+file; entity ids are in mmCIF files alone. gemmi parses; what a residue is taken for is decided here, see `read_chains`.
 """
 
 import gzip
+import io
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -82,6 +83,8 @@ class Chain:
         residue: (n,) uint8, one-letter codes in ASCII.
         experiment: What the file says of the method, e.g. ``"X-RAY DIFFRACTION"``; empty if it says nothing.
         resolution: Å; None if the file states none.
+        entity: Polymer entity of an mmCIF file, that is, which of its molecules the chain is a copy of; empty for PDB
+            files, which do not number them.
         dropped: Residues left out, by reason.
     """
 
@@ -92,6 +95,7 @@ class Chain:
     residue: np.ndarray
     experiment: str = ""
     resolution: float | None = None
+    entity: str = ""
     dropped: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
@@ -149,7 +153,8 @@ def read_chains(path: str | Path) -> list[Chain]:
     for chain in structure[0]:
         polymer = chain.get_polymer()
         if polymer.check_polymer_type() in _PROTEIN:
-            chains.append(_trace(polymer, chain=chain.name, **about))
+            # Not the entity's name: gemmi merges entities of equal sequence.
+            chains.append(_trace(polymer, chain=chain.name, entity=polymer[0].entity_id, **about))
     return chains
 
 
@@ -185,7 +190,7 @@ def _content(path: Path) -> bytes:
 
 def _first_word(content: bytes) -> bytes:
     """Return what follows blank lines and comments of CIF."""
-    for line in content.splitlines():
+    for line in io.BytesIO(content):
         if (words := line.split()) and not words[0].startswith(b"#"):
             return words[0]
     return b""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equidyn.data.store import StoreError
+from equidyn.data.store import Store, StoreError
 
 _REMEDY = "delete the file and run the subset step again"
 
@@ -50,6 +50,30 @@ def split_by_cluster(cluster: np.ndarray, *, validation_fraction: float, seed: i
     taken = 1 + int(np.argmin(np.abs(held_out - wanted)))
     is_validation = np.isin(member, order[:taken])
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+
+
+TRAINING, VALIDATION, TEST = range(3)
+"""What the field `split` of a store says of an example."""
+
+
+def published_split(store: Store) -> tuple[np.ndarray, np.ndarray]:
+    """The split that a store's source prescribes, in its scalar field `split`; test examples are on neither side.
+
+    Returns:
+        Sorted int64 indices of training and of validation examples.
+
+    Raises:
+        ValueError: The source prescribes none, or one side is empty.
+    """
+    if "split" not in store.fields:
+        raise ValueError(f"{store.path}: its source prescribes no split: give validation_fraction for this task")
+    split = store.scalar("split")
+    sides = np.flatnonzero(split == TRAINING), np.flatnonzero(split == VALIDATION)
+    if not all(map(len, sides)):
+        raise ValueError(
+            f"{store.path}: its source's split has {len(sides[0])} training and {len(sides[1])} validation examples"
+        )
+    return sides
 
 
 def nested_subsets(

@@ -22,6 +22,7 @@ class Configuration:
     Attributes:
         task: The task the network is for.
         network: Its class, as ``"module:name"``; the class attribute ``Config`` takes the sizes.
+        parameters: How many it has.
         note: What it is, in a few words.
         sizes: Arguments of ``Config`` that differ from its defaults.
         control: Whether it is exactly equivariant by construction.
@@ -29,6 +30,7 @@ class Configuration:
 
     task: str
     network: str
+    parameters: int
     note: str
     sizes: dict[str, Any] = field(default_factory=dict)
     control: bool = False
@@ -74,7 +76,7 @@ def build(name: str) -> "nn.Module":
 
 
 def parameter_count(name: str) -> int:
-    """Exact number of parameters of a configuration; builds it on the meta device, without memory."""
+    """Number of parameters that a configuration really has; builds it on the meta device, without memory."""
     import torch
 
     with torch.device("meta"):

@@ -1,0 +1,842 @@
+"""Downloads: published files, fetched whole and checked, from the places that a registry names or from a mirror.
+
+Imports nothing heavy: the workflow reads the registry each time it is parsed.
+
+No library was found that resumes with ``If-Range``, hashes while it streams and knows mirrors (pooch does not resume),
+so requests speaks HTTP here, tenacity tries again, and the rest is below.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import queue
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from equidyn import __version__
+from equidyn.data import SOURCES
+from equidyn.studies import StudyError, read_rows
+
+USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
+"""What servers are told; some refuse the names that HTTP libraries give themselves."""
+
+NO_CHECKSUM = "none published"
+"""What a receipt says where the registry has no checksum to compare with."""
+
+_ID = "{id}"
+_CHUNK = 1 << 16  # bytes that are received, hashed and written at a time
+_HEAD = 512  # bytes from whose beginning a file's form is told
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 120.0  # seconds between attempts, doubled each time
+_LONGEST_ASKED_WAIT = 3600.0  # seconds that a server may ask for
+_MISSING = 0.05  # share of entries that may be missing
+
+_DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "writing is not permitted",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class DownloadError(Exception):
+    """A file could not be had; the message says what was found, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the registry: a published file, or a template of many.
+
+    Attributes:
+        dataset: Name of the data set.
+        version: Its release.
+        file: Name of the file; ``{id}`` in it stands for many names.
+        urls: Places, tried in order.
+        bytes: Size on the wire, or None.
+        checksum: ``md5:<hex>`` or ``sha256:<hex>``, or empty.
+        licence: Terms of the data.
+        date: Year and month of the row's last review.
+    """
+
+    dataset: str
+    version: str
+    file: str
+    urls: tuple[str, ...]
+    bytes: int | None
+    checksum: str
+    licence: str
+    date: str
+
+    @property
+    def is_template(self) -> bool:
+        """Whether the row stands for many files."""
+        return _ID in self.file
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies in a folder of downloads and in a mirror."""
+        return Path(self.dataset, self.version, self.file)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is known of a downloaded file; kept beside it as ``<file>.json``.
+
+    Attributes:
+        dataset: As in the registry.
+        version: As in the registry.
+        file: As in the registry.
+        url: Where it came from, URL or file of a mirror; empty if it was put there by hand.
+        bytes: Size.
+        sha256: Hash of the content, 64 hexadecimal digits.
+        checksum: The registry's checksum, which the content has, or `NO_CHECKSUM`.
+        licence: As in the registry.
+        retrieved: Date, ISO 8601, UTC.
+    """
+
+    dataset: str
+    version: str
+    file: str
+    url: str
+    bytes: int
+    sha256: str
+    checksum: str
+    licence: str
+    retrieved: str
+
+
+@dataclass(frozen=True)
+class EntryFile:
+    """What became of one file of a template.
+
+    Attributes:
+        id: What stands for ``{id}``.
+        status: ``"ok"``, or ``"missing"`` if no place has it.
+        bytes: Size, 0 if missing.
+        sha256: Hash of the content, empty if missing.
+    """
+
+    id: str
+    status: str
+    bytes: int
+    sha256: str
+
+
+def read_registry(path: str | Path, schema: Mapping[str, Any]) -> list[Entry]:
+    """Read the registry of downloads: tab-separated, one row per file.
+
+    Args:
+        path: The table.
+        schema: JSON schema of one row.
+
+    Raises:
+        StudyError: Names the file, row and column.
+    """
+    try:
+        rows = read_rows(path, schema, "registry of downloads")
+    except FileNotFoundError:
+        raise StudyError(
+            f"{path}: no such registry of downloads: check downloads.registry in the configuration"
+        ) from None
+    entries: dict[Path, Entry] = {}
+    for where, row in rows:
+        entry = Entry(urls=tuple(row.pop("url").split()), **row)
+        for url in entry.urls:
+            if (_ID in url) != entry.is_template:
+                raise StudyError(
+                    f"{where}, url: found {url!r} for the file {entry.file!r}: {_ID} must be in both or none"
+                )
+        if entry.path in entries:
+            raise StudyError(f"{where}: {entry.path} appears twice; each file of a version has one row")
+        entries[entry.path] = entry
+    return list(entries.values())
+
+
+def wanted_entries(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, list[Entry]]:
+    """What the sources of a study are made from.
+
+    Args:
+        config: The study's configuration; its registry is read if anything is downloaded.
+        schema: JSON schema of one row of the registry.
+
+    Returns:
+        Rows of the registry by task, none for a task of which nothing is downloaded.
+
+    Raises:
+        StudyError: Something is wrong in the registry, or it lacks a data set or its release.
+    """
+    datasets = {task: SOURCES[task][data["source"]].dataset for task, data in config["data"].items()}
+    registry = read_registry(config["downloads"]["registry"], schema) if any(datasets.values()) else []
+    wanted = {}
+    for task, dataset in datasets.items():
+        release = config["data"][task].get("release")
+        wanted[task] = [entry for entry in registry if entry.dataset == dataset and release in (None, entry.version)]
+        if dataset and not wanted[task]:
+            raise StudyError(
+                f"{config['downloads']['registry']}: no files of {dataset} {release or ''}, which data.{task}.source "
+                f"{config['data'][task]['source']!r} is made from: add them"
+            )
+    return wanted
+
+
+def receipt_path(path: str | Path) -> Path:
+    """Where the receipt of a downloaded file lies."""
+    return _with_ending(Path(path), ".json")
+
+
+def download_file(
+    entry: Entry,
+    path: str | Path,
+    *,
+    mirror: str | Path | None = None,
+    attempts: int = 8,
+    timeout: float = 60.0,
+    progress: bool = True,
+) -> Receipt:
+    """Fetch a file of the registry, whole and checked, and write its receipt beside it.
+
+    What has arrived stays in ``<path>.part``, so that an interrupted download goes on, in another process too; only
+    one process at a time may fetch the same path. A file that is there already is read and checked, and not fetched
+    again.
+
+    Args:
+        entry: What to fetch; no template.
+        path: The file to make.
+        mirror: Folder or URL that holds ``<dataset>/<version>/<file>``. A URL is tried before the registry's; with a
+            folder the network is not touched.
+        attempts: At one URL, in a row and without progress.
+        timeout: Seconds without a byte after which a connection is given up.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        DownloadError: No place gave the right file, one that was there is wrong, or the disk does not take it.
+    """
+    if entry.is_template:
+        raise ValueError(f"{entry.file} stands for many files: use download_entries")
+    path = Path(path)
+    transfer = _Transfer(entry, entry.file, path, _with_ending(path, ".part"), progress=progress)
+    with transfer.disk_errors(), _session() as session:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if receipt := _present(transfer):
+            return receipt
+        client = _Client(session, attempts, timeout, threading.Event())
+        source, content = _obtain(transfer, mirror, client)
+        transfer.finish()
+        receipt = _receipt(entry, source, content)
+        _write_text(receipt_path(path), json.dumps(asdict(receipt), indent=1) + "\n")
+    logger.info("%s: %d bytes from %s, checksum %s", path, receipt.bytes, source, receipt.checksum)
+    return receipt
+
+
+def download_entries(
+    template: Entry,
+    ids: Iterable[str],
+    folder: str | Path,
+    *,
+    mirror: str | Path | None = None,
+    connections: int = 4,
+    check: Callable[[Path, str], None] | None = None,
+    attempts: int = 8,
+    timeout: float = 60.0,
+    progress: bool = True,
+) -> list[EntryFile]:
+    """Fetch many small files that a template of the registry stands for, several at a time.
+
+    Files go to ``<folder>/<middle two characters of the id>/<file>``. Those that are there already are read, checked
+    and kept. A file that no place has (status 404, or absent from a folder) is a row, no error, as entries are
+    withdrawn after an index was taken.
+
+    Args:
+        template: Row of the registry with ``{id}`` in file and URLs.
+        ids: Lower-case letters, digits and underscores each; they may repeat.
+        folder: Where the files go.
+        mirror: As in `download_file`.
+        connections: Files fetched at a time.
+        check: Called as ``check(path, id)`` with each file before it takes its name; raises `ValueError` if the content
+            is not what it should be.
+        attempts: At one URL for one file.
+        timeout: Seconds without a byte after which a connection is given up.
+        progress: Show a progress bar on stderr.
+
+    Returns:
+        One row per id, sorted.
+
+    Raises:
+        DownloadError: No place gave the right file for some id, the disk does not take it, or more than 5 % of all
+            (and more than one) are missing. What was finished before stays.
+    """
+    from tqdm import tqdm
+
+    if not template.is_template:
+        raise ValueError(f"{template.file} stands for one file: use download_file")
+    ids = sorted(set(ids))
+    if unusable := [id for id in ids if not re.fullmatch("[a-z0-9_]{2,}", id)]:
+        raise ValueError(f"{unusable[0]!r} is no id: expected two or more lower-case letters, digits or underscores")
+    rows, missing, cancelled = [], 0, threading.Event()
+    with contextlib.ExitStack() as stack:
+        sessions: queue.SimpleQueue = queue.SimpleQueue()
+        for _ in range(connections):
+            sessions.put(stack.enter_context(_session()))
+
+        def fetch(id: str) -> EntryFile:
+            session = sessions.get()
+            try:
+                client = _Client(session, attempts, timeout, cancelled)
+                return _entry_file(template, id, Path(folder), mirror, client, check)
+            finally:
+                sessions.put(session)
+
+        finished = stack.enter_context(contextlib.closing(_in_parallel(fetch, ids, connections, cancelled)))
+        bar = tqdm(finished, template.file, len(ids), unit="file", disable=not progress, mininterval=5)
+        for row in stack.enter_context(contextlib.closing(bar)):
+            rows.append(row)
+            missing += row.status == "missing"
+            if missing > max(1, _MISSING * len(ids)):
+                raise DownloadError(
+                    f"{template.dataset} {template.version}: {missing} of the first {len(rows)} files, of {len(ids)} "
+                    f"in all, are missing; expected at most {_MISSING:.0%} of all. The index is out of date, or the "
+                    "mirror is incomplete: delete the index files and their receipts to fetch them anew, or check "
+                    "downloads.mirror"
+                )
+    return sorted(rows, key=lambda row: row.id)
+
+
+def write_entries(rows: Iterable[EntryFile], path: str | Path) -> None:
+    """Write what became of each file as a tab-separated table."""
+    lines = [[column.name for column in fields(EntryFile)], *([str(v) for v in asdict(row).values()] for row in rows)]
+    _write_text(Path(path), "".join("\t".join(line) + "\n" for line in lines))
+
+
+class _PlaceError(Exception):
+    """What one place did wrong; the next place may do better."""
+
+
+class _RefusedError(_PlaceError):
+    """Asking this place again is useless."""
+
+
+class _NotFoundError(_RefusedError):
+    """This place does not have the file."""
+
+
+class _TransientError(_PlaceError):
+    """Asking again may help, after so many seconds if the place said so."""
+
+    def __init__(self, message: str, seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class _NowhereError(DownloadError):
+    """Every place says that it does not have the file."""
+
+
+class _Content:
+    """Size and hashes of bytes that pass by."""
+
+    def __init__(self, checksum: str) -> None:
+        self.bytes = 0
+        names = {"sha256", checksum.partition(":")[0] or "sha256"}
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+
+    def update(self, chunk: bytes) -> None:
+        self.bytes += len(chunk)
+        for value in self._hashes.values():
+            value.update(chunk)
+
+    def hexdigest(self, name: str) -> str:
+        return self._hashes[name].hexdigest()
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """How a part began: which place's file it is of."""
+
+    url: str
+    etag: str | None
+    last_modified: str | None
+    total: int | None
+
+    @property
+    def validator(self) -> str | None:
+        """What ``If-Range`` may compare: weak tags do not promise equal bytes."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+
+    def is_continued_by(self, response, url: str, start: int) -> bool:
+        """Whether what `url` sends goes on where the part ends, in the same file."""
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if response.status_code != 206 or not found or (int(found[1]), int(found[2])) != (start, self.total):
+            return False
+        if self.url != url:
+            return True  # another copy, whose marks differ; the checksum will tell
+        return all(
+            response.headers.get(name) in (None, ours)  # a 206 need not repeat them
+            for name, ours in {"ETag": self.etag, "Last-Modified": self.last_modified}.items()
+        )
+
+
+@dataclass(frozen=True)
+class _Client:
+    """How places are asked."""
+
+    session: Any
+    attempts: int
+    timeout: float
+    cancelled: threading.Event
+
+
+@dataclass
+class _Transfer:
+    """One file on its way."""
+
+    entry: Entry
+    name: str
+    path: Path
+    part: Path
+    resumable: bool = True
+    check: Callable[[Path], None] | None = None
+    progress: bool = False
+    total: int | None = field(init=False)  # bytes, as far as known
+
+    def __post_init__(self) -> None:
+        self.total = self.entry.bytes
+
+    @property
+    def _beginning(self) -> Path:
+        return _with_ending(self.part, ".json")
+
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def begun(self, url: str) -> _Begun | None:
+        """How the part began, if more of `url` may be appended to it."""
+        try:
+            begun = _Begun(**json.loads(self._beginning.read_text("utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        trusted = self.entry.checksum or (begun.url == url and begun.validator)
+        return begun if trusted and self.size() else None
+
+    def begin(self, begun: _Begun) -> None:
+        """Start over, and keep how, so that another process can go on."""
+        self.discard()
+        if self.resumable:
+            _write_text(self._beginning, json.dumps(asdict(begun)) + "\n")
+
+    def receive(self, chunks: Iterable[bytes], content: _Content) -> None:
+        """Append to the part, of which `content` counts what it holds already."""
+        from tqdm import tqdm
+
+        self._require_space(content.bytes)
+        with (
+            self.part.open("ab" if content.bytes else "wb") as stream,
+            tqdm(
+                desc=self.name, total=self.total, initial=content.bytes, unit="B", unit_scale=True, mininterval=5,
+                disable=not self.progress,
+            ) as bar,
+        ):  # fmt: skip
+            for chunk in chunks:
+                if not content.bytes and len(chunk) >= _HEAD and (problem := _head_problem(self.name, chunk)):
+                    self.discard()
+                    raise _TransientError(problem)  # overload pages come with status 200 too
+                stream.write(chunk)
+                content.update(chunk)
+                bar.update(len(chunk))
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def problem(self, path: Path, content: _Content) -> str | None:
+        """What is wrong with a whole file, apart from its checksum."""
+        if content.bytes == 0:
+            return "found 0 bytes, expected a file"
+        if self.entry.bytes not in (None, content.bytes):
+            return f"found {content.bytes} bytes, expected {self.entry.bytes}"
+        with path.open("rb") as stream:
+            return _head_problem(self.name, stream.read(_HEAD)) or self._own_problem(path)
+
+    def _own_problem(self, path: Path) -> str | None:
+        try:
+            if self.check:
+                self.check(path)
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def checksum_problem(self, content: _Content) -> str | None:
+        """How the content differs from the registry's checksum."""
+        name, _, expected = self.entry.checksum.partition(":")
+        if not name or (found := content.hexdigest(name)) == expected:
+            return None
+        return f"found {name} {found}, expected {expected}"
+
+    def verified(self, content: _Content, *, resumed: bool) -> _Content:
+        """The content of the part, if it is what it should be; else the part is thrown away."""
+        if problem := self.problem(self.part, content):
+            self.discard()
+            raise _TransientError(problem)
+        if problem := self.checksum_problem(content):
+            self.discard()
+            # What was joined from two answers may be of two files; what came in one will come so again.
+            raise _TransientError(problem, seconds=0) if resumed else _RefusedError(problem)
+        return content
+
+    def finish(self) -> None:
+        """Give the part its final name."""
+        self.part.replace(self.path)
+        self.discard()
+
+    def discard(self) -> None:
+        """Throw away what has arrived."""
+        self.part.unlink(missing_ok=True)
+        self._beginning.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def disk_errors(self) -> Iterator[None]:
+        """Turn what the disk refuses into an error that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            if (reason := _DISK_ERRORS.get(error.errno)) is None:
+                raise
+            raise DownloadError(self._about_disk(reason)) from error
+
+    def _require_space(self, kept: int) -> None:
+        if self.total is not None and self.total - kept > shutil.disk_usage(self.part.parent).free:
+            raise DownloadError(self._about_disk(_DISK_ERRORS[errno.ENOSPC]))
+
+    def _about_disk(self, reason: str) -> str:
+        folder, kept = self.path.parent, self.size()
+        free = shutil.disk_usage(folder).free if folder.exists() else "unknown"
+        return (
+            f"{folder}: {reason}: {self.name} needs {self.total or 'an unknown number of'} bytes, of which {kept} are "
+            f"there; free are {free}. Make space or choose another downloads.folder, then run again: what has arrived "
+            "is kept"
+        )
+
+
+def _obtain(transfer: _Transfer, mirror: str | Path | None, client: _Client, id: str = "") -> tuple[str, _Content]:
+    """Bring the part to its end from the first place that has the right file; return which, and the content."""
+    failures: dict[str, _PlaceError] = {}
+    for place in _places(transfer.entry, mirror, id):
+        try:
+            if isinstance(place, Path):
+                return str(place), _copy(transfer, place)
+            return place, _fetch(transfer, place, client)
+        except _PlaceError as failure:
+            failures[str(place)] = failure
+            if client.cancelled.is_set():
+                break
+    found = "".join(f"\n  {place}: {failure}" for place, failure in failures.items())
+    kind = _NowhereError if all(isinstance(failure, _NotFoundError) for failure in failures.values()) else DownloadError
+    raise kind(
+        f"{transfer.entry.dataset} {transfer.entry.version}, {transfer.name}: no place gave the right file:{found}\n"
+        f"Try again later; or put the file at {transfer.path} by hand; or set downloads.mirror to a folder or URL "
+        f"that holds {_name_in_mirror(transfer.entry, id)}. If size or checksum differ from the registry's in a file "
+        "that is right, correct the registry: its numbers may come from a single source, or the publisher replaced "
+        "the file"
+    )
+
+
+def _places(entry: Entry, mirror: str | Path | None, id: str) -> list[str | Path]:
+    urls = [url.replace(_ID, id) for url in entry.urls]
+    if not mirror:
+        return urls
+    name = _name_in_mirror(entry, id)
+    if re.match("https?://", str(mirror)):
+        return [f"{str(mirror).rstrip('/')}/{quote(name)}", *urls]
+    return [Path(mirror, name)]
+
+
+def _name_in_mirror(entry: Entry, id: str) -> str:
+    return entry.path.as_posix().replace(_ID, id)
+
+
+def _copy(transfer: _Transfer, source: Path) -> _Content:
+    """Take a file from a folder, by the same checks as from elsewhere."""
+    try:
+        stream = source.open("rb")
+    except FileNotFoundError:
+        raise _NotFoundError("found no such file in the mirror: put it there") from None
+    with stream:
+        transfer.total = os.fstat(stream.fileno()).st_size
+        transfer.discard()
+        content = _Content(transfer.entry.checksum)
+        transfer.receive(iter(lambda: stream.read(_CHUNK), b""), content)
+    return transfer.verified(content, resumed=False)
+
+
+def _fetch(transfer: _Transfer, url: str, client: _Client) -> _Content:
+    """Ask one URL until the part is whole, or until asking again is useless."""
+    import tenacity
+
+    backoff = tenacity.wait_exponential_jitter(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT, jitter=_FIRST_WAIT)
+
+    def seconds(state) -> float:
+        asked = state.outcome.exception().seconds
+        return backoff(state) if asked is None else asked
+
+    def tell(state) -> None:
+        logger.warning(
+            "%s: %s; attempt %d of %d failed, trying again in %.0f s",
+            url, state.outcome.exception(), state.attempt_number, client.attempts, state.upcoming_sleep,
+        )  # fmt: skip
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_TransientError),
+        stop=tenacity.stop_after_attempt(client.attempts) | tenacity.stop_when_event_set(client.cancelled),
+        wait=seconds,
+        sleep=tenacity.sleep_using_event(client.cancelled),
+        before_sleep=tell,
+        reraise=True,
+    )
+    while True:
+        before = transfer.size()
+        try:
+            return retrying(_attempt, transfer, url, client)
+        except _TransientError:
+            # Some hosts cut every long download: it goes on as long as each round of attempts brings more.
+            if client.cancelled.is_set() or transfer.size() <= before:
+                raise
+
+
+def _attempt(transfer: _Transfer, url: str, client: _Client) -> _Content:
+    """Ask one URL once for what the part lacks."""
+    import requests
+    import urllib3
+
+    begun = transfer.begun(url)
+    content = _content_of(transfer.part, transfer.entry) if begun else _Content(transfer.entry.checksum)
+    start = content.bytes
+    if begun and start == begun.total:
+        return transfer.verified(content, resumed=True)
+    headers = {}
+    if begun:
+        headers["Range"] = f"bytes={start}-"
+        if begun.url == url and begun.validator:
+            headers["If-Range"] = begun.validator
+    try:
+        with client.session.get(url, headers=headers, stream=True, timeout=client.timeout) as response:
+            _require_success(response)
+            if response.status_code == 200:
+                content = _Content(transfer.entry.checksum)
+                _require_announced(transfer, response)
+                marks = response.headers.get("ETag"), response.headers.get("Last-Modified")
+                transfer.begin(_Begun(url, *marks, transfer.total))
+            elif begun and begun.is_continued_by(response, url, start):
+                transfer.total = begun.total
+            else:
+                transfer.discard()
+                raise _TransientError(
+                    f"found status {response.status_code} and range {response.headers.get('Content-Range')}, expected "
+                    f"the file from byte {start} on as its download began: starting over",
+                    seconds=0,
+                )
+            transfer.receive(response.raw.stream(_CHUNK, decode_content=False), content)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        if not transfer.resumable:
+            transfer.discard()
+        kind = _RefusedError if isinstance(error, ValueError | requests.TooManyRedirects) else _TransientError
+        raise kind(f"found {type(error).__name__} ({error}) after {transfer.size()} bytes, expected a file") from error
+    if transfer.total is not None and content.bytes < transfer.total:
+        raise _TransientError(f"found {content.bytes} bytes, expected {transfer.total}")
+    return transfer.verified(content, resumed=response.status_code == 206)
+
+
+def _require_success(response) -> None:
+    status = response.status_code
+    message = f"found status {status} ({response.reason}), expected 200"
+    if status in (404, 410):
+        raise _NotFoundError(message)
+    if status in (408, 429) or status >= 500:
+        seconds = _asked_wait(response.headers.get("Retry-After", ""))
+        if seconds is not None and seconds > _LONGEST_ASKED_WAIT:
+            raise _RefusedError(f"{message}; asked to come back after {seconds:.0f} s")
+        raise _TransientError(message, seconds)
+    if status not in (200, 206, 416):
+        raise _RefusedError(message)
+
+
+def _asked_wait(value: str) -> float | None:
+    """Seconds that a ``Retry-After`` asks for: a number or a date."""
+    if value.isdecimal():
+        return float(value)
+    with contextlib.suppress(ValueError):
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    return None
+
+
+def _require_announced(transfer: _Transfer, response) -> None:
+    """Refuse a body before it is received if it is announced as another one; else note its size."""
+    about = f"({response.headers.get('Content-Type', 'of no type')})"
+    announced, registered = response.raw.length_remaining, transfer.entry.bytes
+    if None not in (announced, registered) and announced != registered:
+        raise _RefusedError(f"found {announced} bytes {about}, expected {registered}")
+    transfer.total = registered if announced is None else announced
+    encoding = response.headers.get("Content-Encoding", "identity")
+    # Many servers call a .gz file, as it is, an encoding of what is in it.
+    if encoding != "identity" and not transfer.name.endswith(".gz"):
+        raise _RefusedError(f"found content encoding {encoding} {about}, expected the file as it is")
+
+
+def _head_problem(name: str, head: bytes) -> str | None:
+    """What speaks against a file's form, by its first bytes and the ending of its name."""
+    gzip = head.startswith(b"\x1f\x8b")
+    expected, fits = next(
+        form
+        for ending, form in {
+            ".tar.gz": ("a gzip or tar archive", gzip or head[257:262] == b"ustar"),  # plain tars are so named too
+            ".gz": ("gzip", gzip),
+            ".hdf5": ("HDF5", head.startswith(b"\x89HDF\r\n\x1a\n")),
+            ".zip": ("a zip archive", head.startswith(b"PK")),
+            ".pickle": ("a pickle", head.startswith(b"\x80")),
+            "": ("text that is no HTML", not head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")),
+        }.items()
+        if name.endswith(ending)
+    )
+    return None if fits else f"found {head[:40]!r} at the beginning, expected {expected}"
+
+
+def _present(transfer: _Transfer) -> Receipt | None:
+    """The receipt of a file that is there already, once its content is found right."""
+    path, entry = transfer.path, transfer.entry
+    if not path.exists():
+        return None
+    content, known = _content_of(path, entry), _read_receipt(path)
+    if known and known.sha256 != content.hexdigest("sha256"):
+        logger.warning("%s: damaged since it was downloaded on %s; fetching it again", path, known.retrieved)
+        path.unlink()
+        receipt_path(path).unlink()
+        return None
+    if problem := transfer.problem(path, content) or transfer.checksum_problem(content):
+        raise DownloadError(
+            f"{path}: was there already: {problem}. Delete it to download it, or correct the registry if the file is "
+            "right"
+        )
+    receipt = _receipt(entry, "", content)
+    if known:
+        receipt = replace(receipt, url=known.url, retrieved=known.retrieved)
+    if receipt != known:
+        _write_text(receipt_path(path), json.dumps(asdict(receipt), indent=1) + "\n")
+    logger.info("%s: was there already, checksum %s", path, receipt.checksum)
+    return receipt
+
+
+def _entry_file(
+    template: Entry,
+    id: str,
+    folder: Path,
+    mirror: str | Path | None,
+    client: _Client,
+    check: Callable[[Path, str], None] | None,
+) -> EntryFile:
+    """One file of a template, found or fetched."""
+    name, middle = template.file.replace(_ID, id), len(id) // 2
+    path = folder / id[middle - 1 : middle + 1] / name
+    # The ending stays, as readers go by it.
+    transfer = _Transfer(template, name, path, path.with_name(f".part-{name}"), resumable=False)
+    transfer.check = check and (lambda file: check(file, id))
+    with transfer.disk_errors():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            content = _content_of(path, template)
+            if (problem := transfer.problem(path, content)) is None:
+                return EntryFile(id, "ok", content.bytes, content.hexdigest("sha256"))
+            logger.warning("%s: %s; fetching it again", path, problem)
+            path.unlink()
+        try:
+            _, content = _obtain(transfer, mirror, client, id)
+        except _NowhereError:
+            logger.info("%s: no place has it", name)
+            return EntryFile(id, "missing", 0, "")
+        transfer.finish()
+    return EntryFile(id, "ok", content.bytes, content.hexdigest("sha256"))
+
+
+def _in_parallel(
+    work: Callable[[str], EntryFile], items: Iterable[str], connections: int, cancelled: threading.Event
+) -> Iterator[EntryFile]:
+    """Yield results as they come, a few items ahead; what waits is dropped if the caller stops or an item fails."""
+    with ThreadPoolExecutor(connections) as pool:
+        waiting: set = set()
+        try:
+            for item in items:
+                if len(waiting) >= 2 * connections:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+                waiting.add(pool.submit(work, item))
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _session() -> Iterator[Any]:
+    import requests
+
+    with requests.Session() as session:
+        # Bytes as they lie on the server, which ranges and checksums are of.
+        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        yield session
+
+
+def _content_of(path: Path, entry: Entry) -> _Content:
+    content = _Content(entry.checksum)
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            content.update(chunk)
+    return content
+
+
+def _receipt(entry: Entry, url: str, content: _Content) -> Receipt:
+    return Receipt(
+        dataset=entry.dataset,
+        version=entry.version,
+        file=entry.file,
+        url=url,
+        bytes=content.bytes,
+        sha256=content.hexdigest("sha256"),
+        checksum=entry.checksum or NO_CHECKSUM,
+        licence=entry.licence,
+        retrieved=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _read_receipt(path: Path) -> Receipt | None:
+    try:
+        return Receipt(**json.loads(receipt_path(path).read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def _with_ending(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,172 @@
+"""Preparation: turn large sources into stores, piece by piece, in memory that does not grow with the source.
+
+A source is cut into pieces (a block of frames, some files), which worker processes turn into portions of examples. Each
+portion stays in a scratch folder until the store is complete, so that an interrupted preparation goes on where it was.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from equidyn.data.store import StoreError
+from equidyn.data.workers import workers
+
+_AHEAD = 2  # pieces per worker process that are read before they are needed
+
+
+@dataclass
+class Portion:
+    """Some examples of a data set, between a worker and the store.
+
+    Attributes:
+        lengths: (m,) ragged rows (atoms, residues) of each example; m may be zero.
+        columns: One entry per field, as `StoreWriter.extend` takes them: rows end to end for ragged fields, one row
+            per example for scalar ones, a list of `str` for text.
+        rejects: What was left out, by reason.
+    """
+
+    lengths: np.ndarray
+    columns: Mapping[str, np.ndarray | Sequence[str]]
+    rejects: Counter[str] = field(default_factory=Counter)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def save(self, path: str | Path) -> None:
+        """Write the portion as ``.npz``, under a temporary name first; nothing in it is pickled."""
+        path = Path(path)
+        texts = {name: list(values) for name, values in self.columns.items() if not isinstance(values, np.ndarray)}
+        arrays = {f"column_{name}": values for name, values in self.columns.items() if isinstance(values, np.ndarray)}
+        about = json.dumps({"texts": texts, "rejects": self.rejects}).encode()
+        temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}.npz")
+        try:
+            with temporary.open("wb") as stream:
+                np.savez(stream, lengths=self.lengths, about=np.frombuffer(about, np.uint8), **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Portion":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: The file is no portion; the message names it.
+        """
+        try:
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                about = json.loads(archive["about"].tobytes())
+                prefix = "column_"
+                arrays = {name.removeprefix(prefix): archive[name] for name in archive if name.startswith(prefix)}
+                return cls(archive["lengths"], arrays | about["texts"], Counter(about["rejects"]))
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: no portion of a data set ({error}); delete it and prepare again") from error
+
+
+def source_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a downloaded file: as its receipt ``<file>.json`` states it, else of its bytes.
+
+    Raises:
+        StoreError: There is no such file, or it has not the size that the receipt states.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(path, "no such file", "a source of a data set", "run the step that downloads it")
+    receipt = path.with_name(f"{path.name}.json")
+    if receipt.is_file():
+        stated = json.loads(receipt.read_text(encoding="utf-8"))
+        if path.stat().st_size != stated["bytes"]:
+            remedy = "delete the file and its receipt, and download it again"
+            raise StoreError(path, f"{path.stat().st_size} bytes", f"{stated['bytes']}, as {receipt.name} says", remedy)
+        return stated["sha256"]
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def portions(
+    pieces: Iterable[Any],
+    make: Callable[[Any], Portion],
+    scratch: str | Path,
+    *,
+    processes: int = 1,
+    total: int | None = None,
+    title: str = "prepare",
+    progress: bool = True,
+) -> Iterator[Portion]:
+    """Yield the portion of each piece, in order; those that `scratch` already holds are not made again.
+
+    Args:
+        pieces: Read lazily, a few ahead of what is needed. They must come in the same order every time.
+        make: Turns a piece into a portion, in a worker process: a function of a module, or a `functools.partial` of
+            one.
+        scratch: Folder of these portions and of no others; made if it is not there. The caller removes it once the
+            store is complete.
+        processes: Worker processes, started afresh; none for 1. The result does not depend on it.
+        total: Pieces, if known, for the progress bar.
+        title: What the progress bar says.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        Exception: What `pieces` or `make` raised, with a note that names the piece. Portions that were finished stay.
+    """
+    scratch = Path(scratch)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=total, desc=title, unit="piece", disable=not progress, mininterval=5) as bar:
+        for path in _made(pieces, make, scratch, processes):
+            yield Portion.load(path)
+            bar.update()
+
+
+def _made(pieces: Iterable[Any], make: Callable[[Any], Portion], scratch: Path, processes: int) -> Iterator[Path]:
+    """Yield the file of each piece's portion, once it is complete."""
+    files = ((scratch / f"{number:06d}.npz", piece) for number, piece in enumerate(pieces))
+    if processes == 1:
+        for path, piece in files:
+            with _named(path):
+                _make(make, piece, path)
+            yield path
+        return
+    with workers(processes) as pool:
+        waiting: deque = deque()
+        for path, piece in files:
+            # Nothing to do for a finished portion, but it keeps its place in the order.
+            waiting.append((path, None if path.exists() else pool.submit(_make, make, piece, path)))
+            if len(waiting) >= _AHEAD * processes:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+
+
+def _finished(path: Path, future: Any) -> Path:
+    if future is not None:
+        with _named(path):
+            future.result()
+    return path
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say in a note of what goes wrong from which piece it came."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"this was piece {int(path.stem)}, counted from 0")
+        raise
+
+
+def _make(make: Callable[[Any], Portion], piece: Any, path: Path) -> None:
+    if not path.exists():
+        make(piece).save(path)

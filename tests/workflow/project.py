@@ -1,0 +1,136 @@
+"""A copy of the project in a temporary folder, in which Snakemake runs tiny studies."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "envs", "src")
+
+
+class Project:
+    """A copy of the project with a study of its own.
+
+    Args:
+        folder: Where to copy it to.
+        config: The study's configuration; `study` names its configuration file and run table.
+        rows: The run table, columns by name.
+    """
+
+    def __init__(self, folder: Path, config: dict, rows: list[dict]):
+        self.folder, self.config, self.rows = folder, config, rows
+        for part in PARTS:
+            source = ROOT / part
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=ignored)
+            else:
+                shutil.copy(source, folder / part)
+        self.config["run_table"] = f"config/runs/{config['study']}.tsv"
+
+    def write(self) -> None:
+        """Put configuration and run table in place."""
+        (self.folder / self.config_file).write_text(yaml.safe_dump(self.config))
+        columns = list(self.rows[0])
+        lines = [columns, *([row.get(name, "") for name in columns] for row in self.rows)]
+        (self.folder / self.config["run_table"]).write_text("\n".join("\t".join(map(str, line)) for line in lines))
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake in the copy, on the copy's library."""
+        self.write()
+        path = os.pathsep.join([environment.pop("path", ""), str(self.folder / "src")]).strip(os.pathsep)
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *("--cores", "2"), *arguments, "--configfile", self.config_file],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=540,
+        )
+
+    def planned(self) -> set[str]:
+        """Rules that would run now."""
+        found = self.run("--dry-run")
+        assert found.returncode == 0, found.stderr + found.stdout
+        text = found.stdout + found.stderr
+        if "Nothing to be done" in text:
+            return set()
+        table = text.split("Job stats:")[1].split("total")[0]
+        return set(re.findall(r"^(\w+)\s+\d+\s*$", table, re.MULTILINE)) - {"all"}
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace one passage of a file of the copy."""
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} no longer has {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+    @property
+    def config_file(self) -> str:
+        """The study's configuration."""
+        return f"config/{self.config['study']}.yaml"
+
+    @property
+    def results(self) -> Path:
+        """What the study makes."""
+        return self.folder / "results" / self.config["study"]
+
+
+def read_study(name: str, runs: str) -> tuple[dict, dict[str, dict]]:
+    """A study of the project: its configuration, and the rows of its run table by name."""
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    table = [line for line in (ROOT / f"config/runs/{runs}.tsv").read_text().splitlines() if not line.startswith("#")]
+    columns = table[0].split("\t")
+    rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in table[1:]]
+    return config, {row["name"]: row for row in rows}
+
+
+def tiny_study(folder: Path) -> Project:
+    """The default study cut down to four short runs on a handful of molecules and chains."""
+    config, named = read_study("config", "mini")
+    config["study"] = "tiny"
+    config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
+    config["data"]["flow_matching"] |= {"max_length": 55, "subsets": {"all": "all"}}
+    config["data"]["voxel_denoising"] |= {"molecules": 6, "conformers": 2, "subsets": {"all": "all"}}
+    config["training"] |= {"checkpoint_steps": [0, 2, 6], "state_every": 3}
+    config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 2, "resamples": 100}
+    config["evaluation"]["force_field"]["examples"] = "all"
+    config["evaluation"]["flow_matching"] |= {
+        "examples": 6,
+        "conditions": {"t": [0.0, 0.9], "self_conditioning": [False]},
+    }
+    config["evaluation"]["voxel_denoising"]["examples"] = 2
+    config["training"]["voxel_denoising"]["task"]["side"] = 16
+    config["analysis"]["interpolation_floors"] |= {
+        "box": 8.0,
+        "spacings": [0.5],
+        "actions": ["cube", "trilinear"],
+        "molecules": 2,
+    }
+    small = {"steps": "all", "examples": 8, "batch_size": 8, "rotations": 2}
+    of_run = {"runs": ["augmented"], **small}
+    block = "direction.linear"
+    analyses = {
+        "gradients": of_run | {"folds": 2},
+        "head": of_run,
+        "hessian": of_run | {"steps": [6], "blocks": [block], "probes": 2, "lanczos_steps": 3},
+        "landscape": of_run
+        | {"steps": [6], "block": block, "directions": ["equivariance", "random"], "points": 3, "extent": 0.1},
+        "angles": of_run | {"angles": [20, 90, 180], "local": True},
+        "layers": of_run,
+    }
+    config["analysis"] |= {name: {"force_field": settings} for name, settings in analyses.items()}
+    config["analysis"]["gradients"]["flow_matching"] = {
+        "runs": ["proteins"], **small, "examples": 6, "folds": 3, "conditions": {"t": [0.9]},
+    }  # fmt: skip
+    config["analysis"]["layers"]["voxel_denoising"] = {
+        "runs": ["voxels"], **small, "examples": 2, "conditions": {"action": ["cube"]},
+    }  # fmt: skip
+    first = named["augmented"] | {"steps": "6"}
+    rows = [first, first | {"name": "fewer", "train_subset": "12"}]
+    return Project(folder, config, rows + [named[name] | {"steps": "6"} for name in ("proteins", "voxels")])
