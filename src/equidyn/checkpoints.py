@@ -1,13 +1,14 @@
 """Checkpoints: the weights of a network at one training step, as safetensors with metadata."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from equidyn.files import replacing
 
 FORMAT_VERSION = 1
 
@@ -23,16 +24,10 @@ def checkpoint_name(step: int) -> str:
 
 def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict) -> None:
     """Write weights and JSON-able metadata under a temporary name, then rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
     text = json.dumps({"format_version": FORMAT_VERSION, **metadata})
     contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    try:
+    with replacing(path) as temporary:
         save_file(contiguous, temporary, metadata={"equidyn": text})
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
@@ -62,17 +57,14 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
 
 def save_state(path: str | Path, state: dict) -> None:
     """Write the resumable state of a training run, replacing the last one in one step."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            torch.save(state, stream)
+    except RuntimeError as error:  # what PyTorch makes of a write that fails
+        raise OSError(f"{path}: the state could not be written ({error}); is the disk full?") from error
 
 
 def load_state(path: str | Path) -> dict | None:
     """The resumable state, or None where there is none yet."""
     path = Path(path)
-    return torch.load(path, weights_only=True) if path.exists() else None
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

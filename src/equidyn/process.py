@@ -2,7 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,14 +21,53 @@ def start(log: str | Path, threads: int) -> None:
     # Waiting threads that spin starve the working ones when jobs share cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
+    sys.excepthook = _log_error
+
+
+def join(log: str | Path, *, first: bool) -> None:
+    """Set up a process that was started by one that has called `start`.
+
+    Args:
+        log: The file given to `start`, which the first of several such processes appends to. The others say nothing;
+            whoever started them reports their errors.
+        first: Whether this is the first.
+    """
+    if first:
+        _log_to(logging.FileHandler(log, "a", encoding="utf-8"), logging.StreamHandler())
+    else:
+        _log_to(logging.NullHandler())
+
+
+@contextmanager
+def handlers_restored(*numbers: int) -> Iterator[None]:
+    """Give signals their former handlers back in the end; they belong to the main thread, another leaves them alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def termination_noted() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, instead of ending the process at once; in the main thread only."""
+    noted = threading.Event()
+    with handlers_restored(signal.SIGTERM):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: noted.set())
+        yield noted
+
+
+def _log_to(*handlers: logging.Handler) -> None:
     logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler()],
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers
     )
     logging.captureWarnings(True)
-    sys.excepthook = _log_error
 
 
 def _log_error(kind: type[BaseException], error: BaseException, traceback) -> None:

@@ -1,10 +1,11 @@
 """Tables of a study: parts of runs joined, written in full or not at all."""
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+
+from equidyn.files import replacing
 
 DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
 """Columns that runs are compared by, apart from the seed."""
@@ -22,15 +23,9 @@ EVALUATED = (
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a parquet or CSV file, by its ending, under a temporary name first."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    write: Callable = {".parquet": table.to_parquet, ".csv": table.to_csv}[path.suffix]
-    try:
+    write: Callable = {".parquet": table.to_parquet, ".csv": table.to_csv}[Path(path).suffix]
+    with replacing(path) as temporary:
         write(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def join(paths: Iterable[str | Path]) -> pd.DataFrame:

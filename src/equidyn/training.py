@@ -1,15 +1,18 @@
 """Train one network: a loop that reads from top to bottom.
 
-Every random draw of a step comes from streams named by (seed, purpose, step). A run that was killed and resumed is
-therefore the run that was not, bit for bit, on one machine with the same threads.
+The batch of a step is cut into portions, which the processes of a `World` share out; losses and gradients of the
+portions add up to those of the batch. Every random draw of a step comes from streams named by (seed, purpose, step),
+and by the example's place in the batch where it is an example's own. Networks without dropout therefore learn the same
+on any number of devices, but for the order of summation; those with dropout do so for the same largest portion. And a
+run that was killed and resumed is the run that was not, bit for bit, on one machine with the same devices and threads.
 """
 
-import hashlib
 import json
 import logging
 import math
 import resource
 import shutil
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -23,11 +26,14 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from equidyn import process
 from equidyn.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
-from equidyn.data.store import Store
+from equidyn.distributed import World
+from equidyn.files import publish
 from equidyn.models.registry import build
 from equidyn.rotations import haar
 from equidyn.seeding import seed_for
+from equidyn.tasks.contract import Draws
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +42,13 @@ PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
 
 class TrainingError(RuntimeError):
     """Training cannot go on: a loss that is not finite, or settings that cannot be met."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM was received, and the state is saved; left alone, this ends the process with exit code 143."""
+
+    def __init__(self):
+        super().__init__(128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,8 @@ class Recipe:
         sampling: What an epoch goes through in random order: all "examples", or the "clusters" (molecules, sequence
             families), of each of which it sees one member, drawn at random.
         precision: "fp32" or "bf16" (autocast).
+        compile: Let PyTorch compile the network. Results then agree to rounding only, between runs that were and were
+            not resumed, too.
         seed: Of initialisation, order, augmentation, noise and dropout.
     """
 
@@ -80,6 +95,7 @@ class Recipe:
     ema: float = 0.999
     precision: str = "fp32"
     sampling: str = "examples"
+    compile: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "betas", tuple(self.betas))  # a list, if it comes from a file
@@ -101,7 +117,8 @@ def train(
     output: str | Path,
     state: str | Path,
     state_every: int = 500,
-    device: torch.device | str = "cpu",
+    microbatch: int | None = None,
+    world: World = World(),  # noqa: B008 (immutable)
     title: str = "train",
     progress: bool = True,
 ) -> None:
@@ -120,21 +137,26 @@ def train(
         output: Folder to make.
         state: Folder for the unfinished run; must be used for this very run only.
         state_every: Steps between saves of the resumable state.
-        device: Where to train.
+        microbatch: Most examples in memory at once, on each device; without it, an equal part of the batch. A state
+            saved with one number may be resumed with another.
+        world: The processes that train together, all of which call this with equal arguments. Only the first writes.
         title: What the progress bar and log messages call the run.
         progress: Show a progress bar on stderr.
 
     Raises:
         TrainingError: The loss or the gradient is not finite; the message names step and batch. The last state is
             kept.
-        ValueError: The task refuses the data, or the checkpoint steps do not fit.
+        ValueError: The task refuses the data, or the checkpoint steps or the microbatch do not fit.
+        Terminated: After the step in which one of the processes received SIGTERM, with its state saved.
     """
     steps_to_keep = _checked_steps(checkpoint_steps, recipe.steps)
-    output, state, device = Path(output), Path(state), torch.device(device)
+    if microbatch is not None and microbatch < 1:
+        raise ValueError(f"microbatch must be at least 1, found {microbatch}")
+    output, state = Path(output), Path(state)
     unfinished = state / "output"
 
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
-    model = build(recipe.model).to(device)
+    model = build(recipe.model).to(world.device)
     task.check(model, indices)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     averaged.update_parameters(model)  # the first update copies: the average starts at the initial weights
@@ -150,13 +172,21 @@ def train(
         optimiser.load_state_dict(saved["optimiser"])
         metrics, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
         log.info("%s: resuming at step %d of %d", title, start, recipe.steps)
+    world.barrier()  # all have read the state before the first one writes
+    if recipe.compile:
+        model.compile(dynamic=None if task.has_fixed_shapes else True)
+    shared = world.share(model)
 
     def keep_checkpoint(step: int) -> None:
+        if not world.is_first:
+            return
         metadata = {"step": step, "recipe": asdict(recipe), "task": task.name, "task_state": task.state()}
         for folder, network in (("raw", model), ("ema", averaged.module)):
             save_checkpoint(unfinished / folder / checkpoint_name(step), network.state_dict(), metadata)
 
     def keep_state(step: int) -> None:
+        if not world.is_first:
+            return
         save_state(
             state / "state.pt",
             {
@@ -173,84 +203,80 @@ def train(
     if start == 0 and 0 in steps_to_keep:
         keep_checkpoint(0)
     model.train()
-    autocast = PRECISIONS[recipe.precision]
-    bar = tqdm(total=recipe.steps, initial=start, desc=title, disable=not progress, mininterval=5)
-    for step in range(start, recipe.steps):
-        torch.manual_seed(seed_for(recipe.seed, "dropout", step))
-        chosen = order.batch(step)
-        batch = augment(task, task.batch(chosen, device), len(chosen), recipe, step)
-        with torch.autocast(device.type, autocast) if autocast else nullcontext():
-            loss = task.loss(model, batch, _generator(recipe, "noise", step))
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        values = {"loss": float(loss.detach()), "gradient_norm": float(norm), "lr": recipe.lr * recipe.factor(step)}
-        if not all(map(math.isfinite, values.values())):
-            raise TrainingError(
-                f"step {step}: loss {values['loss']}, gradient norm {values['gradient_norm']} on "
-                f"{task.describe_batch(chosen)}; lower the learning rate or look at these examples "
-                f"(the last good state is in {state})"
-            )
-        for group in optimiser.param_groups:
-            group["lr"] = values["lr"]
-        optimiser.step()
-        optimiser.zero_grad()
-        averaged.update_parameters(model)
-        for name, value in values.items():
-            metrics[name].append(value)
-        bar.update()
-        if step + 1 in steps_to_keep:
-            keep_checkpoint(step + 1)
-            bar.set_postfix(loss=f"{values['loss']:.3g}", refresh=False)
-        if (step + 1) % state_every == 0:
-            keep_state(step + 1)
-    bar.close()
+    progress = progress and world.is_first
+    with (
+        process.termination_noted() as termination,
+        tqdm(total=recipe.steps, initial=start, desc=title, disable=not progress, mininterval=5) as bar,
+    ):
+        for step in range(start, recipe.steps):
+            chosen = order.batch(step)
+            share = _accumulate_gradient(task, shared, chosen, recipe, step, microbatch, world)
+            loss, terminate = world.sum(share, termination.is_set())
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            values = {"loss": loss, "gradient_norm": float(norm), "lr": recipe.lr * recipe.factor(step)}
+            if not all(map(math.isfinite, values.values())):
+                raise TrainingError(
+                    f"step {step}: loss {values['loss']}, gradient norm {values['gradient_norm']} on "
+                    f"{task.describe_batch(chosen)}; lower the learning rate or look at these examples "
+                    f"(the last good state is in {state})"
+                )
+            for group in optimiser.param_groups:
+                group["lr"] = values["lr"]
+            optimiser.step()
+            optimiser.zero_grad()
+            averaged.update_parameters(model)
+            for name, value in values.items():
+                metrics[name].append(value)
+            bar.update()
+            if step + 1 in steps_to_keep:
+                keep_checkpoint(step + 1)
+                bar.set_postfix(loss=f"{values['loss']:.3g}", refresh=False)
+            terminate = terminate and step + 1 < recipe.steps  # a finished run is better published
+            if terminate or (step + 1) % state_every == 0:
+                keep_state(step + 1)
+            if terminate:
+                world.barrier()  # who leaves earlier takes the first one down
+                log.warning("%s: terminated; the next start resumes at step %d of %d", title, step + 1, recipe.steps)
+                raise Terminated
 
+    if not world.is_first:
+        return
     seconds += time.perf_counter() - began
     table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics})
     table.to_parquet(unfinished / "metrics.parquet", index=False)
     _write_json(unfinished / "run.json", asdict(recipe))
-    _write_json(unfinished / "throughput.json", _throughput(recipe, device, seconds))
+    _write_json(unfinished / "throughput.json", _throughput(recipe, world, seconds))
     publish(unfinished, output)
     shutil.rmtree(state)
 
 
-def state_folder(root: str | Path, run: str, *decisive: Any) -> Path:
-    """Folder for the state of an unfinished run, named by the run and by everything that decides its result.
-
-    Args:
-        root: Parent folder.
-        run: Name of the run.
-        *decisive: Settings, index arrays, and stores (which count by their files' checksums).
-
-    Returns:
-        A folder of which another recipe, data set or code version has none of the same name.
-    """
-    digest = hashlib.sha256()
-    for item in decisive:
-        if isinstance(item, Store):
-            item = item.manifest["files"]
-        digest.update(item.tobytes() if isinstance(item, np.ndarray) else repr(item).encode())
-        digest.update(b"\x1f")
-    return Path(root) / f"{run}-{digest.hexdigest()[:16]}"
-
-
-def augment(task: Any, batch: Any, examples: int, recipe: Recipe, step: int) -> Any:
-    """Rotate each example of a batch with the recipe's probability, inputs and targets alike."""
+def augmentation(recipe: Recipe, step: int, examples: int) -> torch.Tensor | None:
+    """Rotations (examples, 3, 3) of a step's batch: Haar with the recipe's probability, else none; None if it is 0."""
     if not recipe.augmentation:
-        return batch
+        return None
     generator = _generator(recipe, "augmentation", step)
     R = haar(examples, generator=generator)
     unturned = torch.rand(examples, generator=generator) >= recipe.augmentation
     R[unturned] = torch.eye(3, dtype=R.dtype)
-    return task.rotate(batch, R)
+    return R
 
 
-def publish(folder: Path, output: Path) -> None:
-    """Give a finished folder its final name; an older one of that name is replaced."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists():
-        shutil.rmtree(output)
-    folder.rename(output)
+def draws(recipe: Recipe, step: int, places: Sequence[int]) -> Draws:
+    """The random numbers that belong to some places of a step's batch."""
+    each = [_generator(recipe, "noise", step, place) for place in places]
+    return Draws(_generator(recipe, "shared", step), each)
+
+
+def portions(examples: int, microbatch: int | None, world: World) -> list[np.ndarray]:
+    """Places of a batch, in as few portions of about the same size as can be.
+
+    Args:
+        examples: Examples of the batch.
+        microbatch: Most of them in a portion; without it, each process gets one portion if there are examples enough.
+        world: Portion p is for process p modulo their number.
+    """
+    count = math.ceil(examples / microbatch) if microbatch else min(examples, world.size)
+    return np.array_split(np.arange(examples), count)
 
 
 class _Order:
@@ -270,6 +296,37 @@ class _Order:
             chosen = np.cumsum(self.sizes) - self.sizes + generator.integers(self.sizes)
             self.epoch, self.visits = epoch, generator.permutation(self.members[chosen])
         return self.visits[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+def _accumulate_gradient(
+    task: Any,
+    shared: torch.nn.Module,
+    chosen: np.ndarray,
+    recipe: Recipe,
+    step: int,
+    microbatch: int | None,
+    world: World,
+) -> float:
+    """Leave the gradient of a step's loss in the parameters, in all processes; this one's share of the loss."""
+    whole, R = task.whole(chosen), augmentation(recipe, step, len(chosen))
+    autocast = PRECISIONS[recipe.precision]
+    mine = list(enumerate(portions(len(chosen), microbatch, world)))[world.rank :: world.size]
+    weight = world.size  # gradients are means over processes, and are to be sums
+    if not mine:  # the others wait for this process, which has nothing to add
+        mine, weight = [(0, np.arange(1))], 0
+    total = 0.0
+    for number, places in mine:
+        torch.manual_seed(seed_for(recipe.seed, "dropout", step, number))
+        batch = task.batch(chosen[places], world.device)
+        if R is not None:
+            batch = task.rotate(batch, R[places])
+        is_last = number == mine[-1][0]
+        with nullcontext() if is_last else world.apart(shared):
+            with torch.autocast(world.device.type, autocast) if autocast else nullcontext():
+                share = task.loss(shared, batch, draws(recipe, step, places), whole)
+            (weight * share).backward()
+        total = total + weight / world.size * share.detach()
+    return float(total)
 
 
 def _families(task: Any, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
@@ -308,8 +365,9 @@ def _checked_steps(checkpoint_steps: Sequence[int], last: int) -> set[int]:
     return set(steps)
 
 
-def _throughput(recipe: Recipe, device: torch.device, seconds: float) -> dict[str, Any]:
-    """Times and peak memory; kept apart from the tables, which two equal runs share."""
+def _throughput(recipe: Recipe, world: World, seconds: float) -> dict[str, Any]:
+    """Times and the first process's peak memory; kept apart from the tables, which two equal runs share."""
+    device = world.device
     return {
         "seconds": seconds,
         "seconds_per_step": seconds / recipe.steps,
@@ -317,6 +375,7 @@ def _throughput(recipe: Recipe, device: torch.device, seconds: float) -> dict[st
         "peak_host_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "peak_device_bytes": torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "devices": world.size,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

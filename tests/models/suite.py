@@ -253,7 +253,7 @@ class ForceFieldModelSuite(ModelSuite):
         forces = torch.randn(batch.positions.shape, generator=generator).to(dtype)
         energy = torch.randn(batch.molecules, generator=generator, dtype=torch.float64)
         task = ForceField(SimpleNamespace(), Normalisation(force_scale=1.3, energy_mean=0.2, energy_scale=0.7))
-        return task.loss(model, ForceFieldBatch(batch, forces, energy), generator)
+        return task.loss(model, ForceFieldBatch(batch, forces, energy))
 
     # --- interface ---
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training_jobs import seeded_draws
 
 from equidyn.decomposition import summarise
 from equidyn.evaluation import Protocol, decompose_task, evaluate_run, twisted_predictions
@@ -275,14 +276,14 @@ def test_loss_is_that_of_its_parts(task):
     coins = []
     for seed in range(40):
         model.seen.clear()
-        loss = task.loss(model, batch, seeded(seed))
+        loss = task.loss(model, batch, seeded_draws(seed, range(2)))
         assert len(model.seen) == (2 if model.seen[-1].x_sc is not None else 1)
         coins.append(len(model.seen) == 2)
         last = model.seen[-1]
         prediction = clean_prediction(last.x_t, last.t, model(last).velocity)
         torch.testing.assert_close(loss, flow_loss(prediction, batch.x_1, last.t, batch.mask).mean())
-        again = task.loss(model, batch, seeded(seed))
-        assert torch.equal(again, loss), "the generator decides all that is random"
+        again = task.loss(model, batch, seeded_draws(seed, range(2)))
+        assert torch.equal(again, loss), "the streams decide all that is random"
     assert 8 <= sum(coins) <= 32
 
 
@@ -294,7 +295,7 @@ def test_gradient_is_whole_under_autocast_with_self_conditioning(task):
         model.seen.clear()
         model.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
-            loss = task.loss(model, batch, seeded(seed))
+            loss = task.loss(model, batch, seeded_draws(seed, range(2)))
         assert loss.dtype == torch.float32
         loss.backward()
         if len(model.seen) == 2:

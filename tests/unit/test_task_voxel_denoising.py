@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training_jobs import seeded_draws
 
 from equidyn.actions import rotate_grid_exactly
 from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
@@ -184,12 +185,12 @@ def test_loss_by_hand(task):
             return torch.zeros_like(grids)
 
     model, batch = Seen(), task.batch(np.array([0, 3]))
-    loss = task.loss(model, batch, seeded(4))
+    loss = task.loss(model, batch, seeded_draws(4, range(2)))
     centre = task._grids(batch).square().sum()
     assert loss == pytest.approx(float(centre), rel=0.05), "a blank prediction loses the density's square"
     assert model.noisy.var() == pytest.approx(0.81, rel=0.03)
-    assert torch.equal(loss, task.loss(model, batch, seeded(4)))
-    assert not torch.equal(loss, task.loss(model, batch, seeded(5)))
+    assert torch.equal(loss, task.loss(model, batch, seeded_draws(4, range(2))))
+    assert not torch.equal(loss, task.loss(model, batch, seeded_draws(5, range(2))))
 
 
 def test_unknown_elements_are_refused(task, conformers, monkeypatch):

@@ -5,7 +5,6 @@ import math
 import random
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from training_jobs import SlowForceField, program
 
 import equidyn.training as module
 from equidyn.checkpoints import checkpoint_name, load_checkpoint, load_state
+from equidyn.files import state_folder
 from equidyn.models.escaip import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.models.verification.escaip import escaip_parameter_name
 from equidyn.tasks.force_field import ForceField
-from equidyn.training import Recipe, TrainingError, augment, state_folder, train
+from equidyn.training import Recipe, TrainingError, augmentation, train
 
 RECIPE = Recipe(
     model="control-small",
@@ -60,9 +61,9 @@ class Watched(ForceField):
         self.seen.append(indices.tolist())
         return super().batch(indices, device)
 
-    def loss(self, model, batch, generator):
+    def loss(self, *arguments):
         factor = self.act(len(self.seen) - 1) if self.act else 1.0
-        return super().loss(model, batch, generator) * factor
+        return super().loss(*arguments) * factor
 
 
 class Interruption(Exception):  # noqa: N818 (like KeyboardInterrupt, no error)
@@ -248,46 +249,51 @@ def rotations_of(before, after, example):
     return torch.from_numpy(np.array(found))
 
 
-def test_no_augmentation_leaves_the_batch_alone(task, train_indices):
-    batch = task.batch(train_indices[:4])
-    assert augment(task, batch, 4, RECIPE, 0) is batch
+def test_without_augmentation_nothing_is_drawn():
+    assert augmentation(RECIPE, 0, 4) is None
 
 
 @pytest.mark.parametrize(("probability", "low", "high"), [(1.0, 1.0, 1.0), (0.5, 0.4, 0.6), (0.1, 0.04, 0.16)])
-def test_augmentation_turns_inputs_and_targets_alike(task, train_indices, probability, low, high):
-    recipe = replace(RECIPE, augmentation=probability)
-    count, steps = 25, 16
-    batch = task.batch(train_indices[:count])
-    example = task.example(batch)
-    turned, used = 0, []
-    for step in range(steps):
-        augmented = augment(task, batch, count, recipe, step)
-        before, after = batch.molecules.positions, augmented.molecules.positions
-        R = rotations_of(before, after, example)
-        forces = torch.einsum("nij,nj->ni", R[example], batch.forces.double())
-        torch.testing.assert_close(augmented.forces.double(), forces, rtol=0, atol=1e-4)
-        torch.testing.assert_close(after.norm(dim=1), before.norm(dim=1))
-        assert torch.equal(augmented.energy, batch.energy)
-        moved = (R - torch.eye(3)).abs().amax((1, 2)) > 1e-3
-        turned += int(moved.sum())
-        used.append(R[moved])
-    assert low <= turned / (count * steps) <= high
-    used = torch.cat(used)
+def test_augmentation_turns_with_its_probability(probability, low, high):
+    recipe, count, steps = replace(RECIPE, augmentation=probability), 25, 16
+    R = torch.cat([augmentation(recipe, step, count) for step in range(steps)]).double()
+    used = R[(torch.eye(3) != R).flatten(1).any(1)]
+    assert low <= len(used) / (count * steps) <= high
+    torch.testing.assert_close(used @ used.mT, torch.eye(3).expand_as(used).double(), rtol=0, atol=1e-5)
+    assert (torch.linalg.det(used) > 0).all()
     assert len(torch.unique(used.round(decimals=4), dim=0)) == len(used)
     # Haar: the mean of the matrices vanishes, entries have variance 1/3.
     assert used.mean(0).abs().max() < 5 * (3 * len(used)) ** -0.5
 
 
-def test_augmentation_depends_on_seed_and_step_only(task, train_indices):
+def test_augmentation_depends_on_seed_and_step_only():
     recipe = replace(RECIPE, augmentation=1.0)
-    batch = task.batch(train_indices[:4])
+    assert torch.equal(augmentation(recipe, 3, 4), augmentation(recipe, 3, 4))
+    assert not torch.equal(augmentation(recipe, 3, 4), augmentation(recipe, 4, 4))
+    assert not torch.equal(augmentation(recipe, 3, 4), augmentation(replace(recipe, seed=1), 3, 4))
 
-    def positions(recipe, step):
-        return augment(task, batch, 4, recipe, step).molecules.positions
 
-    assert torch.equal(positions(recipe, 3), positions(recipe, 3))
-    assert not torch.equal(positions(recipe, 3), positions(recipe, 4))
-    assert not torch.equal(positions(recipe, 3), positions(replace(recipe, seed=1), 3))
+@pytest.mark.parametrize("microbatch", [None, 3])
+def test_inputs_and_targets_are_turned_alike_by_the_rotation_of_their_place(task, train_indices, tmp_path, microbatch):
+    class Keeping(Watched):
+        rotated = ()
+
+        def rotate(self, batch, R):
+            turned = super().rotate(batch, R)
+            self.rotated += ((batch, turned),)
+            return turned
+
+    recipe, keeping = replace(RECIPE, augmentation=0.5, steps=1), Keeping(task)
+    run(keeping, train_indices, recipe, tmp_path, microbatch=microbatch)
+    found = []
+    for before, after in keeping.rotated:
+        example = task.example(before)
+        R = rotations_of(before.molecules.positions, after.molecules.positions, example)
+        forces = torch.einsum("nij,nj->ni", R[example], before.forces.double())
+        torch.testing.assert_close(after.forces.double(), forces, rtol=0, atol=1e-4)
+        assert torch.equal(after.energy, before.energy)
+        found.append(R)
+    torch.testing.assert_close(torch.cat(found), augmentation(recipe, 0, 8).double(), rtol=0, atol=1e-4)
 
 
 def test_training_uses_the_augmentation(task, train_indices, tmp_path):
@@ -295,9 +301,9 @@ def test_training_uses_the_augmentation(task, train_indices, tmp_path):
     recipe = replace(RECIPE, steps=2)
     for model, same in (("control-small", True), ("escaip-tiny", False)):
         losses = []
-        for augmentation in (0.0, 1.0):
-            changed = replace(recipe, model=model, augmentation=augmentation)
-            output = run(task, train_indices, changed, tmp_path / f"{model}{augmentation}")
+        for probability in (0.0, 1.0):
+            changed = replace(recipe, model=model, augmentation=probability)
+            output = run(task, train_indices, changed, tmp_path / f"{model}{probability}")
             losses.append(pd.read_parquet(output / "metrics.parquet")["loss"][0])
         assert (losses[0] == pytest.approx(losses[1], rel=1e-5)) == same
 
@@ -465,35 +471,15 @@ def test_half_written_checkpoint_is_not_published(task, train_indices, tmp_path,
     assert_identical(run(task, train_indices, RECIPE, tmp_path, [0, 2, 6]), whole)
 
 
-KILLED = """
-import sys, time
-import numpy as np
-from equidyn.data.store import Store
-from equidyn.tasks.force_field import ForceField
-from equidyn.training import Recipe, train
-
-class Slow(ForceField):
-    def loss(self, model, batch, generator):
-        time.sleep(0.04)
-        return super().loss(model, batch, generator)
-
-store, folder = Store(sys.argv[1]), sys.argv[2]
-indices = np.array(eval(sys.argv[3]))
-recipe, steps = eval(sys.argv[4]), eval(sys.argv[5])
-train(Slow.fit(store, indices), indices, recipe, steps, output=folder + "/out", state=folder + "/state",
-      state_every=3, progress=False)
-"""
-
-
 def test_killed_run_is_resumed_to_the_bit(task, train_indices, tmp_path):
     recipe = replace(RECIPE, model="escaip-tiny", steps=40, augmentation=0.5)
     steps = list(range(0, 41, 2))
     whole = run(task, train_indices, recipe, tmp_path / "whole", steps)
     folder = tmp_path / "killed"
-    arguments = [str(task.store.path), str(folder), repr(train_indices.tolist()), repr(recipe), repr(steps)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    job = {"task": SlowForceField(task.store, task.normalisation), "indices": train_indices, "recipe": recipe}
+    job |= {"checkpoint_steps": steps, "state_every": 3, "output": folder / "out", "state": folder / "state"}
+    command, environment = program([job], 1, tmp_path / "log", tmp_path / "job")
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     with process:
         state = folder / "state" / "state.pt"
         deadline = time.monotonic() + 60
@@ -551,12 +537,11 @@ def test_data_the_model_cannot_take(task, train_indices, tmp_path):
 
 
 def test_state_folder_depends_on_all_that_decides(store, train_indices, tmp_path):
-    decisive = [RECIPE, [0, 6], store, train_indices, "digest"]
+    decisive = [RECIPE, [0, 6], store.manifest["files"], train_indices, "digest"]
     folder = state_folder(tmp_path, "run", *decisive)
     assert folder == state_folder(tmp_path, "run", *decisive)
     assert folder.parent == tmp_path
-    changes = [replace(RECIPE, lr=2e-3), [0, 5], object.__new__(type(store)), train_indices[:-1], "another"]
-    changes[2].manifest = {"files": {"other": 1}}
+    changes = [replace(RECIPE, lr=2e-3), [0, 5], {"other": 1}, train_indices[:-1], "another"]
     others = [
         state_folder(tmp_path, "run", *decisive[:place], change, *decisive[place + 1 :])
         for place, change in enumerate(changes)

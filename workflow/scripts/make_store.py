@@ -8,8 +8,8 @@ from equidyn import process
 def main(files, store, log, threads, task, params):
     process.start(log, threads=1)
     from equidyn.data import SOURCES
+    from equidyn.files import state_folder
     from equidyn.plugins import load
-    from equidyn.unfinished import state_folder
 
     settings = dict(params.settings)
     if files:

@@ -1,40 +1,46 @@
-"""Train one network of the study."""
+"""Train one network of the study, on one or several devices."""
+
+from functools import partial
 
 from equidyn import process
 
 
 def main(run, inputs, output, log, threads, params):
     process.start(log, threads)
-    import torch
 
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
+    from equidyn.distributed import launch
+    from equidyn.files import state_folder
     from equidyn.plugins import load
     from equidyn.tasks import TASKS
-    from equidyn.training import Recipe, state_folder, train
+    from equidyn.training import Recipe, train
 
-    torch.set_num_threads(threads)
     store = Store(inputs.store)
     indices = read_index(inputs.subset, len(store))
     recipe = Recipe(**params.recipe)
-    train(
+    training = partial(
+        train,
         load(TASKS[params.task]).fit(store, indices, **params.settings),
         indices,
         recipe,
         params.steps,
         output=output,
-        state=state_folder(params.state, run, recipe, params.settings, params.steps, store, indices, params.code),
+        state=state_folder(
+            params.state, run, recipe, params.settings, params.steps, store.manifest["files"], indices, params.code
+        ),
         state_every=params.state_every,
-        device=process.device(params.device),
+        microbatch=params.microbatch,
         title=run,
     )
+    launch(training, params.devices, process.device(params.device), log=log, threads=threads)
 
 
 if __name__ == "__main__":
     main(
-        snakemake.wildcards.run,
+        str(snakemake.wildcards.run),
         snakemake.input,
-        snakemake.output.checkpoints,
+        str(snakemake.output.checkpoints),
         snakemake.log[0],
         snakemake.threads,
         snakemake.params,

@@ -14,7 +14,6 @@ import logging
 import os
 import queue
 import re
-import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from urllib.parse import quote
 
 from equidyn import __version__
 from equidyn.data import SOURCES
+from equidyn.files import replacing
 from equidyn.studies import StudyError, read_rows
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
@@ -831,12 +831,5 @@ def _with_ending(path: Path, ending: str) -> Path:
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -22,9 +22,7 @@ import io
 import itertools
 import json
 import logging
-import os
 import re
-import secrets
 import shutil
 import tarfile
 import tempfile
@@ -46,6 +44,7 @@ from equidyn.data.geometries import LongestAxes, symbol
 from equidyn.data.pickles import PickledMolecule, PickleError, read_list, read_object, run_confined
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.store import Field, StoreError, StoreWriter
+from equidyn.files import replacing
 from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
@@ -301,15 +300,8 @@ def _blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 def _write(path: Path, blocks: Iterable[bytes]) -> None:
     """Write a file, which takes its name once all of it is on disk."""
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.writelines(blocks)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        stream.writelines(blocks)
 
 
 class _Conformer(NamedTuple):

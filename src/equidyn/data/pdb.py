@@ -16,13 +16,11 @@ file of the old PDB format.
 import gzip
 import json
 import logging
-import os
 import re
-import secrets
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import groupby, islice
@@ -37,6 +35,7 @@ from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.proteins import FIELDS, Selection, collate, random_order, statistics
 from equidyn.data.store import Field, Store, StoreWriter
 from equidyn.data.structures import STANDARD, Chain, StructureError, read_chains
+from equidyn.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -191,11 +190,10 @@ def write_selection(
         "index": {name: _origin(files[name]) for name in INDEX_FILES},
     }
     log.info("%s: %s", path, about)
-    _write(
-        path.with_suffix(".json"),
-        lambda name: name.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"),
-    )
-    _write(path, lambda name: table.to_csv(name, sep="\t", index=False))
+    with replacing(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
 
 
 def check_entry(path: Path, entry: str) -> None:
@@ -421,19 +419,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error}); run the step again that writes it") from None
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under a temporary name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
-    try:
-        write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # Entries

@@ -7,8 +7,6 @@ portion stays in a scratch folder until the store is complete, so that an interr
 import contextlib
 import hashlib
 import json
-import os
-import secrets
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from equidyn.data.store import StoreError
 from equidyn.data.workers import workers
+from equidyn.files import replacing
 
 _AHEAD = 2  # pieces per worker process that are read before they are needed
 
@@ -45,19 +44,11 @@ class Portion:
 
     def save(self, path: str | Path) -> None:
         """Write the portion as ``.npz``, under a temporary name first; nothing in it is pickled."""
-        path = Path(path)
         texts = {name: list(values) for name, values in self.columns.items() if not isinstance(values, np.ndarray)}
         arrays = {f"column_{name}": values for name, values in self.columns.items() if isinstance(values, np.ndarray)}
         about = json.dumps({"texts": texts, "rejects": self.rejects}).encode()
-        temporary = path.with_name(f".{path.stem}.tmp-{secrets.token_hex(4)}.npz")
-        try:
-            with temporary.open("wb") as stream:
-                np.savez(stream, lengths=self.lengths, about=np.frombuffer(about, np.uint8), **arrays)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary:
+            np.savez(temporary, lengths=self.lengths, about=np.frombuffer(about, np.uint8), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> "Portion":

@@ -7,14 +7,14 @@ curves over data size differ by data added and never by data exchanged.
 
 from __future__ import annotations
 
-import os
-import secrets
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from equidyn.data.store import Store, StoreError
+from equidyn.files import replacing
 
 _REMEDY = "delete the file and run the subset step again"
 
@@ -122,16 +122,10 @@ def write_index(path: str | Path, indices: np.ndarray) -> None:
     """
     path = Path(path)
     indices = _checked(indices, None, lambda found, expected: ValueError(f"{path}: found {found}; expected {expected}"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp-{secrets.token_hex(4)}")
-    try:
-        with temporary.open("wb") as stream:
-            np.save(stream, indices, allow_pickle=False)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    content = io.BytesIO()  # NumPy's own writing hides what is wrong with a full disk
+    np.save(content, indices, allow_pickle=False)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def read_index(path: str | Path, n: int | None = None) -> np.ndarray:

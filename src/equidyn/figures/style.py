@@ -6,9 +6,8 @@ to carry meaning. Figures are made without pyplot: no global state, no figure le
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -16,6 +15,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+
+from equidyn.files import replacing
 
 # Okabe and Ito's palette, which colour-blind readers tell apart; yellow last, as it is weak on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800")
@@ -120,20 +121,12 @@ def save(figure: Figure, data: pd.DataFrame, stem: str | Path) -> list[Path]:
         The paths of the four files.
     """
     stem = Path(stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*_METADATA, "csv")]
-    token = secrets.token_hex(4)
-    temporary = [path.with_name(f".{path.name}.{token}.tmp") for path in paths]
-    try:
-        with applied():
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # each format would otherwise move panels once more
-            for path, (kind, metadata) in zip(temporary, _METADATA.items(), strict=False):
-                figure.savefig(path, format=kind, metadata=metadata)
+    with ExitStack() as files, applied():
+        temporary = [files.enter_context(replacing(path)) for path in paths]
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # each format would otherwise move panels once more
+        for path, (kind, metadata) in zip(temporary, _METADATA.items(), strict=False):
+            figure.savefig(path, format=kind, metadata=metadata)
         data.to_csv(temporary[-1], index=False, lineterminator="\n")
-        for path, target in zip(temporary, paths, strict=True):
-            path.replace(target)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
     return paths

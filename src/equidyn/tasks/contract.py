@@ -6,13 +6,40 @@ only the methods marked *evaluation* are used there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Generator, Tensor, nn
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The batch of a whole training step, of which a loss may see a portion.
+
+    Attributes:
+        examples: Its examples.
+        rows: Their ragged rows (atoms, residues) in the store.
+    """
+
+    examples: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Streams of random numbers for a training loss, all on the CPU.
+
+    Attributes:
+        shared: For what is drawn once per step; the same in all portions of its batch.
+        each: A stream of its own for each example of the portion, whatever else is in it.
+    """
+
+    shared: Generator
+    each: Sequence[Generator]
 
 
 class Task(Protocol):
@@ -23,6 +50,8 @@ class Task(Protocol):
     """Unit of the loss per component, e.g. ``"eV²/Å²"`` (evaluation)."""
     action: str = "rotate_vectors"
     """How rotations act on inputs and predictions, for tables; a condition of that name overrides it (evaluation)."""
+    has_fixed_shapes: bool = False
+    """Whether batches of equally many examples have tensors of the same shapes (training with compiled networks)."""
 
     @classmethod
     def fit(cls, store: Any, indices: np.ndarray, **settings: Any) -> Task:
@@ -90,8 +119,20 @@ class Task(Protocol):
     def cluster(self, indices: np.ndarray) -> np.ndarray:
         """Labels of what intervals resample: molecule or sequence family of each example (evaluation)."""
 
-    def loss(self, model: nn.Module, batch: Any, generator: Generator) -> Tensor:
-        """The training loss, a scalar; what is random is drawn from a CPU generator (training)."""
+    def whole(self, indices: np.ndarray) -> Whole:
+        """Sizes of the batch that these examples of the store make (training)."""
+        return Whole(len(indices), int(self.store.lengths_of(indices).sum()))
+
+    def loss(self, model: nn.Module, batch: Any, draws: Draws, whole: Whole | None = None) -> Tensor:
+        """The training loss, a scalar, or a portion's share of it (training).
+
+        Args:
+            model: In training mode.
+            batch: From `batch`, perhaps rotated.
+            draws: What is random comes from here alone.
+            whole: The step's batch, if `batch` is a portion of it. The shares of all portions add up to its loss,
+                however it was cut.
+        """
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """Which examples these are, for an error message (training)."""

@@ -5,7 +5,7 @@ clean prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and co
 al. 2025, arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from equidyn.data.store import Store
 from equidyn.models.batch import ProteinBatch
 from equidyn.models.pairs import distance_class, pair_distances
 from equidyn.seeding import seed_for
-from equidyn.tasks.contract import Task
+from equidyn.tasks.contract import Draws, Task, Whole
 
 NANOMETRE = 10.0  # Å
 SELF_CONDITIONING = 0.5  # probability, once per training batch
@@ -114,6 +114,13 @@ class FlowMatchingBatch:
     t: Tensor | None = None
     x_sc: Tensor | None = None
 
+    def noise(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """Normal noise (B, L, 3) on the CPU, for each chain from a stream of its own, zero at padding."""
+        noise = torch.zeros(self.x_1.shape)
+        for row, length, generator in zip(noise, self.mask.sum(1).tolist(), generators, strict=True):
+            row[:length] = torch.randn(length, 3, generator=generator)
+        return noise
+
     def noised(self, noise: Tensor, t: Tensor) -> "FlowMatchingBatch":
         """The batch with noise (B, L, 3), which is centred here, at flow times t (B,)."""
         return replace(self, x_0=centred(noise.to(self.x_1), self.mask), t=t.to(self.x_1))
@@ -167,7 +174,7 @@ class FlowMatching(Task):
         Raises:
             ValueError: A chain has a single residue, which centring leaves without a position.
         """
-        lengths = self.store.lengths[indices]
+        lengths = self.store.lengths_of(indices)
         if lengths.min() < 2:
             raise ValueError(
                 f"{self.store.path}: {int((lengths < 2).sum())} chain(s) have a single residue: raise data.min_length"
@@ -175,7 +182,7 @@ class FlowMatching(Task):
 
     def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> FlowMatchingBatch:
         """Chains in the given order, centred, without noise yet."""
-        store, rows, lengths = self.store, self.store.rows(indices), self.store.lengths[indices].tolist()
+        store, rows, lengths = self.store, self.store.rows(indices), self.store.lengths_of(indices).tolist()
 
         def padded(name: str, dtype: torch.dtype, padding: float) -> Tensor:
             values = torch.from_numpy(store.ragged(name)[rows]).to(dtype)
@@ -195,10 +202,8 @@ class FlowMatching(Task):
         With `self_conditioning` the network's own prediction from that input is put in as well. It counts as input,
         like the noise: it turns with the chain and is not made anew for each rotation.
         """
-        noise = torch.zeros(batch.x_1.shape)
-        for row, chain, length in zip(noise, batch.chains, batch.mask.sum(1).tolist(), strict=True):
-            generator = torch.Generator().manual_seed(seed_for(seed, "noise", int(chain)))
-            row[:length] = torch.randn(length, 3, generator=generator)
+        seeds = [seed_for(seed, "noise", int(chain)) for chain in batch.chains]
+        noise = batch.noise([torch.Generator().manual_seed(seed) for seed in seeds])
         noisy = batch.noised(noise, torch.full((len(noise),), condition["t"]))
         return self._self_conditioned(model, noisy) if condition["self_conditioning"] else noisy
 
@@ -243,15 +248,16 @@ class FlowMatching(Task):
         """(B,) sequence family of each chain."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: FlowMatchingBatch, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, batch: FlowMatchingBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
         """Flow loss plus auxiliary loss, mean over chains, at random times, half of the time with self-conditioning."""
-        noise = torch.randn(batch.x_1.shape, generator=generator)
-        noisy = batch.noised(noise, sample_times(len(noise), generator))
-        if torch.rand((), generator=generator) < SELF_CONDITIONING:
+        t = torch.cat([sample_times(1, generator) for generator in draws.each])
+        noisy = batch.noised(batch.noise(draws.each), t)
+        if torch.rand((), generator=draws.shared) < SELF_CONDITIONING:
             noisy = self._self_conditioned(model, noisy)
         prediction, distogram = self._clean(model, noisy)
         flow = flow_loss(prediction, noisy.x_1, noisy.t, noisy.mask)
-        return (flow + auxiliary_loss(distogram, noisy.x_1, noisy.t, noisy.mask)).mean()
+        total = (flow + auxiliary_loss(distogram, noisy.x_1, noisy.t, noisy.mask)).sum()
+        return total / (len(t) if whole is None else whole.examples)
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """Examples and chains, by number and name."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from equidyn.actions import rotate
 from equidyn.data.store import Store
 from equidyn.models.batch import MoleculeBatch
-from equidyn.tasks.contract import Task
+from equidyn.tasks.contract import Draws, Task, Whole
 
 FORCE_WEIGHT = 100.0
 ENERGY_WEIGHT = 4.0
@@ -95,7 +95,7 @@ class ForceField(Task):
                 f"{self.store.path}: atomic numbers {unknown} are unknown to the model, which knows 1 to "
                 f"{model.elements - 1}: choose a model with a larger element table, or filter the data"
             )
-        lengths = self.store.lengths[indices]
+        lengths = self.store.lengths_of(indices)
         if lengths.min() < 2:
             raise ValueError(
                 f"{self.store.path}: {int((lengths < 2).sum())} molecule(s) have a single atom, "
@@ -113,7 +113,7 @@ class ForceField(Task):
             molecules=MoleculeBatch(
                 tensor(store.ragged("positions")[rows], torch.float32),
                 tensor(store.ragged("atomic_numbers")[rows], torch.int64),
-                tensor(store.lengths[indices], torch.int64),
+                tensor(store.lengths_of(indices), torch.int64),
             ),
             forces=tensor(store.ragged("forces")[rows], torch.float32),
             energy=tensor(store.scalar("energy")[indices], torch.float64),
@@ -155,18 +155,24 @@ class ForceField(Task):
         """(B,) distinct molecule of each conformer."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: ForceFieldBatch, generator: torch.Generator | None = None) -> Tensor:
+    def loss(
+        self, model: nn.Module, batch: ForceFieldBatch, draws: Draws | None = None, whole: Whole | None = None
+    ) -> Tensor:
         """100 x mean length of the force error + 4 x mean absolute energy error, both normalised.
 
-        The recipe of the public EScAIP configuration for SPICE. Nothing in it is random.
+        Means are over the atoms and the molecules of the whole batch. The recipe of the public EScAIP configuration for
+        SPICE. Nothing in it is random.
         """
+        whole = whole or Whole(len(batch.energy), len(batch.forces))
         scale = self.normalisation
         output = model(batch.molecules)
         error = output.forces - batch.forces / scale.force_scale
-        loss = FORCE_WEIGHT * torch.linalg.vector_norm(error, dim=1).mean()
+        loss = FORCE_WEIGHT / whole.rows * torch.linalg.vector_norm(error, dim=1).sum()
         if output.energy is not None:
-            energy = ((batch.energy - scale.energy_mean) / scale.energy_scale).to(output.energy.dtype)
-            loss = loss + ENERGY_WEIGHT * (output.energy - energy).abs().mean()
+            energy = (batch.energy - scale.energy_mean) / scale.energy_scale
+            # In the precision of the forces' error, which is never reduced.
+            error = output.energy.to(error.dtype) - energy.to(error.dtype)
+            loss = loss + ENERGY_WEIGHT / whole.examples * error.abs().sum()
         return loss
 
     def describe_batch(self, indices: np.ndarray) -> str:

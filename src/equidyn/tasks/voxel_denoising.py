@@ -18,7 +18,7 @@ from equidyn.actions import rotate, rotate_grid, rotate_grid_exactly
 from equidyn.data.store import Store
 from equidyn.rotations import haar, octahedral_group
 from equidyn.seeding import seed_for
-from equidyn.tasks.contract import Task
+from equidyn.tasks.contract import Draws, Task, Whole
 from equidyn.voxels import Grid, element_channels, voxelise
 
 CHANNELS = 8  # C, H, O, N, F, S, Cl, Br
@@ -72,6 +72,7 @@ class VoxelDenoising(Task):
 
     name = "voxel_denoising"
     unit = "density²"
+    has_fixed_shapes = True
 
     def __init__(self, store: Store, grid: Grid, noise: float = 0.9):
         self.store, self.grid, self.noise = store, grid, noise
@@ -104,7 +105,7 @@ class VoxelDenoising(Task):
 
     def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> VoxelBatch:
         """Molecules in the given order, centred, without noise yet."""
-        rows, lengths = self.store.rows(indices), torch.from_numpy(self.store.lengths[indices])
+        rows, lengths = self.store.rows(indices), torch.from_numpy(self.store.lengths_of(indices))
         positions = torch.from_numpy(self.store.ragged("positions")[rows]).float()
         molecule = torch.arange(len(lengths)).repeat_interleave(lengths)
         mean = torch.zeros(len(lengths), 3).index_add(0, molecule, positions) / lengths[:, None]
@@ -184,12 +185,15 @@ class VoxelDenoising(Task):
         """(B,) distinct molecule of each conformer."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: VoxelBatch, generator: torch.Generator) -> Tensor:
+    def loss(self, model: nn.Module, batch: VoxelBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
         """Sum of squared errors over molecules, channels and voxels, after a random shift, under fresh noise."""
-        shift = SHIFT * (2 * torch.rand(len(batch.examples), 3, generator=generator) - 1)
-        grids = self._grids(replace(batch, positions=batch.positions + shift.to(batch.positions)[batch.molecule]))
-        noise = torch.randn(grids.shape, generator=generator).to(grids)
-        return (model(grids + self.noise * noise).to(grids) - grids).square().sum()
+        uniform = torch.stack([torch.rand(3, generator=generator) for generator in draws.each])
+        shift = SHIFT * (2 * uniform - 1).to(batch.positions)
+        grids = self._grids(replace(batch, positions=batch.positions + shift[batch.molecule]))
+        noise = torch.empty(grids.shape)
+        for field, generator in zip(noise, draws.each, strict=True):
+            field.normal_(generator=generator)
+        return (model(grids + self.noise * noise.to(grids)).to(grids) - grids).square().sum()
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """Examples and distinct molecules, by number."""
