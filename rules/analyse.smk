@@ -78,8 +78,8 @@ rule audit_orientation:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=store_resources(2000, 16000),
+        runtime=store_resources(30, 240),
     params:
         code=code_digest("equidyn.analysis.orientation"),
     message:

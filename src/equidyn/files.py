@@ -13,8 +13,8 @@ from typing import Any
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its ending: what the block writes there takes its name in the end.
 
-    If the block fails, what was at `path` before stays. What a killed process left there is overwritten by the next one,
-    so a file has one writer at a time. The folder is made if it is not there.
+    If the block fails, what was at `path` before stays. What a killed process left there is overwritten by the next
+    one, so a file has one writer at a time. The folder is made if it is not there.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -41,9 +41,10 @@ class Accelerator:
     Attributes:
         name: Of the model.
         memory_gb: 10⁹ bytes; infinite where it is the host's.
-        fp32: Peak in 10¹² operations per second in single precision, as training uses it (with TF32, say).
-        bf16: Peak under autocast to bfloat16.
-        fp64: Peak in double precision, in which checkpoints are analysed.
+        fp64: Peak in 10¹² operations per second in double precision, in which checkpoints are analysed.
+        fp32: In single precision, in which they are evaluated.
+        tf32: In single precision with products of TF32.
+        bf16: Under autocast to bfloat16.
         utilisation: Share of the peak that is reached.
         launch: Seconds that a pass through a network takes at least, be it as small as it may.
         reserve_gb: What libraries take of the memory.
@@ -51,9 +52,10 @@ class Accelerator:
 
     name: str
     memory_gb: float
-    fp32: float
-    bf16: float
     fp64: float
+    fp32: float
+    tf32: float
+    bf16: float
     utilisation: float
     launch: float
     reserve_gb: float
@@ -63,14 +65,16 @@ class Accelerator:
         return max(self.launch, operations / (1e12 * getattr(self, precision) * self.utilisation)) / 3600
 
 
-CORE = Accelerator("one CPU core", math.inf, 0.1, 0.1, 0.05, 0.1, 0.005, 0.6)
+CORE = Accelerator("one CPU core", math.inf, 0.05, 0.1, 0.1, 0.1, 0.1, 0.005, 0.6)
 """Small networks reached 5 to 15 · 10⁹ operations per second on the core of an AMD EPYC."""
 
-A100 = {"name": "A100-80GB", "memory_gb": 80, "tflops": {"fp32": 156, "bf16": 312}, "utilisation": 0.3}
+A100 = {
+    "name": "A100-80GB",
+    "memory_gb": 80,
+    "tflops": {"fp64": 9.7, "fp32": 19.5, "tf32": 156, "bf16": 312},
+    "utilisation": 0.3,
+}
 """As `cluster.accelerator`, where a GPU is asked for and none described."""
-
-DOUBLE = 1 / 16
-"""Double precision in terms of single precision with TF32 (A100: 9.7 of 156)."""
 
 LAUNCH = 0.03
 """Seconds that a GPU takes to be told the operations of a training step, two to four thousand of 10 µs each."""
@@ -193,9 +197,14 @@ def accelerator(config: Mapping[str, Any]) -> Accelerator:
     if not uses_gpu(config):
         return CORE
     said = config.get("cluster", {}).get("accelerator", A100)
-    single, half = said["tflops"]["fp32"], said["tflops"]["bf16"]
-    speeds = single, half, DOUBLE * single, said["utilisation"]
-    return Accelerator(said["name"], said["memory_gb"], *speeds, LAUNCH, RESERVE_GB)
+    return Accelerator(
+        said["name"],
+        said["memory_gb"],
+        **said["tflops"],
+        utilisation=said["utilisation"],
+        launch=LAUNCH,
+        reserve_gb=RESERVE_GB,
+    )
 
 
 def uses_gpu(config: Mapping[str, Any]) -> bool:
@@ -611,7 +620,7 @@ def _too_long(hours: float, limit: float) -> str:
 def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     machine = accelerator(config)
     memory = f"{machine.memory_gb:g} GB" if math.isfinite(machine.memory_gb) else "memory of the host"
-    peaks = ", ".join(f"{name} {getattr(machine, name):g}" for name in ("fp32", "bf16", "fp64"))
+    peaks = ", ".join(f"{name} {getattr(machine, name):g}" for name in ("fp64", "fp32", "tf32", "bf16"))
     yield f"{machine.name}: {memory}; peaks of {peaks} · 10¹² operations/s, {machine.utilisation:.0%} reached;"
     yield f"  {1e3 * machine.launch:g} ms at least for each pass; exchange between devices is not counted"
     yield "memory: weights, gradients, averages and moments; activations kept for the way back,"

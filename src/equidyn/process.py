@@ -76,6 +76,14 @@ def _log_error(kind: type[BaseException], error: BaseException, traceback) -> No
     logging.getLogger(__name__).critical("%s: %s", kind.__name__, error, exc_info=(kind, error, traceback))
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Let GPUs round the factors of matrix products and convolutions to TF32, or not, in all of this process."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
 def device(name: str) -> str:
     """The device that a configuration means: "auto" is a GPU if there is one, else the CPU.
 

@@ -37,7 +37,8 @@ from equidyn.tasks.contract import Draws
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
+"""What autocast reduces to, by name."""
 
 
 class TrainingError(RuntimeError):
@@ -72,7 +73,7 @@ class Recipe:
         augmentation: Probability that an example is rotated by a Haar rotation.
         sampling: What an epoch goes through in random order: all "examples", or the "clusters" (molecules, sequence
             families), of each of which it sees one member, drawn at random.
-        precision: "fp32" or "bf16" (autocast).
+        precision: "fp32", "tf32" (products of reduced precision on GPUs) or "bf16" (autocast).
         compile: Let PyTorch compile the network. Results then agree to rounding only, between runs that were and were
             not resumed, too.
         seed: Of initialisation, order, augmentation, noise and dropout.
@@ -155,6 +156,7 @@ def train(
     output, state = Path(output), Path(state)
     unfinished = state / "output"
 
+    process.allow_tf32(recipe.precision != "fp32")
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
     model = build(recipe.model).to(world.device)
     task.check(model, indices)

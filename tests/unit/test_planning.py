@@ -16,7 +16,12 @@ from equidyn.studies import StudyError
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = {
-    "accelerator": {"name": "X1", "memory_gb": 40, "tflops": {"fp32": 100, "bf16": 200}, "utilisation": 0.25},
+    "accelerator": {
+        "name": "X1",
+        "memory_gb": 40,
+        "tflops": {"fp64": 6.25, "fp32": 100, "tf32": 100, "bf16": 200},
+        "utilisation": 0.25,
+    },
     "max_runtime": 600,
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from equidyn.data import store as store_module
-from equidyn.data.store import MANIFEST, Field, Store, StoreError, StoreWriter
+from equidyn.data.store import MANIFEST, Field, Store, StoreError, StoreWriter, in_blocks
 
 FIELDS = {
     "positions": Field("float32", (3,), "angstrom", "coordinates"),
@@ -477,3 +477,19 @@ def test_a_manifest_of_another_kind(small, text):
 def test_the_error_survives_pickling():
     error = StoreError("file", "this", "that")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_distinct_values_of_some_examples(tmp_path):
+    with StoreWriter(tmp_path / "store", {"z": Field("uint8"), "x": Field("float32", ragged=False)}) as writer:
+        for numbers in ([6, 1], [8, 1, 1], [7], [6]):
+            writer.append(z=np.array(numbers, np.uint8), x=0.0)
+        writer.finish()
+    store = Store(tmp_path / "store")
+    assert store.distinct("z", np.array([1, 0])).tolist() == [1, 6, 8]
+    assert store.distinct("z", np.array([3])).tolist() == [6]
+
+
+def test_blocks_are_the_whole_in_order():
+    blocks = list(in_blocks(np.arange(10), 4))
+    assert [len(block) for block in blocks] == [4, 4, 2]
+    assert np.concatenate(blocks).tolist() == list(range(10))

@@ -41,7 +41,12 @@ def cluster(tmp_path_factory):
 def project(tmp_path):
     """A study of two force-field runs, long enough to be interrupted, on one GPU each."""
     project = tiny_study(tmp_path)
-    accelerator = {"name": "made up", "memory_gb": 8, "tflops": {"fp32": 1, "bf16": 1}, "utilisation": 0.5}
+    accelerator = {
+        "name": "made up",
+        "memory_gb": 8,
+        "tflops": {"fp64": 1, "fp32": 1, "tf32": 1, "bf16": 1},
+        "utilisation": 0.5,
+    }
     project.config |= {"cluster": {"accelerator": accelerator}}
     project.config["training"] |= {"checkpoint_steps": [0, 10, 1500], "state_every": 20}
     project.config["evaluation"] |= {"checkpoints_per_job": 1, "examples": 4, "weights": ["ema"]}

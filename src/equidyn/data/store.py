@@ -461,6 +461,11 @@ class Store:
         self._of_kind(name, "text")
         return [self._text(name, number) for number in range(self._count)]
 
+    def distinct(self, name: str, indices: np.ndarray) -> np.ndarray:
+        """Return the distinct values of a ragged field in some examples, rising."""
+        column = self.ragged(name)
+        return np.unique(np.concatenate([np.unique(column[self.rows(block)]) for block in in_blocks(indices)]))
+
     def verify(self) -> None:
         """Compare every file's SHA-256 with the manifest's; reads the whole store.
 
@@ -506,6 +511,12 @@ class Store:
         if rows is not None and offsets[-1] != rows:
             raise StoreError(path, f"{offsets[-1]} as the last offset", f"{rows} rows")
         return int(offsets[-1])
+
+
+def in_blocks(indices: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
+    """Yield the indices, so many at a time, for work that should not hold all their examples in memory."""
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
 
 
 class _ArrayFile:

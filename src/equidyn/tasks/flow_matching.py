@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from equidyn.actions import rotate
-from equidyn.data.store import Store
+from equidyn.data.store import Store, in_blocks
 from equidyn.models.batch import ProteinBatch
 from equidyn.models.pairs import distance_class, pair_distances
 from equidyn.seeding import seed_for
@@ -154,7 +154,7 @@ class FlowMatching(Task):
     def fit(cls, store: Store, indices: np.ndarray) -> "FlowMatching":
         """The task with the mean square of the coordinates of its training chains, nm²."""
         unfitted, total, count = cls(store, 0.0), 0.0, 0
-        for chosen in np.array_split(indices, range(_FIT_CHAINS, len(indices), _FIT_CHAINS)):
+        for chosen in in_blocks(indices, _FIT_CHAINS):
             coordinates = unfitted.target(unfitted.batch(chosen)).double()
             total, count = total + float(coordinates.square().sum()), count + coordinates.numel()
         return cls(store, total / count)

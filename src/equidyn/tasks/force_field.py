@@ -1,5 +1,6 @@
 """Direct force fields: predict the forces (and the energy) of a molecule from its atoms."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.actions import rotate
-from equidyn.data.store import Store
+from equidyn.data.store import Store, in_blocks
 from equidyn.models.batch import MoleculeBatch
 from equidyn.tasks.contract import Draws, Task, Whole
 
@@ -32,10 +33,13 @@ class Normalisation:
     @classmethod
     def fit(cls, store: Store, indices: np.ndarray) -> "Normalisation":
         """Measure the scales on the examples that a network is trained on."""
-        rows = store.rows(indices)
+        total, count = 0.0, 0
+        for chosen in in_blocks(indices):
+            forces = store.ragged("forces")[store.rows(chosen)]
+            total, count = total + float(np.square(forces, dtype=np.float64).sum()), count + forces.size
         energy = store.scalar("energy")[indices]
         return cls(
-            force_scale=float(np.sqrt(np.mean(np.square(store.ragged("forces")[rows], dtype=np.float64)))),
+            force_scale=math.sqrt(total / count),
             energy_mean=float(energy.mean()),
             energy_scale=float(energy.std()) or 1.0,
         )
@@ -88,7 +92,7 @@ class ForceField(Task):
         Raises:
             ValueError: An element is unknown to the model, or a molecule has a single atom.
         """
-        numbers = np.unique(self.store.ragged("atomic_numbers")[self.store.rows(indices)])
+        numbers = self.store.distinct("atomic_numbers", indices)
         unknown = [int(number) for number in numbers if not 0 < number < model.elements]
         if unknown:
             raise ValueError(

@@ -98,8 +98,7 @@ class VoxelDenoising(Task):
             ValueError: The message lists them.
         """
         try:
-            numbers = np.unique(self.store.ragged("atomic_numbers")[self.store.rows(indices)])
-            element_channels(torch.from_numpy(numbers).long(), CHANNELS)
+            element_channels(torch.from_numpy(self.store.distinct("atomic_numbers", indices)).long(), CHANNELS)
         except ValueError as error:
             raise ValueError(f"{self.store.path}: {error}: filter the data") from None
 
