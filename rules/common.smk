@@ -2,6 +2,7 @@
 import re
 import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -189,12 +190,17 @@ def store_resources(of_made, of_downloaded):
     return amount
 
 
+@cache
+def needed(run, kind, attempt):
+    """All resources of a job."""
+    return resources(config, RUNS[run], kind, attempt)
+
+
 def needs(resource, kind=None):
     """A resource of the jobs of runs: of one kind, or of the analysis in the wildcards."""
 
     def amount(wildcards, attempt):
-        row = RUNS[wildcards.run]
-        return resources(config, row, kind or wildcards.analysis, attempt)[resource]
+        return needed(wildcards.run, kind or wildcards.analysis, attempt)[resource]
 
     return amount
 

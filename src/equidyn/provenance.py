@@ -13,6 +13,7 @@ PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parent
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """Digest of modules of this package and of all they import from it, directly or not.
 

@@ -9,7 +9,7 @@ from suite import DTYPES, TOLERANCE, ModelSuite, assert_close, deviation, molecu
 from torch import nn
 
 from equidyn.actions import rotate_grid_exactly
-from equidyn.models.registry import build, configuration, configurations, control_for, parameter_count
+from equidyn.models.registry import build, configuration, configurations, control_for
 from equidyn.models.voxmol import (
     Attention,
     Block,
@@ -260,7 +260,7 @@ def test_parameter_counts(name):
     with torch.device("meta"):
         model = build(name)
     norms = [module.norm for module in model.modules() if isinstance(module, Attention)]
-    assert parameter_count(name) == COUNTS[name][0]
+    assert configuration(name).parameters == COUNTS[name][0]
     assert sum(parameter.numel() for norm in norms for parameter in norm.parameters()) == COUNTS[name][1]
 
 

@@ -19,7 +19,7 @@ from equidyn.evaluation import (
     evaluate_run,
     twisted_predictions,
 )
-from equidyn.models.registry import build, parameter_count
+from equidyn.models.registry import build, configuration
 from equidyn.rotations import haar
 from equidyn.tasks.force_field import ForceField, ForceFieldBatch
 from equidyn.training import Recipe, train
@@ -191,7 +191,7 @@ def test_rows_carry_their_provenance(tables, validation_indices):
     for name, value in LABELS.items():
         assert (rows[name] == value).all()
     assert (rows["model"] == "escaip-tiny").all()
-    assert (rows["parameters"] == parameter_count("escaip-tiny")).all()
+    assert (rows["parameters"] == configuration("escaip-tiny").parameters).all()
     assert (rows["examples"] == len(validation_indices)).all()
     assert (rows["clusters"] == 3).all()
     assert (rows["unit"] == "eV²/Å²").all()

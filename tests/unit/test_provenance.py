@@ -14,6 +14,7 @@ STAGES = {
 
 
 def clear():
+    provenance.code_digest.cache_clear()
     provenance._statements.cache_clear()
     provenance._canonical.cache_clear()
     provenance._imports.cache_clear()

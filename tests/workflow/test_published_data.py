@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -15,6 +19,12 @@ from equidyn.data.subsets import read_index
 pytestmark = pytest.mark.workflow
 
 STEPS = 20
+PEAK = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, "MiB")
+sys.exit(done.returncode)
+"""
 MODELS = {"force_field": "escaip-tiny", "flow_matching": "proteina-0.5M", "voxel_denoising": "voxmol-0.3M"}
 SUBSETS = {
     "force_field": {"60": 60, "all": "all"},
@@ -137,3 +147,33 @@ def test_data_can_be_staged_from_a_folder(server, tmp_path, tmp_path_factory):
     assert not server.requests
     receipt = json.loads((tmp_path / "downloads/geom_drugs_midi/1/val_data.pickle.json").read_text())
     assert receipt["bytes"] == len(kept)
+
+
+def test_the_whole_grid_is_planned(tmp_path):
+    """A dry run of the paper's study, with a job for each checkpoint, needs no network and little memory."""
+    config, rows = read_study("paper", "paper")
+    project = Project(tmp_path, config | {"study": "grid"}, list(rows.values()))
+    project.write()
+    snakemake = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--quiet",
+        "rules",
+        "--configfile",
+        project.config_file,
+    ]
+    result = subprocess.run(
+        [sys.executable, "-c", PEAK, *snakemake],
+        cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": str(project.folder / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    said = result.stdout + result.stderr
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
+    assert int(counts["train_network"]) == 28
+    assert int(counts["evaluate_checkpoints"]) >= 3000
+    assert int(re.search(r"peak (\d+) MiB", said)[1]) < 1024

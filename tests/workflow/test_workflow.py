@@ -11,6 +11,8 @@ from project import tiny_study
 
 pytestmark = pytest.mark.workflow
 
+PUBLISHED = {"source": "spice-mace-off", "seed": 0, "subsets": {"12": 12, "all": "all"}}
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -168,6 +170,25 @@ class TestBadInput:
             (
                 lambda p: p.config["analysis"]["head"]["force_field"].update(steps=[6, 7]),
                 r"analysis\.head\.force_field\.steps: run 'augmented' keeps no step 7; it keeps \[0, 2, 6\]",
+            ),
+            (
+                lambda p: p.config["data"].update(force_field=PUBLISHED),
+                r"downloads: missing, although data\.force_field\.source 'spice-mace-off' is downloaded",
+            ),
+            (
+                lambda p: p.config["data"].update(force_field=PUBLISHED | {"conformers": 4}),
+                r"data\.force_field\.conformers: unknown key",
+            ),
+            (
+                lambda p: p.config["data"]["voxel_denoising"].update(source="geom"),
+                r"data\.voxel_denoising\.source: 'geom' is not one of \['offline', 'geom-arrays'",
+            ),
+            (
+                lambda p: (
+                    p.config["data"].update(force_field=PUBLISHED),
+                    p.config.update(downloads={"registry": "config/none.tsv", "folder": "downloads"}),
+                ),
+                r"config/none\.tsv",
             ),
             (
                 lambda p: p.config["analysis"]["hessian"]["force_field"].update(block="direction"),

@@ -73,11 +73,3 @@ def build(name: str) -> "nn.Module":
     entry = configuration(name)
     network = load(entry.network)
     return network(network.Config(**entry.sizes))
-
-
-def parameter_count(name: str) -> int:
-    """Number of parameters that a configuration really has; builds it on the meta device, without memory."""
-    import torch
-
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build(name).parameters())
