@@ -191,6 +191,11 @@ class Plan:
         """Of training, on all devices together."""
         return self.hours * self.devices
 
+    @property
+    def checkpoint_gb(self) -> float:
+        """Space of all checkpoints: single-precision weights, and their averages."""
+        return 2 * 4e-9 * self.parameters * self.checkpoints
+
 
 def accelerator(config: Mapping[str, Any]) -> Accelerator:
     """What the study's networks run on: the cluster's accelerator, or a CPU core."""
@@ -579,7 +584,8 @@ def _totals(plans: Iterable[Plan]) -> list[str]:
         return sum(getattr(plan, name) for plan in plans)
 
     return [
-        f"{len(plans)} runs, {total('checkpoints'):,} checkpoints; hours on all devices together",
+        f"{len(plans)} runs, {total('checkpoints'):,} checkpoints of {total('checkpoint_gb'):,.0f} GB in all; hours on "
+        "all devices together",
         f"  training    {_hours(total('device_hours')):>10}   {total('operations'):.2e} operations",
         f"  evaluation  {_hours(total('evaluation_hours')):>10}   {total('evaluation_operations'):.2e} operations",
         f"  analyses    {_hours(total('analysis_hours')):>10}",

@@ -359,3 +359,12 @@ def test_nothing_heavy_is_imported():
     check = "import sys, equidyn.planning; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_space_of_checkpoints(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config, runs = read_study([ROOT / "config/config.yaml"], ROOT / "workflow/schemas")
+    found = plan(config, runs["augmented"])
+    assert found.checkpoint_gb == pytest.approx(2 * 4 * found.parameters * found.checkpoints / 1e9)
+    total = sum(plan(config, row).checkpoint_gb for row in runs.values())
+    assert f"checkpoints of {total:,.0f} GB in all" in report(config, runs)
