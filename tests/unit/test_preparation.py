@@ -112,7 +112,7 @@ def test_finished_portions_are_not_made_again(tmp_path, processes):
     for _ in range(3):
         next(interrupted)
     interrupted.close()
-    (scratch / ".000004.tmp-0000.npz").write_bytes(b"half a portion, whose writer was killed")
+    (scratch / ".000004.new.npz").write_bytes(b"half a portion, whose writer was killed")
     assert [len(found) for found in prepare()] == list(range(6))
     assert {path.name: path.read_text() for path in log.iterdir()} == {str(n): "made\n" for n in range(6)}
 

@@ -94,7 +94,7 @@ def test_comments_layout_and_docstrings_do_not(package, original):
     package.edit("training", "", "# Another comment.\n\n\n")
     package.edit("models/escaip", "", "# Another comment.\n\n\n")
     package.edit("training", '"""Train one network:', '"""Fit one network:')
-    package.edit("training", '    """Rotate each example', '    """Turn each example')
+    package.edit("training", '    """The random numbers that', '    """Numbers that')
     package.edit("training", '    """Everything that decides a training run', '    """All that decides a run')
     package.edit("models/escaip", '"""Standard deviations after', '"""How far until')  # of a constant
     assert package.known == original[1]

@@ -493,3 +493,15 @@ def test_blocks_are_the_whole_in_order():
     blocks = list(in_blocks(np.arange(10), 4))
     assert [len(block) for block in blocks] == [4, 4, 2]
     assert np.concatenate(blocks).tolist() == list(range(10))
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    fields = {"x": Field("float32", ragged=False)}
+    left = tmp_path / ".store.new"
+    left.mkdir()
+    (left / "x.npy").write_bytes(b"half an array")
+    with StoreWriter(tmp_path / "store", fields) as writer:
+        writer.append(x=2.0)
+        writer.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert Store(tmp_path / "store").scalar("x").tolist() == [2.0]

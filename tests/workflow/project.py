@@ -38,7 +38,9 @@ class Project:
         (self.folder / self.config_file).write_text(yaml.safe_dump(self.config))
         columns = list(self.rows[0])
         lines = [columns, *([row.get(name, "") for name in columns] for row in self.rows)]
-        (self.folder / self.config["run_table"]).write_text("\n".join("\t".join(map(str, line)) for line in lines))
+        (self.folder / f"config/runs/{self.config['study']}.tsv").write_text(
+            "\n".join("\t".join(map(str, line)) for line in lines)
+        )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake in the copy, on the copy's library."""

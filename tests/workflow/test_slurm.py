@@ -13,6 +13,7 @@ import pytest
 from project import ROOT, tiny_study
 
 PROGRAMS = ("slurmctld", "slurmd", "munged")
+STEPS = 600
 WAIT = 240  # seconds, for what takes a few
 
 pytestmark = [
@@ -48,10 +49,10 @@ def project(tmp_path):
         "utilisation": 0.5,
     }
     project.config |= {"cluster": {"accelerator": accelerator}}
-    project.config["training"] |= {"checkpoint_steps": [0, 10, 1500], "state_every": 20}
+    project.config["training"] |= {"checkpoint_steps": [0, 10, STEPS], "state_every": 20}
     project.config["evaluation"] |= {"checkpoints_per_job": 1, "examples": 4, "weights": ["ema"]}
     project.config["evaluation"].pop("examples")
-    project.rows = [row | {"steps": "1500"} for row in project.rows[:2]]
+    project.rows = [row | {"steps": str(STEPS)} for row in project.rows[:2]]
     project.config["data"] = {"force_field": project.config["data"]["force_field"]}
     project.config["analysis"] = {"interpolation_floors": project.config["analysis"]["interpolation_floors"]}
     project.write()
@@ -61,18 +62,18 @@ def project(tmp_path):
 def test_a_study_survives_cancelled_and_requeued_jobs(cluster, project):
     command = [sys.executable, "-m", "snakemake", "evaluate", "--workflow-profile", "profiles/slurm"]
     # There is no accounting database, and nothing to wait for.
-    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "3"]
-    command += ["--seconds-between-status-checks", "3", "--jobs", "4", "--configfile", project.config_file]
+    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+    command += ["--seconds-between-status-checks", "2", "--jobs", "4", "--configfile", project.config_file]
     environment = os.environ | {"PYTHONPATH": str(project.folder / "src"), "OMP_WAIT_POLICY": "PASSIVE"}
     log = project.folder / "snakemake.log"
     with log.open("w") as stream:
         snakemake = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=stream, stderr=stream)
     try:
-        for run, interrupt in {"augmented": ["scancel"], "fewer": ["scontrol", "requeue"]}.items():
+        for run, interrupt in {"augmented": cancel, "fewer": requeue}.items():
             wait_for(lambda run=run: list(project.results.glob(f"state/{run}-*/state.pt")), snakemake, log)
             job = running_job(run)
             assert "gres:gpu:1" in job["tres"]
-            subprocess.run([*interrupt, job["id"]], check=True)
+            interrupt(job["id"])
         assert snakemake.wait(timeout=2 * WAIT) == 0, log.read_text()[-6000:]
     finally:
         snakemake.kill()
@@ -80,13 +81,27 @@ def test_a_study_survives_cancelled_and_requeued_jobs(cluster, project):
         text = (project.results / f"logs/train_network/{run}.log").read_text()
         assert f"{run}: resuming at step" in text
         metrics = pd.read_parquet(project.results / f"train/{run}/metrics.parquet")
-        assert metrics["step"].tolist() == list(range(1, 1501))
+        assert metrics["step"].tolist() == list(range(1, STEPS + 1))
     table = pd.read_parquet(project.results / "tables/evaluation.parquet")
     assert set(zip(table["run"], table["step"], strict=True)) == {
-        (run, step) for run in ("augmented", "fewer") for step in (0, 10, 1500)
+        (run, step) for run in ("augmented", "fewer") for step in (0, 10, STEPS)
     }
     accounts = [job for job in jobs() if "evaluate_checkpoints" in job["comment"]]
     assert len(accounts) < 6, "evaluations were grouped into fewer jobs than there are checkpoints"
+
+
+def cancel(job: str):
+    subprocess.run(["scancel", job], check=True)
+
+
+def requeue(job: str):
+    """Send a job back to the queue; SLURM would let it wait there for two minutes."""
+    subprocess.run(["scontrol", "requeue", job], check=True)
+    for _ in range(100):
+        if any(other["id"] == job and other["state"] == "PENDING" for other in jobs()):
+            break
+        time.sleep(0.2)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
 
 
 def wait_for(condition, process: subprocess.Popen, log: Path):

@@ -25,7 +25,6 @@ import json
 import math
 import operator
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -106,7 +105,8 @@ class StoreWriter:
     """Write a store example by example, in memory that does not grow with their number.
 
     Rows go to a temporary folder beside `path`, which takes the final name in `finish`. Whatever
-    goes wrong before leaves nothing behind.
+    goes wrong before leaves nothing behind; what a killed process left is removed by the next
+    writer of the same store, of which there may be one at a time.
 
         with StoreWriter(path, fields) as writer:
             for example in examples:
@@ -134,7 +134,9 @@ class StoreWriter:
         self._rows = 0
         self._finished = False
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = self.path.parent / f".{self.path.name}.tmp-{secrets.token_hex(4)}"
+        self._folder = self.path.with_name(f".{self.path.name}.new")
+        if self._folder.exists():
+            shutil.rmtree(self._folder)  # of a process that was killed
         self._folder.mkdir()
         self._files: dict[str, _ArrayFile] = {}
         try:
@@ -286,7 +288,9 @@ class StoreWriter:
         if not self.path.exists():
             self._folder.rename(self.path)
             return
-        old = self._folder.with_name(self._folder.name + "-old")
+        old = self.path.with_name(f".{self.path.name}.old")
+        if old.exists():
+            shutil.rmtree(old)
         self.path.rename(old)
         try:
             self._folder.rename(self.path)
