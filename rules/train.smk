@@ -16,6 +16,8 @@ rule train_network:
     threads: needs("cpus_per_task", "training")
     resources:
         gpu=needs("gpu", "training"),
+        # No parameter: who gets more devices need not train again.
+        devices=lambda wildcards: devices(config, RUNS[wildcards.run]),
         mem_mb=needs("mem_mb", "training"),
         runtime=needs("runtime", "training"),
     params:
@@ -27,7 +29,6 @@ rule train_network:
         state=f"{STUDY}/state",
         state_every=config["training"]["state_every"],
         device=config["training"]["device"],
-        devices=lambda wildcards: devices(config, RUNS[wildcards.run]),
         microbatch=lambda wildcards: config["training"][
             RUNS[wildcards.run]["task"]
         ].get("microbatch"),

@@ -5,7 +5,7 @@ from functools import partial
 from equidyn import process
 
 
-def main(run, inputs, output, log, threads, params):
+def main(run, inputs, output, log, threads, devices, params):
     process.start(log, threads)
 
     from equidyn.data.store import Store
@@ -33,7 +33,7 @@ def main(run, inputs, output, log, threads, params):
         microbatch=params.microbatch,
         title=run,
     )
-    launch(training, params.devices, process.device(params.device), log=log, threads=threads)
+    launch(training, devices, process.device(params.device), log=log, threads=threads)
 
 
 if __name__ == "__main__":
@@ -43,5 +43,6 @@ if __name__ == "__main__":
         str(snakemake.output.checkpoints),
         snakemake.log[0],
         snakemake.threads,
+        snakemake.resources.devices,
         snakemake.params,
     )
