@@ -56,7 +56,13 @@ CONF
 }
 
 start() {
-    if [ -e "$configuration" ]; then
+    # What a cluster of this script left that was killed, not stopped; the key beside it tells it from others.
+    local former
+    former=$(dirname "$(readlink "$configuration" || echo "$configuration")")
+    if [ -f "$former/munge.key" ] && ! scontrol ping | grep -q UP; then
+        rm /etc/slurm/slurm.conf /etc/slurm/gres.conf /etc/slurm/cgroup.conf
+    fi
+    if [ -e "$configuration" ] || [ -L "$configuration" ]; then
         echo "$configuration exists: this machine belongs to a cluster already" >&2
         exit 1
     fi
