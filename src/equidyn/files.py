@@ -28,6 +28,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def receipt_path(path: str | Path) -> Path:
+    """Where the receipt of a downloaded file lies: beside it."""
+    path = Path(path)
+    return path.with_name(f"{path.name}.json")
+
+
+def shelved(folder: str | Path, id: str, name: str) -> Path:
+    """Where one of very many files lies: in a folder named by the two characters in the middle of its id."""
+    middle = len(id) // 2
+    return Path(folder, id[middle - 1 : middle + 1], name)
+
+
 def publish(folder: Path, output: Path) -> None:
     """Give a finished folder its final name; an older one of that name is replaced."""
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from equidyn import __version__
 from equidyn.data import SOURCES
-from equidyn.files import replacing
+from equidyn.files import receipt_path, replacing, shelved
 from equidyn.studies import StudyError, read_rows
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
@@ -191,11 +191,6 @@ def wanted_entries(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict
                 f"{config['data'][task]['source']!r} is made from: add them"
             )
     return wanted
-
-
-def receipt_path(path: str | Path) -> Path:
-    """Where the receipt of a downloaded file lies."""
-    return _with_ending(Path(path), ".json")
 
 
 def download_file(
@@ -745,8 +740,8 @@ def _entry_file(
     check: Callable[[Path, str], None] | None,
 ) -> EntryFile:
     """One file of a template, found or fetched."""
-    name, middle = template.file.replace(_ID, id), len(id) // 2
-    path = folder / id[middle - 1 : middle + 1] / name
+    name = template.file.replace(_ID, id)
+    path = shelved(folder, id, name)
     # The ending stays, as readers go by it.
     transfer = _Transfer(template, name, path, path.with_name(f".part-{name}"), resumable=False)
     transfer.check = check and (lambda file: check(file, id))

@@ -44,7 +44,7 @@ from equidyn.data.geometries import LongestAxes, symbol
 from equidyn.data.pickles import PickledMolecule, PickleError, read_list, read_object, run_confined
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.store import Field, StoreError, StoreWriter
-from equidyn.files import replacing
+from equidyn.files import receipt_path, replacing
 from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
@@ -271,7 +271,7 @@ def _build(
 
 def _pinned_sha256(name: str, file: Path, *, stated: Mapping[str, str]) -> str:
     """Return the file's SHA-256, which must be the one stated for its name, or else in its receipt."""
-    receipt = file.with_name(f"{file.name}.json")
+    receipt = receipt_path(file)
     if not file.is_file():
         raise StoreError(file, "no such file", "a source of GEOM-drugs", "run the step that downloads it")
     if name in stated:

@@ -35,7 +35,7 @@ from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.proteins import FIELDS, Selection, collate, random_order, statistics
 from equidyn.data.store import Field, Store, StoreWriter
 from equidyn.data.structures import STANDARD, Chain, StructureError, read_chains
-from equidyn.files import replacing
+from equidyn.files import receipt_path, replacing, shelved
 
 log = logging.getLogger(__name__)
 
@@ -232,8 +232,7 @@ def check_entry(path: Path, entry: str) -> None:
 
 def entry_path(folder: str | Path, entry: str) -> Path:
     """Return where the file of an entry lies: in a folder named by the two characters in the middle of its id."""
-    middle = len(entry) // 2
-    return Path(folder, entry[middle - 1 : middle + 1], f"{entry}.cif.gz")
+    return shelved(folder, entry, f"{entry}.cif.gz")
 
 
 def build_store(
@@ -409,7 +408,7 @@ def _clusters(entities: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
 
 def _origin(path: Path) -> dict[str, str | None]:
     """Return a file's SHA-256, and when it was fetched, if a receipt beside it says so."""
-    receipt = path.with_name(f"{path.name}.json")
+    receipt = receipt_path(path)
     retrieved = _read_json(receipt).get("retrieved") if receipt.is_file() else None
     return {"sha256": source_sha256(path), "retrieved": retrieved}
 

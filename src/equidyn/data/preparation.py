@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from equidyn.data.store import StoreError
 from equidyn.data.workers import workers
-from equidyn.files import replacing
+from equidyn.files import receipt_path, replacing
 
 _AHEAD = 2  # pieces per worker process that are read before they are needed
 
@@ -76,7 +76,7 @@ def source_sha256(path: str | Path) -> str:
     path = Path(path)
     if not path.is_file():
         raise StoreError(path, "no such file", "a source of a data set", "run the step that downloads it")
-    receipt = path.with_name(f"{path.name}.json")
+    receipt = receipt_path(path)
     if receipt.is_file():
         stated = json.loads(receipt.read_text(encoding="utf-8"))
         if path.stat().st_size != stated["bytes"]:
