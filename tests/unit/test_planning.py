@@ -9,10 +9,12 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from equidyn import planning
+from equidyn import evaluation, planning
+from equidyn.distributed import World
 from equidyn.models.costs import work
 from equidyn.planning import accelerator, merge, plan, read_study, report, resources, training_gb
 from equidyn.studies import StudyError
+from equidyn.training import portions
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = {
@@ -368,3 +370,14 @@ def test_space_of_checkpoints(monkeypatch):
     assert found.checkpoint_gb == pytest.approx(2 * 4 * found.parameters * found.checkpoints / 1e9)
     total = sum(plan(config, row).checkpoint_gb for row in runs.values())
     assert f"checkpoints of {total:,.0f} GB in all" in report(config, runs)
+
+
+def test_what_is_planned_is_what_is_done():
+    """Numbers that planning states again, since it must not import PyTorch."""
+    assert planning.FLOOR_EXAMPLES == evaluation.FLOOR_EXAMPLES
+    for batch, microbatch, number in [(160, 8, 4), (7, None, 3), (2, None, 4), (5, 2, 1), (64, None, 1)]:
+        config = {"training": {"devices": number, "force_field": {"microbatch": microbatch} if microbatch else {}}}
+        row = {"task": "force_field", "batch_size": batch, "model": "escaip-tiny"}
+        found = portions(batch, microbatch, World(size=number))
+        assert planning._portions(config, row) == len(found)
+        assert planning._portion(config, row) == max(map(len, found))

@@ -404,8 +404,7 @@ class _Summary:
         self._radii.append(np.maximum.reduceat(np.linalg.norm(positions, axis=1), starts))
         farthest = np.maximum.reduceat(np.abs(positions).max(axis=1), starts)
         self._beyond_faces += int((farthest > HALF_BOX).sum())
-        for index in np.flatnonzero(self._rng.random(len(portion)) < _ORIENTED_SHARE):
-            self._axes.add(positions[starts[index] :][: portion.lengths[index]])
+        self._axes.add_some(positions, portion.lengths, _ORIENTED_SHARE, self._rng)
 
     def statistics(self) -> dict[str, Any]:
         if not self.molecules:

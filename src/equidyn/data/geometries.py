@@ -131,6 +131,14 @@ class LongestAxes:
             self._moment += np.outer(longest, longest)
             self._count += 1
 
+    def add_some(self, positions: np.ndarray, lengths: np.ndarray, share: float, rng: np.random.Generator) -> int:
+        """Take in a random share of geometries that lie end to end, (rows, 3) and (m,); return how many."""
+        ends = np.cumsum(lengths)
+        chosen = np.flatnonzero(rng.random(len(lengths)) < share)
+        for index in chosen:
+            self.add(positions[ends[index] - lengths[index] : ends[index]])
+        return len(chosen)
+
     def mean_squares(self) -> list[float]:
         """Mean square of x, y and z over the unit vectors of the longest axes: all 1/3 if they lie at random."""
         return np.diag(self._moment / max(self._count, 1)).tolist()

@@ -315,10 +315,8 @@ class _Summary:
         self._elements += np.bincount(portion.columns["atomic_numbers"], minlength=256)
         self._atoms_max = max(self._atoms_max, portion.lengths.max(initial=0))
         self._force_squares += float(np.square(portion.columns["forces"], dtype=np.float64).sum())
-        starts = np.cumsum(portion.lengths) - portion.lengths
-        for index in np.flatnonzero(self._rng.random(len(portion)) < _ORIENTED_SHARE):
-            self._oriented += 1
-            self._axes.add(portion.columns["positions"][starts[index] :][: portion.lengths[index]])
+        positions = portion.columns["positions"]
+        self._oriented += self._axes.add_some(positions, portion.lengths, _ORIENTED_SHARE, self._rng)
 
     def cluster(self, names: Sequence[str]) -> np.ndarray:
         """Return (m,) the number of each molecule."""
