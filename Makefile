@@ -1,29 +1,40 @@
 # make run    the default study, from nothing to figures and a report
 # make test   all tests
 # make lint   formatting and static checks
-# make figures   redraw figures from the tables that exist
+# make figures   all figures, claims and the report of the published study, from its tables alone
+# make pack   an archive of the published study, with checksums; another one: make pack RESULTS=results/mini
+# make unpack ARCHIVE=cpu.tar.gz   check such an archive and put it into results/, or INTO=another/folder
 # make plan   what the paper's study will cost; another one: make plan STUDY=config/config.yaml
-# make clean  remove the default study's results (the environment stays)
+# make clean   remove the default study's results (the environment stays)
+# make clean-figures   remove the published study's figures and report, which make figures brings back
 
 PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
-RESULTS := results/mini
 STUDY ?= config/paper.yaml
+RESULTS ?= results/cpu
+INTO ?= results
 
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run test lint figures plan clean
+.PHONY: run test lint figures pack unpack plan clean clean-figures
 .DELETE_ON_ERROR:
 
 run: .venv/study
 	@$(BIN)/snakemake --cores $(CORES)
-	@echo "Figures: $(RESULTS)/figures/   Report: $(RESULTS)/report.html"
+	@echo "Figures: results/mini/figures/   Report: results/mini/report.html"
 
-figures: .venv/study
-	@$(BIN)/snakemake --cores $(CORES) figures
-	@echo "Figures: $(RESULTS)/figures/"
+# What is in a fresh clone has no history that Snakemake could go by: everything is drawn.
+figures: .venv/workflow
+	@$(BIN)/snakemake figures report --cores $(CORES) --config results=archive --forceall --quiet rules
+	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
+
+pack: .venv/workflow
+	@$(BIN)/equidyn pack $(RESULTS)
+
+unpack: .venv/workflow
+	@$(BIN)/equidyn unpack $(ARCHIVE) --into $(INTO)
 
 plan: .venv/study
 	@$(BIN)/equidyn plan --config $(STUDY)
@@ -38,10 +49,13 @@ lint: .venv/study .venv/lint
 	@$(BIN)/snakemake --lint
 
 clean:
-	rm -rf $(RESULTS)
+	rm -rf results/mini
+
+clean-figures:
+	rm -rf results/cpu/figures results/cpu/report.html
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it.
-.venv/study .venv/test .venv/lint: .venv/%: pyproject.toml
+.venv/workflow .venv/study .venv/test .venv/lint: .venv/%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"

@@ -5,22 +5,31 @@ from snakemake.utils import min_version
 min_version("9.23")
 
 
-# A study that is given on the command line stands alone.
+# A study that is given on the command line stands alone. Archived is the one at the size of a CPU.
+STUDY_FILE = f"config/{'cpu' if config.get('results') == 'archive' else 'config'}.yaml"
 if not workflow.overwrite_configfiles:
 
-    configfile: "config/config.yaml"
-
-
-report: "workflow/report/study.rst"
+    configfile: STUDY_FILE
 
 
 include: "rules/common.smk"
-include: "rules/download.smk"
-include: "rules/data.smk"
-include: "rules/train.smk"
-include: "rules/evaluate.smk"
-include: "rules/analyse.smk"
+
+
+if not ARCHIVED:
+
+    include: "rules/download.smk"
+    include: "rules/data.smk"
+    include: "rules/train.smk"
+    include: "rules/evaluate.smk"
+    include: "rules/analyse.smk"
+
+
 include: "rules/figures.smk"
+
+
+if ARCHIVED:
+
+    include: "rules/archive.smk"
 
 
 # Targets, what is instant, and what needs the network, which compute nodes often lack.
@@ -47,24 +56,23 @@ rule all:
         report_file(),
 
 
-rule data:
-    input:
-        data_files(),
+if not ARCHIVED:
 
+    rule data:
+        input:
+            data_files(),
 
-rule train:
-    input:
-        checkpoint_folders(),
+    rule train:
+        input:
+            checkpoint_folders(),
 
+    rule evaluate:
+        input:
+            tables(),
 
-rule evaluate:
-    input:
-        tables(),
-
-
-rule analyse:
-    input:
-        analysis_tables(),
+    rule analyse:
+        input:
+            analysis_tables(),
 
 
 rule figures:

@@ -43,7 +43,7 @@ rule analyse_checkpoints:
 rule gather_analysis:
     input:
         tables=analysed,
-        evaluation=rules.gather_tables.output.study,
+        evaluation=table("evaluation"),
     output:
         table=f"{STUDY}/tables/{{analysis}}/{{task}}.parquet",
         csv=f"{STUDY}/tables/{{analysis}}/{{task}}.csv",
@@ -90,8 +90,10 @@ rule audit_orientation:
 
 rule read_published:
     output:
-        table=f"{STUDY}/tables/published_landscape/{ALL_TASKS}.parquet",
-        csv=f"{STUDY}/tables/published_landscape/{ALL_TASKS}.csv",
+        curves=table("published"),
+        curves_csv=f"{STUDY}/tables/published.csv",
+        landscape=table("published_landscape"),
+        landscape_csv=f"{STUDY}/tables/published_landscape.csv",
     log:
         f"{STUDY}/logs/read_published.log",
     benchmark:
@@ -104,9 +106,33 @@ rule read_published:
     params:
         code=code_digest("equidyn.analysis.published"),
     message:
-        "Reading the authors' loss landscapes"
+        "Reading the authors' curves and loss landscapes"
     script:
         "../workflow/scripts/read_published.py"
+
+
+rule correct_published:
+    input:
+        receipts=receipts(PUBLISHED),
+    output:
+        curves=table("published_tables"),
+        curves_csv=f"{STUDY}/tables/published_tables.csv",
+        corrections=f"{STUDY}/tables/published_corrections.csv",
+    log:
+        f"{STUDY}/logs/correct_published.log",
+    benchmark:
+        f"{STUDY}/benchmarks/correct_published.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("equidyn.analysis.published"),
+    message:
+        "Correcting the authors' tables for their number of rotations"
+    script:
+        "../workflow/scripts/correct_published.py"
 
 
 rule measure_floors:

@@ -10,11 +10,12 @@ import yaml
 from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
 from equidyn.data.download import wanted_entries
-from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
+from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.models.registry import configuration, control_for
 from equidyn.planning import devices, resources
-from equidyn.provenance import code_digest
+from equidyn.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.studies import (
+    PUBLISHED,
     analysis_arguments,
     analysis_protocol,
     analysis_steps,
@@ -48,7 +49,9 @@ check_config(
 RUNS = read_runs(config["run_table"], read_schema("runs.schema.yaml"), config)
 check_figures(config, RUNS)
 check_analyses(config, RUNS)
-STUDY = f"{config['results']}/{config['study']}"
+# In place of a folder: redraw what was published, with nothing made before it.
+ARCHIVED = config["results"] == "archive"
+STUDY = f"{'results' if ARCHIVED else config['results']}/{config['study']}"
 DOWNLOADS = config.get("downloads", {}).get("folder", "downloads")
 ENTRIES = wanted_entries(config, read_schema("downloads.schema.yaml"))
 FILES = {
@@ -128,6 +131,15 @@ def analysed(wildcards):
     return expand(
         f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
         run=config["analysis"][wildcards.analysis][wildcards.task]["runs"],
+    )
+
+
+def figure_code(figure):
+    """Digest of the code that decides how a figure looks."""
+    return code_digest(
+        module_of(FIGURES[figure].draw),
+        "equidyn.figures.captions",
+        "equidyn.figures.making",
     )
 
 
@@ -240,54 +252,81 @@ def checkpoint_folders():
     return expand(f"{STUDY}/train/{{run}}", run=RUNS)
 
 
-def evaluated_parts(suffix):
-    """Every run's evaluated portions, of one kind of table."""
+def evaluated_parts(run, suffix):
+    """A run's evaluated portions, of one kind of table."""
     return [
         f"{STUDY}/evaluate/{run}/{n}.{suffix}"
-        for run in RUNS
         for n in range(len(evaluation_parts(run)))
     ]
+
+
+def analysed_tasks(analysis):
+    """Tasks with a table of an analysis of checkpoints."""
+    return [task for task in config["analysis"].get(analysis, {}) if task in TASKS_RUN]
 
 
 def analysis_tables():
     """Every analysis of checkpoints."""
     return [
-        f"{STUDY}/tables/{analysis}/{task}.parquet"
+        table(analysis, task)
         for analysis in ANALYSES
-        for task in config["analysis"].get(analysis, {})
-        if task in TASKS_RUN
+        for task in analysed_tasks(analysis)
     ]
 
 
-def is_drawn(figure, task):
-    """Whether the study makes the table that a figure is drawn from."""
-    kind = FIGURES[figure].table
-    return kind not in ANALYSES or task in config["analysis"].get(kind, {})
+def table(kind, task=None):
+    """A table of the study, or one of a task."""
+    name = kind if kind in STUDY_TABLES else f"{kind}/{task}"
+    return f"{STUDY}/tables/{name}.parquet"
 
 
-def figure_files():
-    """Every figure, in every format, with its data and caption."""
-    return [
-        f"{STUDY}/figures/{task}/{figure}.{format}"
-        for task in [*TASKS_RUN, ALL_TASKS]
-        for figure in figures_for(task)
-        if is_drawn(figure, task)
-        for format in ("png", "pdf", "svg", "csv", "txt")
-    ]
-
-
-def table_of(wildcards):
-    """The table a figure is drawn from."""
-    kind = FIGURES[wildcards.figure].table
-    if kind != "evaluation":
-        return f"{STUDY}/tables/{kind}/{wildcards.task}.parquet"
-    return rules.gather_tables.output.study
+def tables_of(wildcards):
+    """The tables a figure is drawn from."""
+    return [table(kind, wildcards.task) for kind in FIGURES[wildcards.figure].tables]
 
 
 def tables():
-    """The study's tables."""
-    gathered = rules.gather_tables.output
-    return [gathered.study, gathered.csv, gathered.minima]
+    """The study's tables of its evaluation."""
+    return [table("evaluation"), f"{STUDY}/tables/minima.csv"]
+
+
+def is_drawn(figure, task):
+    """Whether the study makes the tables that a figure is drawn from, and varies what it compares."""
+    entry = FIGURES[figure]
+    is_made = {kind: task in analysed_tasks(kind) for kind in ANALYSES}
+    is_made["published_tables"] = "published" in config["figures"]
+    made = all(is_made.get(kind, True) for kind in entry.tables)
+    return made and (not entry.varies or is_varied(task, entry.varies))
+
+
+def is_varied(task, columns):
+    """Whether a run of a task, controls apart, differs from the baseline in one of some columns."""
+    baseline = RUNS[config["figures"]["baseline"][task]]
+    return any(
+        row[column] != baseline[column]
+        for row in RUNS.values()
+        if row["task"] == task and not configuration(row["model"]).control
+        for column in columns
+    )
+
+
+def figures_drawn():
+    """Task and name of every figure, in order."""
+    return [
+        (task, figure)
+        for task in [ALL_TASKS, *TASKS_RUN]
+        for figure in figures_for(task)
+        if is_drawn(figure, task)
+    ]
+
+
+def figure_files(formats=("png", "pdf", "svg", "csv", "txt")):
+    """Every figure, in every format, with its data and caption."""
+    return [
+        f"{STUDY}/figures/{task}/{figure}.{format}"
+        for task, figure in figures_drawn()
+        for format in formats
+    ]
 
 
 def report_file():

@@ -36,14 +36,36 @@ rule evaluate_checkpoints:
         "../workflow/scripts/evaluate_checkpoints.py"
 
 
+rule gather_run:
+    input:
+        rows=lambda wildcards: evaluated_parts(wildcards.run, "rows.parquet"),
+        examples=lambda wildcards: evaluated_parts(wildcards.run, "examples.parquet"),
+    output:
+        rows=f"{STUDY}/tables/runs/{{run}}.parquet",
+        examples=f"{STUDY}/tables/examples/{{run}}.parquet",
+        clusters=f"{STUDY}/tables/clusters/{{run}}.parquet",
+    log:
+        f"{STUDY}/logs/gather_run/{{run}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/gather_run/{{run}}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("equidyn.tables"),
+    message:
+        "Gathering the tables of {wildcards.run}"
+    script:
+        "../workflow/scripts/gather_run.py"
+
+
 rule gather_tables:
     input:
-        rows=evaluated_parts("rows.parquet"),
-        examples=evaluated_parts("examples.parquet"),
+        runs=expand(rules.gather_run.output.rows, run=RUNS),
     output:
-        runs=expand(f"{STUDY}/tables/runs/{{run}}.parquet", run=RUNS),
-        examples=expand(f"{STUDY}/tables/examples/{{run}}.parquet", run=RUNS),
-        study=f"{STUDY}/tables/evaluation.parquet",
+        evaluation=table("evaluation"),
         csv=f"{STUDY}/tables/evaluation.csv",
         minima=f"{STUDY}/tables/minima.csv",
     log:
@@ -58,6 +80,81 @@ rule gather_tables:
     params:
         code=code_digest("equidyn.tables"),
     message:
-        "Gathering one table per run and one of the study"
+        "Gathering the study's table"
     script:
         "../workflow/scripts/gather_tables.py"
+
+
+rule gather_costs:
+    input:
+        checkpoints=checkpoint_folders(),
+    output:
+        costs=table("costs"),
+        csv=f"{STUDY}/tables/costs.csv",
+    log:
+        f"{STUDY}/logs/gather_costs.log",
+    benchmark:
+        f"{STUDY}/benchmarks/gather_costs.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        config=config,
+        runs=RUNS,
+        code=code_digest("equidyn.analysis.compute"),
+    message:
+        "Gathering what the trainings cost"
+    script:
+        "../workflow/scripts/gather_costs.py"
+
+
+rule write_config:
+    output:
+        config=f"{STUDY}/config.yaml",
+    log:
+        f"{STUDY}/logs/write_config.log",
+    benchmark:
+        f"{STUDY}/benchmarks/write_config.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        config=config,
+    message:
+        "Keeping the merged configuration with the results"
+    script:
+        "../workflow/scripts/write_config.py"
+
+
+rule write_manifest:
+    input:
+        checkpoints=checkpoint_folders(),
+        evaluation=rules.gather_tables.output.evaluation,
+    output:
+        manifest=f"{STUDY}/manifest.json",
+    log:
+        f"{STUDY}/logs/write_manifest.log",
+    benchmark:
+        f"{STUDY}/benchmarks/write_manifest.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        config=config,
+        runs=RUNS,
+        benchmarks=f"{STUDY}/benchmarks/evaluate_checkpoints",
+        stages={
+            "training": {run: training_code(run) for run in RUNS},
+            "evaluation": {run: evaluation_code(run) for run in RUNS},
+        },
+        code=code_digest("equidyn.manifest"),
+    message:
+        "Keeping machine, versions and seeds with the results"
+    script:
+        "../workflow/scripts/write_manifest.py"

@@ -1,18 +1,11 @@
-# Figures and report: tables in, pictures out; neither torch nor checkpoints are needed here.
+# Figures, claims and report: tables in, pictures and verdicts out; neither torch nor checkpoints are needed here.
 
 
 rule draw_figure:
     input:
-        table=table_of,
+        tables=tables_of,
     output:
-        png=report(
-            f"{STUDY}/figures/{{task}}/{{figure}}.png",
-            caption="../workflow/report/figure.rst",
-            category="{task}",
-            subcategory=lambda wildcards: FIGURES[wildcards.figure].category,
-            labels=lambda wildcards: {"figure": FIGURES[wildcards.figure].title}
-            | FIGURES[wildcards.figure].labels,
-        ),
+        png=f"{STUDY}/figures/{{task}}/{{figure}}.png",
         pdf=f"{STUDY}/figures/{{task}}/{{figure}}.pdf",
         svg=f"{STUDY}/figures/{{task}}/{{figure}}.svg",
         csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
@@ -30,39 +23,52 @@ rule draw_figure:
         options=lambda wildcards: figure_options(wildcards.task),
         title=lambda wildcards: FIGURES[wildcards.figure].title,
         description=lambda wildcards: FIGURES[wildcards.figure].description,
-        code=lambda wildcards: code_digest(
-            module_of(FIGURES[wildcards.figure].draw), "equidyn.figures.captions"
-        ),
+        code=lambda wildcards: figure_code(wildcards.figure),
     message:
         "Drawing {wildcards.figure} of {wildcards.task}"
     script:
         "../workflow/scripts/draw_figure.py"
 
 
-rule write_config:
+rule judge_claims:
+    input:
+        evaluation=table("evaluation"),
+        clusters=expand(f"{STUDY}/tables/clusters/{{run}}.parquet", run=RUNS),
+        costs=table("costs"),
+        analyses=analysis_tables(),
     output:
-        config=f"{STUDY}/config.yaml",
+        claims=table("claims"),
+        csv=f"{STUDY}/tables/claims.csv",
     log:
-        f"{STUDY}/logs/write_config.log",
+        f"{STUDY}/logs/judge_claims.log",
     benchmark:
-        f"{STUDY}/benchmarks/write_config.tsv"
+        f"{STUDY}/benchmarks/judge_claims.tsv"
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=2000,
+        runtime=10,
     params:
-        config=config,
+        figures=config["figures"],
+        protocol={
+            name: config["evaluation"][name]
+            for name in ("confidence", "resamples", "seed")
+        },
+        code=code_digest("equidyn.analysis.claims"),
     message:
-        "Keeping the merged configuration with the results"
+        "Judging the paper's claims"
     script:
-        "../workflow/scripts/write_config.py"
+        "../workflow/scripts/judge_claims.py"
 
 
 rule write_report:
     input:
-        figures=figure_files(),
-        config=rules.write_config.output.config,
+        figures=figure_files(["png", "txt"]),
+        claims=rules.judge_claims.output.claims,
+        costs=table("costs"),
+        manifest=f"{STUDY}/manifest.json",
+        config=f"{STUDY}/config.yaml",
+        template=f"{PACKAGE_FOLDER}/report.html.j2",
     output:
         report_file(),
     log:
@@ -75,8 +81,11 @@ rule write_report:
         mem_mb=1000,
         runtime=10,
     params:
-        python=sys.executable,
+        study=config["study"],
+        figures=figures_drawn(),
+        folder=f"{STUDY}/figures",
+        code=code_digest("equidyn.report"),
     message:
         "Writing the report"
-    shell:
-        "{params.python} -m snakemake --nolock --cores 1 --configfile {input.config} --report {output} figures > {log} 2>&1"
+    script:
+        "../workflow/scripts/write_report.py"

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,11 +22,21 @@ def main(arguments: list[str] | None = None) -> int:
         help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
     )
     plan.add_argument("--schemas", default="workflow/schemas", metavar="FOLDER", help="default: %(default)s")
+    pack = commands.add_parser("pack", help="make an archive of a study's results, with checksums")
+    pack.add_argument("study", metavar="FOLDER", help="the study's results")
+    pack.add_argument("--output", metavar="FILE", help="default: the folder's name with .tar.gz, here")
+    unpack = commands.add_parser("unpack", help="check such an archive and unpack it")
+    unpack.add_argument("archive", metavar="FILE")
+    unpack.add_argument("--into", default="results", metavar="FOLDER", help="default: %(default)s")
     options = parser.parse_args(arguments)
     if options.command == "models":
         return _models()
     if options.command == "plan":
         return _plan(options.config, options.schemas)
+    if options.command == "pack":
+        return _pack(options.study, options.output or f"{Path(options.study).name}.tar.gz")
+    if options.command == "unpack":
+        return _unpack(options.archive, options.into)
     return _verify(options.files, options.tolerance)
 
 
@@ -45,6 +56,28 @@ def _plan(files: list[str], schemas: str) -> int:
     try:
         print(report(*read_study(files, schemas)))
     except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _pack(study: str, archive: str) -> int:
+    from equidyn.archives import ArchiveError, pack
+
+    try:
+        print(f"{archive}: {len(pack(study, archive))} files")
+    except ArchiveError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _unpack(archive: str, folder: str) -> int:
+    from equidyn.archives import ArchiveError, unpack
+
+    try:
+        print(unpack(archive, folder))
+    except ArchiveError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

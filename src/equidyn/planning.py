@@ -243,13 +243,23 @@ def plan(config: Mapping[str, Any], row: Mapping[str, Any]) -> Plan:
         fitting=_fitting(accelerator(config), batch, lambda size: training_gb(config, row, size)),
         memory_gb=training_gb(config, row, portion),
         evaluation_gb=evaluation_gb(config, row, protocol(config, row)["batch_size"]),
-        operations=row["steps"] * batch * _step(config, row),
+        operations=row["steps"] * step_operations(config, row),
         hours=_training_hours(config, row),
         evaluation_operations=sum(operations for operations, _ in jobs),
         evaluation_hours=sum(hours for _, hours in jobs),
         evaluation_job_hours=max(hours for _, hours in jobs),
         analysis_hours=sum(_analysis_hours(config, row, analysis) for analysis in _analyses(config, row)),
     )
+
+
+def step_operations(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """Operations of a training step of a full batch of typical examples, there and back."""
+    return row["batch_size"] * _step(config, row)
+
+
+def prediction_operations(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """Operations of a forward pass for one typical example."""
+    return _mean(config, row, 1).forward
 
 
 def training_gb(config: Mapping[str, Any], row: Mapping[str, Any], portion: int) -> float:

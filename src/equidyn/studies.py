@@ -37,18 +37,31 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: s
     steps = config["training"]["checkpoint_steps"]
     if isinstance(steps, list) and steps != sorted(set(steps)):
         raise StudyError(f"{source}: training.checkpoint_steps: steps must increase, found {steps}")
+    for where, _ in wanted_datasets(config).values():
+        if "downloads" not in config:
+            raise StudyError(f"{source}: downloads: missing, although {where} is downloaded; give registry and folder")
     for task, data in config["data"].items():
-        if SOURCES[task][data["source"]].dataset and "downloads" not in config:
-            raise StudyError(
-                f"{source}: downloads: missing, although data.{task}.source {data['source']!r} is downloaded; give "
-                "registry and folder"
-            )
         for section in ("training", "evaluation"):
             if task not in config[section]:
                 raise StudyError(f"{source}: {section}.{task}: missing, although data.{task} is there")
         for name in ("train", "validation"):
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
+
+
+PUBLISHED = "published"
+"""Stands for a task where files hold the authors' own results."""
+
+
+def wanted_datasets(config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Data sets of the registry that a study needs: by task and `PUBLISHED`, where it asks for it, and its name."""
+    wanted = {}
+    for task, data in config["data"].items():
+        if dataset := SOURCES[task][data["source"]].dataset:
+            wanted[task] = (f"data.{task}.source {data['source']!r}", dataset)
+    if dataset := config.get("figures", {}).get("published"):
+        wanted[PUBLISHED] = (f"figures.published {dataset!r}", dataset)
+    return wanted
 
 
 def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

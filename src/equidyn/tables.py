@@ -1,6 +1,6 @@
 """Tables of a study: parts of runs joined, written in full or not at all."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -33,23 +33,22 @@ def join(paths: Iterable[str | Path]) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
 
 
-def gather(parts: Sequence[str | Path], run_files: Sequence[str | Path]) -> pd.DataFrame:
-    """Write one table per run from its parts, and return all runs' rows.
+def cluster_sums(examples: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the examples of each cluster, which is what intervals resample, in single precision.
 
     Args:
-        parts: Parquet files with a column ``run``.
-        run_files: File to write for each run, named after it.
+        examples: One row per example, checkpoint and condition, as `equidyn.evaluation.evaluate_run` makes them.
 
-    Raises:
-        ValueError: A run has no rows.
+    Returns:
+        One row per cluster, checkpoint and condition: what identifies it, ``weight`` (components compared), and the
+        sums ``total``, ``equivariance``, ``prediction_energy`` and ``null_energy``. Ratios of their sums over clusters
+        are the losses, percents and skills of the evaluation table.
     """
-    table = join(parts)
-    for path in map(Path, run_files):
-        rows = table[table["run"] == path.stem]
-        if rows.empty:
-            raise ValueError(f"{path}: no part has rows of the run {path.stem!r}")
-        write_table(rows.reset_index(drop=True), path)
-    return table
+    names = ("study", "run", "step", "weights", "estimator", *CONDITIONS, "cluster")
+    sums = ["weight", "total", "equivariance", "prediction_energy", "null_energy"]
+    keys = [name for name in names if name in examples]
+    summed = examples.groupby(keys, sort=False, dropna=False)[sums].sum()
+    return summed.astype("float32").reset_index()
 
 
 def prefer_estimator(evaluation: pd.DataFrame, estimator: str) -> pd.DataFrame:

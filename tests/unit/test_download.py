@@ -30,7 +30,7 @@ from equidyn.data.download import (
     wanted_entries,
     write_entries,
 )
-from equidyn.studies import StudyError
+from equidyn.studies import PUBLISHED, StudyError
 
 ROOT = Path(__file__).parents[2]
 NAME = "set/1/numbers.txt"
@@ -180,7 +180,20 @@ class TestRegistry:
         assert {entry.file for entry in wanted_entries(config, schema)[task]} == expected
 
     def test_a_study_that_downloads_nothing_needs_no_registry(self, schema):
-        assert wanted_entries({"data": {"force_field": {"source": "offline"}}}, schema) == {"force_field": []}
+        wanted = wanted_entries({"data": {"force_field": {"source": "offline"}}}, schema)
+        assert wanted == {"force_field": [], PUBLISHED: []}
+
+    def test_tables_of_the_authors_are_wanted_where_figures_show_them(self, schema):
+        config = {
+            "data": {"force_field": {"source": "offline"}},
+            "downloads": {"registry": ROOT / "config/downloads.tsv"},
+            "figures": {"published": "voxmol_curves"},
+        }
+        wanted = wanted_entries(config, schema)
+        assert wanted["force_field"] == []
+        assert {entry.file for entry in wanted[PUBLISHED]} >= {"1pct.csv", "full.csv"}
+        with pytest.raises(StudyError, match=r"no files of nothing, which figures\.published .nothing. is made from"):
+            wanted_entries(config | {"figures": {"published": "nothing"}}, schema)
 
     def test_a_data_set_without_files_is_an_error(self, schema):
         config = {

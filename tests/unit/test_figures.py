@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 from equidyn.analysis import ANALYSES
 from equidyn.figures import style
 from equidyn.figures.captions import caption
-from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
+from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.figures.options import WORDS, Options
 from equidyn.figures.selection import choose, replicates, settings, varying
 from equidyn.plugins import load
@@ -45,7 +45,7 @@ RUNS = {
     "still-slow": {"augmentation": 0.0, "lr": 1e-3},
     "control": {"model": "control-small", "parameters": 5_000},
 }
-DYNAMICS = [name for name in figures_for("force_field") if FIGURES[name].table == "evaluation"]
+DYNAMICS = [name for name in figures_for("force_field") if FIGURES[name].tables == ("evaluation",)]
 VARYING = {
     "percent_by_train_size": ["base", "other", "again", "few", "few-batch"],
     "percent_by_model_size": ["base", "other", "again", "big"],
@@ -301,7 +301,7 @@ def test_the_catalogue_is_whole(name):
     assert entry.labels
     tasks = {*TASKS, ALL_TASKS}
     assert set(entry.tasks) <= tasks
-    assert entry.table in ("evaluation", "data", "floors", "orientation", "published_landscape", *ANALYSES)
+    assert set(entry.tables) <= {*STUDY_TABLES, "data", "floors", "orientation", *ANALYSES}
     assert entry.notes is None or callable(load(entry.notes))
     assert {task for task in tasks if name in figures_for(task)} == set(entry.tasks) != set()
 

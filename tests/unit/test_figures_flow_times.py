@@ -16,7 +16,7 @@ from equidyn.figures.selection import choose
 from equidyn.plugins import load
 
 OPTIONS = Options(task="flow_matching")
-NAMES = [name for name in figures_for("flow_matching") if FIGURES[name].table == "evaluation"]
+NAMES = [name for name in figures_for("flow_matching") if FIGURES[name].tables == ("evaluation",)]
 STEPS = (0, 1, 10, 100, 300, 1000)
 TIMES = (0.0, 0.5, 0.9)
 PERCENT = {0.0: [15, 12, 1, 0.1, 0.01, 0.02], 0.5: [14, 11, 2, 0.4, 1, 2], 0.9: [13, 10, 3, 0.3, 4, 6]}

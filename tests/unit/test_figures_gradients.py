@@ -77,7 +77,7 @@ def test_the_catalogue_has_them():
     for name, options in NAMES.items():
         entry = FIGURES[name]
         assert name in figures_for(options.task)
-        assert entry.table == "gradients"
+        assert entry.tables == ("gradients",)
         assert entry.notes == "equidyn.figures.gradients:notes"
         assert entry.category == "Why it is easy"
 

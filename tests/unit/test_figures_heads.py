@@ -73,7 +73,7 @@ def test_the_catalogue_has_them():
     for name in NAMES:
         entry = FIGURES[name]
         assert all(name in figures_for(task) for task in TASKS)
-        assert entry.table == "head"
+        assert entry.tables == ("head",)
         assert entry.notes == "equidyn.figures.heads:notes"
         assert entry.category == "Why it is easy"
 

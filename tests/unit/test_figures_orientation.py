@@ -181,7 +181,7 @@ def test_large_sets_are_thinned(table, monkeypatch):
 
 def test_catalogue():
     assert all("orientation_audit" in figures_for(task) for task in ("force_field", "flow_matching", "voxel_denoising"))
-    assert (ENTRY.table, ENTRY.category) == ("orientation", "Data")
+    assert (ENTRY.tables, ENTRY.category) == (("orientation",), "Data")
 
 
 def test_refuses(table):

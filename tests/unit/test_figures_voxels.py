@@ -38,7 +38,7 @@ SHOWN = {
     "percent_by_augmentation": ["base", "again", "still"],
     "skill_companion": list(RUNS),
 }
-NAMES = [name for name in figures_for("voxel_denoising") if FIGURES[name].table == "evaluation"]
+NAMES = [name for name in figures_for("voxel_denoising") if FIGURES[name].tables == ("evaluation",)]
 OF_ONE_ACTION = [name for name in NAMES if name != "percent_by_action"]
 SHARES = [name for name in OF_ONE_ACTION if name.startswith("percent")]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equidyn.tables import minima, with_evaluation, without_lists, write_table
+from equidyn.tables import cluster_sums, minima, with_evaluation, without_lists, write_table
 
 STEPS = [0, 10, 100, 1000]
 DESIGN = {
@@ -126,3 +126,32 @@ class TestWithEvaluation:
 def test_lists_are_left_out_of_text_files():
     table = pd.DataFrame({"a": [1, 2], "b": [np.array([1.0]), [2.0, 3.0]], "c": ["x", None]})
     assert list(without_lists(table)) == ["a", "c"]
+
+
+def test_sums_over_clusters_by_hand():
+    examples = pd.DataFrame(
+        {
+            "study": "s", "run": "base", "step": [0, 0, 0, 5], "weights": "ema", "estimator": "exact", "t": np.nan,
+            "example": [3, 7, 8, 3], "cluster": [1, 0, 1, 1], "weight": [3.0, 6.0, 9.0, 3.0],
+            "total": [1.0, 2.0, 4.0, 8.0], "equivariance": [0.5, 0.25, 1.5, 4.0], "equivariance_plugin": 0.0,
+            "prediction_energy": [1.0, 1.0, 2.0, 3.0], "null_energy": [2.0, 2.0, 2.0, 2.0],
+        }
+    )  # fmt: skip
+    sums = cluster_sums(examples)
+    assert sums[["step", "cluster"]].values.tolist() == [[0, 1], [0, 0], [5, 1]]
+    assert sums["t"].isna().all()
+    assert sums["weight"].tolist() == [12, 6, 3]
+    assert sums["total"].tolist() == [5, 2, 8]
+    assert sums["equivariance"].tolist() == [2, 0.25, 4]
+    assert sums["prediction_energy"].tolist() == [3, 1, 3]
+    assert sums["null_energy"].tolist() == [4, 2, 2]
+    assert not {"example", "equivariance_plugin"} & set(sums)
+
+
+def test_conditions_are_summed_apart():
+    part = {
+        "study": "s", "run": "base", "step": 0, "weights": "ema", "estimator": "sampled", "cluster": 0, "weight": 3.0,
+        "equivariance": 0.0, "prediction_energy": 1.0, "null_energy": 1.0,
+    }  # fmt: skip
+    examples = pd.DataFrame([part | {"t": t, "total": total} for t, total in [(0.0, 1.0), (0.9, 2.0), (0.9, 3.0)]])
+    assert cluster_sums(examples)[["t", "total"]].values.tolist() == [[0, 1], [0.9, 5]]

@@ -1,5 +1,6 @@
 """The workflow, run for real on a tiny study in a temporary copy of the project."""
 
+import json
 import re
 import shutil
 from contextlib import contextmanager
@@ -57,6 +58,23 @@ def truncated(file: Path, size: int):
         file.write_bytes(whole)
 
 
+@contextmanager
+def moved(file: Path):
+    """Take a file away, and put it back."""
+    elsewhere = file.rename(file.with_name(f"{file.name}.elsewhere"))
+    try:
+        yield
+    finally:
+        elsewhere.rename(file)
+
+
+def forbid(folder: Path, *names: str):
+    """Packages in a folder that fail when they are imported."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text(BLOCKED)
+
+
 class TestFinishedStudy:
     """What a complete run leaves behind."""
 
@@ -88,6 +106,18 @@ class TestFinishedStudy:
             assert set(rows["run"]) == {"augmented"}
             assert rows[["percent", "skill", "unit"]].notna().all(axis=None)
             assert (finished.results / f"tables/{kind}/force_field.csv").exists()
+            clusters = pd.read_parquet(finished.results / f"tables/clusters/{run}.parquet")
+            sums = clusters.groupby(["step", "weights", "estimator"])[["equivariance", "total"]].sum()
+            percent = 100 * sums["equivariance"] / sums["total"]
+            pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False, rtol=1e-4)
+        costs = pd.read_csv(finished.results / "tables/costs.csv").set_index("run")
+        assert set(costs.index) == set(table["run"])
+        assert (costs[["seconds", "step_flops"]] > 0).all(axis=None)
+        manifest = json.loads((finished.results / "manifest.json").read_text())
+        assert set(manifest["runs"]) == set(table["run"])
+        assert all(run["evaluation_seconds"] > 0 for run in manifest["runs"].values())
+        claims = pd.read_csv(finished.results / "tables/claims.csv")
+        assert {"force_field", "flow_matching", "voxel_denoising"} == set(claims["task"])
         head = pd.read_parquet(finished.results / "tables/head/force_field.parquet")
         assert (head["predicted"] / head["measured"] - 1).abs().max() < 1e-2
         split = pd.read_parquet(finished.results / "tables/gradients/flow_matching.parquet")
@@ -101,8 +131,11 @@ class TestFinishedStudy:
 
     def test_report_holds_the_figures_and_needs_no_network(self, finished):
         page = (finished.results / "report.html").read_text(encoding="utf-8")
-        assert "percent_loglog" in page
-        assert not re.search(r"<(script|link)[^>]+(src|href)=[\"']https?://", page)
+        figures = [file.relative_to(finished.results / "figures") for file in finished.results.glob("figures/*/*.png")]
+        assert len(figures) > 30
+        for figure in figures:
+            assert f'id="figure-{figure.parent}-{figure.stem}"' in page
+        assert not re.search(r"(src|href)=[\"'](?!#|data:)", page)
 
     def test_second_run_does_nothing(self, finished):
         assert finished.planned() == set()
@@ -120,14 +153,16 @@ class TestFinishedStudy:
 
     def test_the_estimator_reruns_evaluation_and_figures(self, edited):
         edited.edit("src/equidyn/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
-        measured = {"evaluate_checkpoints", "gather_tables", "measure_floors", "analyse_checkpoints", "gather_analysis"}
-        assert edited.planned() == measured | {"draw_figure", "write_report"}
+        measured = {"evaluate_checkpoints", "measure_floors", "analyse_checkpoints", "gather_analysis"}
+        gathered = {"gather_run", "gather_tables", "write_manifest", "judge_claims"}
+        assert edited.planned() == measured | gathered | {"draw_figure", "write_report"}
 
     def test_an_analysis_reruns_alone(self, edited):
         edited.edit("src/equidyn/analysis/angles.py", "LOCAL_ANGLE = 1e-3", "LOCAL_ANGLE = 2e-3")
         result = edited.run("--dry-run")
         assert re.search(r"analyse_checkpoints\s+1\b", result.stdout + result.stderr)
-        assert edited.planned() == {"analyse_checkpoints", "gather_analysis", "draw_figure", "write_report"}
+        redrawn = {"judge_claims", "draw_figure", "write_report"}
+        assert edited.planned() == {"analyse_checkpoints", "gather_analysis"} | redrawn
 
     def test_the_model_reruns_training(self, edited):
         edited.edit("src/equidyn/models/escaip.py", "GAUSSIAN_REACH = 6.0", "GAUSSIAN_REACH = 6.5")
@@ -142,6 +177,60 @@ class TestFinishedStudy:
         finally:
             finished.rows.pop()
         assert re.search(r"train_network\s+1\b", result.stdout + result.stderr)
+
+
+@pytest.fixture(scope="module")
+def archived(finished, tmp_path_factory):
+    """What is published of the finished study, in a fresh copy of the project in which PyTorch cannot be imported."""
+    project = tiny_study(tmp_path_factory.mktemp("archived"))
+    for name in ("tables", "config.yaml", "manifest.json"):
+        source = finished.results / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, project.results / name)
+    return project
+
+
+class TestArchive:
+    """Published tables are enough to draw everything again."""
+
+    ARCHIVE = ("--config", "results=archive")
+
+    def test_draws_all_figures_as_they_were(self, finished, archived, tmp_path):
+        forbid(tmp_path, "torch", "rdkit", "tblite", "gemmi", "mdtraj", "safetensors")
+        result = archived.run("figures", "report", *self.ARCHIVE, path=str(tmp_path))
+        assert result.returncode == 0, result.stderr[-5000:]
+        figures = {file.relative_to(finished.results): file for file in finished.results.glob("figures/**/*.*")}
+        assert len(figures) > 150
+        for name, file in figures.items():
+            assert (archived.results / name).read_bytes() == file.read_bytes(), name
+        assert (archived.results / "report.html").read_bytes() == (finished.results / "report.html").read_bytes()
+
+    def test_has_no_rule_that_makes_anything_anew(self, archived):
+        result = archived.run("--dry-run", "--forceall", "all", *self.ARCHIVE)
+        assert set(re.findall(r"^(\w+) +\d+$", result.stdout + result.stderr, re.MULTILINE)) == {
+            "all", "judge_claims", "redraw_figures", "write_report", "total",
+        }  # fmt: skip
+        assert archived.run("--dry-run", "train", *self.ARCHIVE).returncode != 0
+
+    def test_another_table_gives_other_claims(self, archived):
+        file = archived.results / "tables/clusters/augmented.parquet"
+        kept, before = file.read_bytes(), pd.read_csv(archived.results / "tables/claims.csv")
+        clusters = pd.read_parquet(file)
+        clusters.assign(equivariance=clusters["equivariance"] / 1e6).to_parquet(file)
+        try:
+            result = archived.run("judge_claims", *self.ARCHIVE)
+            assert result.returncode == 0, result.stderr[-5000:]
+            after = pd.read_csv(archived.results / "tables/claims.csv")
+        finally:
+            file.write_bytes(kept)
+        chosen = (after["claim"] == "falls_below_2_percent") & (after["task"] == "force_field")
+        assert after.loc[chosen, "verdict"].item() == "reproduced" != before.loc[chosen, "verdict"].item()
+
+    def test_a_missing_table_is_named(self, archived):
+        file = archived.results / "tables/evaluation.parquet"
+        with moved(file):
+            result = archived.run("figures", *self.ARCHIVE)
+        assert result.returncode != 0
+        assert "results/tiny/tables/evaluation.parquet" in result.stderr + result.stdout
 
 
 class TestBadInput:
@@ -240,11 +329,8 @@ class TestParsing:
     """Reading the workflow costs little."""
 
     def test_needs_neither_torch_nor_pandas_nor_matplotlib(self, fresh, tmp_path):
-        blocked = tmp_path / "blocked"
-        for name in ("torch", "pandas", "matplotlib", "rdkit", "gemmi", "mdtraj"):
-            (blocked / name).mkdir(parents=True)
-            (blocked / name / "__init__.py").write_text(BLOCKED)
-        result = fresh.run("--dry-run", path=str(blocked))
+        forbid(tmp_path / "blocked", "torch", "pandas", "matplotlib", "rdkit", "gemmi", "mdtraj")
+        result = fresh.run("--dry-run", path=str(tmp_path / "blocked"))
         assert result.returncode == 0, result.stderr[-2000:]
 
     @pytest.mark.parametrize("target", ["all", "data", "train", "evaluate", "analyse", "figures", "report"])

@@ -1,17 +1,16 @@
-"""Join the evaluated parts: one table per run, one of the study."""
+"""Join the tables of all runs into the study's."""
 
 from equidyn import process
 
 
 def main(inputs, outputs, log):
     process.start(log, threads=1)
-    from equidyn.tables import gather, minima, write_table
+    from equidyn.tables import join, minima, write_table
 
-    table = gather(inputs.rows, outputs.runs)
-    gather(inputs.examples, outputs.examples)
-    write_table(table, outputs.study)
-    write_table(table, outputs.csv)
-    write_table(minima(table), outputs.minima)
+    evaluation = join(inputs.runs)
+    write_table(evaluation, outputs.evaluation)
+    write_table(evaluation, outputs.csv)
+    write_table(minima(evaluation), outputs.minima)
 
 
 if __name__ == "__main__":

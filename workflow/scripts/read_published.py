@@ -1,14 +1,16 @@
-"""Read the authors' loss landscapes, which come with the package."""
+"""Read the authors' curves and loss landscapes, which come with the package."""
 
 from equidyn import process
 
 
 def main(outputs, log):
     process.start(log, threads=1)
-    from equidyn.analysis.published import published_landscapes
+    from equidyn.analysis.published import published_curves, published_landscapes
     from equidyn.tables import write_table
 
-    for path in outputs:
+    for path in (outputs.curves, outputs.curves_csv):
+        write_table(published_curves(), path)
+    for path in (outputs.landscape, outputs.landscape_csv):
         write_table(published_landscapes(), path)
 
 

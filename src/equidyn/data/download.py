@@ -26,9 +26,8 @@ from typing import Any
 from urllib.parse import quote
 
 from equidyn import __version__
-from equidyn.data import SOURCES
 from equidyn.files import receipt_path, replacing, shelved
-from equidyn.studies import StudyError, read_rows
+from equidyn.studies import PUBLISHED, StudyError, read_rows, wanted_datasets
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
 """What servers are told; some refuse the names that HTTP libraries give themselves."""
@@ -167,28 +166,28 @@ def read_registry(path: str | Path, schema: Mapping[str, Any]) -> list[Entry]:
 
 
 def wanted_entries(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, list[Entry]]:
-    """What the sources of a study are made from.
+    """What the sources of a study are made from, and the authors' results that it is compared with.
 
     Args:
         config: The study's configuration; its registry is read if anything is downloaded.
         schema: JSON schema of one row of the registry.
 
     Returns:
-        Rows of the registry by task, none for a task of which nothing is downloaded.
+        Rows of the registry by task and for `PUBLISHED`, none for a task of which nothing is downloaded.
 
     Raises:
         StudyError: Something is wrong in the registry, or it lacks a data set or its release.
     """
-    datasets = {task: SOURCES[task][data["source"]].dataset for task, data in config["data"].items()}
-    registry = read_registry(config["downloads"]["registry"], schema) if any(datasets.values()) else []
-    wanted = {}
-    for task, dataset in datasets.items():
-        release = config["data"][task].get("release")
-        wanted[task] = [entry for entry in registry if entry.dataset == dataset and release in (None, entry.version)]
-        if dataset and not wanted[task]:
+    datasets = wanted_datasets(config)
+    registry = read_registry(config["downloads"]["registry"], schema) if datasets else []
+    wanted: dict[str, list[Entry]] = {user: [] for user in (*config["data"], PUBLISHED)}
+    for user, (where, dataset) in datasets.items():
+        release = config["data"].get(user, {}).get("release")
+        wanted[user] = [entry for entry in registry if entry.dataset == dataset and release in (None, entry.version)]
+        if not wanted[user]:
+            name = f"{dataset} {release}" if release else dataset
             raise StudyError(
-                f"{config['downloads']['registry']}: no files of {dataset} {release or ''}, which data.{task}.source "
-                f"{config['data'][task]['source']!r} is made from: add them"
+                f"{config['downloads']['registry']}: no files of {name}, which {where} is made from: add them"
             )
     return wanted
 

@@ -10,18 +10,23 @@ from equidyn.figures.options import ACTIONS
 ALL_TASKS = "all"
 """Stands for a task in figures that show several: these are drawn with a mapping of the options of each."""
 
+STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
+"""Tables of which a study has one, not one for each task."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """One figure.
 
     Attributes:
-        draw: (table, options) to (figure, rows shown), as ``"module:name"``; see `equidyn.plugins.load`.
+        draw: (tables…, options) to (figure, rows shown), as ``"module:name"``; see `equidyn.plugins.load`.
         title: Its heading in a report.
         description: What is drawn, in plain words; `equidyn.figures.captions.caption` adds what depends on the data.
         tasks: Which tasks it can be drawn for, or `ALL_TASKS`.
-        table: The table it is drawn from: "evaluation", the study's, or the kind of an analysis: then it is that
-            analysis' table of the task.
+        tables: Those it is drawn from, in the order in which `draw` takes them: some of `STUDY_TABLES`, or kinds that
+            have one for each task.
+        varies: Columns of the run table; where no run differs from the baseline in one of them, there is nothing to
+            draw.
         notes: What writes the rest of its caption, (rows shown, options) to sentences, as ``"module:name"``; None for
             figures of the evaluation table, whose captions `equidyn.figures.captions` writes.
         category: Part of the report.
@@ -32,7 +37,8 @@ class Entry:
     title: str
     description: str
     tasks: tuple[str, ...] = ("force_field", "voxel_denoising")
-    table: str = "evaluation"
+    tables: tuple[str, ...] = ("evaluation",)
+    varies: tuple[str, ...] = ()
     notes: str | None = None
     category: str = "Training dynamics"
     labels: dict[str, str] = field(default_factory=dict)
@@ -99,6 +105,7 @@ FIGURES = {
         "equidyn.figures.dynamics:percent_by_train_size",
         "Equivariance share by training set size",
         _SHARE + "One colour per training set; further seeds are thin lines of the same colour. " + _STEP_ZERO,
+        varies=("train_subset",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "training examples"},
     ),
@@ -106,6 +113,7 @@ FIGURES = {
         "equidyn.figures.dynamics:percent_by_model_size",
         "Equivariance share by model size",
         _SHARE + "One colour per model; further seeds are thin lines of the same colour. " + _STEP_ZERO,
+        varies=("model",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "model size"},
     ),
@@ -113,6 +121,7 @@ FIGURES = {
         "equidyn.figures.dynamics:percent_by_optimiser",
         "Equivariance share by optimiser and learning rate",
         _SHARE + "One colour per optimiser and rate; further seeds are thin lines of the same colour. " + _STEP_ZERO,
+        varies=("optimiser", "lr"),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "optimiser"},
     ),
@@ -120,6 +129,7 @@ FIGURES = {
         "equidyn.figures.dynamics:percent_by_augmentation",
         "Equivariance share with and without rotated training examples",
         _SHARE + "One colour per setting; further seeds are thin lines of the same colour. " + _STEP_ZERO,
+        varies=("augmentation",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "augmentation"},
     ),
@@ -169,6 +179,7 @@ FIGURES = {
         "Equivariance share by flow time and training set size",
         _BY_TIME + "One colour per training set; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
+        varies=("train_subset",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "training examples"},
     ),
@@ -177,6 +188,7 @@ FIGURES = {
         "Equivariance share by flow time and model size",
         _BY_TIME + "One colour per model; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
+        varies=("model",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "model size"},
     ),
@@ -185,6 +197,7 @@ FIGURES = {
         "Equivariance share by flow time, with and without rotated training examples",
         _BY_TIME + "One colour per setting; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
+        varies=("augmentation",),
         category="What changes the dynamics",
         labels={"quantity": "percent", "varies": "augmentation"},
     ),
@@ -204,7 +217,7 @@ FIGURES = {
         "Distributions of simple quantities over the examples of the training set and of the validation set, which "
         "have no cluster in common; each set's shares add up to 100 %. Dashed: medians.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="data",
+        tables=("data",),
         notes="equidyn.figures.data:notes",
         category="Data",
         labels={"quantity": "data"},
@@ -233,7 +246,7 @@ FIGURES = {
         + '. The "symmetric" grid has the molecule in its middle; the "upstream" grid has it 0.625 voxels off on each '
         "axis, which the rotation knows unless said to be ignored.",
         tasks=("voxel_denoising",),
-        table="floors",
+        tables=("floors",),
         notes="equidyn.figures.voxels:floor_notes",
         category="Data",
         labels={"quantity": "relative error", "axes": "log"},
@@ -248,7 +261,7 @@ FIGURES = {
         "for clustered axes. Right: share of the training axes within an angle of x, y or z, less that of uniform "
         "axes, 1 − cos; band and p-value, of the largest difference, from turning all clusters at random.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="orientation",
+        tables=("orientation",),
         notes="equidyn.figures.orientation:notes",
         category="Data",
         labels={"quantity": "orientation"},
@@ -262,7 +275,7 @@ FIGURES = {
         "all are known, a curve ends at how many there are. The flatter the curve, the better conditioned the loss. "
         "Grey: at this step the network predicts nothing useful yet.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="hessian",
+        tables=("hessian",),
         notes="equidyn.figures.curvature:spectra_notes",
         category="Why it is easy",
         labels={"quantity": "eigenvalues", "axes": "log-log"},
@@ -277,7 +290,7 @@ FIGURES = {
         "condition is told by the median magnitude of eigenvalues, as the smallest of many are zero or chance. "
         + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="hessian",
+        tables=("hessian",),
         notes="equidyn.figures.curvature:notes",
         category="Why it is easy",
         labels={"quantity": "curvature", "axes": "log-log"},
@@ -292,7 +305,7 @@ FIGURES = {
         "would have which grows from angle 0 as fast. A network that predicts vectors as the product of a linear layer "
         "and invariant features has degree 2.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="angles",
+        tables=("angles",),
         notes="equidyn.figures.structure:angle_notes",
         category="The error's own structure",
         labels={"quantity": "percent", "axes": "log y", "varies": "angle"},
@@ -303,7 +316,7 @@ FIGURES = {
         "Variance over rotations of the features that each layer of the baseline puts out, turned back as they ought "
         "to turn, relative to the mean square of the features, for several training steps; last, of the prediction.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="layers",
+        tables=("layers",),
         notes="equidyn.figures.structure:layer_notes",
         category="The error's own structure",
         labels={"quantity": "relative error", "axes": "log y", "varies": "layer"},
@@ -314,7 +327,7 @@ FIGURES = {
         "Share of the held-out squared error that comes from equivariance error, against the norm of its gradient "
         "relative to that of the twirled error, by all parameters; one point per checkpoint. The line is the path of "
         "the baseline through them, grey lines are those of other runs. " + _STEP_ZERO,
-        table="gradients",
+        tables=("gradients",),
         notes="equidyn.figures.gradients:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
@@ -328,7 +341,7 @@ FIGURES = {
         + _FLOW
         + _STEP_ZERO,
         tasks=("flow_matching",),
-        table="gradients",
+        tables=("gradients",),
         notes="equidyn.figures.gradients:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
@@ -340,7 +353,7 @@ FIGURES = {
         "error and of the equivariance error by all parameters. Middle: the ratio of the two, for all parameters and "
         "for groups of them. Bottom: cosine of the angle between the two gradients; where it is negative, reducing one "
         "part raises the other. " + _STEP_ZERO,
-        table="gradients",
+        tables=("gradients",),
         notes="equidyn.figures.gradients:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
@@ -353,7 +366,7 @@ FIGURES = {
         "the variance over the three rows. Below it, if the layer can be equivariant at all, its share of the squared "
         "length of the weights. Grey: other runs. " + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="head",
+        tables=("head",),
         notes="equidyn.figures.heads:notes",
         category="Why it is easy",
         labels={"quantity": "last layer", "axes": "log x"},
@@ -368,7 +381,7 @@ FIGURES = {
         "all, which part of the predicted error comes from w⊥, from the rest of w, and from the two "
         "together. " + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="head",
+        tables=("head",),
         notes="equidyn.figures.heads:notes",
         category="Why it is easy",
         labels={"quantity": "last layer", "axes": "log-log"},
@@ -380,7 +393,7 @@ FIGURES = {
         "batch, noise and rotations are the same at all points; below, rotations are drawn anew at each, as published "
         "grids look. Heights have one scale in all panels, though not one zero. " + _ROUGHNESS,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="landscape",
+        tables=("landscape",),
         notes="equidyn.figures.landscapes:notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "3D"},
@@ -393,7 +406,7 @@ FIGURES = {
         "rotations are drawn anew at each, as published grids look. Colours have a scale of their own in each panel. "
         + _ROUGHNESS,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="landscape",
+        tables=("landscape",),
         notes="equidyn.figures.landscapes:notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "contours"},
@@ -406,7 +419,7 @@ FIGURES = {
         "the same at all points; open: rotations are drawn anew at each. On the right, how many times rougher the "
         "latter is. " + _ROUGHNESS + " Grey: where 95 % of grids of the same size lie that are nothing but noise.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        table="landscape",
+        tables=("landscape",),
         notes="equidyn.figures.landscapes:roughness_notes",
         category="Why it is easy",
         labels={"quantity": "roughness", "axes": "log"},
@@ -417,10 +430,98 @@ FIGURES = {
         "The authors' grids of the two parts of the loss, drawn as ours are. Heights have one scale in each row, "
         "though not one zero. " + _ROUGHNESS,
         tasks=(ALL_TASKS,),
-        table="published_landscape",
+        tables=("published_landscape",),
         notes="equidyn.figures.landscapes:published_notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "3D"},
+    ),
+    "loss_against_compute": Entry(
+        "equidyn.figures.compute:loss_against_compute",
+        "Held-out loss against training compute",
+        "Held-out loss of the baseline, of other sizes (thin) and of an exactly equivariant control, trained on the "
+        "same data in the same way, against training compute; and of the baseline averaged over rotations at test "
+        "time, which is its twirled loss. Below: best losses so far divided by the control's at equal compute, "
+        "linear in the logarithm of compute between evaluations. FLOP: matrix products and convolutions, there and "
+        "back, from closed formulas for examples of typical size; what else networks do takes time too, and is not "
+        "counted. Step 0 is the untrained network.",
+        tasks=("force_field", "flow_matching", "voxel_denoising"),
+        tables=("evaluation", "costs"),
+        notes="equidyn.figures.compute:notes",
+        category="What it costs",
+        labels={"quantity": "losses", "axes": "log-log"},
+    ),
+    "published_force_field": Entry(
+        "equidyn.figures.published:published_force_field",
+        "Published and our equivariance share, force fields",
+        "Share of the held-out squared error that comes from equivariance error, against the training step: left as "
+        "published for EScAIP, right in this study, one row for each thing that the study varies, on common axes. "
+        "Shading, on our side alone: the baseline predicts nothing useful. " + _STEP_ZERO,
+        tasks=("force_field",),
+        tables=("evaluation", "published"),
+        varies=("train_subset", "model", "optimiser", "lr", "seed"),
+        notes="equidyn.figures.published:notes",
+        category="Beside the published figures",
+        labels={"quantity": "percent", "axes": "log-log"},
+    ),
+    "published_losses": Entry(
+        "equidyn.figures.published:published_losses",
+        "Published and our losses, force fields",
+        "Held-out loss and its two parts against the training step: left as published for EScAIP, right in this study. "
+        "Rows pair training sets by rank, from the largest down. " + _STEP_ZERO,
+        tasks=("force_field",),
+        tables=("evaluation", "published"),
+        notes="equidyn.figures.published:notes",
+        category="Beside the published figures",
+        labels={"quantity": "losses", "axes": "log-log"},
+    ),
+    "published_flow_matching": Entry(
+        "equidyn.figures.published:published_flow_matching",
+        "Published and our equivariance share, flow matching",
+        "Share of the held-out squared error that comes from equivariance error, one colour per flow time: left as "
+        "published for Proteína, right in this study. Rows: all data; less data (published 1 % and 0.1 %, here about a "
+        "tenth and a hundredth); a network with triangle updates. Flow time t runs from 0, pure noise, to 1, data. "
+        + _STEP_ZERO,
+        tasks=("flow_matching",),
+        tables=("evaluation", "published"),
+        notes="equidyn.figures.published:notes",
+        category="Beside the published figures",
+        labels={"quantity": "percent", "axes": "log-log"},
+    ),
+    "published_flow_losses": Entry(
+        "equidyn.figures.published:published_flow_losses",
+        "Published and our losses, flow matching",
+        "Equivariance error, twirled error and their sum by flow time: left as published for Proteína with 60M "
+        "parameters, right for the baseline. Flow time t runs from 0, pure noise, to 1, data. " + _STEP_ZERO,
+        tasks=("flow_matching",),
+        tables=("evaluation", "published"),
+        notes="equidyn.figures.published:notes",
+        category="Beside the published figures",
+        labels={"quantity": "losses", "axes": "log-log"},
+    ),
+    "published_voxels": Entry(
+        "equidyn.figures.published:published_voxels",
+        "Published and our dynamics, voxel denoising",
+        "Left the authors' numbers of VoxMol, right this study: share of the held-out squared error that comes from "
+        "equivariance error, by data and by model size, then equivariance error and twirled error by data size, both "
+        "unbiased. The largest published network, trained on all data, stands for 100 %; the size of those with less "
+        "is not stated. " + _STEP_ZERO,
+        tasks=("voxel_denoising",),
+        tables=("evaluation", "published_tables"),
+        notes="equidyn.figures.published:notes",
+        category="Beside the published figures",
+        labels={"quantity": "percent", "axes": "log-log"},
+    ),
+    "verdicts": Entry(
+        "equidyn.figures.claims:verdicts",
+        "The paper's claims, judged",
+        "One panel for each kind of statistic, one line for each claim and task: the value measured here with its "
+        "interval, and the range that the claim expects, shaded. A claim is reproduced if the whole interval lies in that "
+        "range, not reproduced if all of it lies outside, and otherwise not testable at this scale.",
+        tasks=(ALL_TASKS,),
+        tables=("claims",),
+        notes="equidyn.figures.claims:notes",
+        category="All tasks",
+        labels={"quantity": "claims"},
     ),
     "summary": Entry(
         "equidyn.figures.summary:summary",

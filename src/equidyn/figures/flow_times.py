@@ -147,7 +147,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comp
     """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
     rows = comparison.rows(table, options)
     data = shown(rows, [*_SHARE, "total"], options, comparison.names(rows))
-    data = smoothed(data.assign(validation_loss=_validation_loss(data)), ["percent", "validation_loss"])
+    data = smoothed(data.assign(validation_loss=validation_loss(data)), ["percent", "validation_loss"])
     data["overfitted"] = _by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = comparison.looks(data)
     times = sorted(data["t"].unique())
@@ -196,9 +196,9 @@ def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, loo
                 axes.axvspan(start, axes.get_xlim()[1], color=colour, alpha=0.14, linewidth=0, zorder=0)
 
 
-def _validation_loss(data: pd.DataFrame) -> pd.Series:
-    """Mean over flow times of the error divided by (1 - t)², as in training, for each run and step."""
-    weighted = data["total"] / (1 - data["t"]) ** 2
+def validation_loss(data: pd.DataFrame, name: str = "total") -> pd.Series:
+    """Mean over flow times of an error divided by (1 - t)², as in training, for each run and step."""
+    weighted = data[name] / (1 - data["t"]) ** 2
     return weighted.groupby([data["run"], data["step"]]).transform("mean")
 
 

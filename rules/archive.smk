@@ -1,0 +1,41 @@
+# Archive: all figures of a study at once from its published tables, in place of one job for each.
+
+
+ruleorder: redraw_figures > draw_figure
+
+
+rule redraw_figures:
+    input:
+        tables=sorted(
+            {
+                table(kind, task)
+                for task, figure in figures_drawn()
+                for kind in FIGURES[figure].tables
+            }
+        ),
+    output:
+        figure_files(),
+    log:
+        f"{STUDY}/logs/redraw_figures.log",
+    conda:
+        "../envs/figures.yaml"
+    threads: 64
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        figures=[
+            {
+                "figure": figure,
+                "task": task,
+                "tables": [table(kind, task) for kind in FIGURES[figure].tables],
+                "options": figure_options(task),
+                "stem": f"{STUDY}/figures/{task}/{figure}",
+            }
+            for task, figure in figures_drawn()
+        ],
+        code=[figure_code(figure) for task, figure in figures_drawn()],
+    message:
+        "Drawing all figures"
+    script:
+        "../workflow/scripts/redraw_figures.py"

@@ -1,0 +1,21 @@
+"""Draw all figures of a study, several at a time."""
+
+from concurrent.futures import ProcessPoolExecutor
+
+from equidyn import process
+
+
+def main(log, threads, figures):
+    process.start(log, threads=1)
+    from tqdm import tqdm
+
+    from equidyn.figures.making import make_figure
+
+    with ProcessPoolExecutor(threads) as pool:
+        drawn = [pool.submit(make_figure, **figure) for figure in figures]
+        for figure in tqdm(drawn, desc="figures", mininterval=1):
+            figure.result()
+
+
+if __name__ == "__main__":
+    main(snakemake.log[0], snakemake.threads, snakemake.params.figures)

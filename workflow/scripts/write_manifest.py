@@ -1,0 +1,27 @@
+"""Keep how, where and from what seeds the study's tables were made, and how long it took."""
+
+import json
+from pathlib import Path
+
+from equidyn import process
+
+
+def main(checkpoints, output, log, params):
+    process.start(log, threads=1)
+    import pandas as pd
+
+    from equidyn.files import replacing
+    from equidyn.manifest import manifest
+
+    measured = {Path(folder).name: json.loads(Path(folder, "throughput.json").read_text()) for folder in checkpoints}
+    evaluated = {
+        run: sum(pd.read_csv(file, sep="\t")["s"].sum() for file in sorted(Path(params.benchmarks, run).glob("*.tsv")))
+        for run in params.runs
+    }
+    with replacing(output) as temporary:
+        written = manifest(params.config, params.runs, measured, evaluated, params.stages)
+        temporary.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(snakemake.input.checkpoints, snakemake.output.manifest, snakemake.log[0], snakemake.params)

@@ -1,0 +1,33 @@
+"""Write the report: one HTML file with every figure, claim, run and setting."""
+
+import json
+from pathlib import Path
+
+from equidyn import process
+
+
+def main(inputs, output, log, params):
+    process.start(log, threads=1)
+    import pandas as pd
+
+    from equidyn.figures.catalogue import FIGURES
+    from equidyn.report import Figure, write_report
+
+    figures = []
+    for task, name in params.figures:
+        entry, png = FIGURES[name], Path(params.folder, task, f"{name}.png")
+        caption = png.with_suffix(".txt").read_text(encoding="utf-8").removeprefix(f"{entry.title}. ")
+        figures.append(Figure(task, name, entry.title, entry.category, png, caption))
+    write_report(
+        output,
+        study=params.study,
+        figures=figures,
+        claims=pd.read_parquet(inputs.claims),
+        runs=pd.read_parquet(inputs.costs),
+        manifest=json.loads(Path(inputs.manifest).read_text(encoding="utf-8")),
+        config=Path(inputs.config).read_text(encoding="utf-8"),
+    )
+
+
+if __name__ == "__main__":
+    main(snakemake.input, str(snakemake.output), snakemake.log[0], snakemake.params)
