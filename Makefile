@@ -1,7 +1,7 @@
 # make run    the default study, from nothing to figures and a report
 # make test   all tests
 # make lint   formatting and static checks
-# make figures   all figures, claims and the report of the published study, from its tables alone
+# make figures   all figures, claims and the report of the published study, from its tables alone; FORMATS=png,pdf,svg
 # make pack   an archive of the published study, with checksums; another one: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and put it into results/, or INTO=another/folder
 # make plan   what the paper's study will cost; another one: make plan STUDY=config/config.yaml
@@ -14,6 +14,7 @@ BIN := .venv/bin
 STUDY ?= config/paper.yaml
 RESULTS ?= results/cpu
 INTO ?= results
+FORMATS ?= png
 
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
@@ -27,7 +28,8 @@ run: .venv/study
 
 # What is in a fresh clone has no history that Snakemake could go by: everything is drawn.
 figures: .venv/workflow
-	@$(BIN)/snakemake figures report --cores $(CORES) --config results=archive --forceall --quiet rules
+	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules \
+		--config results=archive "figures={formats: [$(FORMATS)]}"
 	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
 
 pack: .venv/workflow

@@ -34,19 +34,24 @@ if ARCHIVED:
 
 # Targets, what is instant, and what needs the network, which compute nodes often lack.
 localrules:
-    download_file,
-    select_chains,
-    download_entries,
-    split_store,
-    draw_subset,
-    write_config,
     all,
-    data,
-    train,
-    evaluate,
-    analyse,
     figures,
     report,
+
+
+if not ARCHIVED:
+
+    localrules:
+        download_file,
+        select_chains,
+        download_entries,
+        split_store,
+        draw_subset,
+        write_config,
+        data,
+        train,
+        evaluate,
+        analyse,
 
 
 rule all:

@@ -1,18 +1,23 @@
 # Archive: all figures of a study at once from its published tables, in place of one job for each.
 
 
-ruleorder: redraw_figures > draw_figure
+ARCHIVED_TABLES = sorted(
+    {
+        table(kind, task)
+        for task, figure in figures_drawn()
+        for kind in FIGURES[figure].tables
+        if kind != "claims"
+    }
+)
+check_archive(
+    [*ARCHIVED_TABLES, *cluster_tables(), *analysis_tables(), *record_files()]
+)
 
 
 rule redraw_figures:
     input:
-        tables=sorted(
-            {
-                table(kind, task)
-                for task, figure in figures_drawn()
-                for kind in FIGURES[figure].tables
-            }
-        ),
+        tables=ARCHIVED_TABLES,
+        claims=rules.judge_claims.output.claims,
     output:
         figure_files(),
     log:
@@ -31,6 +36,7 @@ rule redraw_figures:
                 "tables": [table(kind, task) for kind in FIGURES[figure].tables],
                 "options": figure_options(task),
                 "stem": f"{STUDY}/figures/{task}/{figure}",
+                "formats": FORMATS,
             }
             for task, figure in figures_drawn()
         ],

@@ -15,6 +15,7 @@ from equidyn.models.registry import configuration, control_for
 from equidyn.planning import devices, resources
 from equidyn.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.studies import (
+    StudyError,
     PUBLISHED,
     analysis_arguments,
     analysis_protocol,
@@ -52,6 +53,7 @@ check_analyses(config, RUNS)
 # In place of a folder: redraw what was published, with nothing made before it.
 ARCHIVED = config["results"] == "archive"
 STUDY = f"{'results' if ARCHIVED else config['results']}/{config['study']}"
+FORMATS = config["figures"]["formats"]
 DOWNLOADS = config.get("downloads", {}).get("folder", "downloads")
 ENTRIES = wanted_entries(config, read_schema("downloads.schema.yaml"))
 FILES = {
@@ -280,6 +282,25 @@ def table(kind, task=None):
     return f"{STUDY}/tables/{name}.parquet"
 
 
+def cluster_tables():
+    """Sums over clusters, of every run."""
+    return expand(f"{STUDY}/tables/clusters/{{run}}.parquet", run=RUNS)
+
+
+def record_files():
+    """What is kept of how the tables were made."""
+    return [f"{STUDY}/config.yaml", f"{STUDY}/manifest.json"]
+
+
+def check_archive(files):
+    """End early if something is missing that an archive must hold: Snakemake takes its figures to be up to date."""
+    if missing := [file for file in files if not Path(file).exists()]:
+        raise StudyError(
+            f"results: archive: {missing[0]} is missing ({len(missing)} of {len(files)} files are): get it back with "
+            "git or equidyn unpack, or leave results=archive out to make it"
+        )
+
+
 def tables_of(wildcards):
     """The tables a figure is drawn from."""
     return [table(kind, wildcards.task) for kind in FIGURES[wildcards.figure].tables]
@@ -295,8 +316,15 @@ def is_drawn(figure, task):
     entry = FIGURES[figure]
     is_made = {kind: task in analysed_tasks(kind) for kind in ANALYSES}
     is_made["published_tables"] = "published" in config["figures"]
-    made = all(is_made.get(kind, True) for kind in entry.tables)
-    return made and (not entry.varies or is_varied(task, entry.varies))
+    models = [row["model"] for row in RUNS.values() if row["task"] == task]
+    return (
+        all(is_made.get(kind, True) for kind in entry.tables)
+        and (not entry.varies or is_varied(task, entry.varies))
+        and (
+            task == ALL_TASKS
+            or any(name.endswith(entry.needs_model) for name in models)
+        )
+    )
 
 
 def is_varied(task, columns):
@@ -320,12 +348,12 @@ def figures_drawn():
     ]
 
 
-def figure_files(formats=("png", "pdf", "svg", "csv", "txt")):
+def figure_files(kinds=(*FORMATS, "csv", "txt")):
     """Every figure, in every format, with its data and caption."""
     return [
-        f"{STUDY}/figures/{task}/{figure}.{format}"
+        f"{STUDY}/figures/{task}/{figure}.{kind}"
         for task, figure in figures_drawn()
-        for format in formats
+        for kind in kinds
     ]
 
 

@@ -1,39 +1,41 @@
 # Figures, claims and report: tables in, pictures and verdicts out; neither torch nor checkpoints are needed here.
 
 
-rule draw_figure:
-    input:
-        tables=tables_of,
-    output:
-        png=f"{STUDY}/figures/{{task}}/{{figure}}.png",
-        pdf=f"{STUDY}/figures/{{task}}/{{figure}}.pdf",
-        svg=f"{STUDY}/figures/{{task}}/{{figure}}.svg",
-        csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
-        caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
-    log:
-        f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
-    benchmark:
-        f"{STUDY}/benchmarks/draw_figure/{{task}}/{{figure}}.tsv"
-    conda:
-        "../envs/figures.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        options=lambda wildcards: figure_options(wildcards.task),
-        title=lambda wildcards: FIGURES[wildcards.figure].title,
-        description=lambda wildcards: FIGURES[wildcards.figure].description,
-        code=lambda wildcards: figure_code(wildcards.figure),
-    message:
-        "Drawing {wildcards.figure} of {wildcards.task}"
-    script:
-        "../workflow/scripts/draw_figure.py"
+# An archive draws all figures in one job: see archive.smk.
+if not ARCHIVED:
+
+    rule draw_figure:
+        input:
+            tables=tables_of,
+        output:
+            [f"{STUDY}/figures/{{task}}/{{figure}}.{format}" for format in FORMATS],
+            csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
+            caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
+        log:
+            f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/draw_figure/{{task}}/{{figure}}.tsv"
+        conda:
+            "../envs/figures.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            options=lambda wildcards: figure_options(wildcards.task),
+            formats=FORMATS,
+            title=lambda wildcards: FIGURES[wildcards.figure].title,
+            description=lambda wildcards: FIGURES[wildcards.figure].description,
+            code=lambda wildcards: figure_code(wildcards.figure),
+        message:
+            "Drawing {wildcards.figure} of {wildcards.task}"
+        script:
+            "../workflow/scripts/draw_figure.py"
 
 
 rule judge_claims:
     input:
         evaluation=table("evaluation"),
-        clusters=expand(f"{STUDY}/tables/clusters/{{run}}.parquet", run=RUNS),
+        clusters=cluster_tables(),
         costs=table("costs"),
         analyses=analysis_tables(),
     output:
@@ -49,10 +51,13 @@ rule judge_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        figures=config["figures"],
+        baselines=config["figures"]["baseline"],
         protocol={
-            name: config["evaluation"][name]
-            for name in ("confidence", "resamples", "seed")
+            "weights": config["figures"]["weights"],
+            **{
+                name: config["evaluation"][name]
+                for name in ("confidence", "resamples", "seed")
+            },
         },
         code=code_digest("equidyn.analysis.claims"),
     message:
@@ -63,11 +68,12 @@ rule judge_claims:
 
 rule write_report:
     input:
-        figures=figure_files(["png", "txt"]),
+        figures=figure_files(["png"]),
+        captions=figure_files(["txt"]),
         claims=rules.judge_claims.output.claims,
         costs=table("costs"),
-        manifest=f"{STUDY}/manifest.json",
-        config=f"{STUDY}/config.yaml",
+        config=record_files()[0],
+        manifest=record_files()[1],
         template=f"{PACKAGE_FOLDER}/report.html.j2",
     output:
         report_file(),
@@ -83,7 +89,6 @@ rule write_report:
     params:
         study=config["study"],
         figures=figures_drawn(),
-        folder=f"{STUDY}/figures",
         code=code_digest("equidyn.report"),
     message:
         "Writing the report"

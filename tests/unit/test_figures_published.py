@@ -55,14 +55,18 @@ DRAWN = {
     "published_losses": "force_field",
     "published_flow_matching": "flow_matching",
     "published_flow_losses": "flow_matching",
+    "published_flow_losses_varied": "flow_matching",
     "published_voxels": "voxel_denoising",
+    "published_voxels_losses": "voxel_denoising",
 }
 SHOWN = {
     "published_force_field": set(RUNS["force_field"]) - {"control"},
     "published_losses": {"base", "few"},
     "published_flow_matching": set(RUNS["flow_matching"]) - {"half"},
     "published_flow_losses": {"base"},
+    "published_flow_losses_varied": {"fewest", "triangles"},
     "published_voxels": set(RUNS["voxel_denoising"]),
+    "published_voxels_losses": set(RUNS["voxel_denoising"]),
 }
 TRAIN, MODEL, OPTIMISER = "Training examples", "Parameters, model", "Optimiser, peak learning rate"
 
@@ -233,15 +237,84 @@ def test_flow_matching_without_little_data_has_one_row(published):
     assert set(theirs["figure"]) == {"prot_60M"}
 
 
-def test_voxels_are_corrected_and_the_notes_say_how_much(drawn):
-    figure, theirs, ours, text = drawn("published_voxels")
-    assert len(panels(figure)) == 4
-    assert set(theirs["quantity"]) == {"percent", "equivariance", "twirled_unbiased"}
+def test_varied_flow_losses_show_triangles_and_little_data(drawn):
+    figure, theirs, ours, text = drawn("published_flow_losses_varied")
+    names = ["prot_400M-equiv-error", "prot_400M-mean-pred-error", "prot_60M_0.001-total-mse"]
+    assert list(dict.fromkeys(theirs["figure"])) == names
+    pairs = ours[["run", "quantity"]].drop_duplicates().to_numpy().tolist()
+    assert pairs == [["triangles", "equivariance"], ["triangles", "twirled"], ["fewest", "total"]]
+    titles = [axes.get_title(loc="left") for axes in panels(figure)[2]]
+    assert titles == ["Published: total error,\n60M, 0.1 % of the data", "Here: total error,\n60k, 10 chains"]
+    assert "too large by a tenth" in text
+
+
+@pytest.mark.parametrize("name", ["published_flow_losses_varied", "published_flow_matching"])
+def test_overfitting_is_shaded_from_where_the_loss_rises_for_good(published, drawn, name):
+    table = study("flow_matching")
+    table.loc[(table["run"] == "fewest") & (table["step"] == 1000), "total"] = 1.06 * min(TOTAL[:-1])
+    figure, theirs, ours, text = draw(name, table, published)
+    shaded = [pair for pair in panels(figure) if any(axes.patches for axes in pair)]
+    ((left, right),) = shaded
+    assert "0.1 % of the data" in left.get_title(loc="left")
+    assert left.patches[0].get_x() == pytest.approx(50_000, rel=0.06)  # bins are 6 % wide
+    assert right.patches[0].get_x() == pytest.approx(np.sqrt(100 * 1000))
+    for axes in (left, right):
+        assert axes.patches[0].get_x() + axes.patches[0].get_width() == pytest.approx(axes.get_xlim()[1])
+    assert theirs.loc[theirs["overfitted"].eq(True), "step"].min() >= 50_000
+    assert set(ours.loc[ours["overfitted"].eq(True), "step"]) == {1000}
+    assert "value (step 1,000)" in text
+    figure, _, ours, text = drawn(name)
+    assert [len(axes.patches) for pair in panels(figure) for axes in pair if axes.patches] == [1]
+    assert not ours["overfitted"].eq(True).any()
+    assert "does not happen" in text
+
+
+@pytest.mark.parametrize(("kept", "quantities"), [("fewest", {"total"}), ("triangles", {"equivariance", "twirled"})])
+def test_varied_flow_losses_leave_out_what_has_no_counterpart(published, kept, quantities):
+    _, theirs, ours, text = draw("published_flow_losses_varied", study("flow_matching", ["base", kept]), published)
+    assert set(theirs["quantity"]) == set(ours["quantity"]) == quantities
+    assert set(ours["run"]) == {kept}
+    assert ("overfitted" in text) == (kept == "fewest")
+
+
+def test_varied_flow_losses_need_a_run(published):
+    with pytest.raises(ValueError, match="no run differs from the baseline 'base' in triangle updates"):
+        draw("published_flow_losses_varied", study("flow_matching", ["base", "half"]), published)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantities"),
+    [("published_voxels", ["percent"]), ("published_voxels_losses", ["equivariance", "twirled_unbiased"])],
+)
+def test_voxels_have_rows_by_data_and_by_model_from_the_authors_tables_alone(published, drawn, name, quantities):
+    figure, theirs, ours, text = drawn(name)
+    rows = theirs[["quantity", "row"]].drop_duplicates().to_numpy().tolist()
+    assert rows == [[quantity, row] for quantity in quantities for row in (TRAIN, MODEL)]
+    assert len(panels(figure)) == len(rows)
+    assert ours.groupby("row")["run"].unique().map(set).to_dict() == {TRAIN: {"base", "few"}, MODEL: {"base", "big"}}
     assert set(ours["action"]) == {"trilinear"}
     assert "1 %, run A" not in set(theirs["series"])
-    assert "171 and 2.87 % (10 %)" in text
     assert "two runs up to step 12,888" in text
     assert "4 rotations" in text
+    assert "vector paths" not in text
+    tables = published[published["source"] == "authors' table"].dropna(axis="columns", how="all")
+    _, alone, _, same = draw(name, study("voxel_denoising"), tables)
+    pd.testing.assert_frame_equal(alone[theirs.columns], theirs)
+    assert same == text
+
+
+def test_voxels_losses_are_corrected_and_the_notes_say_how_much(drawn):
+    text = drawn("published_voxels_losses")[3]
+    assert "171 and 2.87 % (10 %)" in text
+    assert "% (100 %)" in text
+    assert "111M" not in text  # the same run
+
+
+def test_voxels_by_model_alone_say_nothing_of_two_runs(published):
+    _, theirs, _, text = draw("published_voxels_losses", study("voxel_denoising", ["base", "big"]), published)
+    assert set(theirs["row"]) == {MODEL}
+    assert "% (111M)" in text
+    assert "two runs" not in text
 
 
 def test_a_missing_table_or_curve_is_named(published):

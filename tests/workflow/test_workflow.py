@@ -101,15 +101,15 @@ class TestFinishedStudy:
             percent = 100 * sums["equivariance"] / sums["total"]
             expected = rows.set_index(["step", "weights", "estimator"])["percent"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False)
+            clusters = pd.read_parquet(finished.results / f"tables/clusters/{run}.parquet")
+            sums = clusters.groupby(["step", "weights", "estimator"])[["equivariance", "total"]].sum().astype(float)
+            percent = 100 * sums["equivariance"] / sums["total"]
+            pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False, rtol=1e-5)
         for kind in ("gradients", "head", "hessian", "landscape", "angles", "layers"):
             rows = pd.read_parquet(finished.results / f"tables/{kind}/force_field.parquet")
             assert set(rows["run"]) == {"augmented"}
             assert rows[["percent", "skill", "unit"]].notna().all(axis=None)
             assert (finished.results / f"tables/{kind}/force_field.csv").exists()
-            clusters = pd.read_parquet(finished.results / f"tables/clusters/{run}.parquet")
-            sums = clusters.groupby(["step", "weights", "estimator"])[["equivariance", "total"]].sum()
-            percent = 100 * sums["equivariance"] / sums["total"]
-            pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False, rtol=1e-4)
         costs = pd.read_csv(finished.results / "tables/costs.csv").set_index("run")
         assert set(costs.index) == set(table["run"])
         assert (costs[["seconds", "step_flops"]] > 0).all(axis=None)
@@ -201,7 +201,11 @@ class TestArchive:
         figures = {file.relative_to(finished.results): file for file in finished.results.glob("figures/**/*.*")}
         assert len(figures) > 150
         for name, file in figures.items():
-            assert (archived.results / name).read_bytes() == file.read_bytes(), name
+            redrawn = archived.results / name
+            if file.suffix == ".csv":  # another process may round the last digit otherwise
+                pd.testing.assert_frame_equal(pd.read_csv(redrawn), pd.read_csv(file), rtol=1e-9)
+            else:
+                assert redrawn.read_bytes() == file.read_bytes(), name
         assert (archived.results / "report.html").read_bytes() == (finished.results / "report.html").read_bytes()
 
     def test_has_no_rule_that_makes_anything_anew(self, archived):
@@ -230,7 +234,7 @@ class TestArchive:
         with moved(file):
             result = archived.run("figures", *self.ARCHIVE)
         assert result.returncode != 0
-        assert "results/tiny/tables/evaluation.parquet" in result.stderr + result.stdout
+        assert "results/tiny/tables/evaluation.parquet is missing (1 of" in result.stderr + result.stdout
 
 
 class TestBadInput:

@@ -5,19 +5,19 @@ from pathlib import Path
 from equidyn import process
 
 
-def main(tables, output, log, task, figure, options):
+def main(tables, output, log, task, figure, params):
     process.start(log, threads=1)
     from equidyn.figures.making import make_figure
 
-    make_figure(figure, task, tables, options, Path(output).with_suffix(""))
+    make_figure(figure, task, tables, params.options, Path(output).with_suffix(""), params.formats)
 
 
 if __name__ == "__main__":
     main(
         snakemake.input.tables,
-        snakemake.output.png,
+        snakemake.output.caption,
         snakemake.log[0],
         snakemake.wildcards.task,
         snakemake.wildcards.figure,
-        snakemake.params.options,
+        snakemake.params,
     )

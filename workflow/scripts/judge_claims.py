@@ -19,8 +19,7 @@ def main(inputs, outputs, log, params):
         {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
         {(Path(file).parent.name, Path(file).stem): pd.read_parquet(file) for file in inputs.analyses},
         losses_by_compute(evaluation, pd.read_parquet(inputs.costs)),
-        params.figures["baseline"],
-        weights=params.figures["weights"],
+        params.baselines,
         **params.protocol,
     )
     for path in outputs:

@@ -14,10 +14,10 @@ def main(inputs, output, log, params):
     from equidyn.report import Figure, write_report
 
     figures = []
-    for task, name in params.figures:
-        entry, png = FIGURES[name], Path(params.folder, task, f"{name}.png")
-        caption = png.with_suffix(".txt").read_text(encoding="utf-8").removeprefix(f"{entry.title}. ")
-        figures.append(Figure(task, name, entry.title, entry.category, png, caption))
+    for (task, name), png, text in zip(params.figures, inputs.figures, inputs.captions, strict=True):
+        entry = FIGURES[name]
+        caption = Path(text).read_text(encoding="utf-8").removeprefix(f"{entry.title}. ")
+        figures.append(Figure(task, name, entry.title, entry.category, Path(png), caption))
     write_report(
         output,
         study=params.study,

@@ -17,9 +17,14 @@ from equidyn.plugins import load
 
 
 def make_figure(
-    figure: str, task: str, tables: Sequence[str | Path], options: Mapping[str, Any], stem: str | Path
+    figure: str,
+    task: str,
+    tables: Sequence[str | Path],
+    options: Mapping[str, Any],
+    stem: str | Path,
+    formats: Sequence[str] = style.FORMATS,
 ) -> list[Path]:
-    """Draw a figure of the catalogue and write it in every format, with its data and caption.
+    """Draw a figure of the catalogue and write it, with its data and caption.
 
     Args:
         figure: Its name.
@@ -27,9 +32,10 @@ def make_figure(
         tables: Parquet files of the tables that the catalogue names, in that order.
         options: Arguments of `Options` but the task; for `ALL_TASKS`, those of each task.
         stem: Path without suffix; folders are made.
+        formats: Some of `equidyn.figures.style.FORMATS`.
 
     Returns:
-        The paths of the five files.
+        The paths of the files.
     """
     entry = FIGURES[figure]
     if task == ALL_TASKS:
@@ -38,7 +44,7 @@ def make_figure(
         chosen = Options(task=task, **options)
     with style.applied():
         drawn, data = load(entry.draw)(*map(pd.read_parquet, tables), chosen)
-        paths = style.save(drawn, data, stem)
+        paths = style.save(drawn, data, stem, formats)
     text = Path(stem).with_suffix(".txt")
     with replacing(text) as temporary:
         Path(temporary).write_text(f"{entry.title}. {caption(entry, data, chosen)}\n", encoding="utf-8")

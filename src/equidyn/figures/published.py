@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
+from equidyn.analysis.overfitting import overfitted
 from equidyn.figures import drawing, style
 from equidyn.figures.captions import evidence
 from equidyn.figures.comparisons import (
@@ -33,7 +34,7 @@ from equidyn.figures.comparisons import (
     graded_looks,
     timed_looks,
 )
-from equidyn.figures.flow_times import TIME, smoothed
+from equidyn.figures.flow_times import TIME, smoothed, validation_loss
 from equidyn.figures.numbers import count, short
 from equidyn.figures.options import ACTIONS, Options
 from equidyn.figures.panels import PERCENT, by_run, curve, has_replicates
@@ -44,7 +45,8 @@ ORIGINS = {"published": "Published", "here": "Here"}
 """Values of the column ``origin``, and what they are called."""
 
 _PARTS = {"equivariance": "Equivariance error", "twirled": "Twirled error", "total": "Total error"}
-_SHARE = "equivariance share"
+_FLOW_FIGURES = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "total": "total-mse"}
+_OVERFITTED = ("prot_60M_0.001", 50_000)  # published figures with a band, and the row of the log where it begins
 _TOTAL = ("#9A9A9A", "D")  # colour and marker
 _ROW, _FOOT, _COLUMN = 2.7, 2.3, 2.9  # inch
 _MARKERS = 10  # on a published curve
@@ -92,7 +94,7 @@ def published_force_field(
         theirs = _theirs(published, "escaip-loglog-equivariance_error_training", "percent")
         ours = _ours(seeds, options, "percent", [f"seed {seed}" for seed in seeds["seed"]])
         looks = {"published": distinct_looks(_series(theirs)), "here": distinct_looks(_series(ours))}
-        rows.append(_Row(_both(theirs, ours), looks, _titles(*[_SHARE] * 2), "Replicate"))
+        rows.append(_Row(_both(theirs, ours), looks, _same_titles("percent"), "Replicate"))
     for comparison, figure, pair in (
         (MODEL_SIZE, "escaip-vary-model-size", _by_rank),
         (TRAIN_SIZE, "escaip-vary-train-size", _by_rank),
@@ -149,25 +151,10 @@ def published_flow_matching(
     Raises:
         ValueError: There is no baseline, it has no flow times, or published curves are missing.
     """
-    rows = chosen(table, options)
-    baseline = of_baseline(rows, options)
-    sizes = varying(rows, options.baseline, ["train_subset"])
-    models = varying(rows, options.baseline, ["model"])
-    found = [
-        ("prot_60M", "60M, all data", baseline),
-        ("prot_60M_0.01", "60M, 1 % of the data", _of_fraction(sizes, baseline, 0.1)),
-        ("prot_60M_0.001", "60M, 0.1 % of the data", _of_fraction(sizes, baseline, 0.01)),
-        ("prot_400M", "400M, all data", models[models["model"].str.endswith("-tri")]),
+    made = [
+        _of_times(published, figure, own, options, "percent", _flow_titles(title, own, options))
+        for figure, (title, own) in _flow_pairs(table, options).items()
     ]
-    made = []
-    for figure, title, own in found:
-        if len(own):
-            own = own[own["run"] == own["run"].iloc[0]]
-            first = own.iloc[0]
-            ours = f"{count(first['parameters'])}, {int(first['train_examples']):,} {options.words.examples}"
-            if first["model"].endswith("-tri"):
-                ours += ", triangles"
-            made.append(_of_times(published, figure, own, options, "percent", _titles(title, ours)))
     return _sheet(_alike(made), options, TIME)
 
 
@@ -185,35 +172,76 @@ def published_flow_losses(
         ValueError: There is no baseline, it has no flow times, or published curves are missing.
     """
     baseline = of_baseline(chosen(table, options), options)
-    figures = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "total": "total-mse"}
     rows = [
-        _of_times(published, f"prot_60M-{name}", baseline, options, quantity, _titles(*[_PARTS[quantity].lower()] * 2))
-        for quantity, name in figures.items()
+        _of_times(published, f"prot_60M-{name}", baseline, options, quantity, _same_titles(quantity))
+        for quantity, name in _FLOW_FIGURES.items()
     ]
     return _sheet(_alike(rows), options, TIME)
 
 
-def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent of VoxMol against step by data and by model size; equivariance and unbiased twirled error by data size.
+def published_flow_losses_varied(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Losses against step by flow time, of a network with triangle updates and with little data.
+
+    Of the first, equivariance and twirled error; of the second, the total, and from where it is overfitted. Runs of
+    ours are those of `published_flow_matching`; rows without one are left out.
 
     Args:
         table: Evaluation table.
-        published: Published curves, with those of `equidyn.analysis.published.voxmol_curves`.
+        published: Published curves.
         options: What is drawn of the table.
 
     Raises:
-        ValueError: There is no baseline, or VoxMol's curves are not in the table.
+        ValueError: There is no baseline, no run to compare, it has no flow times, or published curves are missing.
+    """
+    pairs = _flow_pairs(table, options)
+    rows = []
+    for figure, quantity in (("prot_400M", "equivariance"), ("prot_400M", "twirled"), ("prot_60M_0.001", "total")):
+        if figure in pairs:
+            title, own = pairs[figure]
+            titles = _flow_titles(title, own, options, f"{_PARTS[quantity].lower()},\n")
+            name = f"{figure}-{_FLOW_FIGURES[quantity]}"
+            rows.append(_of_times(published, name, own, options, quantity, titles))
+    if not rows:
+        raise ValueError(
+            f"no run differs from the baseline {options.baseline!r} in triangle updates, or has about a hundredth of "
+            "its training examples: name a study with such a run"
+        )
+    return _sheet(_alike(rows), options, TIME)
+
+
+def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent of VoxMol against step by data and by model size, as far as a study varies them.
+
+    Args:
+        table: Evaluation table.
+        published: What `equidyn.analysis.published.voxmol_curves` returns; other rows are ignored.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, the study varies neither, or VoxMol's curves are not in the table.
+    """
+    return _sheet(_voxel_rows(table, published, options, "percent", "percent"), options)
+
+
+def published_voxels_losses(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance and twirled error of VoxMol, both unbiased, against step by data and by model size.
+
+    Args:
+        table: Evaluation table.
+        published: As of `published_voxels`.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: As `published_voxels`.
     """
     rows = [
-        *_compared(table, options, TRAIN_SIZE, _voxel_sizes(published, "percent"), _by_rank),
-        *_compared(table, options, MODEL_SIZE, _theirs(published, "voxmol-vary-model", "percent"), _by_rank),
+        *_voxel_rows(table, published, options, "equivariance", "equivariance"),
+        *_voxel_rows(table, published, options, "twirled", "twirled_unbiased"),
     ]
-    own = TRAIN_SIZE.rows(table, options)
-    for quantity, name in (("equivariance", "equivariance"), ("twirled", "twirled_unbiased")):
-        theirs = _voxel_sizes(published, name)
-        ours = _ours(own, options, quantity, TRAIN_SIZE.names(own))
-        looks = _by_rank(_series(theirs), list(TRAIN_SIZE.looks(ours)))
-        rows.append(_Row(_both(theirs, ours), looks, _titles(*[_PARTS[quantity].lower()] * 2), TRAIN_SIZE.title))
     return _sheet(rows, options)
 
 
@@ -243,6 +271,8 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
             "Published steps count the rows of a log; the optimiser steps are not published, so positions along the "
             "step axis cannot be compared. Both sides are moving averages, ours with what was measured behind them."
         )
+    if "overfitted" in data:
+        sentences.append(_about_overfitting(ours))
     if (data["quantity"] != "percent").any():
         sentences.append(_about_losses(theirs))
     if set(data["row"]) & {MODEL_SIZE.title, TRAIN_SIZE.title}:
@@ -266,30 +296,64 @@ def _about_losses(theirs: pd.DataFrame) -> str:
     return said
 
 
+def _about_overfitting(ours: pd.DataFrame) -> str:
+    """Where the grey bands begin."""
+    runs = ours[ours["overfitted"].eq(True)]  # missing where a row has no band
+    here = f"step {int(runs['step'].min()):,}" if len(runs) else "which does not happen"
+    return (
+        f"Grey: overfitted; as the authors mark it, from row {_OVERFITTED[1]:,} of the log, and here from where the "
+        "validation loss, the mean over t of the total error divided by (1 − t)², stays more than 5 % above its lowest "
+        f"value ({here})."
+    )
+
+
 def _about_voxmol(theirs: pd.DataFrame) -> list[str]:
-    """What the correction for four rotations changes in the losses that are shown."""
-    losses = theirs[theirs["quantity"].isin(["equivariance", "twirled_unbiased"])]
-    if "twirled_unbiased" not in set(losses["quantity"]):
+    """How four rotations are corrected for, and what that changes in the losses that are shown."""
+    if (theirs["source"] == "digitised").any():
         return []
-    wide = losses.pivot(index=["series", "step"], columns="quantity", values="value")
-    excess = 100 * wide["equivariance"] / theirs["rotations"].iloc[0] / wide["twirled_unbiased"]
     said = [
-        f"{short(excess[series].iloc[0])} and {short(excess[series].iloc[-1])} % ({series})"
-        for series in _series(losses)
-    ]
-    twice = int(losses.loc[losses["value_low"] < losses["value_high"], "step"].max())
-    return [
         "The published tables hold the spread around the mean of 4 predictions, and the error of that mean. The "
-        "authors multiply the spread by 4/3, which makes equivariance error and share unbiased, and plot the error of "
-        "the mean as it is; here a quarter of the equivariance error is taken off it. The plotted one is too high by, "
-        f"at the first and at the last evaluation and by training set, {', '.join(said)}. The curve of 1 % is the mean "
-        f"of two runs up to step {twice:,}, its band their two values."
+        "authors multiply the spread by 4/3, which makes equivariance error and share unbiased."
     ]
+    losses = theirs[theirs["quantity"].isin(["equivariance", "twirled_unbiased"])]
+    if len(losses):
+        losses = losses.drop_duplicates(["quantity", "step", "value"])  # one run is both 100 % and 111M
+        wide = losses.pivot(index=["series", "step"], columns="quantity", values="value")
+        excess = 100 * wide["equivariance"] / theirs["rotations"].iloc[0] / wide["twirled_unbiased"]
+        ends = [
+            f"{short(excess[series].iloc[0])} and {short(excess[series].iloc[-1])} % ({series})"
+            for series in _series(losses)
+        ]
+        said.append(
+            "They plot the error of the mean as it is; here a quarter of the equivariance error is taken off it. The "
+            f"plotted one is too high by, at the first and at the last evaluation, {', '.join(ends)}."
+        )
+    twice = theirs[theirs["value_low"] < theirs["value_high"]]
+    if len(twice):
+        said.append(
+            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its band their two "
+            "values."
+        )
+    return said
 
 
 def _titles(published: str, here: str) -> tuple[str, str]:
     """Titles of the two panels of a row."""
     return f"{ORIGINS['published']}: {published}", f"{ORIGINS['here']}: {here}"
+
+
+def _same_titles(quantity: str) -> tuple[str, str]:
+    """Titles of a row whose panels differ in nothing but the origin."""
+    return _titles(*[_PARTS.get(quantity, "equivariance share").lower()] * 2)
+
+
+def _flow_titles(title: str, own: pd.DataFrame, options: Options, before: str = "") -> tuple[str, str]:
+    """Titles of a row of `_flow_pairs`, each behind some words."""
+    first = own.iloc[0]
+    ours = f"{count(first['parameters'])}, {int(first['train_examples']):,} {options.words.examples}"
+    if first["model"].endswith("-tri"):
+        ours += ", triangles"
+    return _titles(before + title, before + ours)
 
 
 def _theirs(published: pd.DataFrame, figure: str, quantity: str) -> pd.DataFrame:
@@ -330,15 +394,16 @@ def _compared(
     comparison: Comparison,
     theirs: pd.DataFrame,
     pair: Callable[[list[str], list[str]], dict[str, Looks]],
+    quantity: str = "percent",
 ) -> list[_Row]:
     """The row of a comparison, if the study has more than one setting of it."""
     rows = comparison.rows(table, options)
-    ours = _ours(rows, options, "percent", comparison.names(rows))
+    ours = _ours(rows, options, quantity, comparison.names(rows))
     if ours["series"].nunique() < 2:
         return []
     # Published curves come from small to large, as ours do.
     looks = pair(_series(theirs), list(comparison.looks(ours)))
-    return [_Row(_both(theirs, ours), looks, _titles(*[_SHARE] * 2), comparison.title)]
+    return [_Row(_both(theirs, ours), looks, _same_titles(quantity), comparison.title)]
 
 
 def _by_rank(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
@@ -372,10 +437,38 @@ def _by_train_size(table: pd.DataFrame, options: Options) -> list[pd.DataFrame]:
     return [part[part["run"] == part["run"].iloc[0]] for _, part in sizes]
 
 
+def _flow_pairs(table: pd.DataFrame, options: Options) -> dict[str, tuple[str, pd.DataFrame]]:
+    """Published title, and rows of one run of ours, by published figure, where there is such a run."""
+    rows = chosen(table, options)
+    baseline = of_baseline(rows, options)
+    sizes = varying(rows, options.baseline, ["train_subset"])
+    models = varying(rows, options.baseline, ["model"])
+    pairs = {
+        "prot_60M": ("60M, all data", baseline),
+        "prot_60M_0.01": ("60M, 1 % of the data", _of_fraction(sizes, baseline, 0.1)),
+        "prot_60M_0.001": ("60M, 0.1 % of the data", _of_fraction(sizes, baseline, 0.01)),
+        "prot_400M": ("400M, all data", models[models["model"].str.endswith("-tri")]),
+    }
+    return {
+        figure: (title, own[own["run"] == own["run"].iloc[0]]) for figure, (title, own) in pairs.items() if len(own)
+    }
+
+
 def _of_fraction(rows: pd.DataFrame, baseline: pd.DataFrame, fraction: float) -> pd.DataFrame:
     """Rows of the run whose share of the baseline's training examples is nearest, if near enough; else none."""
     apart = np.log10(rows["train_examples"] / baseline["train_examples"].iloc[0] / fraction).abs()
     return rows[(apart == apart.min()) & (apart < 0.5)]
+
+
+def _voxel_rows(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options, quantity: str, theirs: str
+) -> list[_Row]:
+    """Rows of a quantity, which theirs calls so, by data and by model size."""
+    data, models = _voxel_sizes(published, theirs), _theirs(published, "voxmol-vary-model", theirs)
+    return [
+        *_compared(table, options, TRAIN_SIZE, data, _by_rank, quantity),
+        *_compared(table, options, MODEL_SIZE, models, _by_rank, quantity),
+    ]
 
 
 def _voxel_sizes(published: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -389,11 +482,16 @@ def _voxel_sizes(published: pd.DataFrame, quantity: str) -> pd.DataFrame:
 def _of_times(
     published: pd.DataFrame, figure: str, own: pd.DataFrame, options: Options, quantity: str, titles: tuple[str, str]
 ) -> _Row:
-    """A row of curves by flow time."""
+    """A row of curves by flow time, with the flag ``overfitted`` where the published figure marks that."""
     need(own, ["t"])
     theirs = _theirs(published, figure, quantity)
     names = theirs["t"].map(short)
     ours = _ours(own, options, quantity, own["t"].map(short))
+    few, row = _OVERFITTED
+    if figure.startswith(few):
+        theirs = theirs.assign(overfitted=theirs["step"] >= row)
+        losses = smoothed(own.assign(loss=validation_loss(own)), ["loss"]).groupby("t")["loss_smoothed"]
+        ours = ours.assign(overfitted=losses.transform(overfitted).to_numpy(dtype=bool))
     return _Row(_both(theirs.assign(series=names, run=names), ours), {}, titles)
 
 
@@ -417,7 +515,9 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
             f"no run differs from the baseline {options.baseline!r} in what published figures compare: name a study "
             "with other seeds, sizes or optimisers"
         )
-    data = pd.concat([row.data.assign(row=row.legend or row.titles[0]) for row in rows], ignore_index=True)
+    data = pd.concat(
+        [row.data.assign(row=row.legend or row.titles[0].replace("\n", " ")) for row in rows], ignore_index=True
+    )
     front = ["origin", "row", "figure", "series", "run", "quantity", "step", "step_unit", "value"]
     data = data[[*front, *data.columns.difference(front, sort=False)]]
     place = drawing.Steps(data["step"], log=True)
@@ -464,9 +564,20 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, o
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _step_tick(step, place)))
     if data["quantity"].iloc[0] == "percent":
         axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+    if "overfitted" in data:
+        _band(axes, data.drop_duplicates("step").sort_values("step"), place)
     own = data[data["run"] == options.baseline]
     if len(own) and "t" not in data.dropna(axis="columns", how="all"):
         drawing.shade(axes, own.drop_duplicates("step"), place, options)
+
+
+def _band(axes: Axes, data: pd.DataFrame, place: drawing.Steps) -> None:
+    """Grey from where a run is overfitted, if it is."""
+    first = int(data["overfitted"].to_numpy().argmax())
+    if first:  # the first evaluation cannot exceed an earlier one
+        x = place(data["step"])
+        start = float(drawing.between(x[first - 1], x[first], place.log))
+        axes.axvspan(start, axes.get_xlim()[1], color=style.LIGHT_SHADE, linewidth=0, zorder=0)
 
 
 def _dense(
@@ -555,6 +666,8 @@ def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str
     ]
     if shares:
         theirs.append(Line2D([], [], label=f"{options.threshold:g} % of the loss (both sides)", **drawing.THRESHOLD))
+    if "overfitted" in data:
+        theirs.append(Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label="overfitted (both sides)"))
     here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
     if action := options.conditions.get("action"):
         here.append(Line2D([], [], linestyle="none", label=f"rotations: {ACTIONS[action].name}"))

@@ -6,7 +6,7 @@ to carry meaning. Figures are made without pyplot: no global state, no figure le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -70,6 +70,8 @@ _RC = {
 }
 # Without a date, the same figure gives the same bytes.
 _METADATA = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+FORMATS = tuple(_METADATA)
+"""In which figures can be written."""
 
 
 @contextmanager
@@ -106,27 +108,28 @@ def _from_map(name: str, first: float, last: float, count: int) -> list[str]:
     return [to_hex(colours(position)) for position in np.linspace(first, last, count)] if count > 1 else [PALETTE[0]]
 
 
-def save(figure: Figure, data: pd.DataFrame, stem: str | Path) -> list[Path]:
-    """Write a figure as PNG (300 dpi), PDF and SVG, and what it shows as CSV.
+def save(figure: Figure, data: pd.DataFrame, stem: str | Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure, PNG at 300 dpi, and what it shows as CSV.
 
-    All four are complete under temporary names before the first gets its own, so a reader never meets half a file.
+    All files are complete under temporary names before the first gets its own, so a reader never meets half a file.
     The same figure gives the same bytes.
 
     Args:
         figure: The figure; its layout is fixed from here on.
         data: What it shows.
         stem: Path without suffix; folders are made.
+        formats: Some of `FORMATS`.
 
     Returns:
-        The paths of the four files.
+        The paths of the files, in the order of `formats`, the CSV last.
     """
     stem = Path(stem)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*_METADATA, "csv")]
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*formats, "csv")]
     with ExitStack() as files, applied():
         temporary = [files.enter_context(replacing(path)) for path in paths]
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # each format would otherwise move panels once more
-        for path, (kind, metadata) in zip(temporary, _METADATA.items(), strict=False):
-            figure.savefig(path, format=kind, metadata=metadata)
+        for path, kind in zip(temporary, formats, strict=False):
+            figure.savefig(path, format=kind, metadata=_METADATA[kind])
         data.to_csv(temporary[-1], index=False, lineterminator="\n")
     return paths
