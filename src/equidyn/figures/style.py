@@ -127,9 +127,8 @@ def save(figure: Figure, data: pd.DataFrame, stem: str | Path, formats: Sequence
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*formats, "csv")]
     with ExitStack() as files, applied():
         temporary = [files.enter_context(replacing(path)) for path in paths]
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # each format would otherwise move panels once more
         for path, kind in zip(temporary, formats, strict=False):
             figure.savefig(path, format=kind, metadata=_METADATA[kind])
+            figure.set_layout_engine("none")  # each further format would otherwise move panels once more
         data.to_csv(temporary[-1], index=False, lineterminator="\n")
     return paths
