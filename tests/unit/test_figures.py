@@ -327,3 +327,11 @@ def test_figures_need_no_torch():
 def test_the_catalogue_imports_nothing_heavy():
     code = "import sys, equidyn.figures.catalogue; assert not {'numpy', 'pandas', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_formats_can_be_chosen(tmp_path):
+    figure = Figure()
+    figure.subplots()
+    paths = style.save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figure", ["png"])
+    assert [path.name for path in paths] == ["figure.png", "figure.csv"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)

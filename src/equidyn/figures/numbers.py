@@ -21,7 +21,7 @@ def power(value: float) -> str:
 def short(value: float) -> str:
     """0.003, 1e-5: as few characters as say it."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
     return power(value)
 
 

@@ -1,0 +1,73 @@
+"""What is published with the repository: its figures and claims follow from its tables, and the README states them."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from project import ROOT, Project, read_study
+
+from equidyn.figures.numbers import short
+
+pytestmark = pytest.mark.workflow
+PUBLISHED = ROOT / "results/cpu"
+
+
+@pytest.fixture(scope="module")
+def redrawn(tmp_path_factory):
+    """A copy of the project and of the published tables, in which everything has been drawn anew."""
+    config, named = read_study("cpu", "cpu")
+    project = Project(tmp_path_factory.mktemp("published"), config, list(named.values()))
+    unpublished = shutil.ignore_patterns("examples", "claims.*")
+    shutil.copytree(PUBLISHED / "tables", project.results / "tables", ignore=unpublished)
+    for name in ("config.yaml", "manifest.json"):
+        shutil.copy(PUBLISHED / name, project.results / name)
+    result = project.run("figures", "report", "--config", "results=archive")
+    assert result.returncode == 0, result.stderr[-5000:]
+    return project.results
+
+
+def test_figures_are_those_of_the_tables(redrawn):
+    names = {file.relative_to(PUBLISHED) for file in PUBLISHED.glob("figures/*/*.png")}
+    assert names == {file.relative_to(redrawn) for file in redrawn.glob("figures/*/*.png")} != set()
+    for name in names:
+        published, ours = (np.asarray(Image.open(folder / name), dtype=int) for folder in (PUBLISHED, redrawn))
+        assert published.shape == ours.shape, name
+        # Another processor may round a coordinate otherwise, which moves a few pixels of an edge.
+        differing = (np.abs(published - ours) > 8).any(axis=-1).mean()
+        assert differing <= 1e-3, f"{name}: {100 * differing:.2g} % of the pixels differ"
+
+
+def test_captions_are_those_of_the_tables(redrawn):
+    for file in PUBLISHED.glob("figures/*/*.txt"):
+        assert (redrawn / file.relative_to(PUBLISHED)).read_text() == file.read_text(), file.name
+
+
+def test_claims_are_those_of_the_tables(redrawn):
+    published, ours = (pd.read_parquet(folder / "tables/claims.parquet") for folder in (PUBLISHED, redrawn))
+    pd.testing.assert_frame_equal(published, ours, rtol=1e-6)
+
+
+def test_runs_are_those_of_the_run_table():
+    _, named = read_study("cpu", "cpu")
+    costs = pd.read_parquet(PUBLISHED / "tables/costs.parquet").set_index("run")
+    manifest = json.loads((PUBLISHED / "manifest.json").read_text())
+    assert list(costs.index) == list(named) == list(manifest["runs"])
+    for run, row in named.items():
+        for column in ("task", "model", "train_subset", "optimiser"):
+            assert costs.loc[run, column] == row[column]
+        for column in ("batch_size", "steps", "lr", "augmentation", "seed"):
+            assert costs.loc[run, column] == float(row[column])
+
+
+def test_the_readme_states_the_claims_of_the_table():
+    claims = pd.read_parquet(PUBLISHED / "tables/claims.parquet")
+    stated = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    expected = []
+    for row in claims.itertuples():
+        value = "–" if np.isnan(row.value) else f"{short(row.value)} ({short(row.low)} to {short(row.high)})"
+        expected.append((row.claim, row.task, value, row.verdict))
+    assert stated == expected
