@@ -158,5 +158,5 @@ def test_refuses(table):
 
 
 def test_it_belongs_to_all_tasks():
-    assert figures_for(ALL_TASKS) == ["landscape_published", "summary"]
+    assert "summary" in figures_for(ALL_TASKS)
     assert not any("summary" in figures_for(task) for task in WORDS)

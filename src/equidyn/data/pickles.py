@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -402,13 +403,12 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
         )
     except FileNotFoundError:
         raise ConfinementError(_refusal("unshare: no such program")) from None
-    # The child's input stays open until it has ended; leaving the block for an error closes it, and ends the child.
-    with child:
-        try:
+    # The child's input stays open until it has ended; leaving the block for an error closes it, and ends the child. One
+    # that ends at once breaks the pipe, when it is written to or when it is closed, and says why on stderr.
+    with suppress(BrokenPipeError), child:
+        with suppress(BrokenPipeError):
             child.stdin.write(json.dumps(request) + "\n")
             child.stdin.flush()
-        except BrokenPipeError:
-            pass  # it says why on stderr
         said = child.stderr.read().strip()
     if child.returncode == 0:
         return
