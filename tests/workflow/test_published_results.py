@@ -1,7 +1,6 @@
 """What is published with the repository: its figures and claims follow from its tables, and the README states them."""
 
 import json
-import re
 import shutil
 
 import numpy as np
