@@ -13,7 +13,7 @@ from PIL import Image
 
 from equidyn.analysis.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.catalogue import ALL_TASKS
-from equidyn.figures.numbers import power, short
+from equidyn.figures.numbers import short
 from equidyn.figures.options import WORDS
 from equidyn.files import replacing
 
@@ -155,12 +155,8 @@ def _number(value: float) -> str:
     """A number to the digits that matter, with a true minus sign."""
     if pd.isna(value):
         return _NONE
-    if math.isinf(value):
-        text = f"{value}".replace("inf", "∞")
-    elif isinstance(value, int):
-        text = f"{value:,}" if abs(value) < 1e9 else power(value)
-    else:
-        text = short(value)
+    is_count = isinstance(value, int) and abs(value) < 1e9
+    text = f"{value:,}" if is_count else short(value)
     return text.replace("-", "−", 1) if value < 0 else text
 
 

@@ -643,7 +643,7 @@ def _correlated(task: _Task, kind: str, x: str, y: str) -> dict[float | None, tu
 
 
 def _said(value: float) -> str:
-    return short(value) if np.isfinite(value) else {np.inf: "∞", -np.inf: "−∞"}.get(value, "unknown")
+    return "unknown" if np.isnan(value) else short(value)
 
 
 def _step(found: _Bounds, i: int) -> str:

@@ -1,5 +1,7 @@
 """Numbers as people read them, in labels and captions."""
 
+import math
+
 import pandas as pd
 
 
@@ -19,7 +21,9 @@ def power(value: float) -> str:
 
 
 def short(value: float) -> str:
-    """0.003, 1e-5: as few characters as say it."""
+    """0.003, 1e-5, ∞: as few characters as say it."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
     return power(value)
