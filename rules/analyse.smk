@@ -91,7 +91,6 @@ rule audit_orientation:
 rule read_published:
     output:
         curves=table("published"),
-        curves_csv=f"{STUDY}/tables/published.csv",
         landscape=table("published_landscape"),
         landscape_csv=f"{STUDY}/tables/published_landscape.csv",
     log:

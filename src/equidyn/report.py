@@ -15,6 +15,7 @@ from equidyn.analysis.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.catalogue import ALL_TASKS
 from equidyn.figures.numbers import short
 from equidyn.figures.options import WORDS
+from equidyn.figures.style import DPI
 from equidyn.files import replacing
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -38,7 +39,7 @@ _HEADERS = {
     "final_skill": "skill at the end",
 }  # other columns are named as they are, with spaces
 _NONE = "–"
-_CSS_PIXELS = 96 / 300  # per pixel of a figure, which has 300 to an inch: it is shown at the size it was drawn for
+_CSS_PIXELS = 96 / DPI  # per pixel of a figure, which is shown at the size it was drawn for
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Figure:
         name: As in `equidyn.figures.catalogue.FIGURES`.
         title: Its heading.
         category: Figures of a task are grouped by it.
-        png: The picture, 300 dpi.
+        png: The picture.
         caption: Plain text.
     """
 

@@ -67,7 +67,7 @@ def parts(tmp_path):
         ]
     ):
         png = tmp_path / f"{task}-{name}.png"
-        Image.new("RGB", (600, 300), (shade, 90, 160)).save(png)
+        Image.new("RGB", (400, 200), (shade, 90, 160)).save(png)
         figures.append(Figure(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
     runs = pd.DataFrame(
         {

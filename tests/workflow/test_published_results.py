@@ -71,6 +71,7 @@ def test_the_readme_states_the_claims_of_the_table():
     for claim, rows in claims.groupby("claim", sort=False):
         cells = dict.fromkeys(TASKS, "")
         for row in rows.itertuples():
-            found = "" if np.isnan(row.value) else f" {short(row.value)} ({short(row.low)} to {short(row.high)})"
+            interval = "no interval" if np.isnan(row.low) else f"{short(row.low)} to {short(row.high)}"
+            found = "" if np.isnan(row.value) else f" {short(row.value)} ({interval})"
             cells[row.task] = VERDICTS[row.verdict] + found
         assert f"| `{claim}` | {' | '.join(cells.values())} |" in readme, claim

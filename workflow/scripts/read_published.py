@@ -8,8 +8,7 @@ def main(outputs, log):
     from equidyn.analysis.published import published_curves, published_landscapes
     from equidyn.tables import write_table
 
-    for path in (outputs.curves, outputs.curves_csv):
-        write_table(published_curves(), path)
+    write_table(published_curves(), outputs.curves)
     for path in (outputs.landscape, outputs.landscape_csv):
         write_table(published_landscapes(), path)
 
