@@ -25,7 +25,7 @@ from scipy import stats
 from equidyn.analysis.compute import at_equal_compute
 from equidyn.analysis.correlation import FEWEST, Correlation, log_correlation
 from equidyn.figures.numbers import short
-from equidyn.figures.options import Options
+from equidyn.figures.options import WORDS, Options
 from equidyn.figures.selection import is_control, settings, varying
 from equidyn.seeding import seed_for
 from equidyn.tables import prefer_estimator
@@ -329,10 +329,10 @@ def judge(
     """
     tasks = {
         name: _Task(
-            name, baseline, evaluation[evaluation["task"] == name], clusters, analyses, compute,
+            name, baselines[name], evaluation[evaluation["task"] == name], clusters, analyses, compute,
             weights, resamples, confidence, seed,
         )
-        for name, baseline in baselines.items()
+        for name in sorted(baselines, key=list(WORDS).index)
     }  # fmt: skip
     rows = [
         _judged(name, claim, task) for name, claim in CLAIMS.items() for task in tasks.values() if claim.concerns(task)
