@@ -132,7 +132,7 @@ rule write_config:
 
 rule write_manifest:
     input:
-        checkpoints=checkpoint_folders(),
+        costs=rules.gather_costs.output.costs,
         evaluation=rules.gather_tables.output.evaluation,
     output:
         manifest=f"{STUDY}/manifest.json",

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -53,31 +54,26 @@ def _plan(files: list[str], schemas: str) -> int:
     from equidyn.planning import read_study, report
     from equidyn.studies import StudyError
 
-    try:
-        print(report(*read_study(files, schemas)))
-    except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return _printed(lambda: report(*read_study(files, schemas)), StudyError)
 
 
 def _pack(study: str, archive: str) -> int:
     from equidyn.archives import ArchiveError, pack
 
-    try:
-        print(f"{archive}: {len(pack(study, archive))} files")
-    except ArchiveError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return _printed(lambda: f"{archive}: {len(pack(study, archive))} files", ArchiveError)
 
 
 def _unpack(archive: str, folder: str) -> int:
     from equidyn.archives import ArchiveError, unpack
 
+    return _printed(lambda: unpack(archive, folder), ArchiveError)
+
+
+def _printed(result: Callable[[], object], foreseen: type[Exception]) -> int:
+    """Print a result, or the message of an error that is the user's to repair; returns the exit status."""
     try:
-        print(unpack(archive, folder))
-    except ArchiveError as error:
+        print(result())
+    except foreseen as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -29,7 +29,7 @@ def manifest(
     Args:
         config: The study's configuration, checked.
         runs: Rows of the run table by name.
-        measured: Of each run, the content of ``throughput.json`` beside its checkpoints.
+        measured: Of each run, what its training measured (`equidyn.analysis.compute.MEASURED`).
         evaluated: Of each run, seconds that its evaluation took.
         code: Digests of the code of stages (`equidyn.provenance.code_digest`), kept as they are.
 

@@ -8,11 +8,13 @@ from equidyn.figures.catalogue import FIGURES
 from equidyn.plugins import load
 
 
-def draw_checked(name, table, options):
-    """A figure, its rows and its caption; the table stays as it is, and legends lie on the page."""
-    before = table.copy()
-    figure, data = load(FIGURES[name].draw)(table, options)
-    pd.testing.assert_frame_equal(table, before)
+def draw_checked(name, *arguments):
+    """A figure of tables and options, its rows and caption; tables stay as they are, and legends lie on the page."""
+    *tables, options = arguments
+    before = [table.copy() for table in tables]
+    figure, data = load(FIGURES[name].draw)(*tables, options)
+    for table, former in zip(tables, before, strict=True):
+        pd.testing.assert_frame_equal(table, former)
     figure.draw_without_rendering()
     for legend in figure.findobj(Legend):
         box = legend.get_window_extent()

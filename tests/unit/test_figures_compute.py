@@ -4,10 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import draw_checked
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
-from equidyn.figures.compute import duration, loss_against_compute, notes
+from equidyn.figures.compute import duration, loss_against_compute
 from equidyn.figures.options import Options
 
 STEPS = (0, 1, 10, 100, 1000)
@@ -54,17 +55,7 @@ def all_runs():
 
 
 def drawn(tables, options=OPTIONS):
-    """A figure, its rows and its caption; the tables stay as they are, and legends lie on the page."""
-    before = [table.copy() for table in tables]
-    figure, data = loss_against_compute(*tables, options)
-    for table, former in zip(tables, before, strict=True):
-        pd.testing.assert_frame_equal(table, former)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        box = legend.get_window_extent()
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    return figure, data, " ".join(notes(data, options))
+    return draw_checked("loss_against_compute", *tables, options)
 
 
 def legend_text(figure):

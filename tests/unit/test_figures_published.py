@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import draw_checked
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
@@ -100,18 +101,11 @@ def drawn(published):
 
 
 def draw(name, table, published):
-    """A figure, its rows of either origin, and its notes; legends lie on the page."""
+    """A checked figure, its rows of either origin, and its notes; legends lie apart."""
     options = Options(task=DRAWN[name], baseline="base")
-    before = table.copy(), published.copy()
-    figure, data = getattr(figures, name)(table, published, options)
-    pd.testing.assert_frame_equal(table, before[0])
-    pd.testing.assert_frame_equal(published, before[1])
-    figure.draw_without_rendering()
+    figure, data, _ = draw_checked(name, table, published, options)
     boxes = [legend.get_window_extent() for legend in figure.findobj(Legend)]
-    for i, box in enumerate(boxes):
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-        assert not any(box.overlaps(other) for other in boxes[:i])
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
     theirs, ours = data[data["origin"] == "published"], data[data["origin"] == "here"]
     assert len(theirs) + len(ours) == len(data)
     return figure, theirs, ours, " ".join(figures.notes(data, options))

@@ -12,8 +12,9 @@ def main(receipts, outputs, log):
 
     # A receipt, which is a rule's output, stands for the file beside it.
     files = {name.name: name for name in (Path(receipt.removesuffix(".json")) for receipt in receipts)}
+    curves = voxmol_curves(files)
     for path in (outputs.curves, outputs.curves_csv):
-        write_table(voxmol_curves(files), path)
+        write_table(curves, path)
     write_table(voxmol_corrections(files), outputs.corrections)
 
 

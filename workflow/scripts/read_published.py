@@ -9,8 +9,9 @@ def main(outputs, log):
     from equidyn.tables import write_table
 
     write_table(published_curves(), outputs.curves)
+    landscapes = published_landscapes()
     for path in (outputs.landscape, outputs.landscape_csv):
-        write_table(published_landscapes(), path)
+        write_table(landscapes, path)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ from pathlib import Path
 from equidyn import process
 
 
-def main(checkpoints, output, log, params):
+def main(costs, output, log, params):
     process.start(log, threads=1)
     import pandas as pd
 
     from equidyn.files import replacing
     from equidyn.manifest import manifest
 
-    measured = {Path(folder).name: json.loads(Path(folder, "throughput.json").read_text()) for folder in checkpoints}
+    measured = pd.read_parquet(costs).set_index("run").to_dict("index")
     evaluated = {
         run: sum(pd.read_csv(file, sep="\t")["s"].sum() for file in sorted(Path(params.benchmarks, run).glob("*.tsv")))
         for run in params.runs
@@ -24,4 +24,4 @@ def main(checkpoints, output, log, params):
 
 
 if __name__ == "__main__":
-    main(snakemake.input.checkpoints, snakemake.output.manifest, snakemake.log[0], snakemake.params)
+    main(snakemake.input.costs, snakemake.output.manifest, snakemake.log[0], snakemake.params)
