@@ -41,6 +41,7 @@ FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5)
 _COLUMN = 3.0  # inch, of legends
 _WRAP = 36  # characters that fit there
 _DENSE = 60  # steps, beyond which markers would touch
+_MINOR = (2.0, 5.0)  # ticks within a decade; drawing takes half as long again with all eight
 _APART = 0.07  # of the panel's diagonal, between markers
 
 
@@ -71,7 +72,7 @@ class Steps:
         axes.set_xlim((self.zero if self.has_zero else self.first) / 1.3, self.last * 1.18)
         decades = 10.0 ** np.arange(np.floor(np.log10(self.first)), np.ceil(np.log10(self.last)) + 1)
         ticks = [d for d in decades if self.first <= d <= 1.18 * self.last]
-        minor = [k * d for d in decades for k in range(2, 10) if self.first <= k * d <= 1.18 * self.last]
+        minor = [k * d for d in decades for k in _MINOR if self.first <= k * d <= 1.18 * self.last]
         if len(ticks) < 2:
             ticks = sorted({self.first, *ticks, self.last})
         axes.xaxis.set_major_locator(FixedLocator([self.zero, *ticks] if self.has_zero else ticks))
@@ -204,6 +205,7 @@ def log_labels(axis: Axis) -> None:
     elif np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_locator(LogLocator(subs=_MINOR))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -29,7 +29,7 @@ DARK_SHADE = "#D9D9D9"
 
 WIDTH, HEIGHT = 9.4, 5.6  # inch, of a figure with its legend beside the panels
 
-DPI = 200  # of PNG: sharp on a screen; for print there are PDF and SVG
+DPI = 160  # of PNG: sharp on a screen; for print there are PDF and SVG
 _SALT = "equidyn"
 _RC = {
     "font.family": "sans-serif",
