@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from equidyn.analysis.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from equidyn.figures.style import DPI
 from equidyn.report import Figure, write_report
 
 VOID = {"br", "img", "meta"}
@@ -67,7 +68,7 @@ def parts(tmp_path):
         ]
     ):
         png = tmp_path / f"{task}-{name}.png"
-        Image.new("RGB", (400, 200), (shade, 90, 160)).save(png)
+        Image.new("RGB", (2 * DPI, DPI), (shade, 90, 160)).save(png)
         figures.append(Figure(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
     runs = pd.DataFrame(
         {
@@ -109,7 +110,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data, validate=True) == figure.png.read_bytes()
         assert image["alt"] == figure.title
-        assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy")
+        assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "at the size it was drawn for"
         assert figure.caption in page.text(id)
     assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingRuns")
 
