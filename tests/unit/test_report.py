@@ -110,7 +110,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data, validate=True) == figure.png.read_bytes()
         assert image["alt"] == figure.title
-        assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "at the size it was drawn for"
+        assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "the size drawn for"
         assert figure.caption in page.text(id)
     assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingRuns")
 
