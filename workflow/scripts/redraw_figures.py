@@ -1,6 +1,5 @@
 """Draw all figures of a study, several at a time."""
 
-import gc
 from concurrent.futures import ProcessPoolExecutor
 
 from equidyn import process
@@ -12,8 +11,7 @@ def main(log, threads, figures):
 
     from equidyn.figures.making import make_figure
 
-    # Figures are many small objects that live until they are written: looking for garbage less often saves an eighth.
-    with ProcessPoolExecutor(threads, initializer=gc.set_threshold, initargs=(100_000, 50, 100)) as pool:
+    with ProcessPoolExecutor(threads) as pool:
         drawn = [pool.submit(make_figure, **figure) for figure in figures]
         for figure in tqdm(drawn, desc="figures", mininterval=1):
             figure.result()
