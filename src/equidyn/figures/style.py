@@ -127,10 +127,13 @@ def save(figure: Figure, data: pd.DataFrame, stem: str | Path, formats: Sequence
     stem = Path(stem)
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in (*formats, "csv")]
     with ExitStack() as files, applied():
+        figure.set_dpi(DPI)
+        if figure.axes and (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # savefig itself would draw all once in vain, and move panels with each format
+            figure.set_layout_engine(None)
         temporary = [files.enter_context(replacing(path)) for path in paths]
         for path, kind in zip(temporary, formats, strict=False):
             fast = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}  # a few percent larger
             figure.savefig(path, format=kind, metadata=_METADATA[kind], **fast)
-            figure.set_layout_engine("none")  # each further format would otherwise move panels once more
         data.to_csv(temporary[-1], index=False, lineterminator="\n")
     return paths
