@@ -186,7 +186,7 @@ def along_frame(
     chance = np.empty(draws)
     for draw in range(draws):
         turns = Rotation.random(number.max() + 1, rng=rng).as_matrix()[number]
-        chance[draw] = np.abs(_shares_within((turns @ axes[:, :, None])[:, :, 0]) - uniform).max()
+        chance[draw] = np.abs(_shares_within(np.einsum("nij,nj->ni", turns, axes)) - uniform).max()
     columns = {"angle": np.degrees(np.arccos(1 - uniform)), "uniform": uniform}
     curves = [pd.DataFrame({"frame": name, **columns, "share": row}) for name, row in zip(FRAME, shares, strict=True)]
     return pd.concat(curves, ignore_index=True), {

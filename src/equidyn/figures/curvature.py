@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy import stats
 
 from equidyn.figures import drawing, style
@@ -149,8 +148,7 @@ def _spectrum_axes(axes: Axes, data: pd.DataFrame) -> None:
     drawing.scale(axes, drawn[["magnitude"]], log=True)
     axes.set_xscale("log")
     axes.set_xlim(0.75, 1.35 * max(float(drawn["rank"].max()), 2.0))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    drawing.log_labels(axes.xaxis)
 
 
 def _spectrum(axes: Axes, data: pd.DataFrame, loss: str) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 from scipy.special import betaincc
 
 from equidyn.analysis.published import published_landscapes
@@ -167,7 +167,7 @@ def landscape_roughness(table: pd.DataFrame, options: Options) -> tuple[Figure, 
         axes.yaxis.set_major_locator(FixedLocator(list(places)))
         axes.set_yticklabels(places.values())
         axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        drawing.log_labels(axes.xaxis)
         axes.set_xlabel("Roughness: r.m.s. residual of the best quadratic / its range")
         axes.annotate("new /\nsame", (1, 1), (6, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8.5)
         kinds = dict.fromkeys(zip(data["protocol"], theirs, strict=True))
