@@ -26,9 +26,10 @@ run: .venv/study
 	@$(BIN)/snakemake --cores $(CORES)
 	@echo "Figures: results/mini/figures/   Report: results/mini/report.html"
 
-# What is in a fresh clone has no history that Snakemake could go by: everything is drawn.
+# What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Jobs per second are not
+# limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
-	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules \
+	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
 		--config results=archive "figures={formats: [$(FORMATS)]}"
 	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
 

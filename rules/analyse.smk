@@ -71,6 +71,8 @@ rule audit_orientation:
         train=rules.split_store.output.train,
     output:
         table=f"{STUDY}/tables/orientation/{{task}}.parquet",
+        tests=f"{STUDY}/tables/orientation_tests/{{task}}.parquet",
+        angles=f"{STUDY}/tables/orientation_angles/{{task}}.parquet",
     log:
         f"{STUDY}/logs/audit_orientation/{{task}}.log",
     benchmark:

@@ -11,11 +11,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from equidyn.analysis.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from equidyn.analysis.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.catalogue import ALL_TASKS
 from equidyn.figures.numbers import short
 from equidyn.figures.options import WORDS
-from equidyn.figures.style import DPI
 from equidyn.files import replacing
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -39,7 +38,7 @@ _HEADERS = {
     "final_skill": "skill at the end",
 }  # other columns are named as they are, with spaces
 _NONE = "–"
-_CSS_PIXELS = 96 / DPI  # per pixel of a figure, which is shown at the size it was drawn for
+_CSS_DPI = 96
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class Figure:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in CSS pixels; known before the picture is decoded, they keep links to anchors exact."""
+        """Width and height in CSS pixels, as it was drawn for; known at once, they keep links to anchors exact."""
         with Image.open(self.png) as image:
-            return round(image.width * _CSS_PIXELS), round(image.height * _CSS_PIXELS)
+            return tuple(round(_CSS_DPI * n / dpi) for n, dpi in zip(image.size, image.info["dpi"], strict=True))
 
 
 def write_report(

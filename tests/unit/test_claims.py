@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equidyn.analysis.claims import CLAIMS, COLUMNS, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, judge, verdict
+from equidyn.analysis.claims import CLAIMS, COLUMNS, judge
 from equidyn.analysis.correlation import log_correlation
+from equidyn.analysis.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, verdict
 from equidyn.figures.catalogue import figures_for
 from equidyn.figures.options import WORDS
 

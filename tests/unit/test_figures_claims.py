@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from matplotlib.legend import Legend
 
-from equidyn.analysis.claims import CLAIMS, COLUMNS, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from equidyn.analysis.claims import CLAIMS, COLUMNS
+from equidyn.analysis.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.claims import VERDICTS, notes, verdicts
 from equidyn.figures.options import WORDS, Options
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equidyn.analysis.orientation import along_frame, uniformity
+from equidyn.analysis.orientation import along_frame, examine, uniformity
 from equidyn.figures import orientation, style
 from equidyn.figures.captions import caption
 from equidyn.figures.catalogue import FIGURES, figures_for
@@ -36,7 +36,7 @@ def made(stretch=1.0):
 
 def drawn(table, options=OPTIONS):
     with style.applied():
-        figure, data = load(ENTRY.draw)(table, options)
+        figure, data = load(ENTRY.draw)(table, *examine(table), options)
         figure.draw_without_rendering()
     return figure, data
 
@@ -181,11 +181,9 @@ def test_large_sets_are_thinned(table, monkeypatch):
 
 def test_catalogue():
     assert all("orientation_audit" in figures_for(task) for task in ("force_field", "flow_matching", "voxel_denoising"))
-    assert (ENTRY.tables, ENTRY.category) == (("orientation",), "Data")
+    assert (ENTRY.tables, ENTRY.category) == (("orientation", "orientation_tests", "orientation_angles"), "Data")
 
 
 def test_refuses(table):
     with pytest.raises(ValueError, match=r"lacks the column\(s\) short_y"):
-        orientation_audit(table.drop(columns="short_y"), OPTIONS)
-    with pytest.raises(ValueError, match="no training example has a shortest axis"):
-        orientation_audit(table.assign(short_x=np.nan), OPTIONS)
+        orientation_audit(table.drop(columns="short_y"), *examine(table), OPTIONS)

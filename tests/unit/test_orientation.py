@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from equidyn.analysis import orientation
-from equidyn.analysis.orientation import CELLS, along_frame, audit, noticeable, principal_axes, uniformity
+from equidyn.analysis.orientation import CELLS, along_frame, audit, examine, noticeable, principal_axes, uniformity
 from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
 
@@ -267,6 +268,33 @@ def test_nothing_to_test():
     for test in (uniformity, along_frame):
         with pytest.raises(ValueError, match="no axis is defined"):
             test(np.full((4, 3), np.nan), np.arange(4))
+
+
+def test_every_axis_of_either_side_is_examined():
+    rng = np.random.default_rng(10)
+    table = pd.DataFrame({"side": ["train"] * 60 + ["validation"] * 20, "cluster": np.arange(80) // 4})
+    for axis in ("long", "short"):
+        table[[f"{axis}_{letter}" for letter in "xyz"]] = uniform_axes(rng, 80)
+    table.loc[60:, "short_x"] = np.nan
+    tests, angles = examine(table)
+    assert tests[["axis", "side", "of_examples"]].to_numpy().tolist() == [
+        ["long", "train", 60], ["long", "validation", 20], ["short", "train", 60],
+    ]  # fmt: skip
+    for (axis, side), test in tests.set_index(["axis", "side"]).iterrows():
+        rows = table[table["side"] == side]
+        axes = rows[[f"{axis}_{letter}" for letter in "xyz"]].to_numpy()
+        expected = uniformity(axes, rows["cluster"])
+        assert {name: test[name] for name in expected} == pytest.approx(expected)
+        if side == "validation":
+            assert test[["deviation", "band", "p_along_frame"]].isna().all()
+            continue
+        curves, found = along_frame(axes, rows["cluster"])
+        assert test[["deviation", "band", "p_along_frame"]].tolist() == [*found.values()]
+        pd.testing.assert_frame_equal(
+            angles[angles["axis"] == axis].drop(columns="axis").reset_index(drop=True), curves
+        )
+    with pytest.raises(ValueError, match="no training example has a shortest axis"):
+        examine(table.assign(short_x=np.nan))
 
 
 def test_needs_no_torch():

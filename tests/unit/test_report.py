@@ -1,6 +1,8 @@
 """A report holds every figure, claim and run, links only to itself, and escapes what it shows."""
 
 import base64
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,8 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from equidyn.analysis.claims import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
-from equidyn.figures.style import DPI
+from equidyn.analysis.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.report import Figure, write_report
 
 VOID = {"br", "img", "meta"}
@@ -68,7 +69,7 @@ def parts(tmp_path):
         ]
     ):
         png = tmp_path / f"{task}-{name}.png"
-        Image.new("RGB", (2 * DPI, DPI), (shade, 90, 160)).save(png)
+        Image.new("RGB", (320, 160), (shade, 90, 160)).save(png, dpi=(160, 160))
         figures.append(Figure(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
     runs = pd.DataFrame(
         {
@@ -113,6 +114,11 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "the size drawn for"
         assert figure.caption in page.text(id)
     assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingRuns")
+
+
+def test_writing_it_needs_no_plotting():
+    code = "import sys, equidyn.report; assert not {'torch', 'matplotlib', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_page_needs_nothing_but_itself(tmp_path, parts):

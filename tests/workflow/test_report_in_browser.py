@@ -34,7 +34,7 @@ def report(tmp_path):
     figures = []
     for number, colour in enumerate(COLOURS):
         png = tmp_path / f"{number}.png"
-        Image.new("RGB", (3600, 900), colour).save(png)
+        Image.new("RGB", (3600, 900), colour).save(png, dpi=(160, 160))
         figures.append(Figure("force_field", f"figure{number}", f"Figure {number}", "Dynamics", png, "Caption. " * 200))
     claims = pd.DataFrame(
         {

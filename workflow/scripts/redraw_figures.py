@@ -12,7 +12,7 @@ def main(log, threads, figures):
     from equidyn.figures.making import make_figure
 
     with ProcessPoolExecutor(threads) as pool:
-        drawn = [pool.submit(make_figure, **figure) for figure in figures]
+        drawn = [pool.submit(make_figure, **figure) for figure in reversed(figures)]  # the dearest are the last
         for figure in tqdm(drawn, desc="figures", mininterval=1):
             figure.result()
 

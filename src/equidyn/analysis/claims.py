@@ -1,8 +1,7 @@
 """The paper's claims, judged from tables.
 
-A claim is a statistic and the range in which it would be found if the claim held. It is reproduced if the statistic's
-whole interval lies in that range, not reproduced if the whole interval lies outside, and not testable at this scale
-otherwise. Ranges follow from the paper's text, not from results.
+A claim is a statistic and the range in which it would be found if the claim held; see `equidyn.analysis.verdicts` for
+what follows from it. Ranges follow from the paper's text, not from results.
 
 The claims are those of Shen et al. 2025 (arXiv 2512.02303).
 """
@@ -32,13 +31,11 @@ from equidyn.analysis.claim_statistics import (
     geometric,
     penalty,
     returns,
-    said,
     slope,
     wins,
 )
+from equidyn.analysis.verdicts import NOT_TESTABLE, verdict
 from equidyn.figures.options import WORDS
-
-REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable at this scale"
 
 COLUMNS = (
     "claim", "task", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high", "published",
@@ -328,24 +325,6 @@ def judge(
         _judged(name, claim, task) for name, claim in CLAIMS.items() for task in tasks.values() if claim.concerns(task)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def verdict(expected: pd.Interval, low: float, high: float) -> tuple[str, str]:
-    """Whether an interval, its ends included, bears out a claim, and why.
-
-    Args:
-        expected: Range that would reproduce it.
-        low: Lower end of the interval; NaN if there is none.
-        high: Upper end.
-    """
-    if np.isnan([low, high]).any():
-        return NOT_TESTABLE, "there is no interval"
-    ends = f"the interval, {said(low)} to {said(high)},"
-    if low in expected and high in expected:
-        return REPRODUCED, f"{ends} lies within the expected range"
-    if not expected.overlaps(pd.Interval(low, high, closed="both")):
-        return NOT_REPRODUCED, f"{ends} lies outside the expected range"
-    return NOT_TESTABLE, f"{ends} straddles an end of the expected range"
 
 
 def _judged(name: str, claim: Claim, task: TaskTables) -> dict[str, object]:

@@ -27,6 +27,9 @@ DISTINCT = 0.01
 FRAME = ("x", "y", "z")
 """The axes of the frame that coordinates are given in."""
 
+AXES = ("long", "short")
+"""The principal axes that are tested."""
+
 CELLS = 100
 """Of a cosine between 0 and 1 in `along_frame`."""
 
@@ -84,10 +87,45 @@ def audit(store: Store, train: np.ndarray) -> pd.DataFrame:
     side[train] = "train"
     axes, variances = principal_axes(store)
     columns = {"example": np.arange(len(store)), "cluster": store.scalar("cluster"), "side": side}
-    for name, place in (("long", 0), ("short", 2)):
+    for name, place in zip(AXES, (0, 2), strict=True):
         columns |= {f"{name}_{letter}": axes[:, place, i] for i, letter in enumerate(FRAME)}
     names = ("long", "middle", "short")
     return pd.DataFrame(columns | {f"variance_{name}": variances[:, i] for i, name in enumerate(names)})
+
+
+def vectors(table: pd.DataFrame, axis: str) -> np.ndarray:
+    """Return the (n, 3) vectors of one of `AXES` in rows of `audit`."""
+    return table[[f"{axis}_{letter}" for letter in FRAME]].to_numpy(dtype=float)
+
+
+def examine(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Test whether the axes of either side are uniform, and those of the training side along the frame too.
+
+    Args:
+        table: As `audit` makes it.
+
+    Returns:
+        One row per `axis` of `AXES` and `side` with one that is defined: `of_examples`, what `uniformity` returns, and
+        for the training side what `along_frame` finds, as `deviation`, `band` and `p_along_frame`. And by `axis` the
+        curves of `along_frame`.
+
+    Raises:
+        ValueError: An axis is defined for no training example.
+    """
+    rows, curves = [], []
+    for axis in AXES:
+        for side, part in table.groupby("side", sort=True):
+            axes, cluster, found = vectors(part, axis), part["cluster"], {}
+            if not np.isfinite(axes).all(axis=1).any():
+                if side == "train":
+                    raise ValueError(f"no training example has a {axis}est axis: nothing to test")
+                continue
+            if side == "train":
+                curve, found = along_frame(axes, cluster)
+                curves.append(curve.assign(axis=axis))
+                found = {"deviation": found["deviation"], "band": found["band"], "p_along_frame": found["p_value"]}
+            rows.append({"axis": axis, "side": side, "of_examples": len(part), **uniformity(axes, cluster), **found})
+    return pd.DataFrame(rows), pd.concat(curves, ignore_index=True)
 
 
 def uniformity(axes: np.ndarray, cluster: np.ndarray) -> dict[str, float]:

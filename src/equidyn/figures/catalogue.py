@@ -263,7 +263,7 @@ FIGURES = {
         "for clustered axes. Right: share of the training axes within an angle of x, y or z, less that of uniform "
         "axes, 1 − cos; band and p-value, of the largest difference, from turning all clusters at random.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
-        tables=("orientation",),
+        tables=("orientation", "orientation_tests", "orientation_angles"),
         notes="equidyn.figures.orientation:notes",
         category="Data",
         labels={"quantity": "orientation"},

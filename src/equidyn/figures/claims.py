@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from equidyn.analysis.claims import CLAIMS, COLUMNS, NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from equidyn.analysis.claims import CLAIMS, COLUMNS
+from equidyn.analysis.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures import drawing, style
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options

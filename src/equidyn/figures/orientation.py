@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
-from equidyn.analysis.orientation import FRAME, along_frame, noticeable, uniformity
+from equidyn.analysis.orientation import FRAME, noticeable, vectors
 from equidyn.figures import drawing, style
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options, Words
@@ -24,7 +24,7 @@ LEVEL, TESTS = 0.05, 4
 POINTS = 3000
 """Most axes of one side in a map; of more, as many at even distances in the table."""
 
-_KEYS = ("example", "cluster", "side")
+_KEYS = ("example", "side")
 _AXES = {"long": "longest", "short": "shortest"}
 _SIDES = {"train": (style.PALETTE[0], "o"), "validation": (style.PALETTE[1], "s")}
 _FRAME_LOOKS = {
@@ -37,74 +37,61 @@ _STAR = {"marker": "*", "markersize": 13, "markerfacecolor": style.PALETTE[4], "
 _HALO = [withStroke(linewidth=2.5, foreground="white")]  # of letters, which lie over dots
 
 
-def orientation_audit(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+def orientation_audit(
+    table: pd.DataFrame, tests: pd.DataFrame, angles: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
     """Maps of the longest and shortest axes of both sides; and angles of the training side's to x, y and z.
 
     Args:
         table: One row per example, as `equidyn.analysis.orientation.audit` makes it.
+        tests: Of its axes, as `equidyn.analysis.orientation.examine` makes them.
+        angles: Curves that come with these.
         options: What is drawn.
 
     Returns:
         The figure, and what it shows, in rows of three kinds, `shown`. Columns `axis` ("long" or "short") and `side`
         are in all; others are empty where they do not apply.
 
-        - "test": what `uniformity` returns, how many `of_examples` the axis is defined for, and for the training side
-          `deviation`, `band` and `p_along_frame` of `along_frame`.
-        - "angles", of the training side: what `along_frame` returns, and the `excess` of the share over that of
-          uniform axes.
+        - "test": the tests.
+        - "angles", of the training side: the curves, and the `excess` of the share over that of uniform axes.
         - "map": `example` and its place, `map_x` and `map_y`, in a disc of radius 1.
 
     Raises:
-        ValueError: There is nothing to draw.
+        ValueError: A table lacks a column.
     """
     needed = [*_KEYS, *(f"{axis}_{letter}" for axis in _AXES for letter in FRAME)]
     if missing := [name for name in needed if name not in table]:
         raise ValueError(f"the orientation table lacks the column(s) {', '.join(missing)}")
-    data = pd.concat([_of_axis(table, axis) for axis in _AXES], ignore_index=True)
+    curves = angles.assign(shown="angles", side="train", excess=angles["share"] - angles["uniform"])
+    data = pd.concat([tests.assign(shown="test"), curves, _places(table)], ignore_index=True)
     with style.applied():
         figure, panels, column = drawing.tiled(4, 2)
-        curves = data[data["shown"] == "angles"]
-        reach = 100 * 1.25 * max(curves["excess"].abs().max(), data["band"].max())
+        reach = 100 * 1.25 * max(curves["excess"].abs().max(), tests["band"].max())
         for row, (axis, name) in enumerate(_AXES.items()):
             part = data[data["axis"] == axis]
-            tests = part[part["shown"] == "test"].set_index("side")
+            found = tests[tests["axis"] == axis].set_index("side")
             left, right = panels[2 * row : 2 * row + 2]
-            _draw_map(left, part[part["shown"] == "map"], tests)
+            _draw_map(left, part[part["shown"] == "map"], found)
             left.set_title(f"{name.capitalize()} axis: map")
-            _draw_angles(right, part[part["shown"] == "angles"], tests.loc["train"])
+            _draw_angles(right, part[part["shown"] == "angles"], found.loc["train"])
             right.set_ylim(-reach, reach)
             right.set_title(f"{name.capitalize()} axis: angles, train")
-        tests = data[data["shown"] == "test"]
         drawing.legends(column, _series(tests, options), "Data", _reading(tests))
     return figure, data
 
 
-def _of_axis(table: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Rows of one axis."""
-    vectors = table[[f"{axis}_{letter}" for letter in FRAME]].to_numpy(dtype=float)
+def _places(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the maps."""
     parts = []
-    for side in _SIDES:
-        chosen = (table["side"] == side).to_numpy()
-        rows, axes = table[chosen], vectors[chosen]
-        known = np.isfinite(axes).all(axis=1)
-        if not known.any():
-            if side == "train":
-                raise ValueError(f"no training example has a {_AXES[axis]} axis: nothing to draw")
-            continue
-        row: dict[str, Any] = {"of_examples": len(rows), **uniformity(axes, rows["cluster"])}
-        angles = []
-        if side == "train":
-            curves, found = along_frame(axes, rows["cluster"])
-            row |= {"deviation": found["deviation"], "band": found["band"], "p_along_frame": found["p_value"]}
-            angles = [curves.assign(shown="angles", side=side, excess=curves["share"] - curves["uniform"])]
-        places, examples = equal_area(axes[known]), rows.loc[known, "example"].to_numpy()
-        some = np.linspace(0, len(places) - 1, min(POINTS, len(places))).round().astype(int)
-        points = {"example": examples[some], "map_x": places[some, 0], "map_y": places[some, 1]}
-        parts += [pd.DataFrame([{"shown": "test", "side": side, **row}]), *angles]
-        parts.append(pd.DataFrame({"shown": "map", "side": side, **points}))
-    data = pd.concat(parts, ignore_index=True).astype({"example": "Int64"})
-    data.insert(0, "axis", axis)
-    return data
+    for axis in _AXES:
+        for side, rows in table.groupby("side", sort=True):
+            axes = vectors(rows, axis)
+            known = np.flatnonzero(np.isfinite(axes).all(axis=1))
+            some = known[np.linspace(0, len(known) - 1, min(POINTS, len(known))).round().astype(int)]
+            places, examples = equal_area(axes[some]), rows["example"].to_numpy()[some]
+            columns = {"example": examples, "map_x": places[:, 0], "map_y": places[:, 1]}
+            parts.append(pd.DataFrame({"shown": "map", "axis": axis, "side": side, **columns}))
+    return pd.concat(parts, ignore_index=True).astype({"example": "Int64"})
 
 
 def equal_area(axes: np.ndarray) -> np.ndarray:
