@@ -67,7 +67,6 @@ _RC = {
     "pdf.fonttype": 42,  # text stays text
     "svg.fonttype": "path",  # looks the same where the font is missing
     "svg.hashsalt": _SALT,
-    "axes.formatter.use_mathtext": True,
 }
 # How each format is written. Without a date, the same figure gives the same bytes.
 _WRITING: dict[str, dict] = {
