@@ -236,8 +236,8 @@ class TaskTables:
             run = max(best, key=lambda name: best[name][0].max())
             found = self.pooled([Bounds.exact(best[run].max(axis=1))])
             raise Untestable(
-                f"no run reaches a skill of {SKILL:g}: the best is {said(found.value)} "
-                f"({said(found.low)} to {said(found.high)}, run {run!r})"
+                f"no run reaches a skill of {SKILL:g}: the best is {_said(found.value)} "
+                f"({_said(found.low)} to {_said(found.high)}, run {run!r})"
             )
         return reached
 
@@ -332,10 +332,10 @@ def faster(task: TaskTables) -> Found:
     if lower == upper:
         return task.pooled(drawn, *notes)
     if lower > 0:
-        what = f"at least {said(lower)}, as the twirled loss does not get there within training"
+        what = f"at least {_said(lower)}, as the twirled loss does not get there within training"
         return task.pooled(drawn, what, *notes, value=lower)
     if np.isfinite(upper):
-        what = f"at most {said(upper)}, as the equivariance error does not get there within training"
+        what = f"at most {_said(upper)}, as the equivariance error does not get there within training"
         return task.pooled(drawn, what, *notes, value=upper)
     raise Untestable("; ".join(["neither part of the loss falls to a tenth within training", *notes]))
 
@@ -366,7 +366,7 @@ def after_silence(task: TaskTables) -> Found:
         known = useful.any(axis=-1)
         drawn.append(Bounds(np.where(known, ratio, 0), np.where(known, ratio, np.inf)).reduced(np.min, times))
         if run == task.baseline:
-            texts = [said(value) for value in ratio[0]]
+            texts = [_said(value) for value in ratio[0]]
     return task.pooled(drawn, *_by_time(task, texts, times), *_left_out(task, times))
 
 
@@ -374,7 +374,7 @@ def penalty(task: TaskTables) -> Found:
     """What of the loss is paid for not being equivariant at the last step, percent; the most over flow times."""
     values = [100 * (curves.loss / curves.twirled - 1)[..., -1] for curves in map(task.curves, task.replicates)]
     drawn = [Bounds.exact(value).reduced(np.max, task.judged) for value in values]
-    texts = [said(value) for value in values[0][0]]
+    texts = [_said(value) for value in values[0][0]]
     return task.pooled(drawn, *_by_time(task, texts, task.judged), *_left_out(task, task.judged))
 
 
@@ -385,7 +385,7 @@ def returns(task: TaskTables) -> Found:
     rises = [(share / np.minimum.accumulate(share, axis=-1)).max(axis=-1) for share in shares]
     means = [stats.gmean(rise[:, late], axis=1) for rise in rises]
     noise = "the largest of several noisy ratios exceeds 1 even where nothing returns"
-    return _so_far(task, means, *_by_time(task, [said(value) for value in rises[0][0]], late), noise)
+    return _so_far(task, means, *_by_time(task, [_said(value) for value in rises[0][0]], late), noise)
 
 
 def ends_above(task: TaskTables) -> Found:
@@ -393,7 +393,7 @@ def ends_above(task: TaskTables) -> Found:
     late = _late(task)
     shares = [task.curves(run).percent[..., -1] for run in task.replicates]
     lowest = [share[:, late].min(axis=1) for share in shares]
-    return _so_far(task, lowest, *_by_time(task, [said(value) for value in shares[0][0]], late))
+    return _so_far(task, lowest, *_by_time(task, [_said(value) for value in shares[0][0]], late))
 
 
 def _late(task: TaskTables) -> np.ndarray:
@@ -476,7 +476,7 @@ def geometric(task: TaskTables, kind: str, column: str, keys: Iterable[str], wha
         ratios = ratios[~equal]
     if ratios.empty:
         raise Untestable("; ".join([f"no {what} of both losses is known", *notes]))
-    notes.insert(0, f"{len(ratios)} {what}{'s' if len(ratios) > 1 else ''}: " + ", ".join(map(said, ratios)))
+    notes.insert(0, f"{len(ratios)} {what}{'s' if len(ratios) > 1 else ''}: " + ", ".join(map(_said, ratios)))
     low, high = (ratios.min(), ratios.max()) if len(ratios) > 1 else (np.nan, np.nan)
     return Found(float(stats.gmean(ratios)), float(low), float(high), tuple(notes))
 
@@ -493,7 +493,7 @@ def correlation(task: TaskTables, kind: str, x: str, y: str) -> Found:
     found = _correlated(task, kind, x, y)
     ends = np.array([[each.pearson, each.pearson_low, each.pearson_high] for _, each in found.values()])
     value, low, high = np.tanh(np.arctanh(np.clip(ends, _EQUAL - 1, 1 - _EQUAL)).mean(axis=0))
-    return Found(float(value), float(low), float(high), _of_times(list(found), list(map(said, ends[:, 0]))))
+    return Found(float(value), float(low), float(high), _of_times(list(found), list(map(_said, ends[:, 0]))))
 
 
 def slope(task: TaskTables, x: str, y: str) -> Found:
@@ -501,7 +501,7 @@ def slope(task: TaskTables, x: str, y: str) -> Found:
     found = _correlated(task, "head", x, y)
     ends = np.array([_sloped(logs, each.block, task) for logs, each in found.values()])
     value, low, high = ends.mean(axis=0)
-    return Found(float(value), float(low), float(high), _of_times(list(found), list(map(said, ends[:, 0]))))
+    return Found(float(value), float(low), float(high), _of_times(list(found), list(map(_said, ends[:, 0]))))
 
 
 def _sloped(logs: np.ndarray, block: int, task: TaskTables) -> tuple[float, float, float]:
@@ -544,7 +544,7 @@ def _correlated(task: TaskTables, kind: str, x: str, y: str) -> dict[float | Non
 # Words.
 
 
-def said(value: float) -> str:
+def _said(value: float) -> str:
     """A number in a reason."""
     return "unknown" if np.isnan(value) else short(value)
 
@@ -552,7 +552,7 @@ def said(value: float) -> str:
 def _step(found: Bounds, i: int) -> str:
     """A step of the data, at the i-th flow time if there are several."""
     lower, upper = (np.atleast_1d(each[0])[i] for each in (found.lower, found.upper))
-    return said(upper) if np.isfinite(upper) else f"> {said(lower)}"
+    return _said(upper) if np.isfinite(upper) else f"> {_said(lower)}"
 
 
 def _by_time(task: TaskTables, texts: Sequence[str], times: np.ndarray) -> list[str]:

@@ -88,14 +88,14 @@ def audit(store: Store, train: np.ndarray) -> pd.DataFrame:
     axes, variances = principal_axes(store)
     columns = {"example": np.arange(len(store)), "cluster": store.scalar("cluster"), "side": side}
     for name, place in zip(AXES, (0, 2), strict=True):
-        columns |= {f"{name}_{letter}": axes[:, place, i] for i, letter in enumerate(FRAME)}
+        columns |= dict(zip(columns_of(name), axes[:, place].T, strict=True))
     names = ("long", "middle", "short")
     return pd.DataFrame(columns | {f"variance_{name}": variances[:, i] for i, name in enumerate(names)})
 
 
-def vectors(table: pd.DataFrame, axis: str) -> np.ndarray:
-    """Return the (n, 3) vectors of one of `AXES` in rows of `audit`."""
-    return table[[f"{axis}_{letter}" for letter in FRAME]].to_numpy(dtype=float)
+def columns_of(axis: str) -> list[str]:
+    """Names of the columns that hold x, y and z of one of `AXES`."""
+    return [f"{axis}_{letter}" for letter in FRAME]
 
 
 def examine(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,19 +112,21 @@ def examine(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises:
         ValueError: An axis is defined for no training example.
     """
+    sizes = table["side"].value_counts()
     rows, curves = [], []
     for axis in AXES:
-        for side, part in table.groupby("side", sort=True):
-            axes, cluster, found = vectors(part, axis), part["cluster"], {}
-            if not np.isfinite(axes).all(axis=1).any():
-                if side == "train":
-                    raise ValueError(f"no training example has a {axis}est axis: nothing to test")
-                continue
+        names = columns_of(axis)
+        known = table.dropna(subset=names)
+        if "train" not in set(known["side"]):
+            raise ValueError(f"no training example has a {axis}est axis: nothing to test")
+        for side, part in known.groupby("side"):
+            axes, cluster = part[names].to_numpy(), part["cluster"]
+            row = {"axis": axis, "side": side, "of_examples": sizes[side], **uniformity(axes, cluster)}
             if side == "train":
                 curve, found = along_frame(axes, cluster)
+                row |= {"deviation": found["deviation"], "band": found["band"], "p_along_frame": found["p_value"]}
                 curves.append(curve.assign(axis=axis))
-                found = {"deviation": found["deviation"], "band": found["band"], "p_along_frame": found["p_value"]}
-            rows.append({"axis": axis, "side": side, "of_examples": len(part), **uniformity(axes, cluster), **found})
+            rows.append(row)
     return pd.DataFrame(rows), pd.concat(curves, ignore_index=True)
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Circle, Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
-from equidyn.analysis.orientation import FRAME, noticeable, vectors
+from equidyn.analysis.orientation import FRAME, columns_of, noticeable
 from equidyn.figures import drawing, style
 from equidyn.figures.numbers import short
 from equidyn.figures.options import Options, Words
@@ -24,7 +24,6 @@ LEVEL, TESTS = 0.05, 4
 POINTS = 3000
 """Most axes of one side in a map; of more, as many at even distances in the table."""
 
-_KEYS = ("example", "side")
 _AXES = {"long": "longest", "short": "shortest"}
 _SIDES = {"train": (style.PALETTE[0], "o"), "validation": (style.PALETTE[1], "s")}
 _FRAME_LOOKS = {
@@ -59,7 +58,7 @@ def orientation_audit(
     Raises:
         ValueError: A table lacks a column.
     """
-    needed = [*_KEYS, *(f"{axis}_{letter}" for axis in _AXES for letter in FRAME)]
+    needed = ["example", "side", *(name for axis in _AXES for name in columns_of(axis))]
     if missing := [name for name in needed if name not in table]:
         raise ValueError(f"the orientation table lacks the column(s) {', '.join(missing)}")
     curves = angles.assign(shown="angles", side="train", excess=angles["share"] - angles["uniform"])
@@ -84,12 +83,11 @@ def _places(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of the maps."""
     parts = []
     for axis in _AXES:
-        for side, rows in table.groupby("side", sort=True):
-            axes = vectors(rows, axis)
-            known = np.flatnonzero(np.isfinite(axes).all(axis=1))
-            some = known[np.linspace(0, len(known) - 1, min(POINTS, len(known))).round().astype(int)]
-            places, examples = equal_area(axes[some]), rows["example"].to_numpy()[some]
-            columns = {"example": examples, "map_x": places[:, 0], "map_y": places[:, 1]}
+        names = columns_of(axis)
+        for side, rows in table.dropna(subset=names).groupby("side"):
+            some = rows.iloc[np.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().astype(int)]
+            x, y = equal_area(some[names].to_numpy()).T
+            columns = {"example": some["example"], "map_x": x, "map_y": y}
             parts.append(pd.DataFrame({"shown": "map", "axis": axis, "side": side, **columns}))
     return pd.concat(parts, ignore_index=True).astype({"example": "Int64"})
 
