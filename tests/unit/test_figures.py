@@ -9,9 +9,10 @@ import pytest
 from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 
 from equidyn.analysis import ANALYSES
-from equidyn.figures import style
+from equidyn.figures import drawing, style
 from equidyn.figures.captions import caption
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.figures.options import WORDS, Options
@@ -317,6 +318,20 @@ def test_captions_use_the_words_of_the_task(table):
     entry = FIGURES["percent_loglog"]
     _, data = load(entry.draw)(table, Options())
     assert "the best constant prediction, which is zero for forces" in caption(entry, data, Options())
+
+
+def test_legends_wrap_lines_but_no_quantity():
+    entry = Line2D([], [], label="no better than a multiple of this input (skill within ± 5 %), or than nothing at all")
+    legend = drawing.legend(style.new_figure(4, 3).add_subplot(), [entry], "Title", indent="  ")
+    (text,) = legend.get_texts()
+    assert text.get_text().split("\n") == [
+        "no better than a multiple of this",
+        "  input (skill within ± 5 %), or",
+        "  than nothing at all",
+    ]
+    short = Line2D([], [], label="for no more than a single example < 5 %")
+    (text,) = drawing.legend(style.new_figure(4, 3).add_subplot(), [short], "Title").get_texts()
+    assert text.get_text() == "for no more than a single example\n< 5 %"
 
 
 def test_figures_need_no_torch():

@@ -9,6 +9,7 @@ left end, before a break.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,7 @@ THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
 FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}
 _COLUMN = 3.0  # inch, of legends
 _WRAP = 36  # characters that fit there
+_TOGETHER = re.compile("(?<=[<≤≥±]) | (?=%)")  # spaces where no line ends
 _DENSE = 60  # steps, beyond which markers would touch
 _MINOR = (2.0, 5.0)  # ticks within a decade; with all eight, drawing takes a quarter longer
 _APART = 0.07  # of the panel's diagonal, between markers
@@ -316,10 +318,11 @@ def legends(column: Axes, series: list[Any], title: str, reading: list[Any]) -> 
 
 
 def legend(axes: Axes, handles: list[Any], title: str, *, corner: str = "upper left", indent: str = "") -> Legend:
-    """A legend with a bold title; long lines of its entries are wrapped, and what follows is indented."""
+    """A legend with a bold title; long lines of its entries are wrapped, never within ± 5 %, and go on indented."""
     for handle in handles:
-        lines = handle.get_label().split("\n")
-        handle.set_label("\n".join(textwrap.fill(line, _WRAP, subsequent_indent=indent) for line in lines))
+        lines = _TOGETHER.sub("\N{NO-BREAK SPACE}", handle.get_label()).split("\n")
+        wrapped = "\n".join(textwrap.fill(line, _WRAP, subsequent_indent=indent) for line in lines)
+        handle.set_label(wrapped.replace("\N{NO-BREAK SPACE}", " "))
     made = axes.legend(handles=handles, title=title, loc=corner, alignment="left")
     made.get_title().set_fontweight("bold")
     return made
