@@ -1,6 +1,6 @@
 """EScAIP as one would first write it: every edge, every block, every slot, nothing shared.
 
-It borrows the weights of :class:`equidyn.models.escaip.EScAIP` and repeats its arithmetic slot by slot, as the
+It borrows the weights of :class:`equidyn.models.escaip.network.EScAIP` and repeats its arithmetic slot by slot, as the
 architecture is usually drawn. It exists to be compared with: for speed in `escaip_speed.py`, for numbers there too.
 """
 
@@ -10,8 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equidyn.models.batch import ForceOutput, MoleculeBatch
-from equidyn.models.escaip import RMS_EPSILON, Dropout, EdgeAttribute, EScAIP, Projection, RMSNorm, TransformerBlock
+from equidyn.core.batch import ForceOutput, MoleculeBatch
+from equidyn.models.escaip.network import (
+    RMS_EPSILON,
+    Dropout,
+    EdgeAttribute,
+    EScAIP,
+    Projection,
+    RMSNorm,
+    TransformerBlock,
+)
 from equidyn.models.graph import MEAN_EPSILON
 
 

@@ -9,8 +9,8 @@ import time
 import torch
 from escaip_reference import PlainEScAIP
 
-from equidyn.models.batch import MoleculeBatch
-from equidyn.models.escaip import EScAIP, EScAIPConfig
+from equidyn.core.batch import MoleculeBatch
+from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 
 SIZES = {
     "1M": EScAIPConfig(layers=1, hidden=64),

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from equidyn.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.core.decomposition import decompose, decompose_exact, twist_from_tensor
+from equidyn.core.rotations import haar, icosahedral_group, randomised_cosets, tetrahedral_group
 from equidyn.data.store import Store
 from equidyn.data.subsets import read_index
-from equidyn.decomposition import decompose, decompose_exact, twist_from_tensor
-from equidyn.evaluation import twisted_predictions
 from equidyn.models.registry import build
-from equidyn.rotations import haar, icosahedral_group, randomised_cosets, tetrahedral_group
-from equidyn.tasks.force_field import ForceField
+from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.run.evaluation import twisted_predictions
+from equidyn.tasks.force_field.task import ForceField
 
 
 def independent(count):

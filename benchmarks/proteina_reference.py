@@ -1,7 +1,8 @@
 """Proteína as one would first write it: every residue's conditioning, one-hot features, masks after every step.
 
-It borrows the weights of :class:`equidyn.models.proteina.Proteina` and repeats its arithmetic as the architecture is
-usually described. It exists to be compared with: for speed in `proteina_speed.py`, for numbers there too.
+It borrows the weights of :class:`equidyn.models.proteina.network.Proteina` and repeats its arithmetic as the
+architecture is usually described. It exists to be compared with: for speed in `proteina_speed.py`, for numbers there
+too.
 """
 
 import copy
@@ -10,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from equidyn.models.batch import ProteinBatch, VelocityOutput
-from equidyn.models.pairs import distance_class, pair_distances
-from equidyn.models.proteina import (
+from equidyn.core.batch import ProteinBatch, VelocityOutput
+from equidyn.core.pairs import distance_class, pair_distances
+from equidyn.models.proteina.network import (
     DISTANCE_RANGE,
     AdaptiveNorm,
     Attention,

@@ -15,10 +15,10 @@ from proteina_reference import PlainProteina
 from torch import nn
 from torch.profiler import profile
 
-from equidyn.models.batch import ProteinBatch
-from equidyn.models.proteina import Attention, PairBuilder, PairTransition, SwiGLU, TriangleProduct
+from equidyn.core.batch import ProteinBatch
+from equidyn.models.proteina.network import Attention, PairBuilder, PairTransition, SwiGLU, TriangleProduct
 from equidyn.models.registry import build
-from equidyn.tasks.flow_matching import auxiliary_loss, centred, clean_prediction, flow_loss
+from equidyn.tasks.flow_matching.task import auxiliary_loss, centred, clean_prediction, flow_loss
 
 MODELS = "proteina-2M", "proteina-2M-tri"
 LONG = 256  # residues of the chain whose memory is measured

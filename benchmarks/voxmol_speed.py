@@ -12,8 +12,8 @@ from functools import partial
 
 import torch
 
+from equidyn.core.voxels import Grid, voxelise
 from equidyn.models.registry import build
-from equidyn.voxels import Grid, voxelise
 
 SIDE, CHANNELS = 64, 8
 MODELS = "voxmol-0.2M", "voxmol-0.3M", "voxmol-1M"

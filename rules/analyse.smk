@@ -58,7 +58,7 @@ rule gather_analysis:
         runtime=10,
     params:
         estimator=config["figures"]["estimator"],
-        code=code_digest("equidyn.tables"),
+        code=code_digest("equidyn.study.tables"),
     message:
         "Gathering {wildcards.analysis} of {wildcards.task}"
     script:

@@ -12,9 +12,9 @@ from equidyn.data import SOURCES
 from equidyn.data.download import wanted_entries
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.models.registry import configuration, control_for
-from equidyn.planning import devices, resources
-from equidyn.provenance import ROOT as PACKAGE_FOLDER, code_digest
-from equidyn.studies import (
+from equidyn.study.planning import devices, resources
+from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, code_digest
+from equidyn.study.config import (
     StudyError,
     PUBLISHED,
     analysis_arguments,
@@ -93,7 +93,7 @@ def training_code(run):
     """Digest of the code that decides what a run learns."""
     row = RUNS[run]
     return code_digest(
-        "equidyn.training",
+        "equidyn.run.training",
         module_of(TASKS[row["task"]]),
         configuration(row["model"]).module,
     )
@@ -103,7 +103,7 @@ def evaluation_code(run):
     """Digest of the code that decides what is measured of a run; the network's belongs to the training."""
     task = RUNS[run]["task"]
     return code_digest(
-        "equidyn.evaluation",
+        "equidyn.run.evaluation",
         module_of(TASKS[task]),
         configuration(control_for(task)).module,
     )
@@ -140,13 +140,13 @@ def figure_code(figure):
     """Digest of the code that decides how a figure looks."""
     return code_digest(
         module_of(FIGURES[figure].draw),
-        "equidyn.figures.captions",
-        "equidyn.figures.making",
+        "equidyn.figures.parts.captions",
+        "equidyn.figures.parts.making",
     )
 
 
 def figure_options(task):
-    """Arguments of equidyn.figures.options.Options, of each task for a figure of all."""
+    """Arguments of equidyn.figures.parts.options.Options, of each task for a figure of all."""
     if task == ALL_TASKS:
         return {name: figure_options(name) for name in TASKS_RUN}
     figures = config["figures"]

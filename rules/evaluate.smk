@@ -54,7 +54,7 @@ rule gather_run:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.tables"),
+        code=code_digest("equidyn.study.tables"),
     message:
         "Gathering the tables of {wildcards.run}"
     script:
@@ -78,7 +78,7 @@ rule gather_tables:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.tables"),
+        code=code_digest("equidyn.study.tables"),
     message:
         "Gathering the study's table"
     script:
@@ -103,7 +103,7 @@ rule gather_costs:
     params:
         config=config,
         runs=RUNS,
-        code=code_digest("equidyn.analysis.compute"),
+        code=code_digest("equidyn.study.costs"),
     message:
         "Gathering what the trainings cost"
     script:
@@ -153,7 +153,7 @@ rule write_manifest:
             "training": {run: training_code(run) for run in RUNS},
             "evaluation": {run: evaluation_code(run) for run in RUNS},
         },
-        code=code_digest("equidyn.manifest"),
+        code=code_digest("equidyn.study.manifest"),
     message:
         "Keeping machine, versions and seeds with the results"
     script:

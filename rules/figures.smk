@@ -59,7 +59,7 @@ rule judge_claims:
                 for name in ("confidence", "resamples", "seed")
             },
         },
-        code=code_digest("equidyn.analysis.claims"),
+        code=code_digest("equidyn.claims.definitions"),
     message:
         "Judging the paper's claims"
     script:
@@ -74,7 +74,7 @@ rule write_report:
         costs=table("costs"),
         config=record_files()[0],
         manifest=record_files()[1],
-        template=f"{PACKAGE_FOLDER}/report.html.j2",
+        template=f"{PACKAGE_FOLDER}/report/report.html.j2",
     output:
         report_file(),
     log:
@@ -89,7 +89,7 @@ rule write_report:
     params:
         study=config["study"],
         figures=figures_drawn(),
-        code=code_digest("equidyn.report"),
+        code=code_digest("equidyn.report.page"),
     message:
         "Writing the report"
     script:

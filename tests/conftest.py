@@ -19,7 +19,7 @@ from equidyn.data.molecules import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
 from equidyn.models.registry import build
-from equidyn.tasks.force_field import ForceField
+from equidyn.tasks.force_field.task import ForceField
 
 # A busy machine is no failure, and every run tries the same examples.
 hypothesis.settings.register_profile("equidyn", deadline=None, derandomize=True)

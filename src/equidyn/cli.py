@@ -51,20 +51,20 @@ def _models() -> int:
 
 
 def _plan(files: list[str], schemas: str) -> int:
-    from equidyn.planning import read_study, report
-    from equidyn.studies import StudyError
+    from equidyn.study.config import StudyError
+    from equidyn.study.planning import read_study, report
 
     return _printed(lambda: report(*read_study(files, schemas)), StudyError)
 
 
 def _pack(study: str, archive: str) -> int:
-    from equidyn.archives import ArchiveError, pack
+    from equidyn.study.archives import ArchiveError, pack
 
     return _printed(lambda: f"{archive}: {len(pack(study, archive))} files", ArchiveError)
 
 
 def _unpack(archive: str, folder: str) -> int:
-    from equidyn.archives import ArchiveError, unpack
+    from equidyn.study.archives import ArchiveError, unpack
 
     return _printed(lambda: unpack(archive, folder), ArchiveError)
 
@@ -80,7 +80,7 @@ def _printed(result: Callable[[], object], foreseen: type[Exception]) -> int:
 
 
 def _verify(files: list[str], tolerance: float | None) -> int:
-    from equidyn.models.verification import TOLERANCE, FixtureError, verify
+    from equidyn.verification import TOLERANCE, FixtureError, verify
 
     tolerance = TOLERANCE if tolerance is None else tolerance
     status = 0

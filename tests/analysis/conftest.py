@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from equidyn.evaluation import restore
 from equidyn.models.registry import build
-from equidyn.tasks.flow_matching import FlowMatching
-from equidyn.tasks.force_field import ForceField
-from equidyn.tasks.voxel_denoising import VoxelDenoising
-from equidyn.training import Recipe, train
+from equidyn.run.evaluation import restore
+from equidyn.run.training import Recipe, train
+from equidyn.tasks.flow_matching.task import FlowMatching
+from equidyn.tasks.force_field.task import ForceField
+from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
 
 @pytest.fixture(scope="session")

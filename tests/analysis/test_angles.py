@@ -6,9 +6,9 @@ import torch
 from linear_task import Matrix, VectorTask
 from scipy.spatial.transform import Rotation
 
-from equidyn.analysis.angles import about_axis, measure
-from equidyn.evaluation import Protocol
-from equidyn.figures.structure import closed_form
+from equidyn.analysis.angles.measure import about_axis, measure
+from equidyn.figures.families.structure import closed_form
+from equidyn.run.evaluation import Protocol
 
 ANGLES = [5.0, 45.0, 90.0, 150.0, 180.0]
 ANTISYMMETRIC = [[0.0, 1.0, -2.0], [-1.0, 0.0, 0.5], [2.0, -0.5, 0.0]]

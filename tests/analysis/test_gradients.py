@@ -6,9 +6,9 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
 from equidyn.analysis.anatomy import parameter_groups
-from equidyn.analysis.gradients import _between, deal, gradients, measure, split
+from equidyn.analysis.gradients.measure import _between, deal, gradients, measure, split
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.evaluation import Protocol
+from equidyn.run.evaluation import Protocol
 
 
 def gradient(loss, part):

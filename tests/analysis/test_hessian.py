@@ -6,11 +6,11 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 from scipy.sparse.linalg import aslinearoperator
 
-from equidyn.analysis import hessian as module
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian import EIGENPAIR, Hessian, lanczos_quadrature, measure, spectrum
+from equidyn.analysis.hessian import measure as module
+from equidyn.analysis.hessian.measure import EIGENPAIR, Hessian, lanczos_quadrature, measure, spectrum
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.evaluation import Protocol
+from equidyn.run.evaluation import Protocol
 
 ALL = "all"
 

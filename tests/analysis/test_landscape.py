@@ -7,10 +7,10 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian import Hessian
-from equidyn.analysis.landscape import eigenplane, measure, random_plane, surface
+from equidyn.analysis.hessian.measure import Hessian
+from equidyn.analysis.landscape.measure import eigenplane, measure, random_plane, surface
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.evaluation import Protocol
+from equidyn.run.evaluation import Protocol
 
 COORDINATES = np.linspace(-0.5, 0.5, 5)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from equidyn.analysis.layers import OUTPUT, measure
+from equidyn.analysis.layers.measure import OUTPUT, measure
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.evaluation import Protocol
+from equidyn.run.evaluation import Protocol
 
 PROTOCOL = Protocol(rotations=3, batch_size=4)
 

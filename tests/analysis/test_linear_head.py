@@ -5,16 +5,16 @@ import pytest
 import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance, multiple_of_identity
 
-from equidyn.actions import inverse, rotate_grid_exactly
 from equidyn.analysis.anatomy import anatomy_of, equal_rows, feature_modules, parameter_groups, symmetric_kernel
-from equidyn.analysis.linear_head import head_form, measure
+from equidyn.analysis.head.measure import head_form, measure
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.decomposition import decompose
-from equidyn.evaluation import Protocol
+from equidyn.core.actions import inverse, rotate_grid_exactly
+from equidyn.core.decomposition import decompose
+from equidyn.core.rotations import haar, octahedral_group, tetrahedral_group
 from equidyn.models.graph import sum_over_neighbours
 from equidyn.models.registry import build, configurations
-from equidyn.models.voxmol import SymmetricConv3d
-from equidyn.rotations import haar, octahedral_group, tetrahedral_group
+from equidyn.models.voxmol.network import SymmetricConv3d
+from equidyn.run.evaluation import Protocol
 
 
 @pytest.fixture

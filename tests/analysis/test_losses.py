@@ -6,7 +6,7 @@ import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance
 
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.evaluation import Protocol, decompose_task, decompose_task_exactly
+from equidyn.run.evaluation import Protocol, decompose_task, decompose_task_exactly
 
 PROTOCOL = Protocol(rotations=3, batch_size=4, seed=2)
 

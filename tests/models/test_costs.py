@@ -11,10 +11,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from equidyn.models import control, costs, escaip, proteina, voxmol
+from equidyn.core.plugins import load
+from equidyn.models import costs
+from equidyn.models.control import network as control
 from equidyn.models.costs import COSTS, Work, work
+from equidyn.models.escaip import network as escaip
+from equidyn.models.proteina import network as proteina
 from equidyn.models.registry import configuration, configurations
-from equidyn.plugins import load
+from equidyn.models.voxmol import network as voxmol
 
 EXAMPLES = 2
 

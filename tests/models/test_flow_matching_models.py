@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from suite import DTYPES, TOLERANCE, FlowMatchingModelSuite, assert_close, chains, deviation, rotation
 
-from equidyn.models.control import ChainControl, ChainControlConfig
-from equidyn.models.pairs import distance_class, pair_distances
-from equidyn.models.proteina import Gate, PairTransition, Proteina, ProteinaConfig, TriangleProduct
+from equidyn.core.pairs import distance_class, pair_distances
+from equidyn.models.control.network import ChainControl, ChainControlConfig
+from equidyn.models.proteina.network import Gate, PairTransition, Proteina, ProteinaConfig, TriangleProduct
 from equidyn.models.registry import build
-from equidyn.tasks.flow_matching import flow_loss
+from equidyn.tasks.flow_matching.task import flow_loss
 
 SMALL = ProteinaConfig(
     layers=3,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 from suite import DTYPES, TOLERANCE, ForceFieldModelSuite, assert_close, molecules
 
-from equidyn.models.control import Control, ControlConfig
-from equidyn.models.escaip import (
+from equidyn.models.control.network import Control, ControlConfig
+from equidyn.models.escaip.network import (
     Dropout,
     EScAIP,
     EScAIPConfig,

@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from suite import DTYPES, TOLERANCE, ModelSuite, assert_close, deviation, molecules
 from torch import nn
 
-from equidyn.actions import rotate_grid_exactly
+from equidyn.core.actions import rotate_grid_exactly
+from equidyn.core.rotations import octahedral_group
+from equidyn.core.voxels import Grid, voxelise
 from equidyn.models.registry import build, configuration, configurations, control_for
-from equidyn.models.voxmol import (
+from equidyn.models.voxmol.network import (
     Attention,
     Block,
     GridControl,
@@ -19,8 +21,6 @@ from equidyn.models.voxmol import (
     VoxMol,
     VoxMolConfig,
 )
-from equidyn.rotations import octahedral_group
-from equidyn.voxels import Grid, voxelise
 
 SIDE, CHANNELS = 8, 3
 SMALL = VoxMolConfig(
@@ -267,7 +267,7 @@ def test_parameter_counts(name):
 def test_registered_for_the_task():
     names = {name for name, entry in configurations().items() if entry.task == "voxel_denoising"}
     assert names == COUNTS.keys() | {control_for("voxel_denoising")}
-    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.voxmol:GridControl"
+    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.voxmol.network:GridControl"
     control = build(control_for("voxel_denoising"))
     assert control(torch.zeros(1, 8, 4, 4, 4)).shape == (1, 8, 4, 4, 4)
 

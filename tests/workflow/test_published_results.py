@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from project import ROOT, Project, read_study
 
-from equidyn.figures.numbers import short
-from equidyn.report import VERDICTS
+from equidyn.core.numbers import short
+from equidyn.report.page import VERDICTS
 from equidyn.tasks import TASKS
 
 pytestmark = pytest.mark.workflow

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from equidyn.report import VERDICTS, Figure, write_report
+from equidyn.report.page import VERDICTS, Figure, write_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")

@@ -1,6 +1,6 @@
 """Analyse checkpoints of one run."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, output, log, threads, analysis, params):
@@ -9,11 +9,11 @@ def main(inputs, output, log, threads, analysis, params):
 
     from equidyn.analysis import ANALYSES
     from equidyn.analysis.checkpoints import analyse_run
+    from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.evaluation import Protocol
-    from equidyn.plugins import load
-    from equidyn.tables import write_table
+    from equidyn.run.evaluation import Protocol
+    from equidyn.study.tables import write_table
     from equidyn.tasks import TASKS
 
     torch.set_num_threads(threads)

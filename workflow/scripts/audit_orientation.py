@@ -1,6 +1,6 @@
 """Find how the examples of a store are oriented, and test whether they lie in all directions."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(store, train, outputs, log):
@@ -8,7 +8,7 @@ def main(store, train, outputs, log):
     from equidyn.analysis.orientation import audit, examine
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.tables import write_table
+    from equidyn.study.tables import write_table
 
     store = Store(store)
     table = audit(store, read_index(train, len(store)))

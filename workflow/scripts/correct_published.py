@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(receipts, outputs, log):
     process.start(log, threads=1)
     from equidyn.analysis.published import voxmol_corrections, voxmol_curves
-    from equidyn.tables import write_table
+    from equidyn.study.tables import write_table
 
     # A receipt, which is a rule's output, stands for the file beside it.
     files = {name.name: name for name in (Path(receipt.removesuffix(".json")) for receipt in receipts)}

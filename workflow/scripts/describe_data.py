@@ -1,6 +1,6 @@
 """Describe every example of a store, and which side of the split it is on."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(store, train, table, log, task):
@@ -8,7 +8,7 @@ def main(store, train, table, log, task):
     from equidyn.data.describe import describe
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.tables import write_table
+    from equidyn.study.tables import write_table
 
     store = Store(store)
     write_table(describe(task, store, read_index(train, len(store))), table)

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(selection, output, log, params):

@@ -1,6 +1,6 @@
 """Download one file of the registry; it lies beside its receipt."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(receipt, log, entry, mirror):

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(tables, output, log, task, figure, params):
     process.start(log, threads=1)
-    from equidyn.figures.making import make_figure
+    from equidyn.figures.parts.making import make_figure
 
     make_figure(figure, task, tables, params.options, Path(output).with_suffix(""), params.formats)
 

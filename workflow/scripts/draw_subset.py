@@ -1,6 +1,6 @@
 """Draw one nested training subset."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(train, subset, log, name, size, seed):

@@ -1,17 +1,17 @@
 """Evaluate checkpoints of one run."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, rows, examples, log, threads, params):
     process.start(log, threads)
     import torch
 
+    from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.evaluation import Protocol, evaluate_run
-    from equidyn.plugins import load
-    from equidyn.tables import write_table
+    from equidyn.run.evaluation import Protocol, evaluate_run
+    from equidyn.study.tables import write_table
     from equidyn.tasks import TASKS
 
     torch.set_num_threads(threads)

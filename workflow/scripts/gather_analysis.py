@@ -1,13 +1,13 @@
 """Join the tables of an analysis, with what the evaluation found of the same checkpoints."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, outputs, log, estimator):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.tables import join, with_evaluation, without_lists, write_table
+    from equidyn.study.tables import join, with_evaluation, without_lists, write_table
 
     table = with_evaluation(join(inputs.tables), pd.read_parquet(inputs.evaluation), estimator)
     write_table(table, outputs.table)

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(checkpoints, outputs, log, config, runs):
     process.start(log, threads=1)
-    from equidyn.analysis.compute import run_costs, with_measured
-    from equidyn.tables import write_table
+    from equidyn.study.costs import run_costs, with_measured
+    from equidyn.study.tables import write_table
 
     measured = {Path(folder).name: json.loads(Path(folder, "throughput.json").read_text()) for folder in checkpoints}
     costs = with_measured(run_costs(config, runs), measured)

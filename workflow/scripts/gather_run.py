@@ -1,11 +1,11 @@
 """Join the evaluated parts of one run: its rows, and sums per example and per cluster."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, outputs, log):
     process.start(log, threads=1)
-    from equidyn.tables import cluster_sums, join, write_table
+    from equidyn.study.tables import cluster_sums, join, write_table
 
     rows, examples = join(inputs.rows), join(inputs.examples)
     write_table(rows, outputs.rows)

@@ -1,11 +1,11 @@
 """Join the tables of all runs into the study's."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, outputs, log):
     process.start(log, threads=1)
-    from equidyn.tables import join, minima, write_table
+    from equidyn.study.tables import join, minima, write_table
 
     evaluation = join(inputs.runs)
     write_table(evaluation, outputs.evaluation)

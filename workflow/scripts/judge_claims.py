@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, outputs, log, params):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.analysis.claims import judge
-    from equidyn.analysis.compute import losses_by_compute
-    from equidyn.tables import write_table
+    from equidyn.claims.definitions import judge
+    from equidyn.study.costs import losses_by_compute
+    from equidyn.study.tables import write_table
 
     evaluation = pd.read_parquet(inputs.evaluation)
     claims = judge(

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(files, store, log, threads, task, params):
     process.start(log, threads=1)
+    from equidyn.core.files import state_folder
+    from equidyn.core.plugins import load
     from equidyn.data import SOURCES
-    from equidyn.files import state_folder
-    from equidyn.plugins import load
 
     settings = dict(params.settings)
     if files:

@@ -1,6 +1,6 @@
 """Measure the errors that rotating grids makes by itself."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, outputs, log, threads, settings):
@@ -10,7 +10,7 @@ def main(inputs, outputs, log, threads, settings):
     from equidyn.analysis.interpolation import interpolation_floors
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.tables import write_table
+    from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
     store = Store(inputs.store)

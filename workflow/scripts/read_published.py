@@ -1,12 +1,12 @@
 """Read the authors' curves and loss landscapes, which come with the package."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(outputs, log):
     process.start(log, threads=1)
     from equidyn.analysis.published import published_curves, published_landscapes
-    from equidyn.tables import write_table
+    from equidyn.study.tables import write_table
 
     write_table(published_curves(), outputs.curves)
     landscapes = published_landscapes()

@@ -2,14 +2,14 @@
 
 from concurrent.futures import ProcessPoolExecutor
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(log, threads, figures):
     process.start(log, threads=1)
     from tqdm import tqdm
 
-    from equidyn.figures.making import make_figure
+    from equidyn.figures.parts.making import make_figure
 
     with ProcessPoolExecutor(threads) as pool:
         drawn = [pool.submit(make_figure, **figure) for figure in reversed(figures)]  # the dearest are the last

@@ -1,6 +1,6 @@
 """Split a store into training and validation examples."""
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(store, train, validation, log, fraction, seed):

@@ -2,19 +2,19 @@
 
 from functools import partial
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(run, inputs, output, log, threads, devices, params):
     process.start(log, threads)
 
+    from equidyn.core.files import state_folder
+    from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.distributed import launch
-    from equidyn.files import state_folder
-    from equidyn.plugins import load
+    from equidyn.run.distributed import launch
+    from equidyn.run.training import Recipe, train
     from equidyn.tasks import TASKS
-    from equidyn.training import Recipe, train
 
     store = Store(inputs.store)
     indices = read_index(inputs.subset, len(store))

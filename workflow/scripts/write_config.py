@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(output, log, config):

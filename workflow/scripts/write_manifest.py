@@ -3,15 +3,15 @@
 import json
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(costs, output, log, params):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.files import replacing
-    from equidyn.manifest import manifest
+    from equidyn.core.files import replacing
+    from equidyn.study.manifest import manifest
 
     measured = pd.read_parquet(costs).set_index("run").to_dict("index")
     evaluated = {

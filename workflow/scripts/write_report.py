@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from equidyn import process
+from equidyn.core import process
 
 
 def main(inputs, output, log, params):
@@ -11,7 +11,7 @@ def main(inputs, output, log, params):
     import pandas as pd
 
     from equidyn.figures.catalogue import FIGURES
-    from equidyn.report import Figure, write_report
+    from equidyn.report.page import Figure, write_report
 
     figures = []
     for (task, name), png, text in zip(params.figures, inputs.figures, inputs.captions, strict=True):

@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 import equidyn
-from equidyn.evaluation import Protocol, restore, thinned
+from equidyn.run.evaluation import Protocol, restore, thinned
 
 
 def analyse_run(
@@ -34,7 +34,7 @@ def analyse_run(
         task_class: The run's task; it is restored from each checkpoint.
         store: Data.
         indices: (n,) held-out examples.
-        checkpoints: The folder that `equidyn.training.train` made.
+        checkpoints: The folder that `equidyn.run.training.train` made.
         steps: Which steps to analyse.
         protocol: As for an evaluation.
         settings: Of the analysis.

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from equidyn.core.voxels import Grid
 from equidyn.data.store import Store
-from equidyn.evaluation import Protocol, decompose_task
-from equidyn.tasks.voxel_denoising import VoxelBatch, VoxelDenoising
-from equidyn.voxels import Grid
+from equidyn.run.evaluation import Protocol, decompose_task
+from equidyn.tasks.voxel_denoising.task import VoxelBatch, VoxelDenoising
 
 OFFSET_IGNORED = "upstream, offset ignored"
 UPSTREAM_SPACING = 0.25  # Å, the only one for which the upstream grid is known
@@ -43,7 +43,7 @@ def interpolation_floors(
         indices: (n,) examples.
         box: Edge of the grid, Å.
         spacings: Å between voxels.
-        actions: Some of `equidyn.tasks.voxel_denoising.ACTIONS`.
+        actions: Some of `equidyn.tasks.voxel_denoising.task.ACTIONS`.
         molecules: How many of the examples to use, evenly spaced.
         rotations: K per example.
         seed: Of the rotations.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.evaluation import Protocol, draw_rotations, portions, twisted_predictions
+from equidyn.run.evaluation import Protocol, draw_rotations, portions, twisted_predictions
 
 PARTS = ("twirled", "equivariance")
 """The two parts of the squared error, which add up to the total."""
@@ -34,7 +34,7 @@ class Loss:
 
 
 class HeldOutLoss:
-    """The losses of `equidyn.decomposition`, differentiable, of examples in which everything random is drawn once.
+    """The losses of `equidyn.core.decomposition`, differentiable, of examples in which everything random is drawn once.
 
     Batches, noise and rotations are the same at every call, so that values at several weights differ by the weights
     alone; a network's own first prediction, where it sees one, is an input and stays that of the first weights. Numbers
@@ -93,14 +93,14 @@ class HeldOutLoss:
         return {"twirled": total - equivariance, "total": total, "equivariance": equivariance}
 
     def _exact(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Sums from one forward pass, see `equidyn.decomposition.decompose_exact`."""
+        """Sums from one forward pass, see `equidyn.core.decomposition.decompose_exact`."""
         tensor = self.task.head_tensor(self.model, batch)
         twirl = tensor.mean(1)
         equivariance = (tensor - twirl[:, None]).square().sum() / 3
         return (twirl - self.task.target(batch)).square().sum() + equivariance, equivariance
 
     def _sampled(self, batch: Any, R: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums from K rotations, see `equidyn.decomposition.decompose`."""
+        """Sums from K rotations, see `equidyn.core.decomposition.decompose`."""
         residual = twisted_predictions(self.task, self.model, batch, R) - self.task.target(batch)
         return residual.square().sum() / len(R), residual.var(0).sum()
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equidyn.core.seeding import seed_for
 from equidyn.data.geometries import (
     ORIENTATIONS,
     LongestAxes,
@@ -46,7 +47,6 @@ from equidyn.data.geometries import (
 )
 from equidyn.data.store import Field, StoreError, StoreWriter
 from equidyn.data.workers import workers
-from equidyn.seeding import seed_for
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol

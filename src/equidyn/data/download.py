@@ -26,8 +26,8 @@ from typing import Any
 from urllib.parse import quote
 
 from equidyn import __version__
-from equidyn.files import receipt_path, replacing, shelved
-from equidyn.studies import PUBLISHED, StudyError, read_rows, wanted_datasets
+from equidyn.core.files import receipt_path, replacing, shelved
+from equidyn.study.config import PUBLISHED, StudyError, read_rows, wanted_datasets
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
 """What servers are told; some refuse the names that HTTP libraries give themselves."""

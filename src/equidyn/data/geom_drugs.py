@@ -39,13 +39,13 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, TextIO
 import numpy as np
 from tqdm import tqdm
 
+from equidyn.core.files import receipt_path, replacing
+from equidyn.core.seeding import seed_for
 from equidyn.data import conformers as offline
 from equidyn.data.geometries import LongestAxes, symbol
 from equidyn.data.pickles import PickledMolecule, PickleError, read_list, read_object, run_confined
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.store import Field, StoreError, StoreWriter
-from equidyn.files import receipt_path, replacing
-from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from equidyn.core.seeding import seed_for
 from equidyn.data.geometries import (
     ORIENTATIONS,
     LongestAxes,
@@ -41,7 +42,6 @@ from equidyn.data.geometries import (
 )
 from equidyn.data.store import Field, StoreWriter
 from equidyn.data.workers import workers
-from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
 

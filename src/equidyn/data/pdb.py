@@ -31,11 +31,11 @@ import gemmi
 import numpy as np
 import pandas as pd
 
+from equidyn.core.files import receipt_path, replacing, shelved
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.proteins import FIELDS, Selection, collate, random_order, statistics
 from equidyn.data.store import Field, Store, StoreWriter
 from equidyn.data.structures import STANDARD, Chain, StructureError, read_chains
-from equidyn.files import receipt_path, replacing, shelved
 
 log = logging.getLogger(__name__)
 

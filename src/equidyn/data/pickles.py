@@ -25,8 +25,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from equidyn.core.plugins import load
 from equidyn.data.store import StoreError
-from equidyn.plugins import load
 
 PROTOCOLS = range(2, 6)
 """Of the pickles that can be read; Python 3 writes no others unless asked to."""

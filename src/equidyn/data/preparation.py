@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from equidyn.core.files import receipt_path, replacing
 from equidyn.data.store import StoreError
 from equidyn.data.workers import workers
-from equidyn.files import receipt_path, replacing
 
 _AHEAD = 2  # pieces per worker process that are read before they are needed
 

@@ -21,11 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from equidyn.core.seeding import seed_for
 from equidyn.data.clusters import cluster_sequences
 from equidyn.data.store import Field, StoreError, StoreWriter
 from equidyn.data.structures import NON_STANDARD, Chain, StructureError, read_chains
 from equidyn.data.workers import workers
-from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
 

@@ -28,13 +28,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from equidyn.core.seeding import seed_for
 from equidyn.data import molecules
 from equidyn.data.geometries import LongestAxes
 from equidyn.data.molecules import BOHR_ANGSTROM, HARTREE_EV
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.store import Field, StoreError, StoreWriter
 from equidyn.data.subsets import TRAINING, VALIDATION
-from equidyn.seeding import seed_for
 
 log = logging.getLogger(__name__)
 

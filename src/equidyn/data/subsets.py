@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from equidyn.core.files import replacing
 from equidyn.data.store import Store, StoreError
-from equidyn.files import replacing
 
 _REMEDY = "delete the file and run the subset step again"
 

@@ -1,1 +1,4 @@
-"""Networks under study, and what builds and verifies them."""
+"""Networks: one room an architecture, with its network, sizes, costs and anatomy.
+
+Imports `equidyn.core`; rooms do not import one another.
+"""

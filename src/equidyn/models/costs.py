@@ -90,7 +90,7 @@ def escaip(
     energy: bool = True,
     **_,
 ) -> Work:
-    """`equidyn.models.escaip.EScAIP` on a molecule whose atoms are all within reach of each other.
+    """`equidyn.models.escaip.network.EScAIP` on a molecule whose atoms are all within reach of each other.
 
     The product of Gaussians and distance embedding is counted in full, as accelerators compute it.
     """
@@ -159,7 +159,7 @@ def proteina(
     update_every: int = 0,
     **_,
 ) -> Work:
-    """`equidyn.models.proteina.Proteina` on a chain, padding included, with self-conditioning."""
+    """`equidyn.models.proteina.network.Proteina` on a chain, padding included, with self-conditioning."""
     tokens = residues + registers
     updates = len(range(0, layers - 1, update_every)) if update_every else 0
     alike = update_every or layers  # layers that see the same pairs, which share their norm
@@ -220,7 +220,7 @@ def voxmol(
     dropout: float = 0.1,
     **_,
 ) -> Work:
-    """`equidyn.models.voxmol.VoxMol` on a grid."""
+    """`equidyn.models.voxmol.network.VoxMol` on a grid."""
     widths = [width * factor for factor in accumulate(multipliers, mul)]
     voxels = [(side >> level) ** 3 for level in range(len(widths))]
 
@@ -260,7 +260,7 @@ def voxmol(
 
 
 def control(atoms: int, *, layers: int = 3, hidden: int = 64, radial: int = 20, max_neighbors: int = 20, **_) -> Work:
-    """`equidyn.models.control.Control` on a molecule whose atoms are all within reach of each other."""
+    """`equidyn.models.control.network.Control` on a molecule whose atoms are all within reach of each other."""
     edges = atoms * min(max_neighbors, atoms - 1)
     message = _mlp(atoms, hidden, 3 * hidden) + _linear(edges, radial, 3 * hidden, constant=True)
     # The message, the filter, their product, the neighbours' vectors, and what arrives.
@@ -270,7 +270,7 @@ def control(atoms: int, *, layers: int = 3, hidden: int = 64, radial: int = 20, 
 
 
 def chain_control(residues: int, *, layers: int = 3, hidden: int = 32, kernels: int = 6, radial: int = 16, **_) -> Work:
-    """`equidyn.models.control.ChainControl` on a chain, padding included, with self-conditioning."""
+    """`equidyn.models.control.network.ChainControl` on a chain, padding included, with self-conditioning."""
     pairs = residues**2
     weights = 2 * _linear(pairs, radial, 2 * kernels, constant=True) + _kept(pairs * 2 * kernels)
     weights += _linear(pairs, 2 * kernels, kernels) + _kept(pairs * _INTEGER)
@@ -287,7 +287,7 @@ def chain_control(residues: int, *, layers: int = 3, hidden: int = 32, kernels: 
 
 
 def grid_control(side: int, *, channels: int = 8, width: int = 16, levels: int = 2, blocks: int = 1, **_) -> Work:
-    """`equidyn.models.voxmol.GridControl` on a grid."""
+    """`equidyn.models.voxmol.network.GridControl` on a grid."""
     total = _convolution(side**3, channels, width, constant=True)
     total += _kept(side**3 * width) + _convolution(side**3, width, channels)
     for level in range(levels):
@@ -300,7 +300,7 @@ def grid_control(side: int, *, channels: int = 8, width: int = 16, levels: int =
 
 
 def _exchange(rows: float, hidden: int) -> Work:
-    """`equidyn.models.control.Exchange`."""
+    """`equidyn.models.control.network.Exchange`."""
     mixed = _linear(3 * rows, hidden, 2 * hidden) + _kept(6 * rows * hidden)
     return mixed + _mlp(rows, 2 * hidden, 3 * hidden) + _kept(5 * rows * hidden)
 
@@ -332,11 +332,11 @@ def _kept(numbers: float) -> Work:
 
 
 COSTS = {
-    "equidyn.models.escaip:EScAIP": escaip,
-    "equidyn.models.control:Control": control,
-    "equidyn.models.proteina:Proteina": proteina,
-    "equidyn.models.control:ChainControl": chain_control,
-    "equidyn.models.voxmol:VoxMol": voxmol,
-    "equidyn.models.voxmol:GridControl": grid_control,
+    "equidyn.models.escaip.network:EScAIP": escaip,
+    "equidyn.models.control.network:Control": control,
+    "equidyn.models.proteina.network:Proteina": proteina,
+    "equidyn.models.control.network:ChainControl": chain_control,
+    "equidyn.models.voxmol.network:VoxMol": voxmol,
+    "equidyn.models.voxmol.network:GridControl": grid_control,
 }
 """What a network does, by the name of its class as in `configurations.toml`."""

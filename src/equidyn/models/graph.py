@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from equidyn.models.batch import MoleculeBatch
+from equidyn.core.batch import MoleculeBatch
 
 MEAN_EPSILON = 1e-5
 """Added to the neighbour count in means over neighbours, as the published EScAIP does."""

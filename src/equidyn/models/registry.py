@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from equidyn.plugins import load
+from equidyn.core.plugins import load
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,8 +4,8 @@ A task is the only thing the training loop and the evaluation know of the scienc
 """
 
 TASKS = {
-    "force_field": "equidyn.tasks.force_field:ForceField",
-    "flow_matching": "equidyn.tasks.flow_matching:FlowMatching",
-    "voxel_denoising": "equidyn.tasks.voxel_denoising:VoxelDenoising",
+    "force_field": "equidyn.tasks.force_field.task:ForceField",
+    "flow_matching": "equidyn.tasks.flow_matching.task:FlowMatching",
+    "voxel_denoising": "equidyn.tasks.voxel_denoising.task:VoxelDenoising",
 }
 """Class of each task, as ``"module:name"``."""

@@ -1,7 +1,7 @@
 """The contract between a task and the stages.
 
-To measure a model of your own, derive from :class:`Task` and give an instance to `equidyn.evaluation.decompose_task`;
-only the methods marked *evaluation* are used there.
+To measure a model of your own, derive from :class:`Task` and give an instance to
+`equidyn.run.evaluation.decompose_task`; only the methods marked *evaluation* are used there.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Task(Protocol):
 
     def rotations(self, count: int, condition: Mapping[str, Any], generator: Generator) -> Tensor:
         """(count, 3, 3) independent rotations to twist with: Haar on SO(3), or on a subgroup of it (evaluation)."""
-        from equidyn.rotations import haar
+        from equidyn.core.rotations import haar
 
         return haar(count, generator=generator)
 
@@ -113,7 +113,7 @@ class Task(Protocol):
         """(N,) int64, the example in range(B) of each row of a prediction (evaluation)."""
 
     def head_tensor(self, model: nn.Module, batch: Any) -> Tensor | None:
-        """(N, 3, 3) of `equidyn.decomposition.decompose_exact`, None for a model that has none (evaluation)."""
+        """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none (evaluation)."""
         return None
 
     def cluster(self, indices: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Equivariance error by the angle of rotation."""

@@ -1,0 +1,1 @@
+"""Gradients of both parts of the loss."""

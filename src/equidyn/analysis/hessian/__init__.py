@@ -1,0 +1,1 @@
+"""Hessians of both parts of the loss."""

@@ -1,0 +1,214 @@
+"""Loss landscapes: both parts of the held-out loss on a plane of weights around a checkpoint.
+
+With common random numbers all points of the grid see the same examples, noise and rotations, so that the surface shows
+the loss and nothing else. The protocol of Shen et al. 2025 (arXiv 2512.02303) draws rotations anew at every point, as
+their surfaces look, which lays sampling noise over the loss; it is here for comparison.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from equidyn.analysis.anatomy import block_parameters
+from equidyn.analysis.hessian.measure import DENSE_LIMIT, Hessian, lanczos, largest_eigenpairs, rounding, spectrum
+from equidyn.analysis.losses import PARTS, HeldOutLoss
+from equidyn.analysis.roughness import roughness
+from equidyn.core.seeding import seed_for
+from equidyn.run.evaluation import Protocol
+
+PROTOCOLS = ("common", "fresh")
+RANDOM = "random"
+
+_LANCZOS_STEPS = 100  # to find a flat direction
+_TOLERANCE = 1e-4  # of the largest eigenvalue, relative
+
+
+def measure(
+    task: Any,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: Protocol,
+    condition: Mapping[str, Any],
+    *,
+    block: str,
+    directions: Sequence[str],
+    points: int,
+    extent: float,
+) -> list[dict[str, Any]]:
+    """Landscapes around a checkpoint, one row per plane, protocol, part of the loss and point of the grid.
+
+    Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show.
+
+    Args:
+        task: See `equidyn.tasks.contract.Task`.
+        model: Its network, in double precision.
+        indices: (n,) examples.
+        protocol: See `equidyn.analysis.losses.HeldOutLoss`.
+        condition: See `Task.inputs`.
+        block: Weights that move, see `equidyn.analysis.anatomy.block_parameters`.
+        directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
+        points: Along each axis; an odd number has the checkpoint itself in the middle.
+        extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.
+
+    Returns:
+        ``block``, ``block_parameters``, ``scale`` (that length), ``directions``, ``eigenvalue_x`` and ``eigenvalue_y``
+        (NaN for random ones), ``protocol``, ``loss``, ``i``, ``j``, ``x``, ``y`` (fractions of the length), ``value``,
+        and the constants of `equidyn.analysis.roughness.roughness` for each grid.
+    """
+    parameters = block_parameters(model, block)
+    scale = float(torch.cat([weight.detach().flatten() for weight in parameters.values()]).norm())
+    coordinates = np.linspace(-extent, extent, points)
+    loss = HeldOutLoss(task, model, indices, protocol, condition, exact=False)
+    rows = []
+    for name in directions:
+        if name == RANDOM:
+            plane, eigenvalues = random_plane(parameters, protocol.seed), (np.nan, np.nan)
+        else:
+            exact = HeldOutLoss(task, model, indices, protocol, condition)
+            plane, eigenvalues = eigenplane(exact, name, parameters)
+        for drawn in PROTOCOLS:
+            loss.draw(protocol.seed)
+
+            def redraw(i: int, j: int, name: str = name) -> int:
+                return seed_for(protocol.seed, "fresh", name, i, j)
+
+            grids = surface(
+                loss, parameters, plane, scale * coordinates, redraw=redraw if drawn == "fresh" else None,
+                title=f"{name} plane, {drawn}",
+            )  # fmt: skip
+            for part, values in grids.items():
+                shared = {
+                    "block": block,
+                    "block_parameters": plane.shape[1],
+                    "scale": scale,
+                    "directions": name,
+                    "eigenvalue_x": float(eigenvalues[0]),
+                    "eigenvalue_y": float(eigenvalues[1]),
+                    "protocol": drawn,
+                    "loss": part,
+                    **loss.estimator,
+                    **roughness(coordinates, coordinates, values),
+                }
+                rows += [
+                    shared | {"i": i, "j": j, "x": coordinates[j], "y": coordinates[i], "value": values[i, j]}
+                    for i in range(points)
+                    for j in range(points)
+                ]
+    return rows
+
+
+def eigenplane(
+    loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter], *, dense: bool | None = None
+) -> tuple[Tensor, np.ndarray]:
+    """Directions of the smallest positive and of the largest eigenvalue of a block's Hessian.
+
+    Where the Hessian is too large to compute in full, the first is that of the smallest positive Ritz value after some
+    steps of Lanczos: no eigenvector, but a direction of little curvature, which the value is.
+
+    Args:
+        loss: Held-out loss.
+        part: Whose Hessian.
+        parameters: The block.
+        dense: Whether to compute it in full; if not said, where it is small enough.
+
+    Returns:
+        (2, P) x and y, unit vectors, the largest component of each positive; and the curvatures (2,) along them.
+
+    Raises:
+        ValueError: No two eigenvalues are positive.
+    """
+    hessian = Hessian(loss, part, parameters)
+    if dense or (dense is None and hessian.size <= DENSE_LIMIT):
+        found = spectrum(hessian, probes=1, steps=1, dense=True)
+        values, vectors = found.eigenvalues[found.positive()], found.vectors[:, found.positive()].T
+    else:
+        operator = hessian.operator()
+        start = np.random.default_rng(0).standard_normal(hessian.size)
+        top, direction = largest_eigenpairs(operator, 1, _TOLERANCE, start)
+        start -= direction[:, 0] * (direction[:, 0] @ start)
+        ritz, inner, basis = lanczos(operator, start / np.linalg.norm(start), _LANCZOS_STEPS, direction)
+        values, vectors = np.append(ritz, top), np.vstack([inner.T @ basis, direction.T])
+        positive = values > rounding(values)
+        values, vectors = values[positive], vectors[positive]
+    if len(values) < 2:
+        raise ValueError(f"the {part} loss has {len(values)} positive eigenvalue(s) in this block: no plane to draw")
+    plane = vectors[[0, -1]]
+    signs = np.sign(np.take_along_axis(plane, np.abs(plane).argmax(1)[:, None], 1))
+    return torch.from_numpy(plane * signs).to(hessian.parameters[0]), values[[0, -1]]
+
+
+def random_plane(parameters: Mapping[str, nn.Parameter], seed: int) -> Tensor:
+    """(2, P) two random directions, filter-normalised, and scaled to unit length.
+
+    Raises:
+        ValueError: The block has no matrix.
+
+    Each row of a weight matrix, or filter of a convolution, gets a random vector of the length of that filter; biases
+    and other vectors stay as they are. Source: Li et al. 2018 (arXiv 1712.09913).
+    """
+    if all(weight.ndim < 2 for weight in parameters.values()):
+        raise ValueError(f"{', '.join(parameters)}: filter-normalised directions need a matrix; choose another block")
+    generator = torch.Generator().manual_seed(seed_for(seed, "directions"))
+    directions = []
+    for _ in range(2):
+        parts = []
+        for weight in parameters.values():
+            noise = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight)
+            if weight.ndim < 2:
+                parts.append(torch.zeros_like(weight).flatten())
+            else:
+                rows, like = noise.flatten(1), weight.detach().flatten(1)
+                parts.append((rows * (like.norm(dim=1) / rows.norm(dim=1))[:, None]).flatten())
+        direction = torch.cat(parts)
+        directions.append(direction / direction.norm())
+    return torch.stack(directions)
+
+
+def surface(
+    loss: HeldOutLoss,
+    parameters: Mapping[str, nn.Parameter],
+    plane: Tensor,
+    coordinates: np.ndarray,
+    *,
+    redraw: Callable[[int, int], int] | None = None,
+    title: str = "landscape",
+) -> dict[str, np.ndarray]:
+    """Both parts of the loss on a grid of a plane through the present weights, which are put back afterwards.
+
+    Args:
+        loss: Held-out loss.
+        parameters: The block that moves.
+        plane: (2, P) directions x and y.
+        coordinates: (n,) multiples of the directions, along x and y alike.
+        redraw: Seed of new rotations at each point (i, j); None for common random numbers.
+        title: Of the progress bar.
+
+    Returns:
+        (n, n) of each part; row i moves along y, column j along x.
+    """
+    start = [parameter.detach().clone() for parameter in parameters.values()]
+    count = len(coordinates)
+    values = {part: np.empty((count, count)) for part in PARTS}
+    places = [(i, j) for i in range(count) for j in range(count)]
+    try:
+        for i, j in tqdm(places, desc=title, mininterval=5):
+            _move(parameters.values(), start, coordinates[j] * plane[0] + coordinates[i] * plane[1])
+            if redraw is not None:
+                loss.draw(redraw(i, j))
+            found = loss.values()
+            for part in PARTS:
+                values[part][i, j] = found[part]
+    finally:
+        _move(parameters.values(), start, torch.zeros_like(plane[0]))
+    return values
+
+
+@torch.no_grad()
+def _move(parameters: Any, start: Sequence[Tensor], shift: Tensor) -> None:
+    sizes = [weight.numel() for weight in start]
+    for parameter, weight, part in zip(parameters, start, shift.split(sizes), strict=True):
+        parameter.copy_(weight + part.view_as(weight))

@@ -1,0 +1,1 @@
+"""Equivariance error of hidden features."""

@@ -1,0 +1,96 @@
+"""Equivariance error of hidden features, where it is known how they should turn, and of the prediction after them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from equidyn.analysis.anatomy import feature_modules, needed_anatomy
+from equidyn.analysis.losses import inputs, sampled
+from equidyn.core.actions import inverse, rotate_grid_exactly
+from equidyn.run.evaluation import Protocol, draw_rotations, portions
+
+OUTPUT = "prediction"
+
+
+@torch.no_grad()
+def measure(
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """How much of each layer's output depends on the orientation of the input, once it is turned back.
+
+    Args:
+        task: See `equidyn.tasks.contract.Task`.
+        model: A network with an anatomy that names features.
+        indices: (n,) examples.
+        protocol: Number K of rotations, batch size, seed.
+        condition: See `Task.inputs`.
+
+    Returns:
+        One dictionary per layer, in the order in which they come to act, and the prediction last: ``layer``, ``place``,
+        ``kind_of_action``, ``energy`` (mean square of the features), ``relative_error`` (variance over rotations,
+        unbiased, relative to the energy) and ``floor``, the same for one rotation repeated.
+
+    Raises:
+        ValueError: Features lie on a grid, and rotations do not permute its voxels.
+    """
+    model.eval()
+    modules = feature_modules(model, needed_anatomy(model, condition))
+    sums: dict[str, np.ndarray] = {}
+    actions: dict[str, str] = {}
+    for chosen in portions(indices, protocol):
+        batch = inputs(task, model, chosen, protocol, condition)
+        R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
+        for identical, turns in enumerate((R, R[:1].expand_as(R))):
+            copies = task.repeat(batch, len(turns))
+            back = inverse(turns.flatten(0, 1))
+            with _recorded({name: module for name, (module, _) in modules.items()}) as outputs:
+                prediction = task.predict(model, task.rotate(copies, turns.flatten(0, 1)))
+            found = {name: (modules[name][1], outputs[name]) for name in outputs}
+            found[OUTPUT] = "output", [task.rotate_prediction(prediction, back, copies)]
+            for name, (action, values) in found.items():
+                actions[name] = action
+                if action == "grid":
+                    values = [rotate_grid_exactly(value, back.round()) for value in values]
+                moments = sum(_moments(value.unflatten(0, (len(turns), -1))) for value in values)
+                sums.setdefault(name, np.zeros((2, 3)))[identical] += moments
+    return [
+        {
+            "layer": name,
+            "place": place,
+            "kind_of_action": actions[name],
+            "energy": float(energy / count),
+            "relative_error": float(variance / energy),
+            "floor": float(repeated[0] / repeated[1]),
+            **sampled(protocol),
+        }
+        for place, (name, ((variance, energy, count), repeated)) in enumerate(sums.items())
+    ]
+
+
+@contextmanager
+def _recorded(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
+    """Outputs of modules, by name, in the order in which they are called."""
+    outputs: dict[str, list[Tensor]] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
+            outputs[name] = list(output) if isinstance(output, tuple) else [output]
+
+        return hook
+
+    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _moments(values: Tensor) -> np.ndarray:
+    """Sums over features (K, ...) of their variance over copies, of their mean square, and their number."""
+    values = values.double()
+    return np.array([float(values.var(0).sum()), float(values.square().mean(0).sum()), values[0].numel()])

@@ -1,0 +1,1 @@
+"""Families of figures, which never import one another."""

@@ -1,0 +1,271 @@
+"""What training buys: held-out loss against compute, beside an exactly equivariant network.
+
+The conventions of all figures are in `equidyn.figures.parts.drawing`. Step 0 has cost nothing and stands at the left
+end.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import MODEL_SIZE
+from equidyn.figures.families.flow_times import validation_loss
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import by_run, has_replicates
+from equidyn.study.costs import at_equal_compute, losses_by_compute
+from equidyn.study.selection import chosen, control_is_exact, is_control, shown, varying
+
+LOSS, RATIO = "loss", "ratio"
+_LOSSES = ("total", "twirled", "null_loss")
+_COSTS = ("training_flops", "step_flops", "prediction_flops", "seconds", "seconds_per_step", "device")
+_LOOKS = {
+    "subject": (style.PALETTE[0], "o"),
+    "averaged": drawing.PARTS["twirled"][1:],
+    "control": (style.PALETTE[2], "^"),
+}
+_OTHERS = [(style.PALETTE[i], marker) for i, marker in ((3, "D"), (5, "v"), (7, "P"), (1, "X"))]
+_BEHIND = (3.6, 8.0)  # width and marker of a line that shows behind one that it nearly equals
+_NULL = {"color": style.MUTED, "linewidth": 1.2, "linestyle": ":"}
+
+
+def loss_against_compute(
+    evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Held-out loss against training compute for the baseline, other sizes and the control, and ratios to the latter.
+
+    Args:
+        evaluation: Evaluation table.
+        costs: Of `equidyn.study.costs.with_measured`.
+        options: What to draw.
+
+    Returns:
+        The figure, and what it shows: rows of the ``panel`` "loss", one per evaluation, and of "ratio", one for each
+        run of the baseline and compute that it and the control both reached.
+
+    Raises:
+        ValueError: As `losses_by_compute` and `equidyn.study.selection.varying`; or columns are missing.
+    """
+    table = losses_by_compute(evaluation, costs)
+    rows = varying(chosen(table, options), options.baseline, ["model"], include_controls=True)
+    by_time = "t" in rows and rows["t"].notna().all()
+    columns = [*_LOSSES, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
+    data = shown(rows, columns, options, MODEL_SIZE.names(rows)).drop(columns="floor_control")
+    if by_time:
+        data = _over_times(data)
+    data = _judged(data.assign(panel=LOSS, role=_roles(data, options)), options)
+    ratios = _ratios(data, options)
+    with style.applied():
+        figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
+        drawing.name_action(figure, data)
+        place = drawing.Steps(data["training_flops"], log=True)
+        handles = _draw_losses(panels[0], data, place, options)
+        place.dress(panels[-1])
+        panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
+        panels[-1].set_xlabel("Training compute (FLOP)")
+        limit = f"{100 * options.useful_skill:g} %"
+        reading = [
+            drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
+            drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", silent=True),
+        ]
+        if has_replicates(data):
+            reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
+        if len(ratios):
+            reading.append(_draw_ratios(panels[1], ratios, place))
+        drawing.legends(column, handles, "Network", reading)
+    return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How losses were estimated, what averaging, training and the control cost, and what has no place, for captions."""
+    rows, ratios = data[data["panel"] == LOSS], data[data["panel"] == RATIO]
+    sentences = evidence(rows, options)
+    if "times" in rows:
+        sentences.append(
+            f"Loss: the mean over {int(rows['times'].iloc[0])} flow times of the error divided by (1 − t)², its "
+            "weight in training."
+        )
+    models = rows.drop_duplicates("series")
+    said = ", ".join(f"{short(row.prediction_flops)} FLOP ({row.model})" for row in models.itertuples())
+    closed = (rows.loc[rows["role"] == "subject", "estimator"] == "exact").all()
+    sentences.append(
+        f"One prediction takes {said}. Averaging over K rotations takes K times as many and leaves 1/K of the "
+        "equivariance error; drawn is the limit of large K"
+        + (", which this network has in closed form, in one pass." if closed else ".")
+    )
+    sentences.append(_times(rows))
+    control = _control(rows)
+    if control.empty:
+        sentences.append(
+            "The study has no equivariant control trained on the same data in the same way, so that nothing is "
+            "compared at equal compute."
+        )
+    elif ratios.empty:
+        sentences.append("Baseline and control were never evaluated at compute that both reached.")
+    else:
+        sentences.append(_verdict(ratios, options))
+    if len(control) and not control_is_exact(control):
+        last = control.iloc[-1]
+        sentences.append(
+            "The control is equivariant under the rotations of a cube alone: of its last loss here, "
+            f"{short(100 * (1 - last['twirled'] / last['total']))} % is equivariance error."
+        )
+    sentences.append(
+        f"Dashed lines with open markers: the skill (1 − loss / loss of {options.words.null}, {options.words.remark}) "
+        f"of what is drawn, or of either loss in a ratio, is below {100 * options.useful_skill:g} %: it predicts "
+        "nothing useful yet."
+    )
+    if (rows[["total", "twirled"]] <= 0).any(axis=None):
+        sentences.append("Estimates at or below zero cannot be drawn and are left out.")
+    return sentences
+
+
+def _over_times(data: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and step: losses as in validation, over all flow times."""
+    means = {name: validation_loss(data, name) for name in _LOSSES}
+    data = data.assign(**means, times=data["t"].nunique())
+    return data.drop_duplicates(["run", "step"]).drop(columns="t").reset_index(drop=True)
+
+
+def _roles(data: pd.DataFrame, options: Options) -> np.ndarray:
+    """What each row is for: the subject, another size of it, or the control."""
+    subject = data["model"] == data.loc[data["run"] == options.baseline, "model"].iloc[0]
+    return np.select([subject, is_control(data["model"])], ["subject", "control"], "other size")
+
+
+def _judged(data: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Skill of the losses as drawn, and whether the network, or its average over rotations, is silent."""
+    skill = 1 - data["total"] / data["null_loss"]
+    averaged = 1 - data["twirled"] / data["null_loss"]
+    useful = options.useful_skill
+    return data.assign(skill=skill, silent=~(skill >= useful), silent_averaged=~(averaged >= useful))
+
+
+def _control(data: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the control, of the first if there are several."""
+    controls = data[data["role"] == "control"]
+    return controls[controls["run"] == controls["run"].iloc[0]] if len(controls) else controls
+
+
+def _ratios(data: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Best losses so far of each run of the subject, and of its average, over those of the control."""
+    control = _control(data)
+    if control.empty:
+        return pd.DataFrame()
+    parts = []
+    for run, part in data[data["role"] == "subject"].groupby("run", sort=False):
+        found: dict[str, object] = {"panel": RATIO, "role": "subject", "series": part["series"].iloc[0], "run": run}
+        for name, suffix in (("total", ""), ("twirled", "_averaged")):
+            places, best, reference = at_equal_compute(
+                part["training_flops"], part[name], control["training_flops"], control["total"]
+            )
+            skill = 1 - np.maximum(best, reference) / part["null_loss"].iloc[0]
+            found |= {f"ratio{suffix}": best / reference, f"silent{suffix}": ~(skill >= options.useful_skill)}
+        parts.append(pd.DataFrame({"training_flops": places, **found, "control": control["run"].iloc[0]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: Options) -> list[Line2D]:
+    """Losses of all runs, and the null loss; entries of the legend."""
+    drawing.scale(axes, data[list(_LOSSES)], log=True)
+    axes.set_ylabel(f"Held-out loss ({drawing.unit(data)})")
+    axes.axhline(data["null_loss"].iloc[0], zorder=1, **_NULL)
+    looks = _looks(data)
+    for series, (colour, marker) in reversed(looks.items()):
+        for part, main in reversed(by_run(data[data["series"] == series])):
+            role = part["role"].iloc[0]
+            sizes = (0.9, 3.2) if not main or role == "other size" else _BEHIND if role == "subject" else (1.7, 5.0)
+            _line(axes, part, "total", place, colour, marker, *sizes)
+    averaged = data[data["run"] == options.baseline]
+    _line(axes, averaged, "twirled", place, *_LOOKS["averaged"], suffix="_averaged")
+    handles = [
+        drawing.sample(colour, marker, _described(data[data["series"] == series]))
+        for series, (colour, marker) in looks.items()
+    ]
+    handles.insert(1, drawing.sample(*_LOOKS["averaged"], "the same, averaged over rotations at test time"))
+    return [*handles, Line2D([], [], label=f"Loss of {options.words.null}", **_NULL)]
+
+
+def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> Line2D:
+    """Ratios to the control at equal compute; the entry of the break-even line."""
+    drawing.scale(axes, ratios[["ratio", "ratio_averaged"]], log=True, include=1.0)
+    for part, main in reversed(by_run(ratios)):
+        _line(axes, part, "ratio", place, *_LOOKS["subject"], *(_BEHIND if main else (0.9, 3.2)))
+        if main:
+            _line(axes, part, "ratio_averaged", place, *_LOOKS["averaged"], suffix="_averaged")
+    axes.axhline(1, zorder=1, **drawing.THRESHOLD)
+    axes.set_ylabel("Loss / control's\nat equal compute")
+    return Line2D([], [], label="as good as the control", **drawing.THRESHOLD)
+
+
+def _line(
+    axes: Axes,
+    part: pd.DataFrame,
+    name: str,
+    place: drawing.Steps,
+    colour: str,
+    marker: str,
+    width: float = 1.7,
+    size: float = 5.0,
+    *,
+    suffix: str = "",
+) -> None:
+    x = place(part["training_flops"])
+    drawing.line(axes, x, part[name], part[f"silent{suffix}"], True, True, colour, marker, width, size)
+
+
+def _looks(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each model: the subject, the control, then other sizes in their order."""
+    rank = {"subject": 0, "control": 1, "other size": 2}
+    models = data.drop_duplicates("series")
+    models = models.assign(rank=models["role"].map(rank)).sort_values(["rank", "parameters"], kind="stable")
+    own, others = dict(_LOOKS), cycle(_OTHERS)
+    return {row.series: own.pop(row.role, None) or next(others) for row in models.itertuples()}
+
+
+def _described(curves: pd.DataFrame) -> str:
+    """What the legend says of a model: its role, what a step costs, and how long training took."""
+    role = {"subject": "baseline", "control": "equivariant", "other size": ""}[curves["role"].iloc[0]]
+    first, runs = curves.iloc[0], curves["run"].nunique()
+    said = ", ".join([role] * bool(role) + [f"{runs} seeds"] * (runs > 1))
+    spent = duration(first["seconds"])
+    return (
+        f"{first['series']}{f' ({said})' if said else ''}\n  {short(first['step_flops'])} FLOP a step; {spent} in all"
+    )
+
+
+def _times(rows: pd.DataFrame) -> str:
+    """How long each run trained, and on what."""
+    runs = rows.drop_duplicates("run")
+    said = ", ".join(
+        f"{row.run} {duration(row.seconds)} ({short(1e3 * row.seconds_per_step)} ms a step)"
+        for row in runs.itertuples()
+    )
+    devices = " or ".join(dict.fromkeys(runs["device"]))
+    return f"Measured training times, which depend on the machine ({devices}) and on what else it did: {said}."
+
+
+def _verdict(ratios: pd.DataFrame, options: Options) -> str:
+    last = ratios[ratios["run"] == options.baseline].iloc[-1]
+    return (
+        f"Ratios are of the lowest losses so far on these same held-out data. At {short(last['training_flops'])} FLOP, "
+        f"the most that both reached, the baseline has {last['ratio']:.3g} times the loss of {last['control']}, and "
+        f"averaged over rotations {last['ratio_averaged']:.3g} times."
+    )
+
+
+def duration(seconds: float) -> str:
+    """90 s, 12 min, 3.4 h: a time as people read it."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,92 @@
+"""What the data are like: distributions of simple quantities, training against validation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from equidyn.data.describe import LABELS
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.options import Options
+
+_KEYS = ("example", "cluster", "side")
+_LOOKS = {
+    "train": {"facecolor": style.PALETTE[5], "edgecolor": style.PALETTE[0], "alpha": 0.6},
+    "validation": {"facecolor": "none", "edgecolor": style.PALETTE[1], "linewidth": 1.6},
+}
+_BINS = 30
+
+
+def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Histograms of every quantity, as shares of each side's examples so that sides of unequal size compare.
+
+    Args:
+        table: Description of the data, one row per example: example, cluster, side ("train" or "validation") and
+            numbers that describe the example.
+        options: What is drawn.
+
+    Returns:
+        The figure, and its bins: quantity, side, low, high, examples and their share; and of how many examples and
+        clusters the side consists.
+
+    Raises:
+        ValueError: There is nothing to draw.
+    """
+    if missing := [name for name in _KEYS if name not in table]:
+        raise ValueError(f"the data table lacks the column(s) {', '.join(missing)}")
+    numbers = table.drop(columns=list(_KEYS)).select_dtypes("number")
+    quantities = [name for name in numbers if np.isfinite(numbers[name]).any()]
+    if not quantities:
+        raise ValueError("the data table has no numbers to draw: describe the data first")
+    data = pd.concat([_histograms(table, name) for name in quantities], ignore_index=True)
+    words = options.words
+    dashed = {"linewidth": 1.4, "linestyle": drawing.DASHES}
+    with style.applied():
+        figure, panels, column = drawing.tiled(len(quantities), math.ceil(math.sqrt(len(quantities))))
+        handles = {}
+        for axes, quantity in zip(panels, quantities, strict=True):
+            for side, part in data[data["quantity"] == quantity].groupby("side", sort=False):
+                look = _LOOKS[side]
+                axes.stairs(100 * part["share"], [*part["low"], part["high"].iloc[-1]], fill=True, **look)
+                axes.axvline(table.loc[table["side"] == side, quantity].median(), color=look["edgecolor"], **dashed)
+                size = part.iloc[0]
+                label = f"{side}: {size['of_examples']:,} {words.examples}\nof {size['of_clusters']:,} {words.clusters}"
+                handles[side] = Patch(label=label, **look)
+            axes.set(xlabel=LABELS.get(quantity, quantity), ylabel=f"Share of {words.examples} (%)")
+        median = Line2D([], [], color=style.INK, label="median, in the colour of its set", **dashed)
+        drawing.legends(column, list(handles.values()), "Data", [median])
+    return figure, data
+
+
+def _histograms(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Histograms of one quantity, both sides in the same bins."""
+    finite = table[np.isfinite(table[quantity])]
+    values = finite[quantity].to_numpy(dtype=float)
+    if (values % 1 == 0).all():  # bins of unequally many whole numbers would look like a comb
+        width = np.ceil((np.ptp(values) + 1) / _BINS)
+        edges = np.arange(values.min(), values.max() + width + 1, width) - 0.5
+    else:
+        edges = np.histogram_bin_edges(values, _BINS)
+    parts = []
+    for side in _LOOKS:
+        rows, whole = finite[finite["side"] == side], table[table["side"] == side]
+        counts, _ = np.histogram(rows[quantity], edges)
+        columns = {"quantity": quantity, "side": side, "low": edges[:-1], "high": edges[1:], "examples": counts}
+        sizes = {"of_examples": len(whole), "of_clusters": whole["cluster"].nunique()}
+        parts.append(pd.DataFrame({**columns, "share": counts / max(1, len(rows)), **sizes}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How much data there is of each side, for captions."""
+    words = options.words
+    return [
+        f"{'Training' if side.side == 'train' else 'Validation'}: {side.of_examples:,} {words.examples} of "
+        f"{side.of_clusters:,} {words.clusters}."
+        for side in data.drop_duplicates("side").itertuples()
+    ]

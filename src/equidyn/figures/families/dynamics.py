@@ -1,0 +1,212 @@
+"""Training dynamics: how much of the held-out loss is equivariance error, step by step.
+
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
+them. The conventions of all figures are in `equidyn.figures.parts.drawing`. Runs have one curve here, for one way of
+comparing predictions where there are several; those evaluated at several flow times are drawn by
+`equidyn.figures.families.flow_times`, several ways side by side by `equidyn.figures.families.voxels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import (
+    AUGMENTATION,
+    MODEL_SIZE,
+    OPTIMISER,
+    TRAIN_SIZE,
+    Comparison,
+    distinct_looks,
+)
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
+from equidyn.study.selection import (
+    ACTION_FLOOR,
+    chosen,
+    is_control,
+    of_baseline,
+    replicates,
+    settings,
+    shown,
+    varying,
+)
+from equidyn.study.tables import DESIGN
+
+_SHARE = ("percent", "percent_low", "percent_high")
+
+
+def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates, both axes linear."""
+    return _percent_of_replicates(table, options, log_x=False, log_y=False)
+
+
+def percent_logx(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates, step logarithmic."""
+    return _percent_of_replicates(table, options, log_x=True, log_y=False)
+
+
+def percent_loglog(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates, both axes logarithmic."""
+    return _percent_of_replicates(table, options, log_x=True, log_y=True)
+
+
+def percent_by_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by number of training examples (and batch size, if it differs too)."""
+    return _percent_by(table, options, TRAIN_SIZE)
+
+
+def percent_by_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by model."""
+    return _percent_by(table, options, MODEL_SIZE)
+
+
+def percent_by_optimiser(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by optimiser and learning rate."""
+    return _percent_by(table, options, OPTIMISER)
+
+
+def percent_by_augmentation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by the share of training examples that are rotated."""
+    return _percent_by(table, options, AUGMENTATION)
+
+
+def _percent_of_replicates(
+    table: pd.DataFrame, options: Options, *, log_x: bool, log_y: bool
+) -> tuple[Figure, pd.DataFrame]:
+    rows = replicates(chosen(table, options), options.baseline)
+    data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
+    data = data.join(marks(data, options.threshold))
+    looks = distinct_looks(list(dict.fromkeys(data["series"])))
+    with style.applied():
+        return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
+
+
+def _percent_by(table: pd.DataFrame, options: Options, comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
+    """One colour per setting; replicates share it."""
+    rows = comparison.rows(table, options)
+    data = _shares(rows, options, comparison.names(rows))
+    with style.applied():
+        figure = percent_and_skill(
+            data, comparison.looks(data), options, log_x=True, log_y=True, title=comparison.title
+        )
+    return figure, data
+
+
+def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataFrame:
+    """Percent and its interval, and of grids what interpolation alone would give, as percent of the same loss."""
+    if not options.has_floor:
+        return shown(rows, _SHARE, options, series)
+    data = shown(rows, (*_SHARE, "total", ACTION_FLOOR), options, series)
+    return data.assign(percent_floor=100 * data[ACTION_FLOOR] / data["total"])
+
+
+def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance error, twirled error and total of the baseline, in units and relative to the start."""
+    rows = of_baseline(chosen(table, options), options)
+    floors = [ACTION_FLOOR] if options.has_floor else []
+    data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])
+    first = data.iloc[0]
+    for name in ("equivariance", "twirled"):
+        data[f"{name}_relative"] = data[name] / first[name]
+    twirled, *look = drawing.PARTS["twirled"]
+    parts = {
+        "total": ("Total", "#9A9A9A", "D"),
+        "twirled": (f"{twirled} (what would be left\nof a rotation-averaged network)", *look),
+        "equivariance": drawing.PARTS["equivariance"],
+    }
+    with style.applied():
+        key = 2.0 if "action" in options.conditions else 1.5  # inch; a line more above, a floor among the losses
+        figure = style.new_figure(10.5, 4.9 + key)
+        drawing.name_action(figure, data)
+        grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
+        left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
+        place = drawing.Steps(data["step"], log=True)
+        handles = []
+        for axes, suffix in ((left, ""), (right, "_relative")):
+            drawn = [name for name in parts if name + suffix in data]
+            values = data[[name + suffix for name in drawn]]
+            floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
+            drawing.scale(axes, values, log=True, include=floor)
+            for name in drawn:
+                label, colour, marker = parts[name]
+                sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
+                x, y = place(data["step"]), data[name + suffix]
+                drawing.line(axes, x, y, data["silent"], place.log, True, colour, marker, *sizes)
+                if axes is left:
+                    handles.append(drawing.sample(colour, marker, label))
+            place.dress(axes)
+            drawing.shade(axes, data, place, options)
+            axes.set_xlabel(drawing.STEP)
+        null = float(data["null_loss"].iloc[0])
+        dashed = {"color": style.MUTED, "linewidth": 1.2, "linestyle": (0, (6, 2))}
+        left.axhline(null, **dashed)
+        handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
+        if floors:
+            handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
+        left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
+        right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
+        speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
+        legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
+        legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False)
+        for i, (title, entries) in enumerate(legends.items()):
+            axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
+            axes.set_axis_off()
+            drawing.legend(axes, entries, title).set_in_layout(False)
+    return figure, data
+
+
+def _floor_line(axes: Axes, floor: float) -> Line2D:
+    """Draw the interpolation floor where the axis reaches it; an entry for the legend that tells it anyway."""
+    label = f"Interpolation floor of the equivariance error: {short(floor)}"
+    if floor < axes.get_ylim()[0]:
+        return Line2D([], [], linestyle="none", label=f"{label} (below the axis)")
+    axes.axhline(floor, **drawing.FLOOR)
+    return Line2D([], [], label=label, **drawing.FLOOR)
+
+
+def _mark_speed(axes: Axes, data: pd.DataFrame, place: drawing.Steps, name: str, colour: str, marker: str) -> Line2D:
+    """Mark the first step at which an error is a tenth and a hundredth of its start; an entry for the legend."""
+    said = []
+    for share in (0.1, 0.01):
+        reached = data[data[f"{name}_relative"] <= share]
+        if reached.empty:
+            said.append(f"{100 * share:g} % not reached")
+            continue
+        axes.scatter(
+            place(reached["step"].head(1)), reached[f"{name}_relative"].head(1).clip(lower=axes.get_ylim()[0]),
+            s=120, facecolor="none", edgecolor=colour, linewidth=1.2, zorder=4,
+        )  # fmt: skip
+        said.append(f"{100 * share:g} % by step {int(reached['step'].iloc[0]):,}")
+    label = f"{name.capitalize()} error:\n{said[0]}, {said[1]}"
+    return Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=colour, label=label)
+
+
+def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Relative equivariance error against skill, one path per run, controls included."""
+    rows = chosen(table, options)
+    if options.baseline not in set(rows["run"]):
+        varying(rows, options.baseline, [])  # says which runs there are
+    design = settings(rows)
+    controls = is_control(design["model"])
+    if controls.any():  # in closed form they have no error by construction, which measures nothing
+        measured = chosen(table[is_control(table["model"])], replace(options, estimator="sampled"))
+        rows = pd.concat([rows[~is_control(rows["model"])], measured], ignore_index=True)
+    names = [
+        options.baseline,
+        *design.index[~controls].drop(options.baseline, errors="ignore"),
+        *design.index[controls],
+    ]
+    names = list(dict.fromkeys(names))
+    group = design.groupby(list(DESIGN), sort=False, dropna=False).ngroup()[names]
+    colours = dict(zip(dict.fromkeys(group), style.distinct(group.nunique()), strict=True))
+    looks = {name: (colours[group[name]], marker) for name, (_, marker) in distinct_looks(names).items()}
+    data = shown(rows, ["skill", "relative_equivariance"], options, rows["run"])
+    with style.applied():
+        return error_against_skill(data, looks, options, title="Run")

@@ -1,0 +1,234 @@
+"""Training dynamics of flow matching: how much of the held-out loss is equivariance error, at each flow time.
+
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
+them. The conventions of all figures are in `equidyn.figures.parts.drawing`. Flow time t runs from 0, noise, to 1, data;
+colours run with it. Curves are drawn as the moving average of `equidyn.analysis.smoothing`, what was measured lies
+behind them faintly; where evaluations are far apart the two are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from equidyn.analysis.overfitting import overfitted
+from equidyn.analysis.smoothing import variable_span_average
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Comparison, Looks, timed_looks
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import (
+    PERCENT,
+    by_run,
+    curve,
+    error_against_skill,
+    has_replicates,
+    notes,
+    percent_and_skill,
+)
+from equidyn.study.selection import chosen, need, replicates, shown
+
+TIME = "Flow time t"
+_SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
+
+
+def percent_by_time_loglog(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates by flow time, both axes logarithmic."""
+    return _percent_by_time(table, options, log_y=True)
+
+
+def percent_by_time_logx(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates by flow time, step logarithmic."""
+    return _percent_by_time(table, options, log_y=False)
+
+
+def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent and skill at the last step of the baseline's replicates by flow time, a bar for each."""
+    data = _replicates(table, options, _SHARE)
+    data = data.loc[_by_curve(data)["step"].idxmax()].reset_index(drop=True)
+    looks = _time_looks(data)
+    times, runs = list(looks), list(dict.fromkeys(data["run"]))
+    width = 0.8 / len(runs)
+    middle = data["series"].map(times.index)
+    place = middle + width * (data["run"].map(runs.index) - (len(runs) - 1) / 2)
+    colours = [looks[series][0] for series in data["series"]]
+    faces = ["white" if silent else colour for silent, colour in zip(data["silent"], colours, strict=True)]
+    silent = data[data["silent"] & (data["run"] == options.baseline)]
+    with style.applied():
+        figure, (above, below), column = drawing.stacked(3.1, 1)
+        for axes, name in ((above, "percent"), (below, "skill")):
+            axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
+            for at, skill in zip(middle[silent.index], silent["skill"], strict=True):
+                axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
+        whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
+        above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=1, capsize=2)
+        above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+        for at, value, top in zip(place, data["percent"], data[["percent", "percent_high"]].max(axis=1), strict=True):
+            above.annotate(
+                f"{value:.2g}", (at, max(top, 0)), (0, 4), textcoords="offset points", ha="center", fontsize=8,
+                rotation=90 if len(runs) > 1 else 0,
+            )  # fmt: skip
+        drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=False, include=options.threshold)
+        above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.08 * above.get_ylim()[1]))
+        below.axhline(0, color=style.INK, linewidth=0.8)
+        below.set(xlabel=TIME, xlim=(-0.6, len(times) - 0.4), ylim=(min(-0.05, 1.1 * data["skill"].min()), 1.0))
+        drawing.skill_axis(below, options)
+        below.set_xticks(range(len(times)), times)
+        lasts = data.drop_duplicates("run")
+        handles = [
+            Patch(facecolor=style.MUTED, label=f"seed {seed}, step {step:,}")
+            for seed, step in zip(lasts["seed"], lasts["step"], strict=True)
+        ]
+        reading = [
+            Patch(facecolor="white", edgecolor=style.INK, label=drawing.silence(options)),
+            *drawing.shades(options),
+            Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{100 * options.confidence:g} % interval"),
+            Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
+        ]
+        drawing.legends(column, handles, "Bars from left to right", reading)
+    return figure, data
+
+
+def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Total, twirled and equivariance error of the baseline against step by flow time."""
+    parts = {"total": "Total error", "twirled": "Twirled error", "equivariance": "Equivariance error"}
+    data = _replicates(table, options, ("t", "self_conditioning", *parts, "null_loss"))
+    data = smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
+    looks = _time_looks(data)
+    with style.applied():
+        figure, panels, column = drawing.tiled(len(parts), len(parts))
+        place = drawing.Steps(data["step"], log=True)
+        for axes, (name, label) in zip(panels, parts.items(), strict=True):
+            drawing.scale(axes, data[list(parts)], log=True)  # one scale: two parts add up to the third
+            for series, (colour, marker) in looks.items():
+                curve(axes, data[data["series"] == series], name, place, colour, marker)
+            place.dress(axes)
+            axes.set(title=label, xlabel=drawing.STEP)
+        for axes in panels[1:]:
+            axes.tick_params(labelleft=False)
+        panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
+        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+        reading = drawing.guide(options, shading=False, band=False, threshold=False)
+        drawing.legends(column, handles, TIME, reading)
+    return figure, data
+
+
+def percent_by_time_and_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step at each flow time by number of training examples."""
+    return _percent_by_time_and(table, options, TRAIN_SIZE)
+
+
+def percent_by_time_and_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step at each flow time by model."""
+    return _percent_by_time_and(table, options, MODEL_SIZE)
+
+
+def percent_by_time_and_augmentation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step at each flow time by the share of training examples that are rotated."""
+    return _percent_by_time_and(table, options, AUGMENTATION)
+
+
+def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Relative equivariance error against skill of the baseline, one path per flow time."""
+    data = _replicates(table, options, ("t", "self_conditioning", "skill", "relative_equivariance"))
+    data = data[data["run"] == options.baseline].reset_index(drop=True)
+    data = smoothed(data, ["skill", "relative_equivariance"])
+    with style.applied():
+        return error_against_skill(data, _time_looks(data), options, title=TIME)
+
+
+def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
+    data = smoothed(_replicates(table, options, _SHARE), ["percent"])
+    with style.applied():
+        figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
+    return figure, data
+
+
+def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
+    """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
+    rows = comparison.rows(table, options)
+    data = shown(rows, [*_SHARE, "total"], options, comparison.names(rows))
+    data = smoothed(data.assign(validation_loss=validation_loss(data)), ["percent", "validation_loss"])
+    data["overfitted"] = _by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
+    looks = comparison.looks(data)
+    times = sorted(data["t"].unique())
+    with style.applied():
+        columns = math.ceil(math.sqrt(len(times) + 1))
+        figure, panels, column = drawing.tiled(len(times) + 1, columns)
+        place = drawing.Steps(data["step"], log=True)
+        useful = data[~data["silent"].groupby(data["t"]).transform("all")]
+        for axes, time in zip(panels, times, strict=False):
+            # One scale for all times but those at which nothing is ever predicted, where the share falls for ever.
+            scaled = useful if time in set(useful["t"]) else data[data["t"] == time]
+            drawing.scale(axes, scaled[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
+            _curves(axes, data[data["t"] == time], "percent", place, looks)
+            axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+            axes.set_title(f"t = {short(time)}")
+        drawing.scale(panels[-1], data[["validation_loss"]], log=True)
+        _curves(panels[-1], data[data["t"] == times[0]].assign(silent=False), "validation_loss", place, looks)
+        panels[-1].set_title(f"Validation loss ({drawing.unit(data)})")
+        for i, axes in enumerate(panels):
+            outer = i + columns >= len(panels)
+            axes.tick_params(labelbottom=outer)
+            axes.set_xlabel(drawing.STEP if outer else "")
+        for axes in panels[:-1:columns]:
+            axes.set_ylabel(PERCENT)
+        handles = [
+            drawing.sample(colour, marker, series + notes(data[data["series"] == series], data, options))
+            for series, (colour, marker) in looks.items()
+        ]
+        reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
+        reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
+        reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
+        drawing.legends(column, handles, comparison.title, reading)
+    return figure, data
+
+
+def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, looks: Looks) -> None:
+    """Curves of a panel, and where the first run of each series is overfitted."""
+    place.dress(axes)
+    for series, (colour, marker) in reversed(looks.items()):
+        for part, main in reversed(by_run(data[data["series"] == series])):
+            curve(axes, part, name, place, colour, marker, main=main)
+            if main and part["overfitted"].any():
+                x = place(part["step"])
+                first = int(part["overfitted"].to_numpy().argmax())
+                start = float(drawing.between(x[first - 1], x[first], place.log))
+                axes.axvspan(start, axes.get_xlim()[1], color=colour, alpha=0.14, linewidth=0, zorder=0)
+
+
+def validation_loss(data: pd.DataFrame, name: str = "total") -> pd.Series:
+    """Mean over flow times of an error divided by (1 - t)², as in training, for each run and step."""
+    weighted = data[name] / (1 - data["t"]) ** 2
+    return weighted.groupby([data["run"], data["step"]]).transform("mean")
+
+
+def _replicates(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd.DataFrame:
+    """Rows of the baseline and of its replicates, one series per flow time."""
+    rows = replicates(chosen(table, options), options.baseline)
+    need(rows, ["t"])
+    return shown(rows, columns, options, rows["t"].map(short))
+
+
+def _time_looks(data: pd.DataFrame) -> Looks:
+    return timed_looks(list(dict.fromkeys(data.sort_values("t")["series"])))
+
+
+def _by_curve(data: pd.DataFrame) -> pd.api.typing.DataFrameGroupBy:
+    return data.groupby(["run", "t"], sort=False)
+
+
+def smoothed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The data and the moving average of some columns, along each curve."""
+    averages = {f"{name}_smoothed": pd.Series(np.nan, index=data.index) for name in columns}
+    for index in _by_curve(data).groups.values():
+        for name in columns:
+            averages[f"{name}_smoothed"][index] = variable_span_average(data["step"][index], data[name][index])
+    return data.assign(**averages)

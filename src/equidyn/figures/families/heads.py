@@ -1,0 +1,293 @@
+"""The last linear layer: how far its weights are from equivariance, and how much of the equivariance error that makes.
+
+Figures of the analysis of kind "head", whose tables `equidyn.analysis.head.measure` fills: the weights w of the layer
+are w∥ + w⊥, w∥ in the subspace of those with which the layer itself is equivariant, and at fixed features the
+equivariance error is wᵀQw. The conventions of all figures are in `equidyn.figures.parts.drawing`. Where that subspace
+is {0}, as in Proteína, nothing is drawn of w∥.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import Looks, timed_looks
+from equidyn.figures.families.flow_times import TIME
+from equidyn.figures.families.gradients import (
+    StepColours,
+    box,
+    correlated,
+    correlation_notes,
+    correlation_text,
+    log_axis,
+    of_runs,
+    path_guide,
+    paths,
+    run_handles,
+    three_legends,
+)
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import curve
+
+PARTS = {
+    "from_deviation": ("w⊥ᵀQw⊥: deviation", style.PALETTE[0], "o"),
+    "cross": ("2 w⊥ᵀQw∥: both", style.PALETTE[2], "^"),
+    "from_symmetric": ("w∥ᵀQw∥: equivariant part", style.PALETTE[1], "s"),
+}
+"""Name, colour and marker of the parts of the predicted error."""
+
+_LENGTHS = ("head_parameters", "deviation", "symmetric", "relative_deviation", "weight_variance")
+_ERRORS = ("measured", "predicted", *PARTS, "largest", "mean")
+_DEVIATION = "Squared deviation from equivariance, |w⊥|²"
+_GREY = {"color": style.MUTED, "linewidth": 0.9, "alpha": 0.7}
+
+
+def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Squared deviation of the last layer from equivariance against step, and its share of the squared weights.
+
+    Args:
+        table: Of kind "head". Flow times do not matter to weights: steps are silent if they are so at all times.
+        options: What is drawn.
+
+    Returns:
+        The figure, and the rows shown: one per run and step.
+    """
+    data = of_runs(table, options, _LENGTHS)
+    silent = data.groupby(["run", "step"])["silent"].transform("all")
+    data = data.assign(silent=silent).drop_duplicates(["run", "step"]).reset_index(drop=True)
+    data = data.drop(columns="skill" if "t" in data else []).drop(columns="t", errors="ignore")
+    baseline = data[data["run"] == options.baseline]
+    look = (style.PALETTE[0], "o")
+    quantities = {"deviation": _DEVIATION.replace(", ", ",\n")}
+    if _has_symmetric(data):
+        quantities["relative_deviation"] = "Its share of the\nsquared weights (%)"
+        data = data.assign(relative_deviation=100 * data["relative_deviation"])
+    with style.applied():
+        figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
+        figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
+        drawing.name_action(figure, data)
+        place = drawing.Steps(data["step"], log=True)
+        for axes, (name, label) in zip(panels, quantities.items(), strict=True):
+            axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
+            for run, part in reversed(list(data.groupby("run", sort=False))):
+                if run == options.baseline:
+                    curve(axes, part, name, place, *look, log_y=False)
+                else:
+                    axes.plot(place(part["step"]), part[name], **_GREY)
+            axes.set_ylabel(label)
+        place.dress(panels[-1])
+        shading = "skill" in data
+        if shading:
+            for axes in panels:
+                drawing.shade(axes, baseline, place, options)
+        panels[-1].set_xlabel(drawing.STEP)
+        count = int(baseline["head_parameters"].iloc[0])
+        right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
+        right.set_ylabel("The same per weight" + (",\nvariance over the 3 rows" if _rows_vary(options) else ""))
+        handles = [drawing.sample(*look, f"{options.baseline} (baseline)" if _several(data) else options.baseline)]
+        if _several(data):
+            handles.append(Line2D([], [], label="other runs", **_GREY))
+        reading = drawing.guide(options, shading=shading, band=False, threshold=False)
+        drawing.legends(column, handles, "Run", reading)
+    return figure, data
+
+
+def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance error against deviation, against what the quadratic form predicts, and what the form is made of.
+
+    Args:
+        table: Of kind "head". With flow times, each has a colour; without, colour is the step.
+        options: What is drawn.
+
+    Returns:
+        The figure, and the rows shown, with ``error_per_deviation``, the correlation of the logarithms of deviation and
+        measured error along each curve, ``difference``, that of predicted and measured error relative to the latter,
+        and percentages of the predicted error.
+    """
+    data = of_runs(table, options, [*_LENGTHS, *_ERRORS])
+    data = correlated(data, "deviation", "measured", options)
+    if "t" in data:  # where colours are flow times, other runs would be too many lines
+        data = data[data["run"] == options.baseline].reset_index(drop=True)
+    positive = {name: data[name].where(data[name] > 0) for name in ("deviation", "measured", "predicted")}
+    data["error_per_deviation"] = positive["measured"] / positive["deviation"]
+    data["difference"] = data["predicted"] / positive["measured"] - 1
+    for name in PARTS:
+        data[f"percent_{name}"] = 100 * data[name] / positive["predicted"]
+    baseline = data[data["run"] == options.baseline]
+    looks = _time_looks(baseline)
+    parts = _has_symmetric(data)
+    with style.applied():
+        figure, panels, column = drawing.tiled(4 if parts else 3, 2)
+        figure.set_size_inches(12, 8.2)
+        drawing.name_action(figure, data)
+        colours = StepColours(baseline["step"])
+        place = colours.place
+        scatter, form, ratio = panels[:3]
+        log_axis(scatter, "x", data["deviation"])
+        log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
+        for name in ("x", "y"):
+            log_axis(form, name, baseline[["measured", "predicted"]])
+        low, high = form.get_xlim()
+        form.plot([low, high], [low, high], color=style.INK, linewidth=0.8, zorder=1)
+        if looks:
+            for series, (colour, marker) in looks.items():
+                part = baseline[baseline["t"].map(short) == series]
+                for axes, x in ((scatter, "deviation"), (form, "predicted")):
+                    drawing.line(
+                        axes, part[x].to_numpy(), part["measured"], part["silent"], True, True, colour, marker,
+                        0.0 if axes is form else 1.4,
+                    )  # fmt: skip
+                curve(ratio, part, "error_per_deviation", place, colour, marker)
+            drawing.scale(ratio, baseline[["error_per_deviation"]], log=True)
+        else:
+            paths(scatter, data, "deviation", "measured", options, colours)
+            paths(form, baseline, "predicted", "measured", options, colours, line=False)
+            box(scatter, correlation_text(next(baseline.itertuples()), "\n"))
+            _features(ratio, baseline, place)
+        if pd.notna(worst := baseline["difference"].abs().max()):
+            text = f"differs by at most\n{short(100 * worst)} % (line: equal)"
+            form.text(0.04, 0.95, text, transform=form.transAxes, va="top", fontsize=8.5)
+        if parts:
+            _shares(panels[3], baseline, place)
+        for axes in panels[2:]:
+            place.dress(axes)
+            if not looks:
+                drawing.shade(axes, baseline, place, options)
+            axes.set_xlabel(drawing.STEP)
+            axes.tick_params(axis="x", labelsize=8)
+        unit = drawing.unit(data)
+        scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
+        form.set(xlabel=f"wᵀQw ({unit})", ylabel=f"Equivariance error ({unit})", title="Predicted by the form")
+        ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per squared deviation")
+        if not looks:
+            colours.bar(figure, panels)
+        _error_legends(column, data, looks, options)
+    return figure, data
+
+
+def _features(axes: Axes, baseline: pd.DataFrame, place: drawing.Steps) -> None:
+    """Error per squared deviation, between the mean and the largest that the form allows for w⊥ of any direction."""
+    drawing.scale(axes, baseline[["error_per_deviation", "largest", "mean"]], log=True)
+    for name, dashes in _EIGENVALUES.items():
+        axes.plot(place(baseline["step"]), baseline[name], linestyle=dashes, **_FORM)
+    curve(axes, baseline, "error_per_deviation", place, style.PALETTE[0], "o")
+
+
+_FORM = {"color": style.INK, "linewidth": 1.1}
+_EIGENVALUES: dict[str, Any] = {"largest": (0, (1, 1.2)), "mean": (0, (6, 1.5, 1, 1.5))}
+
+
+def _shares(axes: Axes, baseline: pd.DataFrame, place: drawing.Steps) -> None:
+    """Which part of the predicted error comes from where, percent."""
+    names = [f"percent_{name}" for name in PARTS]
+    drawing.scale(axes, baseline[names], log=False, include=100.0)
+    for name, (_, colour, marker) in reversed(PARTS.items()):
+        curve(axes, baseline, f"percent_{name}", place, colour, marker, log_y=False)
+    axes.axhline(0, color=style.INK, linewidth=0.8, zorder=1)
+    axes.set(ylabel="Share of wᵀQw (%)", title="Where the predicted error comes from")
+
+
+def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Options) -> None:
+    """What the paths, and lines of the other panels, are."""
+    if looks:
+        baseline = data[data["run"] == options.baseline].drop_duplicates("t").set_index("t")
+        texts = {short(t): correlation_text(row, ", ", intervals=False) for t, row in baseline.iterrows()}
+        handles = [drawing.sample(*look, f"{series}: {texts[series]}") for series, look in looks.items()]
+        reading = drawing.guide(options, shading=False, band=False, threshold=False)
+        drawing.legends(column, handles, TIME, reading)
+        return
+    handles = run_handles(data, options)
+    lines = [drawing.sample(style.PALETTE[0], "o", "error / |w⊥|²")]
+    lines += [
+        Line2D([], [], linestyle=dashes, label=f"{name} eigenvalue of Q", **_FORM)
+        for name, dashes in _EIGENVALUES.items()
+    ]
+    if _has_symmetric(data):
+        lines += [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
+    reading = [*path_guide(options, intervals=False), *drawing.shades(options)]
+    three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How far the layer came, how well the form holds and what it is made of, for captions."""
+    limit = f"{100 * options.useful_skill:g} %"
+    baseline = data[data["run"] == options.baseline]
+    first, last = (baseline[baseline["step"] == step] for step in (baseline["step"].min(), baseline["step"].max()))
+    sentences = evidence(data, options)
+    sentences.append(
+        f"The layer has {int(baseline['head_parameters'].iloc[0]):,} weights. |w⊥|² is "
+        f"{short(first['deviation'].iloc[0])} at step {int(first['step'].iloc[0]):,} and "
+        f"{short(last['deviation'].iloc[0])} at step {int(last['step'].iloc[0]):,}."
+    )
+    if not _has_symmetric(data):
+        sentences.append(
+            "No weights but zero make this layer equivariant by itself, as its features are not known to turn in any "
+            "way: w⊥ is the whole of w, and |w⊥|² says how large the weights are, not how far from equivariance."
+        )
+    if "measured" not in data:
+        return [*sentences, f"Open markers: skill below {limit}" + (" at all flow times." if _timed(options) else ".")]
+    sentences += correlation_notes(data, options, "deviation", "measured")
+    sentences += _fall(first, last)
+    difference = baseline["difference"].abs().max()
+    sentences.append(
+        f"Q is from held-out data; predicted and measured error differ by at most {short(100 * difference)} %."
+        if pd.notna(difference)
+        else "No measured error is positive."
+    )
+    known = baseline.dropna(subset=[f"percent_{name}" for name in PARTS])
+    if _has_symmetric(data) and len(known):
+        said = [f"{label} {_range(known[f'percent_{name}'])} %" for name, (label, _, _) in PARTS.items()]
+        sentences.append(f"Shares of the predicted error over the steps: {'; '.join(said)}.")
+    sentences.append(f"Open markers: skill below {limit}.")
+    if gone := int((~(data["measured"] > 0)).sum()):
+        sentences.append(f"{gone} of {len(data)} measured errors are not positive and cannot be drawn.")
+    return sentences
+
+
+def _fall(first: pd.DataFrame, last: pd.DataFrame) -> list[str]:
+    """How much of the change of the error is that of the deviation."""
+    start, end = (rows.reset_index(drop=True) for rows in (first, last))
+    changes = {name: end[name] / start[name] for name in ("deviation", "measured", "error_per_deviation")}
+    if changes["error_per_deviation"].isna().all():
+        return []
+    deviation, error, features = (_range(change) for change in changes.values())
+    times = ", by flow time," if "t" in first else ""
+    return [
+        f"At the last step |w⊥|² is {deviation} times what it was at the first, and the error per |w⊥|² "
+        f"{features} times; together they make the error{times} {error} times what it was."
+    ]
+
+
+def _range(values: pd.Series) -> str:
+    """A number, or the least and the largest of several."""
+    low, high = (short(value).replace("-", "−", 1 if value < 0 else 0) for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def _has_symmetric(data: pd.DataFrame) -> bool:
+    """Whether the layer can be equivariant at all."""
+    return bool((data["symmetric"] > 0).any())
+
+
+def _rows_vary(options: Options) -> bool:
+    return options.task == "force_field"
+
+
+def _timed(options: Options) -> bool:
+    return options.task == "flow_matching"
+
+
+def _several(data: pd.DataFrame) -> bool:
+    return data["run"].nunique() > 1
+
+
+def _time_looks(data: pd.DataFrame) -> Looks:
+    """Looks of flow times, none where there are none."""
+    return timed_looks([short(t) for t in sorted(data["t"].unique())]) if "t" in data else {}

@@ -1,0 +1,677 @@
+"""Published training curves beside ours: left as published, right from the tables of a study.
+
+Each function takes the evaluation table, the table of published curves (`equidyn.analysis.published`) and `Options`,
+and returns a figure with the rows of both that it shows. The conventions of all figures are in
+`equidyn.figures.parts.drawing`, with one exception: skill of the published networks is not known, so that their curves
+are solid throughout. Panels share the step axis, and shares of the loss their axis in each row. Losses have units of
+their own on either side: there only the length of a decade is common, so that slopes can be compared, and heights not.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from equidyn.analysis.overfitting import overfitted
+from equidyn.core.numbers import count, short
+from equidyn.figures.families.comparisons import (
+    MODEL_SIZE,
+    OPTIMISER,
+    TRAIN_SIZE,
+    Comparison,
+    Looks,
+    distinct_looks,
+    graded_looks,
+    timed_looks,
+)
+from equidyn.figures.families.flow_times import TIME, smoothed, validation_loss
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
+from equidyn.figures.parts.panels import notes as series_notes
+from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
+
+ORIGINS = {"published": "Published", "here": "Here"}
+"""Values of the column ``origin``, and what they are called."""
+
+_PARTS = {"equivariance": "Equivariance error", "twirled": "Twirled error", "total": "Total error"}
+_FLOW_FIGURES = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "total": "total-mse"}
+_OVERFITTED = ("prot_60M_0.001", 50_000)  # published figures with a band, and the row of the log where it begins
+_TOTAL = ("#9A9A9A", "D")  # colour and marker
+_ROW, _FOOT, _COLUMN = 2.7, 2.3, 2.9  # inch
+_MARKERS = 10  # on a published curve
+_WIDE = (3.6, 7.0)  # width of a line and size of its markers
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A panel of published curves and one of ours.
+
+    Attributes:
+        data: Of both, in the columns that `_theirs` and `_ours` make.
+        looks: Of the series of each origin.
+        titles: Of each origin's panel.
+        legend: What series are; empty if they are the same in all rows.
+    """
+
+    data: pd.DataFrame
+    looks: dict[str, Looks]
+    titles: tuple[str, str]
+    legend: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are percent, not losses."""
+        return self.data["quantity"].iloc[0] == "percent"
+
+
+def published_force_field(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by replicate, model size, training set size and optimiser, as far as a study varies them.
+
+    Args:
+        table: Evaluation table.
+        published: Published curves.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: The study varies none of them, or published curves are missing.
+    """
+    seeds = replicates(chosen(table, options), options.baseline)
+    rows = []
+    if seeds["run"].nunique() > 1:
+        theirs = _theirs(published, "escaip-loglog-equivariance_error_training", "percent")
+        ours = _ours(seeds, options, "percent", [f"seed {seed}" for seed in seeds["seed"]])
+        looks = {"published": distinct_looks(_series(theirs)), "here": distinct_looks(_series(ours))}
+        rows.append(_Row(_both(theirs, ours), looks, _same_titles("percent"), "Replicate"))
+    for comparison, figure, pair in (
+        (MODEL_SIZE, "escaip-vary-model-size", _by_rank),
+        (TRAIN_SIZE, "escaip-vary-train-size", _by_rank),
+        (OPTIMISER, "escaip-vary-lropt", _by_rate),
+    ):
+        rows += _compared(table, options, comparison, _theirs(published, figure, "percent"), pair)
+    return _sheet(rows, options)
+
+
+def published_losses(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance error, twirled and total loss of EScAIP against step, by training set size from the largest down.
+
+    Args:
+        table: Evaluation table.
+        published: Published curves.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, or published curves are missing.
+    """
+    figures = {
+        "950k": "escaip-default-losscurves",
+        **{size: f"escaip-losscurves-{size}" for size in ("50k", "5k", "500")},
+    }
+    colours = {name: look for name, (_, *look) in drawing.PARTS.items()} | {"total": _TOTAL}
+    looks = {name: tuple(colours[quantity]) for quantity, name in _PARTS.items()}
+    runs = _by_train_size(table, options)[::-1]
+    rows = []
+    for (size, figure), own in zip(figures.items(), runs, strict=False):
+        parts = [
+            part.assign(series=name)
+            for quantity, name in _PARTS.items()
+            for part in (_theirs(published, figure, quantity), _ours(own, options, quantity, own["run"]))
+        ]
+        titles = f"{size} examples", f"{int(own['train_examples'].iloc[0]):,} examples"
+        rows.append(_Row(_both(*parts), dict.fromkeys(ORIGINS, looks), _titles(*titles)))
+    return _sheet(rows, options, "Loss")
+
+
+def published_flow_matching(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step by flow time: all data, a tenth, a hundredth, and a network with triangle updates.
+
+    Published are 60M parameters with all data, 1 % and 0.1 %, and the 400M that have triangle updates. A run of ours
+    stands for a tenth or a hundredth if its share of the baseline's examples is nearest to it and within a factor of
+    √10.
+
+    Args:
+        table: Evaluation table.
+        published: Published curves.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, it has no flow times, or published curves are missing.
+    """
+    made = [
+        _of_times(published, figure, own, options, "percent", _flow_titles(title, own, options))
+        for figure, (title, own) in _flow_pairs(table, options).items()
+    ]
+    return _sheet(_alike(made), options, TIME)
+
+
+def published_flow_losses(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance error, twirled and total loss against step by flow time, of 60M parameters and of the baseline.
+
+    Args:
+        table: Evaluation table.
+        published: Published curves.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, it has no flow times, or published curves are missing.
+    """
+    baseline = of_baseline(chosen(table, options), options)
+    rows = [
+        _of_times(published, f"prot_60M-{name}", baseline, options, quantity, _same_titles(quantity))
+        for quantity, name in _FLOW_FIGURES.items()
+    ]
+    return _sheet(_alike(rows), options, TIME)
+
+
+def published_flow_losses_varied(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Losses against step by flow time, of a network with triangle updates and with little data.
+
+    Of the first, equivariance and twirled error; of the second, the total, and from where it is overfitted. Runs of
+    ours are those of `published_flow_matching`; rows without one are left out.
+
+    Args:
+        table: Evaluation table.
+        published: Published curves.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, no run to compare, it has no flow times, or published curves are missing.
+    """
+    pairs = _flow_pairs(table, options)
+    rows = []
+    for figure, quantity in (("prot_400M", "equivariance"), ("prot_400M", "twirled"), ("prot_60M_0.001", "total")):
+        if figure in pairs:
+            title, own = pairs[figure]
+            titles = _flow_titles(title, own, options, f"{_PARTS[quantity].lower()},\n")
+            name = f"{figure}-{_FLOW_FIGURES[quantity]}"
+            rows.append(_of_times(published, name, own, options, quantity, titles))
+    if not rows:
+        raise ValueError(
+            f"no run differs from the baseline {options.baseline!r} in triangle updates, or has about a hundredth of "
+            "its training examples: name a study with such a run"
+        )
+    return _sheet(_alike(rows), options, TIME)
+
+
+def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent of VoxMol against step by data and by model size, as far as a study varies them.
+
+    Args:
+        table: Evaluation table.
+        published: What `equidyn.analysis.published.voxmol_curves` returns; other rows are ignored.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: There is no baseline, the study varies neither, or VoxMol's curves are not in the table.
+    """
+    return _sheet(_voxel_rows(table, published, options, "percent", "percent"), options)
+
+
+def published_voxels_losses(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance and twirled error of VoxMol, both unbiased, against step by data and by model size.
+
+    Args:
+        table: Evaluation table.
+        published: As of `published_voxels`.
+        options: What is drawn of the table.
+
+    Raises:
+        ValueError: As `published_voxels`.
+    """
+    rows = [
+        *_voxel_rows(table, published, options, "equivariance", "equivariance"),
+        *_voxel_rows(table, published, options, "twirled", "twirled_unbiased"),
+    ]
+    return _sheet(rows, options)
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How the curves of either side were estimated, and in what they differ, for captions.
+
+    Args:
+        data: Rows that a function here returned.
+        options: Those it was drawn with.
+    """
+    theirs, ours = (data[data["origin"] == origin].dropna(axis="columns", how="all") for origin in ORIGINS)
+    limit = f"{100 * options.useful_skill:g} %"
+    sentences = [
+        "Here:",
+        *evidence(ours.rename(columns={"value_low": "percent_low"}), options),
+        f"Where skill (1 − loss / loss of {options.words.null}) is below {limit}, lines are dashed with open markers: "
+        "there a small share says nothing. Published curves are solid throughout, as their skill is not known.",
+        f"Published: {int(theirs['rotations'].iloc[0])} rotations.",
+    ]
+    if (theirs["source"] == "digitised").any():
+        sentences.append(
+            "Points are read from the vector paths of the figures: medians in bins of steps, 40 per factor of ten; "
+            "bands are a bin's extremes, no intervals."
+        )
+    if (theirs["step_unit"] == "log row").any():
+        sentences.append(
+            "Published steps count the rows of a log; the optimiser steps are not published, so positions along the "
+            "step axis cannot be compared. Both sides are moving averages, ours with what was measured behind them."
+        )
+    if "overfitted" in data:
+        sentences.append(_about_overfitting(ours))
+    if (data["quantity"] != "percent").any():
+        sentences.append(_about_losses(theirs))
+    if set(data["row"]) & {MODEL_SIZE.title, TRAIN_SIZE.title}:
+        sentences.append("Equal colours of sizes mean equal rank, counted from the largest, not equal size.")
+    if OPTIMISER.title in set(data["row"]):
+        sentences.append("Equal colours of optimisers mean equal learning rates, or SGD.")
+    return sentences + _about_voxmol(theirs)
+
+
+def _about_losses(theirs: pd.DataFrame) -> str:
+    """How far losses of either side can be compared."""
+    said = (
+        "Losses have units of their own on either side: a factor of ten is equally long in both columns, but heights "
+        "cannot be compared."
+    )
+    if "twirled" in set(theirs["quantity"]):
+        said += (
+            " The published twirled loss is that of the mean over the rotations, and so too large by a tenth of the "
+            "equivariance error; ours is unbiased."
+        )
+    return said
+
+
+def _about_overfitting(ours: pd.DataFrame) -> str:
+    """Where the grey bands begin."""
+    runs = ours[ours["overfitted"].eq(True)]  # missing where a row has no band
+    here = f"step {int(runs['step'].min()):,}" if len(runs) else "which does not happen"
+    return (
+        f"Grey: overfitted; as the authors mark it, from row {_OVERFITTED[1]:,} of the log, and here from where the "
+        "validation loss, the mean over t of the total error divided by (1 − t)², stays more than 5 % above its lowest "
+        f"value ({here})."
+    )
+
+
+def _about_voxmol(theirs: pd.DataFrame) -> list[str]:
+    """How four rotations are corrected for, and what that changes in the losses that are shown."""
+    if (theirs["source"] == "digitised").any():
+        return []
+    said = [
+        "The published tables hold the spread around the mean of 4 predictions, and the error of that mean. The "
+        "authors multiply the spread by 4/3, which makes equivariance error and share unbiased."
+    ]
+    losses = theirs[theirs["quantity"].isin(["equivariance", "twirled_unbiased"])]
+    if len(losses):
+        losses = losses.drop_duplicates(["quantity", "step", "value"])  # one run is both 100 % and 111M
+        wide = losses.pivot(index=["series", "step"], columns="quantity", values="value")
+        excess = 100 * wide["equivariance"] / theirs["rotations"].iloc[0] / wide["twirled_unbiased"]
+        ends = [
+            f"{short(excess[series].iloc[0])} and {short(excess[series].iloc[-1])} % ({series})"
+            for series in _series(losses)
+        ]
+        said.append(
+            "They plot the error of the mean as it is; here a quarter of the equivariance error is taken off it. The "
+            f"plotted one is too high by, at the first and at the last evaluation, {', '.join(ends)}."
+        )
+    twice = theirs[theirs["value_low"] < theirs["value_high"]]
+    if len(twice):
+        said.append(
+            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its band their two "
+            "values."
+        )
+    return said
+
+
+def _titles(published: str, here: str) -> tuple[str, str]:
+    """Titles of the two panels of a row."""
+    return f"{ORIGINS['published']}: {published}", f"{ORIGINS['here']}: {here}"
+
+
+def _same_titles(quantity: str) -> tuple[str, str]:
+    """Titles of a row whose panels differ in nothing but the origin."""
+    return _titles(*[_PARTS.get(quantity, "equivariance share").lower()] * 2)
+
+
+def _flow_titles(title: str, own: pd.DataFrame, options: Options, before: str = "") -> tuple[str, str]:
+    """Titles of a row of `_flow_pairs`, each behind some words."""
+    first = own.iloc[0]
+    ours = f"{count(first['parameters'])}, {int(first['train_examples']):,} {options.words.examples}"
+    if first["model"].endswith("-tri"):
+        ours += ", triangles"
+    return _titles(before + title, before + ours)
+
+
+def _theirs(published: pd.DataFrame, figure: str, quantity: str) -> pd.DataFrame:
+    """Published curves of one quantity in a figure."""
+    need(published, ["figure", "series", "quantity", "step", "value", "low", "high"])
+    rows = published[(published["figure"] == figure) & (published["quantity"] == quantity)]
+    if rows.empty:
+        download = ": download the data set voxmol_curves first" if figure.startswith("voxmol") else ""
+        raise ValueError(f"the table of published curves lacks {quantity} of {figure}{download}")
+    rows = rows.rename(columns={"low": "value_low", "high": "value_high"})
+    return rows.assign(origin="published", run=rows["series"], silent=False)
+
+
+def _ours(rows: pd.DataFrame, options: Options, quantity: str, series: Sequence[str]) -> pd.DataFrame:
+    """Rows of the evaluation table in the form of the published ones, with the average of curves by flow time."""
+    kept = [f"{quantity}{suffix}" for suffix in ("", "_low", "_high") if f"{quantity}{suffix}" in rows]
+    flow = [name for name in ("t", "self_conditioning") if name in rows and rows[name].notna().all()]
+    data = shown(rows, [*kept, *flow], options, series).assign(smoothed="t" in flow)
+    if "t" in flow:
+        data = smoothed(data, [quantity])
+    named = {name: name.replace(quantity, "value", 1) for name in data if name.startswith(quantity)}
+    return data.rename(columns=named).assign(
+        origin="here", quantity=quantity, step_unit="optimiser step", source="evaluation table"
+    )
+
+
+def _both(*parts: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([part.dropna(axis="columns", how="all") for part in parts], ignore_index=True)
+
+
+def _series(data: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(data["series"]))
+
+
+def _compared(
+    table: pd.DataFrame,
+    options: Options,
+    comparison: Comparison,
+    theirs: pd.DataFrame,
+    pair: Callable[[list[str], list[str]], dict[str, Looks]],
+    quantity: str = "percent",
+) -> list[_Row]:
+    """The row of a comparison, if the study has more than one setting of it."""
+    rows = comparison.rows(table, options)
+    ours = _ours(rows, options, quantity, comparison.names(rows))
+    if ours["series"].nunique() < 2:
+        return []
+    # Published curves come from small to large, as ours do.
+    looks = pair(_series(theirs), list(comparison.looks(ours)))
+    return [_Row(_both(theirs, ours), looks, _same_titles(quantity), comparison.title)]
+
+
+def _by_rank(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
+    """Looks of sizes from small to large: equal ones for equal rank, counted from the largest."""
+    most = max(len(theirs), len(ours))
+    ranks = list(graded_looks([str(rank) for rank in range(most)]).values())
+    return {
+        origin: dict(zip(series, ranks[most - len(series) :], strict=True))
+        for origin, series in zip(ORIGINS, (theirs, ours), strict=True)
+    }
+
+
+def _by_rate(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
+    """Looks of optimisers: equal ones for equal learning rates, and for SGD."""
+
+    def key(name: str) -> str:
+        return "SGD" if name.startswith("SGD") else name.split()[-1]
+
+    rates = sorted({*map(key, theirs), *map(key, ours)} - {"SGD"}, key=float, reverse=True)
+    looks = distinct_looks(["SGD", *rates])
+    return {
+        origin: {name: looks[key(name)] for name in sorted(series, key=lambda name: [*rates, "SGD"].index(key(name)))}
+        for origin, series in zip(ORIGINS, (theirs, ours), strict=True)
+    }
+
+
+def _by_train_size(table: pd.DataFrame, options: Options) -> list[pd.DataFrame]:
+    """Rows of one run for each training set, from small to large: the baseline for its own."""
+    rows = TRAIN_SIZE.rows(table, options).sort_values(list(TRAIN_SIZE.order), kind="stable")
+    sizes = rows.groupby(list(TRAIN_SIZE.columns), sort=False)
+    return [part[part["run"] == part["run"].iloc[0]] for _, part in sizes]
+
+
+def _flow_pairs(table: pd.DataFrame, options: Options) -> dict[str, tuple[str, pd.DataFrame]]:
+    """Published title, and rows of one run of ours, by published figure, where there is such a run."""
+    rows = chosen(table, options)
+    baseline = of_baseline(rows, options)
+    sizes = varying(rows, options.baseline, ["train_subset"])
+    models = varying(rows, options.baseline, ["model"])
+    pairs = {
+        "prot_60M": ("60M, all data", baseline),
+        "prot_60M_0.01": ("60M, 1 % of the data", _of_fraction(sizes, baseline, 0.1)),
+        "prot_60M_0.001": ("60M, 0.1 % of the data", _of_fraction(sizes, baseline, 0.01)),
+        "prot_400M": ("400M, all data", models[models["model"].str.endswith("-tri")]),
+    }
+    return {
+        figure: (title, own[own["run"] == own["run"].iloc[0]]) for figure, (title, own) in pairs.items() if len(own)
+    }
+
+
+def _of_fraction(rows: pd.DataFrame, baseline: pd.DataFrame, fraction: float) -> pd.DataFrame:
+    """Rows of the run whose share of the baseline's training examples is nearest, if near enough; else none."""
+    apart = np.log10(rows["train_examples"] / baseline["train_examples"].iloc[0] / fraction).abs()
+    return rows[(apart == apart.min()) & (apart < 0.5)]
+
+
+def _voxel_rows(
+    table: pd.DataFrame, published: pd.DataFrame, options: Options, quantity: str, theirs: str
+) -> list[_Row]:
+    """Rows of a quantity, which theirs calls so, by data and by model size."""
+    data, models = _voxel_sizes(published, theirs), _theirs(published, "voxmol-vary-model", theirs)
+    return [
+        *_compared(table, options, TRAIN_SIZE, data, _by_rank, quantity),
+        *_compared(table, options, MODEL_SIZE, models, _by_rank, quantity),
+    ]
+
+
+def _voxel_sizes(published: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Curves of VoxMol by data size; the largest network, trained on all data, stands for all."""
+    parts = _theirs(published, "voxmol-vary-data", quantity)
+    parts = parts[parts["series"] == parts["train_subset"]]  # neither of the two runs with 1 % alone
+    full = _theirs(published, "voxmol-vary-model", quantity)
+    return pd.concat([parts, full[full["series"] == "111M"].assign(series="100 %", run="100 %")])
+
+
+def _of_times(
+    published: pd.DataFrame, figure: str, own: pd.DataFrame, options: Options, quantity: str, titles: tuple[str, str]
+) -> _Row:
+    """A row of curves by flow time, with the flag ``overfitted`` where the published figure marks that."""
+    need(own, ["t"])
+    theirs = _theirs(published, figure, quantity)
+    names = theirs["t"].map(short)
+    ours = _ours(own, options, quantity, own["t"].map(short))
+    few, row = _OVERFITTED
+    if figure.startswith(few):
+        theirs = theirs.assign(overfitted=theirs["step"] >= row)
+        losses = smoothed(own.assign(loss=validation_loss(own)), ["loss"]).groupby("t")["loss_smoothed"]
+        ours = ours.assign(overfitted=losses.transform(overfitted).to_numpy(dtype=bool))
+    return _Row(_both(theirs.assign(series=names, run=names), ours), {}, titles)
+
+
+def _alike(rows: list[_Row]) -> list[_Row]:
+    """Rows in which equal colours are equal flow times."""
+    times = sorted(set().union(*(row.data["t"] for row in rows)))
+    looks = timed_looks([short(time) for time in times])
+    return [replace(row, looks=dict.fromkeys(ORIGINS, looks)) for row in rows]
+
+
+def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure, pd.DataFrame]:
+    """Draw rows of panels, and name them in their data.
+
+    Args:
+        rows: From top to bottom.
+        options: What is drawn.
+        common: Title of the legend, if it is the same for all rows.
+    """
+    if not rows:
+        raise ValueError(
+            f"no run differs from the baseline {options.baseline!r} in what published figures compare: name a study "
+            "with other seeds, sizes or optimisers"
+        )
+    data = pd.concat(
+        [row.data.assign(row=row.legend or row.titles[0].replace("\n", " ")) for row in rows], ignore_index=True
+    )
+    front = ["origin", "row", "figure", "series", "run", "quantity", "step", "step_unit", "value"]
+    data = data[[*front, *data.columns.difference(front, sort=False)]]
+    place = drawing.Steps(data["step"], log=True)
+    with style.applied():
+        figure = style.new_figure(style.WIDTH, _ROW * len(rows) + _FOOT)
+        widths = [1, 1] if common else [(style.WIDTH - _COLUMN) / 2] * 2 + [_COLUMN]
+        grid = figure.add_gridspec(
+            len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), _FOOT]
+        )
+        for i, row in enumerate(rows):
+            pair = [figure.add_subplot(grid[i, j]) for j in range(2)]
+            _limits(pair, row, data, options)
+            for axes, origin, title in zip(pair, ORIGINS, row.titles, strict=True):
+                part = row.data[row.data["origin"] == origin]
+                _panel(axes, part, row.looks[origin], place, options)
+                axes.tick_params(labelbottom=row is rows[-1])
+                axes.set_title(title)
+                if row is rows[-1]:
+                    axes.set_xlabel(_step_label(part))
+            _label(pair, row, options)
+            if row.legend:
+                _keys(figure.add_subplot(grid[i, 2]), row, options)
+        feet = grid[-1, :].subgridspec(1, 3)
+        for i, (title, handles) in enumerate(_reading(rows, data, options, common).items()):
+            axes = figure.add_subplot(feet[i])
+            axes.set_axis_off()
+            drawing.legend(axes, handles, title).set_in_layout(False)
+    return figure, data
+
+
+def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, options: Options) -> None:
+    """Curves of one origin, and what helps to read them."""
+    for series, look in reversed(looks.items()):
+        for part, main in reversed(by_run(data[data["series"] == series])):
+            part = part.dropna(axis="columns", how="all")
+            wide = series == _PARTS["total"]  # shows behind the part it equals
+            if data["origin"].iloc[0] == "published":
+                _dense(axes, part, place, *look, *(_WIDE if wide else (1.4, 5.0)))
+            elif wide:
+                drawing.line(axes, place(part["step"]), part["value"], part["silent"], place.log, True, *look, *_WIDE)
+            else:
+                curve(axes, part, "value", place, *look, main=main)
+    place.dress(axes)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: _step_tick(step, place)))
+    if data["quantity"].iloc[0] == "percent":
+        axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+    if "overfitted" in data:
+        _band(axes, data.drop_duplicates("step").sort_values("step"), place)
+    own = data[data["run"] == options.baseline]
+    if len(own) and "t" not in data.dropna(axis="columns", how="all"):
+        drawing.shade(axes, own.drop_duplicates("step"), place, options)
+
+
+def _band(axes: Axes, data: pd.DataFrame, place: drawing.Steps) -> None:
+    """Grey from where a run is overfitted, if it is."""
+    first = int(data["overfitted"].to_numpy().argmax())
+    if first:  # the first evaluation cannot exceed an earlier one
+        x = place(data["step"])
+        start = float(drawing.between(x[first - 1], x[first], place.log))
+        axes.axvspan(start, axes.get_xlim()[1], color=style.LIGHT_SHADE, linewidth=0, zorder=0)
+
+
+def _dense(
+    axes: Axes, part: pd.DataFrame, place: drawing.Steps, colour: str, marker: str, width: float, size: float
+) -> None:
+    """A curve of many points that may be noisy: markers at even distances along the step axis, not along the curve."""
+    x = place(part["step"])
+    marked = np.searchsorted(x, np.geomspace(x[0], x[-1] * (1 - 1e-9), _MARKERS))
+    axes.fill_between(x, part["value_low"], part["value_high"], color=colour, alpha=0.2, linewidth=0)
+    axes.plot(
+        x, part["value"], color=colour, linewidth=width, marker=marker, markersize=size, markevery=np.unique(marked),
+        zorder=2.5,
+    )  # fmt: skip
+
+
+def _step_tick(step: float, place: drawing.Steps) -> str:
+    """0, 100, 10k: shorter than elsewhere, as narrow panels have many decades."""
+    if place.has_zero and np.isclose(step, place.zero):
+        return "0"
+    return f"{step:g}" if step < 1000 else f"{step / 1000:g}k" if step < 1e6 else f"{step / 1e6:g}M"
+
+
+def _limits(pair: list[Axes], row: _Row, data: pd.DataFrame, options: Options) -> None:
+    """Vertical scales: shares have one in a row; losses one on each side, with decades of one length."""
+    values = ["value", "value_low", "value_high"]
+    if row.is_share:
+        for axes in pair:
+            drawing.scale(axes, row.data[values], log=True, include=options.threshold)
+        return
+    losses = data[data["quantity"] != "percent"]
+    limits = [
+        drawing.log_limits(part.loc[part["value"] > 0, "value"])
+        for part in (losses[losses["origin"] == origin] for origin in ORIGINS)
+    ]
+    span = max(high / low for low, high in limits)
+    for axes, (low, high) in zip(pair, limits, strict=True):
+        more = np.sqrt(span * low / high)
+        axes.set_yscale("log")
+        axes.set_ylim(low / more, high * more)
+        drawing.log_labels(axes.yaxis)
+
+
+def _label(pair: list[Axes], row: _Row, options: Options) -> None:
+    """Vertical axes: one label where the scale is shared, each its own where it is not."""
+    left, right = pair
+    if row.is_share:
+        left.set_ylabel(PERCENT)
+        right.tick_params(labelleft=False)
+        return
+    ours = row.data[row.data["origin"] == "here"]
+    left.set_ylabel("Loss (units not stated)")
+    right.set_ylabel(textwrap.fill(f"{options.words.error} ({drawing.unit(ours)})", 30))
+
+
+def _step_label(data: pd.DataFrame) -> str:
+    return "Row of the log (not optimiser steps)" if data["step_unit"].iloc[0] == "log row" else drawing.STEP
+
+
+def _keys(axes: Axes, row: _Row, options: Options) -> None:
+    """What the series of either side are."""
+    axes.set_axis_off()
+    places = {"published": (f"{row.legend}\nPublished", "upper left"), "here": ("Here", "lower left")}
+    keys = []
+    for origin, (title, corner) in places.items():
+        data = row.data[row.data["origin"] == origin]
+        handles = [
+            drawing.sample(*look, name + series_notes(data[data["series"] == name], data, options))
+            for name, look in row.looks[origin].items()
+        ]
+        keys.append(drawing.legend(axes, handles, title, corner=corner))
+    axes.add_artist(keys[0])
+    for key in keys:
+        key.set_in_layout(False)
+
+
+def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:
+    """Legends below the panels, by title."""
+    shares = any(row.is_share for row in rows)
+    seeds = any(has_replicates(row.data[row.data["origin"] == "here"]) for row in rows)
+    band = "least and largest of points in a bin of steps"
+    if data["figure"].str.startswith("voxmol").any():
+        band = "two runs, of which the line is the mean"
+    theirs = [
+        Line2D([], [], color=style.INK, label="solid throughout: skill is not known"),
+        Patch(facecolor=style.MUTED, alpha=0.35, label=band),
+    ]
+    if shares:
+        theirs.append(Line2D([], [], label=f"{options.threshold:g} % of the loss (both sides)", **drawing.THRESHOLD))
+    if "overfitted" in data:
+        theirs.append(Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label="overfitted (both sides)"))
+    here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
+    if action := options.conditions.get("action"):
+        here.append(Line2D([], [], linestyle="none", label=f"rotations: {ACTIONS[action].name}"))
+    legends = {"How to read published": theirs, "How to read ours": here}
+    if not common:
+        return legends
+    return {common: [drawing.sample(*look, series) for series, look in rows[0].looks["here"].items()]} | legends

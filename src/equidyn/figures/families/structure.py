@@ -1,0 +1,296 @@
+"""The equivariance error's own structure: how it grows with the angle of a rotation, and in which layer it arises.
+
+Both figures show the baseline, a row of panels per flow time where there are several. The conventions of all figures
+are in `equidyn.figures.parts.drawing`; colours run with the training step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import Looks, graded_looks
+from equidyn.figures.families.curvature import at_times, shortened, spread, useful, useful_note
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.options import Options
+from equidyn.study.selection import of_analysis
+
+_STEPS = 6  # curves of a panel
+_ANGLES = (
+    "angle", "variogram", "variogram_low", "variogram_high", "percent_angle", "percent_angle_low", "percent_angle_high",
+    "haar", "haar_percent", "local", "degree",
+)  # fmt: skip
+_LAYERS = ("layer", "place", "kind_of_action", "relative_error", "energy", "floor")
+_DEGREES = {1: ":", 2: (0, (5, 2))}  # line styles of closed forms
+_HALF_TURN = 180
+_KINDS = {
+    "invariant": ("unchanged by rotations", style.PALETTE[5]),
+    "grid": ("values on voxels", style.PALETTE[2]),
+    "output": ("the prediction", style.PALETTE[7]),
+}
+_LONGEST = 18  # characters of a layer's name
+
+
+def closed_form(angle: np.ndarray, degree: int) -> np.ndarray:
+    """Variogram of an error of one angular degree l, relative to its average over all rotations.
+
+    It is 1 - χ_l(ω) / (2l + 1), with χ_l(ω) = sin((2l + 1) ω/2) / sin(ω/2), the character of the rotation group.
+
+    Args:
+        angle: ω in degrees, above 0.
+        degree: l.
+    """
+    half = np.radians(angle) / 2
+    return 1 - np.sin((2 * degree + 1) * half) / np.sin(half) / (2 * degree + 1)
+
+
+def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Error between predictions a rotation apart against its angle: of the loss, and of the equivariance error.
+
+    On the right the effective degree against step, of all steps; left out where predictions are not differentiable.
+
+    Args:
+        table: One row per step, condition and angle, of kind "angles".
+        options: What is drawn.
+
+    Returns:
+        The figure, and the rows with ``relative``, the variogram divided by its average over all rotations, and
+        ``curve``, whether the step is one of those drawn against the angle.
+    """
+    data = at_times(of_analysis(table, options, _ANGLES))
+    data = data.sort_values([*_time(data), "step", "angle"], kind="stable").reset_index(drop=True)
+    data["relative"] = data["variogram"] / data["haar"]
+    data, looks = _by_step(data)
+    rows = _by_time(data)
+    columns = 2 + int(data["degree"].notna().any())
+    curves = data[data["curve"]]
+    with style.applied():
+        figure, panels, column = drawing.tiled(columns * len(rows), columns)
+        figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
+        drawing.name_action(figure, data)
+        for row, (time, part) in enumerate(rows.items()):
+            share, shape, *rest = panels[columns * row : columns * (row + 1)]
+            bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
+            drawing.scale(share, bounds, log=True)
+            drawing.scale(shape, curves[["relative"]], log=False, include=4 / 3)
+            for axes, name in ((share, "percent_angle"), (shape, "relative")):
+                _against_angle(axes, part, name, looks, average=axes is share)
+                axes.set_xlabel("Angle of rotation (°)" if row == len(rows) - 1 else "")
+            _closed_forms(shape)
+            share.set_ylabel("Share of held-out loss (%)")
+            shape.set_ylabel("Relative to the average\nover all rotations")
+            for axes in rest:
+                _degrees(axes, part, data)
+                axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
+            share.set_title(time or "Error at an angle")
+            if row == 0:
+                shape.set_title("Shape")
+                for axes in rest:
+                    axes.set_title("Effective degree")
+        handles = _step_handles(looks, data)
+        reading = [
+            *useful(options),
+            Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"),
+        ]
+        mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
+        reading.append(Line2D([], [], label="right edge: average over all\nrotations, the equivariance error", **mark))
+        for degree, dashes in _DEGREES.items():
+            text = f"an error of degree {degree} alone"
+            reading.append(Line2D([], [], color=style.INK, linewidth=1.2, linestyle=dashes, label=text))
+        drawing.legends(column, handles, drawing.STEP, reading)
+    return figure, data
+
+
+def _against_angle(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, *, average: bool) -> None:
+    """A quantity of each step against the angle, with its interval if it has one, and its average at the right."""
+    log = axes.get_yscale() == "log"
+    for series, (colour, marker) in looks.items():
+        part = data[data["series"] == series]
+        x = part["angle"].to_numpy(dtype=float)
+        if f"{name}_low" in part:
+            low = part[f"{name}_low"].clip(lower=axes.get_ylim()[0])
+            axes.fill_between(x, low, part[f"{name}_high"], color=colour, alpha=0.2, linewidth=0)
+        drawing.line(axes, x, part[name], part["silent"], False, log, colour, marker, size=4)
+        if average and len(part):
+            axes.plot(
+                1.05 * _HALF_TURN, part["haar_percent"].iloc[0], color=colour, marker="_", markersize=10,
+                markeredgewidth=1.8,
+            )  # fmt: skip
+    axes.set_xlim(0, (1.09 if average else 1.03) * _HALF_TURN)
+    axes.xaxis.set_major_locator(FixedLocator(range(0, _HALF_TURN + 1, 45)))
+
+
+def _closed_forms(axes: Axes) -> None:
+    """Errors of a single degree, and their average."""
+    angle = np.linspace(0.5, _HALF_TURN, 200)
+    axes.axhline(1, color=style.MUTED, linewidth=0.8, zorder=1)
+    for degree, dashes in _DEGREES.items():
+        axes.plot(angle, closed_form(angle, degree), color=style.INK, linewidth=1.2, linestyle=dashes, zorder=4)
+
+
+def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
+    """Effective degree of one flow time against step, on the scale of all."""
+    part = part.drop_duplicates("step")
+    place = drawing.Steps(data["step"], log=True)
+    drawing.scale(axes, data[["degree"]], log=False, include=max(_DEGREES) + 0.5)
+    place.dress(axes)
+    if "degree_low" in part:
+        axes.vlines(place(part["step"]), part["degree_low"], part["degree_high"], color=style.INK, linewidth=1)
+    drawing.line(axes, place(part["step"]), part["degree"], part["silent"], True, False, style.INK, "o")
+    for degree, dashes in _DEGREES.items():
+        axes.axhline(degree, color=style.INK, linewidth=1, linestyle=dashes, zorder=1)
+    axes.set_ylabel("Effective degree l")
+
+
+def angle_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How the error was estimated, and its effective degree at the last step, for captions."""
+    sentences = [*evidence(data, options), *_shown(data), useful_note(options)]
+    last = data[data["step"] == data["step"].max()].drop_duplicates(["step", *_time(data)])
+    if data["degree"].isna().all():
+        return [*sentences, "Predictions are not differentiable in the rotation here: there is no effective degree."]
+    times = [f" (t = {short(t)})" for t in last["t"]] if "t" in last else [""]
+    said = ", ".join(f"{short(degree)}{time}" for degree, time in zip(last["degree"], times, strict=True))
+    return [
+        *sentences,
+        "Effective degree l: l(l + 1) = 3 L² / equivariance error, L² being the mean square, per component and rad², "
+        "of the turned back prediction's derivative in the rotation; l = 2 means that L² is twice the equivariance "
+        f"error. At the last step: {said}.",
+    ]
+
+
+def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Equivariance error of the features of every layer relative to their mean square, a colour per step.
+
+    Args:
+        table: One row per step, condition and layer, of kind "layers".
+        options: What is drawn.
+
+    Returns:
+        The figure, and the rows of the steps drawn by place, with ``zero``, whether features do not change at all.
+    """
+    data = at_times(of_analysis(table, options, _LAYERS))
+    data, looks = _by_step(data)
+    data = data[data["curve"]].sort_values([*_time(data), "step", "place"], kind="stable").reset_index(drop=True)
+    data["zero"] = data["relative_error"] == 0
+    rows = _by_time(data)
+    layers = data.drop_duplicates("layer").sort_values("place")
+    positions = {layer: i for i, layer in enumerate(layers["layer"])}
+    positive = data.loc[data["relative_error"] > 0, ["relative_error"]]
+    floors = data.loc[data["floor"] > 0, "floor"]
+    with style.applied():
+        figure, panels, column = drawing.stacked(*[1] * len(rows))
+        figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
+        drawing.name_action(figure, data)
+        for axes, (time, part) in zip(panels, rows.items(), strict=True):
+            reach = drawing.in_reach(floors, positive) if len(positive) else None
+            drawing.scale(axes, positive, log=True, include=reach)
+            _kinds(axes, layers["kind_of_action"])
+            for i, (series, look) in enumerate(looks.items()):
+                shift = 0.5 * ((i + 0.5) / len(looks) - 0.5)  # zeros of several steps lie side by side
+                _layers(axes, part[part["series"] == series], positions, *look, shift)
+            worst = part.groupby("layer", sort=False)["floor"].max()
+            if reach:
+                axes.plot([positions[layer] for layer in worst.index], worst.where(worst > 0), **drawing.FLOOR)
+            axes.tick_params(axis="x", length=0)
+            axes.set(title=time, ylabel="Error relative to\nmean square of features")
+        panels[-1].set_xlim(-0.5, len(layers) - 0.5)
+        panels[-1].set_xticks(
+            range(len(layers)), [shortened(layer, _LONGEST) for layer in layers["layer"]], rotation=40, ha="right"
+        )
+        panels[-1].xaxis.set_minor_locator(NullLocator())
+        panels[-1].set_xlabel("Layer, from input to output")
+        handles = _step_handles(looks, data)
+        reading = [
+            Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
+            for kind in dict.fromkeys(layers["kind_of_action"])
+        ]
+        reading += useful(options)
+        reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
+        if data["zero"].any():
+            text = "lower edge: exactly 0"
+            reading.append(Line2D([], [], color=style.INK, marker="v", markersize=5, linestyle="none", label=text))
+        drawing.legends(column, handles, drawing.STEP, reading)
+    return figure, data
+
+
+def _layers(axes: Axes, data: pd.DataFrame, positions: dict[str, int], colour: str, marker: str, shift: float) -> None:
+    """One step; zeros as triangles at the lower edge."""
+    x = data["layer"].map(positions).to_numpy(dtype=float)
+    drawing.line(axes, x, data["relative_error"], data["silent"], False, True, colour, marker)
+    zero = data["zero"].to_numpy()
+    axes.plot(
+        x[zero] + shift, np.full(zero.sum(), axes.get_ylim()[0]), linestyle="none", marker="v", markersize=5,
+        color=colour, markerfacecolor="white" if data["silent"].any() else colour, clip_on=False, zorder=4,
+    )  # fmt: skip
+
+
+def _kinds(axes: Axes, kinds: pd.Series) -> None:
+    """Tints behind layers that turn in the same way."""
+    for first, last, kind in drawing.stretches(kinds):
+        axes.axvspan(first - 0.5, last + 0.5, color=_KINDS[kind][1], alpha=0.16, linewidth=0, zorder=0)
+    axes.grid(visible=False, axis="x")
+
+
+def _floor_sample(floors: pd.Series, *, drawn: bool) -> Line2D:
+    """Legend entry of the numeric floor, which tells it where it is not drawn."""
+    if drawn:
+        return Line2D([], [], label="numeric floor: one rotation, repeated", **drawing.FLOOR)
+    text = f"at most {short(floors.max())},\nbelow the axis" if len(floors) else "exactly 0"
+    return Line2D([], [], linestyle="none", label=f"numeric floor: {text}")
+
+
+def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How the error was estimated, which layers have none, and the numeric floor, for captions."""
+    how = evidence(data.drop(columns="percent_low", errors="ignore"), options)
+    sentences = [*how, *_shown(data), useful_note(options)]
+    if data["zero"].any():
+        always = data.groupby("layer", sort=False)["zero"].mean()
+        said = [f"{layer}{'' if share == 1 else ' (at some steps)'}" for layer, share in always[always > 0].items()]
+        sentences.append(f"Exactly 0, at the lower edge: {', '.join(said)}.")
+    return [*sentences, f"Numeric floor, of one rotation repeated: at most {short(data['floor'].max())}."]
+
+
+def _by_step(data: pd.DataFrame) -> tuple[pd.DataFrame, Looks]:
+    """Rows named by step and whether the step has a curve, and the looks of those that have."""
+    steps = sorted(data["step"].unique())
+    drawn = spread(steps, _STEPS)
+    data = data.assign(series=[f"{step:,}" for step in data["step"]], curve=data["step"].isin(drawn), steps=len(steps))
+    return data, graded_looks([f"{step:,}" for step in drawn])
+
+
+def _step_handles(looks: Looks, data: pd.DataFrame) -> list[Line2D]:
+    """Legend entries of steps."""
+    silent = data.groupby("series")["silent"].all()
+    return [
+        drawing.sample(colour, marker, series, silent=bool(silent[series]))
+        for series, (colour, marker) in looks.items()
+    ]
+
+
+def _time(data: pd.DataFrame) -> list[str]:
+    """The column of flow times, if there is one."""
+    return ["t"] if "t" in data else []
+
+
+def _by_time(data: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of each flow time by its name; all, without a name, where there are none."""
+    if "t" not in data:
+        return {"": data}
+    return {f"t = {short(time)}": part for time, part in data.groupby("t")}
+
+
+def _shown(data: pd.DataFrame) -> list[str]:
+    """How many flow times and steps are shown, where there are more."""
+    sentences = []
+    if "t" in data and data["t"].nunique() < (count := int(data["flow_times"].iloc[0])):
+        sentences.append(f"Shown are {data['t'].nunique()} of {count} flow times.")
+    if (count := int(data["steps"].iloc[0])) > _STEPS:
+        sentences.append(f"Curves are of {_STEPS} of {count} steps.")
+    return sentences

@@ -1,0 +1,95 @@
+"""All tasks of a study side by side.
+
+The conventions of all figures are in `equidyn.figures.parts.drawing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from equidyn.core.numbers import short
+from equidyn.figures.families.comparisons import Looks, distinct_looks, timed_looks
+from equidyn.figures.families.flow_times import smoothed
+from equidyn.figures.families.voxels import action_looks, by_action, names_of
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.panels import PERCENT, curve
+from equidyn.study.selection import chosen, of_baseline, shown
+
+_TIMES = (0.2, 0.6, 0.9)  # flow times to show, or the nearest
+_PANEL, _COLUMN = 3.3, 3.3  # inch
+_SHARE = ("percent", "percent_low", "percent_high")
+
+
+def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline of each task, one panel per task on one scale.
+
+    Args:
+        table: Evaluation table of a study.
+        options: Of each task, by its name; tasks without rows are left out.
+
+    Returns:
+        The figure, and the rows it shows, whatever their task.
+
+    Raises:
+        ValueError: The table has rows of none of the tasks.
+    """
+    there = set(table["task"]) if "task" in table else set()
+    shares = {task: _share(table, own) for task, own in options.items() if task in there}
+    if not shares:
+        raise ValueError(f"no rows of any task to draw: neither {', nor '.join(options)}")
+    data = pd.concat(shares.values(), ignore_index=True)
+    with style.applied():
+        figure = style.new_figure(_PANEL * len(shares) + _COLUMN, 5.2)
+        widths = [*[_PANEL] * len(shares), _COLUMN]
+        grid = figure.add_gridspec(2, len(widths), height_ratios=(3.4, 1), width_ratios=widths)
+        first = None
+        for i, (task, rows) in enumerate(shares.items()):
+            own = options[task]
+            axes = figure.add_subplot(grid[0, i], sharey=first)
+            place = drawing.Steps(rows["step"], log=True)
+            looks, title = _looks(rows)
+            for series, (colour, marker) in reversed(looks.items()):
+                curve(axes, rows[rows["series"] == series], "percent", place, colour, marker)
+            place.dress(axes)
+            axes.axhline(own.threshold, zorder=1, **drawing.THRESHOLD)
+            axes.set(title=own.words.title, xlabel=drawing.STEP)
+            axes.tick_params(labelleft=first is None)
+            key = figure.add_subplot(grid[1, i])
+            key.set_axis_off()
+            handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+            drawing.legend(key, handles, title).set_in_layout(False)
+            first = first or axes
+        drawing.scale(first, data[list(_SHARE)], log=True, include=own.threshold)
+        first.set_ylabel(PERCENT)
+        column = figure.add_subplot(grid[:, -1])
+        column.set_axis_off()
+        reading = drawing.guide(own, shading=False, band=True)
+        drawing.legend(column, reading, "How to read").set_in_layout(False)
+    return figure, data
+
+
+def _share(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of a task's baseline, a series for each of a few flow times, or for each action."""
+    rows = of_baseline(chosen(table, options, every=("action",)), options)
+    if "t" in rows and rows["t"].notna().all():
+        times = rows["t"].unique()
+        rows = rows[rows["t"].isin([min(times, key=lambda t: abs(t - wanted)) for wanted in _TIMES])]
+        data = shown(rows, ("t", "self_conditioning", *_SHARE), options, [f"t = {short(t)}" for t in rows["t"]])
+        return smoothed(data, ["percent"])
+    if "action" in options.conditions:
+        rows = by_action(rows)
+        return shown(rows, _SHARE, options, names_of(rows["action"]))
+    return shown(rows, _SHARE, options, rows["run"])
+
+
+def _looks(rows: pd.DataFrame) -> tuple[Looks, str]:
+    """Looks of the series of a panel, and what they are."""
+    if "t" in rows:
+        return timed_looks(list(dict.fromkeys(rows["series"]))), "Flow time"
+    if rows["action"].isin(ACTIONS).all():
+        return action_looks(rows), "Rotations"
+    return distinct_looks(list(dict.fromkeys(rows["series"]))), "Run"

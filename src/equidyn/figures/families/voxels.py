@@ -1,0 +1,151 @@
+"""Figures of grids: ways of comparing predictions side by side, and what turning grids costs by itself.
+
+The conventions of all figures are in `equidyn.figures.parts.drawing`. A way of comparing, an action, has the same
+colour in all figures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
+
+from equidyn.core.numbers import power, several, short
+from equidyn.figures.families.comparisons import Looks, distinct_looks
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.panels import PERCENT, curve
+from equidyn.study.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
+
+_FLOORS = (
+    "spacing", "centre", "action", "relative_error", "total", "equivariance", "percent", "molecules", "rotations",
+)  # fmt: skip
+
+
+def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent, equivariance error and skill of the baseline against step, one colour per action, with floors.
+
+    Losses of several actions have several scales, so equivariance errors are relative to the null loss.
+    """
+    rows = by_action(of_baseline(chosen(table, options, every=("action",)), options))
+    columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", ACTION_FLOOR)
+    data = shown(rows, columns, options, names_of(rows["action"]))
+    data["percent_floor"] = 100 * data[ACTION_FLOOR] / data["total"]
+    data["equivariance_over_null"] = data["equivariance"] / data["null_loss"]
+    data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
+    looks = action_looks(data)
+    with style.applied():
+        figure, panels, column = drawing.stacked(2, 2, 1)
+        figure.set_size_inches(style.WIDTH, 7.6)
+        share, error, skill = panels
+        place = drawing.Steps(data["step"], log=True)
+        drawing.scale(share, data[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
+        errors = data[["equivariance_over_null"]]
+        drawing.scale(error, errors, log=True, include=drawing.in_reach(data["floor_over_null"], errors))
+        skill.set_ylim(-0.2, 1.0)
+        for series, (colour, marker) in reversed(looks.items()):  # the first on top
+            part = data[data["series"] == series]
+            for axes, name, floor in (
+                (share, "percent", "percent_floor"), (error, "equivariance_over_null", "floor_over_null"),
+            ):  # fmt: skip
+                curve(axes, part, name, place, colour, marker)
+                axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
+            x, silent = place(part["step"]), part["silent"]
+            drawing.line(skill, x, part["skill"], silent, place.log, False, colour, marker, size=3.2)
+        place.dress(skill)
+        share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+        share.set_ylabel(PERCENT)
+        error.set_ylabel(f"Equivariance error / loss\nof {options.words.null}")
+        skill.set_xlabel(drawing.STEP)
+        drawing.skill_axis(skill, options)
+        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+        reading = drawing.guide(options, shading=False, band=True)
+        reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
+        drawing.legends(column, handles, "Rotations", reading)
+    return figure, data
+
+
+def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Error of a perfect prediction by spacing, centre and action, and the equivariance error's share of it.
+
+    Args:
+        table: One row per spacing, centre and action, as `equidyn.analysis.interpolation` makes them.
+        options: Not used, but for captions.
+
+    Returns:
+        The figure, and the rows by spacing, centre and action.
+
+    Raises:
+        ValueError: There is nothing to draw, or an unknown action.
+    """
+    need(table, _FLOORS)
+    if table.empty:
+        raise ValueError("the table of floors has no rows: measure the floors first")
+    data = by_action(table).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
+    data.insert(0, "series", names_of(data["action"]))
+    looks = action_looks(data)
+    centres = data["centre"].str.replace(", ", ",\n")
+    grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], centres, strict=True)]
+    names, width = list(dict.fromkeys(grids)), 0.8 / len(looks)
+    offsets = {series: width * (i - (len(looks) - 1) / 2) for i, series in enumerate(looks)}
+    place = np.array([names.index(grid) for grid in grids]) + data["series"].map(offsets)
+    colours = [looks[series][0] for series in data["series"]]
+    with style.applied():
+        figure, (above, below), column = drawing.stacked(2.4, 1)
+        drawing.scale(above, data[["relative_error"]], log=True)
+        drawing.scale(below, data[["percent"]], log=False, include=1.0)
+        for axes, name in ((above, "relative_error"), (below, "percent")):
+            axes.set_ylim(axes.get_ylim()[0], _headroom(axes.get_ylim(), log=axes is above))
+            axes.bar(place, data[name], 0.92 * width, color=colours)
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.grid(visible=False, axis="x")
+            bottom = axes.get_ylim()[0] if axes is above else 0
+            for x, value, top in zip(place, data[name], data[name].clip(lower=bottom), strict=True):
+                axes.annotate(
+                    power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
+                    textcoords="offset points", ha="center", fontsize=7.5, rotation=90 if axes is above else 0,
+                )  # fmt: skip
+        above.set_ylabel("Error of a perfect prediction\nrelative to the target's square")
+        below.set_ylabel("Equivariance\nshare of it (%)")
+        below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
+        below.set_xticks(range(len(names)), names)
+        handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
+        drawing.legend(column, handles, "Rotations").set_in_layout(False)
+    return figure, data
+
+
+def floor_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """From how much floors were measured, for captions."""
+    amount = f"{several(data['molecules'])} {options.words.examples}, {several(data['rotations'])} rotations each"
+    return [f"Evidence: {amount}."]
+
+
+def by_action(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of `ACTIONS`.
+
+    Raises:
+        ValueError: An action is none of them.
+    """
+    if unknown := sorted(set(rows["action"]) - set(ACTIONS)):
+        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(ACTIONS)}")
+    return rows.iloc[rows["action"].map(list(ACTIONS).index).argsort(kind="stable")]
+
+
+def names_of(actions: pd.Series) -> list[str]:
+    """How actions are called in legends."""
+    return [ACTIONS[action].name for action in actions]
+
+
+def action_looks(data: pd.DataFrame) -> Looks:
+    """Looks of the actions among the series, in the order of `ACTIONS`."""
+    looks = distinct_looks([action.name for action in ACTIONS.values()])
+    return {name: look for name, look in looks.items() if name in set(data["series"])}
+
+
+def _headroom(limits: tuple[float, float], *, log: bool) -> float:
+    """Upper limit that leaves a fifth of the axis for the numbers on top of the bars."""
+    low, high = limits
+    return high * (high / low) ** 0.25 if log else high + 0.25 * (high - low)

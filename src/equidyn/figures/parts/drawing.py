@@ -1,0 +1,333 @@
+"""Pieces that figures of training dynamics are drawn from: axes, lines, shading, legends.
+
+Two conventions hold in all figures. First, a small share of equivariance error is empty as long as the network
+predicts nothing, so steps where the skill (one minus loss over the loss of the best trivial prediction) is below 5 %
+are drawn dashed with open markers, and shaded where a panel has one curve of the baseline. Every evaluated step stands
+for the part of the axis nearest to it. Second, step 0, the untrained network, has a place on logarithmic axes: at the
+left end, before a break.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec, SubplotSpec
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from equidyn.core.numbers import short
+from equidyn.figures.parts import style
+from equidyn.figures.parts.options import ACTIONS, Options
+
+STEP = "Optimiser step"
+PARTS = {
+    "twirled": ("Twirled error", style.PALETTE[4], "s"),
+    "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
+}
+"""Name, colour and marker of the two parts of the loss, the same in all figures."""
+
+DASHES = (0, (2.2, 1.3))
+THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
+FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}
+_COLUMN = 3.0  # inch, of legends
+_WRAP = 36  # characters that fit there
+_TOGETHER = re.compile("(?<=[<≤≥±]) | (?=%)")  # spaces where no line ends
+_DENSE = 60  # steps, beyond which markers would touch
+_MINOR = (2.0, 5.0)  # ticks within a decade; with all eight, drawing takes a quarter longer
+_APART = 0.07  # of the panel's diagonal, between markers
+
+
+class Steps:
+    """Places of training steps on an axis: step 0 gets one on logarithmic axes too."""
+
+    def __init__(self, steps: pd.Series, *, log: bool):
+        positive = steps[steps > 0]
+        self.log = log
+        self.first = float(positive.min()) if len(positive) else 1.0
+        self.last = float(max(steps.max(), self.first))
+        self.zero = self.first / 2.5
+        self.has_zero = bool((steps == 0).any())
+
+    def __call__(self, steps: pd.Series) -> np.ndarray:
+        """Coordinates of steps."""
+        steps = steps.to_numpy(dtype=float)
+        return np.where(steps == 0, self.zero, steps) if self.log else steps
+
+    def dress(self, axes: Axes) -> None:
+        """Scale, limits and ticks; where step 0 is off the scale, a break says so."""
+        if not self.log:
+            margin = 0.02 * self.last
+            axes.set_xlim(-margin, self.last + margin)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+            return
+        axes.set_xscale("log")
+        axes.set_xlim((self.zero if self.has_zero else self.first) / 1.3, self.last * 1.18)
+        decades = 10.0 ** np.arange(np.floor(np.log10(self.first)), np.ceil(np.log10(self.last)) + 1)
+        ticks = [d for d in decades if self.first <= d <= 1.18 * self.last]
+        minor = [k * d for d in decades for k in _MINOR if self.first <= k * d <= 1.18 * self.last]
+        if len(ticks) < 2:
+            ticks = sorted({self.first, *ticks, self.last})
+        axes.xaxis.set_major_locator(FixedLocator([self.zero, *ticks] if self.has_zero else ticks))
+        axes.xaxis.set_minor_locator(FixedLocator(minor))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: "0" if self.has_zero and np.isclose(value, self.zero) else f"{value:,.0f}")
+        )
+        if self.has_zero:
+            self._break(axes)
+
+    def _break(self, axes: Axes) -> None:
+        """Two strokes across the lower frame between step 0 and the first step after it."""
+        middle = np.sqrt(self.zero * self.first)
+        slash = [(-1, -1.6), (1, 1.6)]
+        for side in (0.965, 1.035):
+            axes.plot(
+                middle * side, 0, transform=axes.get_xaxis_transform(), clip_on=False, zorder=10,
+                marker=slash, markersize=8, linestyle="none", color=style.INK, markeredgewidth=1,
+            )  # fmt: skip
+
+
+def between(a: np.ndarray, b: np.ndarray, log: bool) -> np.ndarray:
+    """Half-way, as seen on the axis; NaN where a logarithmic axis has no place."""
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.where(a > 0, a, np.nan) * np.where(b > 0, b, np.nan)) if log else (a + b) / 2
+
+
+def stretches(flags: Sequence[Any]) -> list[tuple[int, int, Any]]:
+    """First, last and value of each stretch of equal values."""
+    flags = list(flags)
+    starts = [i for i in range(len(flags)) if i == 0 or flags[i] != flags[i - 1]]
+    ends = [*(i - 1 for i in starts[1:]), len(flags) - 1]
+    return [(a, b, flags[a]) for a, b in zip(starts, ends, strict=True)] if flags else []
+
+
+def line(
+    axes: Axes,
+    x: np.ndarray,
+    values: pd.Series,
+    silent: pd.Series,
+    log_x: bool,
+    log_y: bool,
+    colour: str,
+    marker: str,
+    width: float = 1.7,
+    size: float = 5.0,
+) -> None:
+    """Solid with filled markers, or dashed with open ones where silent; the change is half-way between two steps.
+
+    Of many steps, some have a marker, at even distances along the line.
+    """
+    dense = len(x) > _DENSE
+    if not dense:
+        size *= min(1.0, (25 / len(x)) ** 0.5)
+    y = values.to_numpy(dtype=float)
+    y = np.where(y > 0, y, np.nan) if log_y else y
+    silent = silent.to_numpy(dtype=bool)
+    mid_x, mid_y = between(x[:-1], x[1:], log_x), between(y[:-1], y[1:], log_y)
+    for first, last, quiet in stretches(silent):
+        xs, ys = x[first : last + 1], y[first : last + 1]
+        if first > 0:
+            xs, ys = np.r_[mid_x[first - 1], xs], np.r_[mid_y[first - 1], ys]
+        if last < len(x) - 1:
+            xs, ys = np.r_[xs, mid_x[last]], np.r_[ys, mid_y[last]]
+        axes.plot(xs, ys, color=colour, linewidth=width, linestyle=DASHES if quiet else "-", zorder=2.5)
+        axes.plot(
+            x[first : last + 1], y[first : last + 1], linestyle="none", marker=marker, markersize=size, color=colour,
+            markerfacecolor="white" if quiet else colour, markeredgewidth=1, zorder=3,
+            markevery=_APART if dense and last > first else None,
+        )  # fmt: skip
+
+
+def some(count: int) -> np.ndarray:
+    """Which of a curve's points to mark: all, or of many a few, the farther apart the later they come."""
+    return np.unique(np.geomspace(1, count, _DENSE // 2).astype(int)) - 1 if count > _DENSE else np.arange(count)
+
+
+def shade(axes: Axes, data: pd.DataFrame, place: Steps, options: Options) -> None:
+    """Grey behind the steps at which a run predicts nothing useful: dark if its skill is about zero, light if worse."""
+    if data.empty:
+        return
+    x = place(data["step"])
+    edges = [axes.get_xlim()[0], *between(x[:-1], x[1:], place.log), axes.get_xlim()[1]]
+    colours = [shade_of(skill, options) if silent else "" for skill, silent in data[["skill", "silent"]].to_numpy()]
+    for first, last, colour in stretches(colours):
+        if colour:
+            axes.axvspan(edges[first], edges[last + 1], color=colour, linewidth=0, zorder=0)
+
+
+def shade_of(skill: float, options: Options) -> str:
+    """Grey that stands for a skill that is not useful."""
+    return style.LIGHT_SHADE if skill < -options.useful_skill else style.DARK_SHADE
+
+
+def log_limits(values: pd.Series) -> tuple[float, float]:
+    """Limits of a logarithmic axis around positive values."""
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        return 0.1, 10.0
+    margin = max((high / low) ** 0.06, 1.2)
+    return low / margin, high * margin
+
+
+def scale(axes: Axes, values: pd.DataFrame, *, log: bool, include: float | None = None) -> None:
+    """Limits of the y axis from the values to be drawn."""
+    flat = pd.Series(values.to_numpy(dtype=float).ravel())
+    if include is not None:
+        flat = pd.concat([flat, pd.Series([include])])
+    if log:
+        axes.set_yscale("log")
+        axes.set_ylim(*log_limits(flat[flat > 0]))
+        log_labels(axes.yaxis)
+    else:
+        margin = 0.04 * float(flat.max() - min(flat.min(), 0))  # so that markers at zero stay whole
+        axes.set_ylim(min(0.0, float(flat.min())) - margin, float(flat.max()) + margin)
+
+
+def in_reach(floors: pd.Series, values: pd.DataFrame) -> float | None:
+    """The least floor that an axis had better include: none so far below the values that it would press them flat."""
+    near = floors[floors > 0.01 * values[values > 0].min(axis=None)]
+    return float(near.min()) if len(near) else None
+
+
+def log_labels(axis: Axis) -> None:
+    """Plain numbers at decades, between them if there are fewer than two, and at even distances on a short axis."""
+    low, high = axis.get_view_interval()
+    if high / low < 3:
+        axis.set_major_locator(MaxNLocator(4))
+    elif np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:
+        axis.set_major_locator(LogLocator(subs=(1.0, *_MINOR)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_locator(LogLocator(subs=_MINOR))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def name_action(figure: Figure, data: pd.DataFrame) -> None:
+    """Say above a figure how predictions are compared, where there is more than one way."""
+    if (action := data["action"].iloc[0]) in ACTIONS:
+        figure.suptitle(f"Rotations: {ACTIONS[action].name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
+
+
+def skill_axis(axes: Axes, options: Options) -> None:
+    """Label a y axis of skill, with a line at the least that is useful."""
+    axes.axhline(options.useful_skill, color=style.INK, linewidth=0.8, linestyle=":")
+    axes.set_ylabel("Skill (%)")
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+
+
+def sample(colour: str, marker: str, label: str, *, silent: bool = False, linestyle: Any = None) -> Line2D:
+    """A piece of line for the legend."""
+    return Line2D(
+        [], [], color=colour, marker=marker, markerfacecolor="white" if silent else colour, markersize=5,
+        linewidth=1.6, linestyle=linestyle or (DASHES if silent else "-"), label=label,
+    )  # fmt: skip
+
+
+def shades(options: Options, whose: str = "baseline: ") -> list[Patch]:
+    """Legend entries of the shading."""
+    limit = f"{100 * options.useful_skill:g} %"
+    trivial = options.words.trivial
+    return [
+        Patch(facecolor=style.DARK_SHADE, label=f"{whose}no better than {trivial} (skill within ± {limit})"),
+        Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label=f"{whose}worse than {trivial}"),
+    ]
+
+
+def silence(options: Options) -> str:
+    """Legend text of what is drawn open."""
+    return f"skill < {100 * options.useful_skill:g} %: predicts nothing\nuseful, so a low share means little"
+
+
+def guide(
+    options: Options, *, shading: bool, band: bool, rings: bool = False, threshold: bool = True, seeds: bool = False
+) -> list[Any]:
+    """Legend entries that figures share, of what a figure has."""
+    limit = f"{100 * options.useful_skill:g} %"
+    entries: list[Any] = [
+        sample(style.INK, "o", f"skill ≥ {limit}"),
+        sample(style.INK, "o", silence(options), silent=True),
+    ]
+    if seeds:
+        entries.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin: further seeds"))
+    if shading:
+        entries += shades(options)
+    if band:
+        entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"))
+    if rings:
+        text = "lowest share: before it first doubles (dip), of all steps (lowest), of those with "
+        text += f"skill ≥ {limit} (with skill)"
+        ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
+        entries.append(Line2D([], [], color=style.INK, label=text, **ring))
+    if threshold:
+        entries.append(Line2D([], [], label=f"{options.threshold:g} % of the loss", **THRESHOLD))
+    return entries
+
+
+def stacked(*heights: float) -> tuple[Figure, list[Axes], Axes]:
+    """A figure with panels one above the other on a shared x axis, and a column for legends on their right."""
+    figure, grid = _with_column(style.WIDTH, style.HEIGHT, len(heights), 1, height_ratios=heights)
+    panels = [figure.add_subplot(grid[0, 0])]
+    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
+    for upper in panels[:-1]:
+        upper.tick_params(labelbottom=False)
+    return figure, panels, _blank(figure, grid[:, 1])
+
+
+def tiled(count: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
+    """A figure with panels in rows, and a column for legends on their right."""
+    rows = -(-count // columns)
+    figure, grid = _with_column(3.1 * columns + _COLUMN, max(style.HEIGHT, 2.7 * rows + 0.3), rows, columns)
+    panels = [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
+    return figure, panels, _blank(figure, grid[:, columns])
+
+
+def _with_column(width: float, height: float, rows: int, columns: int, **ratios: Any) -> tuple[Figure, GridSpec]:
+    figure = style.new_figure(width, height)
+    widths = [(width - _COLUMN) / columns] * columns
+    return figure, figure.add_gridspec(rows, columns + 1, width_ratios=[*widths, _COLUMN], **ratios)
+
+
+def _blank(figure: Figure, place: SubplotSpec) -> Axes:
+    axes = figure.add_subplot(place)
+    axes.set_axis_off()
+    return axes
+
+
+def legends(column: Axes, series: list[Any], title: str, reading: list[Any]) -> None:
+    """What the lines are, at the top of a column, and how to read them, at its foot; taller if there are many."""
+    upper = legend(column, series, title, indent="    ")
+    column.add_artist(upper)
+    lower = legend(column, reading, "How to read", corner="lower left")
+    for each in (upper, lower):
+        each.set_in_layout(False)
+    lines = sum(handle.get_label().count("\n") + 1 for handle in [*series, *reading])
+    gaps = len(series) + len(reading) + 5  # between entries, and two titles
+    figure = column.get_figure()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, max(height, 0.145 * lines + 0.06 * gaps + 0.9))
+
+
+def legend(axes: Axes, handles: list[Any], title: str, *, corner: str = "upper left", indent: str = "") -> Legend:
+    """A legend with a bold title; long lines of its entries are wrapped, never within ± 5 %, and go on indented."""
+    for handle in handles:
+        lines = _TOGETHER.sub("\N{NO-BREAK SPACE}", handle.get_label()).split("\n")
+        wrapped = "\n".join(textwrap.fill(line, _WRAP, subsequent_indent=indent) for line in lines)
+        handle.set_label(wrapped.replace("\N{NO-BREAK SPACE}", " "))
+    made = axes.legend(handles=handles, title=title, loc=corner, alignment="left")
+    made.get_title().set_fontweight("bold")
+    return made
+
+
+def unit(data: pd.DataFrame) -> str:
+    """Unit of the losses."""
+    return " or ".join(dict.fromkeys(data["unit"]))

@@ -1,0 +1,182 @@
+"""The report of a study: one HTML file that holds its figures and needs nothing else, no network and no script."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
+from equidyn.core.files import replacing
+from equidyn.core.numbers import short
+from equidyn.figures.catalogue import ALL_TASKS
+from equidyn.figures.parts.options import WORDS
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+VERDICTS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
+"""What the verdict on a claim can be, with the symbol that stands before it."""
+
+_TITLES = {ALL_TASKS: "All tasks"} | {task: words.title for task, words in WORDS.items()}  # in the report's order
+_HEADERS = {
+    "train_subset": "training data",
+    "train_examples": "training examples",
+    "batch_size": "batch size",
+    "lr": "learning rate",
+    "augmentation": "share rotated",
+    "seconds": "training time (s)",
+    "seconds_per_step": "time per step (s)",
+    "training_flops": "training compute (FLOP)",
+    "percent": "percent at the end",
+    "final_percent": "percent at the end",
+    "skill": "skill at the end",
+    "final_skill": "skill at the end",
+}  # other columns are named as they are, with spaces
+_NONE = "–"
+_CSS_DPI = 96
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report.
+
+    Attributes:
+        task: It belongs to, or `equidyn.figures.catalogue.ALL_TASKS`.
+        name: As in `equidyn.figures.catalogue.FIGURES`.
+        title: Its heading.
+        category: Figures of a task are grouped by it.
+        png: The picture.
+        caption: Plain text.
+    """
+
+    task: str
+    name: str
+    title: str
+    category: str
+    png: Path
+    caption: str
+
+    @property
+    def anchor(self) -> str:
+        """Its id in the page."""
+        return f"figure-{self.task}-{self.name}"
+
+    @property
+    def data(self) -> str:
+        """The picture as base64."""
+        return base64.b64encode(Path(self.png).read_bytes()).decode("ascii")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels, as it was drawn for; known at once, they keep links to anchors exact."""
+        with Image.open(self.png) as image:
+            return tuple(round(_CSS_DPI * n / dpi) for n, dpi in zip(image.size, image.info["dpi"], strict=True))
+
+
+def write_report(
+    path: str | Path,
+    *,
+    study: str,
+    figures: Sequence[Figure],
+    claims: pd.DataFrame | None,
+    runs: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    config: str,
+) -> None:
+    """Write a study's report. The same input gives the same bytes.
+
+    Args:
+        path: HTML file to write, in full or not at all.
+        study: Its name.
+        figures: In the order to show them; tasks come in the report's own order, figures of all tasks first.
+        claims: As `equidyn.claims.definitions.judge` returns them; None if none were judged. A figure that is not in
+            the report is not linked.
+        runs: One row per run, with any columns.
+        manifest: How the results came about: scalars, lists and mappings of these.
+        config: The study's configuration, as text.
+
+    Raises:
+        ValueError: A picture is missing, a task is unknown, or a verdict is none of `VERDICTS`.
+    """
+    if missing := [str(figure.png) for figure in figures if not Path(figure.png).is_file()]:
+        raise ValueError(f"figures to draw before the report: {', '.join(missing)}")
+    if unknown := {figure.task for figure in figures} - set(_TITLES):
+        raise ValueError(f"figures of unknown tasks {sorted(unknown)}; there are {list(_TITLES)}")
+    if claims is not None and (unknown := set(claims["verdict"]) - set(VERDICTS)):
+        raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(VERDICTS)}")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "plain": _plain, "task": _task
+    }  # fmt: skip
+    html = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        study=study,
+        sections=_sections(figures),
+        figures={f"{figure.task}/{figure.name}": figure for figure in figures},
+        claims=[] if claims is None else _by_claim(claims),
+        verdicts=VERDICTS,
+        counts={} if claims is None else {verdict: int((claims["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        runs=runs,
+        numeric={name for name in runs if pd.api.types.is_numeric_dtype(runs[name])},
+        manifest=manifest,
+        config=config,
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(html, encoding="utf-8", newline="\n")
+
+
+def _sections(figures: Sequence[Figure]) -> dict[str, dict[str, list[Figure]]]:
+    """Figures by task and category, tasks in the report's order."""
+    sections: dict[str, dict[str, list[Figure]]] = {}
+    for figure in sorted(figures, key=lambda figure: list(_TITLES).index(figure.task)):
+        sections.setdefault(figure.task, {}).setdefault(figure.category, []).append(figure)
+    return sections
+
+
+def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, Any]]]]:
+    """Id, statement, statistic and rows of each claim, in the table's order."""
+    grouped = claims.groupby(["claim", "statement", "statistic"], sort=False)
+    return [(*claim, rows.to_dict("records")) for claim, rows in grouped]
+
+
+def _task(name: str) -> str:
+    return _TITLES.get(name, name)
+
+
+def _header(name: str) -> str:
+    return _HEADERS.get(name, name.replace("_", " "))
+
+
+def _number(value: float) -> str:
+    """A number to the digits that matter, with a true minus sign."""
+    if pd.isna(value):
+        return _NONE
+    is_count = isinstance(value, int) and abs(value) < 1e9
+    text = f"{value:,}" if is_count else short(value)
+    return text.replace("-", "−", 1) if value < 0 else text
+
+
+def _cell(value: Any) -> str:
+    """A value of a table."""
+    return _number(value) if isinstance(value, int) and not isinstance(value, bool) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """A value of the manifest, where a whole number may be a seed or a year: all its digits, not separated."""
+    if isinstance(value, float):
+        return _number(value)
+    return _NONE if value is None or value is pd.NA else str(value)
+
+
+def _expected(row: Mapping[str, Any]) -> str:
+    """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
+    low, high = row["expected_low"], row["expected_high"]
+    if math.isinf(high):
+        return f"> {_number(low)}"
+    if low == 0 or math.isinf(low):
+        return f"≤ {_number(high)}"
+    return f"{_number(low)} to {_number(high)}"

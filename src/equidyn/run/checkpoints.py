@@ -1,0 +1,70 @@
+"""Checkpoints: the weights of a network at one training step, as safetensors with metadata."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from equidyn.core.files import replacing
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file that is missing, damaged, or of another format."""
+
+
+def checkpoint_name(step: int) -> str:
+    """File name of the checkpoint after `step` optimiser steps."""
+    return f"{step:08d}.safetensors"
+
+
+def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict) -> None:
+    """Write weights and JSON-able metadata under a temporary name, then rename."""
+    text = json.dumps({"format_version": FORMAT_VERSION, **metadata})
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata={"equidyn": text})
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Weights and metadata of a checkpoint.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, not a checkpoint of ours, or of another format version.
+    """
+    path = Path(path)
+    remedy = "delete the run's checkpoint folder and train it again"
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {})["equidyn"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint: run the training stage first") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged or truncated ({error}): {remedy}") from None
+    except KeyError:
+        raise CheckpointError(f"{path}: safetensors without our metadata: {remedy}") from None
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format {metadata.get('format_version')}, this version reads {FORMAT_VERSION}: {remedy}"
+        )
+    return weights, metadata
+
+
+def save_state(path: str | Path, state: dict) -> None:
+    """Write the resumable state of a training run, replacing the last one in one step."""
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            torch.save(state, stream)
+    except RuntimeError as error:  # what PyTorch makes of a write that fails
+        raise OSError(f"{path}: the state could not be written ({error}); is the disk full?") from error
+
+
+def load_state(path: str | Path) -> dict | None:
+    """The resumable state, or None where there is none yet."""
+    path = Path(path)
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

@@ -1,0 +1,123 @@
+"""A study's results as one file for publication, with a checksum of every file in it.
+
+The archive is a gzipped tar file. Its only folder is named after the study and holds the study's tables, figures,
+report, configuration and manifest, and `SHA256SUMS`, which ``sha256sum --check`` reads too. The same files give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from equidyn.core.files import replacing
+
+KEPT = ("config.yaml", "manifest.json", "report.html", "tables", "figures")
+"""What of a study's folder is published: no data, no weights."""
+
+SUMS = "SHA256SUMS"
+
+
+class ArchiveError(ValueError):
+    """An archive cannot be made, is damaged, or is not one of ours."""
+
+
+def pack(study: str | Path, archive: str | Path) -> list[str]:
+    """Write the archive of a study.
+
+    Args:
+        study: Its folder, ``results/cpu`` for instance.
+        archive: File to write, ``cpu.tar.gz`` for instance.
+
+    Returns:
+        Names of the files in it, sorted.
+
+    Raises:
+        ArchiveError: The folder holds no tables, configuration or manifest.
+    """
+    study = Path(study)
+    if missing := [name for name in ("config.yaml", "manifest.json", "tables") if not (study / name).exists()]:
+        raise ArchiveError(f"{study}: no {missing[0]}: finish the study first")
+    files = {file.relative_to(study).as_posix(): file for file in sorted(_files(study))}
+    sums = "".join(f"{_sha256(file)}  {name}\n" for name, file in files.items())
+    with (
+        replacing(archive) as temporary,
+        temporary.open("wb") as raw,
+        # Neither names nor times of this machine, so that equal results make equal archives.
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        _add(tar, f"{study.name}/{SUMS}", io.BytesIO(sums.encode()), len(sums.encode()))
+        for name, file in files.items():
+            with file.open("rb") as stream:
+                _add(tar, f"{study.name}/{name}", stream, file.stat().st_size)
+    return list(files)
+
+
+def unpack(archive: str | Path, folder: str | Path) -> Path:
+    """Check an archive and put its study into a folder.
+
+    Args:
+        archive: What `pack` made.
+        folder: Where the study's own folder is to appear, ``results`` for instance.
+
+    Returns:
+        The study's folder, which appears whole or not at all.
+
+    Raises:
+        ArchiveError: The archive is damaged or not one of ours, or the study's folder is there already.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                tar.extractall(temporary, filter="data")
+        except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
+            raise ArchiveError(f"{archive}: damaged, or no gzipped tar file ({error}): fetch it again") from None
+        found = list(Path(temporary).iterdir())
+        if len(found) != 1 or not (found[0] / SUMS).is_file():
+            raise ArchiveError(f"{archive}: not one folder with {SUMS}: it was not made by equidyn pack")
+        study = found[0]
+        _check(study, archive)
+        (study / SUMS).unlink()
+        final = folder / study.name
+        if final.exists():
+            raise ArchiveError(f"{final}: is there already: remove it, or choose another folder")
+        return study.rename(final)
+
+
+def _files(study: Path) -> Iterator[Path]:
+    """Files that are published, without what is half-written."""
+    for name in KEPT:
+        path = study / name
+        found = path.rglob("*") if path.is_dir() else [path]
+        yield from (file for file in found if file.is_file() and not file.name.startswith("."))
+
+
+def _check(study: Path, archive: str | Path) -> None:
+    lines = (study / SUMS).read_text("utf-8").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    there = {file.relative_to(study).as_posix() for file in study.rglob("*") if file.is_file()} - {SUMS}
+    if differing := sorted(there ^ listed.keys()):
+        how = "not listed" if differing[0] in there else "missing"
+        raise ArchiveError(f"{archive}: {differing[0]} is {how}: fetch the archive again")
+    for name, digest in listed.items():
+        if _sha256(study / name) != digest:
+            raise ArchiveError(f"{archive}: {name} has another checksum than {SUMS} says: fetch the archive again")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _add(tar: tarfile.TarFile, name: str, stream: io.IOBase, size: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    tar.addfile(entry, stream)

@@ -1,0 +1,118 @@
+"""What training costs: counted operations, measured times, and losses at equal compute.
+
+Operations (FLOP) are those of `equidyn.study.planning`: matrix products and convolutions, from closed formulas, for
+examples of typical size. They are the same on every machine; measured times are not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from equidyn.models.registry import configuration
+from equidyn.study.planning import prediction_operations, step_operations
+
+MEASURED = ("seconds", "seconds_per_step", "peak_host_bytes", "device", "devices", "threads", "torch")
+"""What `with_measured` takes from ``throughput.json``."""
+
+_SETTINGS = ("task", "model", "train_subset", "batch_size", "steps", "optimiser", "lr", "augmentation", "seed")
+
+
+def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """What each run of a study costs, known before it runs.
+
+    Args:
+        config: The study's configuration, checked.
+        runs: Rows of the run table by name.
+
+    Returns:
+        One row per run: ``study``, ``run``, its settings, ``parameters`` of its network, ``step_flops`` (one training
+        step of a full batch, there and back, with half a forward pass for each example if it is shown its own first
+        prediction half of the time) and ``prediction_flops`` (one forward pass for one example).
+    """
+    return pd.DataFrame(
+        {
+            "study": config["study"],
+            "run": name,
+            **{setting: row[setting] for setting in _SETTINGS},
+            "parameters": configuration(row["model"]).parameters,
+            "step_flops": step_operations(config, row),
+            "prediction_flops": prediction_operations(config, row),
+        }
+        for name, row in runs.items()
+    )
+
+
+def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Costs with what each training measured.
+
+    Args:
+        costs: Of `run_costs`.
+        measured: Of each run, the content of ``throughput.json`` beside its checkpoints.
+
+    Returns:
+        The same rows with the columns `MEASURED`. ``seconds`` are those of all starts of a run together, without what
+        a killed one did after it last saved its state; ``peak_host_bytes`` are of its last start, and of the first
+        process if several trained together.
+
+    Raises:
+        ValueError: A run, or a number of it, is missing.
+    """
+    for run in costs["run"]:
+        if missing := [name for name in MEASURED if name not in measured.get(run, {})]:
+            raise ValueError(
+                f"run {run!r}: no measured {', '.join(missing)}; give the throughput.json of its finished training"
+            )
+    return costs.assign(**{name: [measured[run][name] for run in costs["run"]] for name in MEASURED})
+
+
+def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """Losses with what it had cost to get there.
+
+    Args:
+        evaluation: Evaluation table.
+        costs: Of `run_costs` or `with_measured`, one row per run.
+
+    Returns:
+        The rows of the evaluation with the columns that the costs have beside, and ``training_flops``: step times
+        ``step_flops``.
+
+    Raises:
+        ValueError: A run has no costs, or twice.
+    """
+    if unknown := sorted(set(evaluation["run"]) - set(costs["run"])):
+        raise ValueError(f"no costs of run(s) {', '.join(unknown)}: take both tables from the same study")
+    added = [name for name in costs if name == "run" or name not in evaluation]
+    rows = evaluation.merge(costs[added], on="run", how="left", validate="many_to_one")
+    return rows.assign(training_flops=rows["step"] * rows["step_flops"])
+
+
+def at_equal_compute(
+    flops: ArrayLike, loss: ArrayLike, other_flops: ArrayLike, other_loss: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best loss so far of two trainings when they had cost the same.
+
+    Args:
+        flops: (n,) what the first had cost at each evaluation, ascending from zero or more.
+        loss: (n,) its losses.
+        other_flops: (m,) as `flops`, of the second.
+        other_loss: (m,) its losses.
+
+    Returns:
+        (k,) compute at which either was evaluated, as far as both reach; (k,) the lowest loss of the first up to
+        there, and (k,) of the second, linear in the logarithm of compute between evaluations. Empty without a common
+        range.
+    """
+    curves = []
+    for x, y in ((flops, loss), (other_flops, other_loss)):
+        x, best = np.asarray(x, dtype=float), np.minimum.accumulate(np.asarray(y, dtype=float))
+        curves.append((x[x > 0], best[x > 0]))
+    if not all(len(x) for x, _ in curves):
+        return np.empty(0), np.empty(0), np.empty(0)
+    places = np.unique(np.concatenate([x for x, _ in curves]))
+    low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
+    places = places[(low <= places) & (places <= high)]
+    first, second = (np.interp(np.log(places), np.log(x), best) for x, best in curves)
+    return places, first, second

@@ -1,0 +1,106 @@
+"""What is published with a study's tables: how they were made, on which machine, and how long it took."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from equidyn import __version__
+from equidyn.study.provenance import PACKAGE
+
+_EXTRAS = ("", "workflow", "data", "train")  # whose packages decide results; others test, format and submit
+
+
+def manifest(
+    config: Mapping[str, Any],
+    runs: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Any]],
+    evaluated: Mapping[str, float],
+    code: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Where a study's numbers come from, as JSON takes it.
+
+    There is no date, no host name and no path in it: the same study on the same machine has the same manifest.
+
+    Args:
+        config: The study's configuration, checked.
+        runs: Rows of the run table by name.
+        measured: Of each run, what its training measured (`equidyn.study.costs.MEASURED`).
+        evaluated: Of each run, seconds that its evaluation took.
+        code: Digests of the code of stages (`equidyn.study.provenance.code_digest`), kept as they are.
+
+    Returns:
+        ``study``; ``version`` of this package; ``code``; ``seeds`` of data, runs and evaluation; ``machine``, that
+        which calls this (on a cluster, networks were trained on the ``device`` of each run); ``python`` and
+        ``packages``, versions; ``runs``, each with the wall time of training and evaluation and what it trained with;
+        ``seconds``, sums over runs.
+
+    Raises:
+        ValueError: A run was not measured or evaluated.
+    """
+    for what, known in (("training", measured), ("evaluation", evaluated)):
+        if missing := [run for run in runs if run not in known]:
+            raise ValueError(f"no time of the {what} of run(s) {', '.join(missing)}: finish the study first")
+    times = {
+        run: {
+            "training_seconds": measured[run]["seconds"],
+            "evaluation_seconds": evaluated[run],
+            **{name: measured[run][name] for name in ("device", "devices", "threads", "torch")},
+        }
+        for run in runs
+    }
+    return {
+        "study": config["study"],
+        "version": __version__,
+        "code": dict(code),
+        "seeds": {
+            "data": {task: data["seed"] for task, data in config["data"].items()},
+            "runs": {run: row["seed"] for run, row in runs.items()},
+            "evaluation": config["evaluation"]["seed"],
+        },
+        "machine": _machine(),
+        "python": platform.python_version(),
+        "packages": _packages(),
+        "runs": times,
+        "seconds": {
+            stage: sum(run[f"{stage}_seconds"] for run in times.values()) for stage in ("training", "evaluation")
+        },
+    }
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cpu": _cpu(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+    }
+
+
+def _cpu() -> str:
+    """Model of the CPU, which Python itself does not tell on Linux."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text("utf-8").splitlines() if listed.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.processor() or platform.machine())
+
+
+def _packages() -> dict[str, str]:
+    """Installed versions of what the project requires, by name."""
+    needed = [
+        requirement.name
+        for requirement in map(Requirement, metadata.requires(PACKAGE) or [])
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in _EXTRAS)
+    ]
+    installed = {}
+    for name in sorted(set(needed)):
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed

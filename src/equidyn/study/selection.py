@@ -1,0 +1,219 @@
+"""Which rows of the evaluation table a figure shows.
+
+Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
+`equidyn.study.tables.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
+it was evaluated under several conditions, flow times for instance, of which a figure shows one or all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.study.tables import CONDITIONS, DESIGN, prefer_estimator
+
+KEYS = (
+    "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
+    "action", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
+)  # fmt: skip
+
+ACTION_FLOOR = "floor_action_equivariance"
+"""Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
+
+
+def chosen(table: pd.DataFrame, options: Options, *, every: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of the options' task, as `choose` chooses them: the options' conditions, but every value of some."""
+    rows = table[table["task"] == options.task] if "task" in table else table
+    if "task" in table and rows.empty:
+        there = ", ".join(sorted(table["task"].unique())) or "no rows"
+        raise ValueError(f"no rows of task {options.task!r} to draw; the evaluation table has {there}")
+    conditions = {name: value for name, value in options.conditions.items() if name not in every}
+    return choose(rows, options.weights, options.estimator, conditions)
+
+
+def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: Iterable[str]) -> pd.DataFrame:
+    """What identifies the rows, what is drawn of them, their name in the legend, and whether they are silent."""
+    wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
+    need(rows, wanted)
+    data = rows[wanted].reset_index(drop=True)
+    data.insert(0, "series", list(series))
+    data["silent"] = ~(data["skill"] >= options.useful_skill)
+    return data
+
+
+def of_analysis(table: pd.DataFrame, options: Options, columns: Sequence[str], *, others: bool = False) -> pd.DataFrame:
+    """Rows of the baseline in the table of an analysis, which may have many for one step and condition.
+
+    Args:
+        table: Of an analysis.
+        options: What is drawn; weights, estimator and conditions are chosen as in the evaluation table, but that an
+            analysis under one action alone is shown under that.
+        columns: That the table must have, beyond what identifies rows.
+        others: Whether other runs follow, but controls.
+
+    Returns:
+        All columns of the rows, by run, condition and step, with the flag ``silent``; without empty conditions.
+
+    Raises:
+        ValueError: As `chosen`; or columns are missing.
+    """
+    key = ["run", "step", "weights", "estimator"]
+    need(table, [*key, "skill", "unit", *columns])
+    key += [name for name in ("task", "action") if name in table]
+    key += [name for name in CONDITIONS if name in table and name not in key]
+    if "action" in table and table["action"].nunique() == 1 and table["action"].iloc[0] in ACTIONS:
+        options = replace(options, action=table["action"].iloc[0])
+    rows = chosen(table.drop_duplicates(key), options)
+    kept = [of_baseline(rows, options)]
+    if others:
+        kept.append(rows[(rows["run"] != options.baseline) & ~is_control(rows["model"])])
+    rows = pd.concat(kept)[key].merge(table, on=key, how="left")
+    empty = [name for name in CONDITIONS if name in rows and rows[name].isna().all()]
+    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= options.useful_skill))
+
+
+def choose(
+    table: pd.DataFrame,
+    weights: str = "ema",
+    estimator: str = "exact",
+    conditions: Mapping[str, object] | None = None,
+) -> pd.DataFrame:
+    """One row per run, step and condition: the wanted weights, and the wanted estimator where a run has it.
+
+    Args:
+        table: Evaluation table.
+        weights: "raw" or "ema".
+        estimator: "exact" or "sampled"; a run without it is shown by its other estimator, at all steps.
+        conditions: Values of some of `equidyn.study.tables.CONDITIONS`; runs keep a curve for each value of the others.
+            Rows that do not say are kept too.
+
+    Returns:
+        Runs in the table's order, each by the other conditions, if any, and step.
+
+    Raises:
+        ValueError: There are no rows, a run was not evaluated in this way, or a run has two rows for a step.
+    """
+    need(table, ["run", "step", "weights", "estimator"])
+    if table.empty:
+        raise ValueError("the evaluation table has no rows: evaluate a run first")
+    order = _names(table)
+    rows = _only(table, "weights", weights)
+    curve = ["run"]
+    for name in CONDITIONS:
+        if name not in table:
+            continue
+        if name in (conditions or {}):
+            rows = _only(rows, name, conditions[name])
+        else:
+            curve.append(name)
+    rows = prefer_estimator(rows, estimator)
+    twice = rows[rows.duplicated([*curve, "step"])]
+    if len(twice):
+        run, step = twice.iloc[0][["run", "step"]]
+        raise ValueError(f"run {run!r} has several rows for step {step}: does the table mix studies?")
+    rank = rows["run"].map({run: i for i, run in enumerate(order)})
+    by = ["_rank", *curve[1:], "step"]
+    return rows.assign(_rank=rank).sort_values(by).drop(columns="_rank").reset_index(drop=True)
+
+
+def _only(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
+    """Rows with a value, or with none; every run must have some."""
+    rows = table[(table[column] == value) | table[column].isna()]
+    if missing := [run for run in _names(table) if run not in set(rows["run"])]:
+        there = ", ".join(sorted(map(str, table[column].dropna().unique())))
+        raise ValueError(
+            f"no rows with {column} {value!r} for run(s) {', '.join(missing)}; the table has {column} {there}"
+        )
+    return rows
+
+
+def of_baseline(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of the baseline run.
+
+    Raises:
+        ValueError: There is none; the message says which runs there are.
+    """
+    rows = replicates(table, options.baseline)
+    return rows[rows["run"] == options.baseline]
+
+
+def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Rows of the baseline run and of the runs that differ from it by seed alone, baseline first, then by seed."""
+    return varying(table, baseline, [])
+
+
+def varying(
+    table: pd.DataFrame, baseline: str, columns: Sequence[str], *, include_controls: bool = False
+) -> pd.DataFrame:
+    """Rows of the baseline run and of the runs that differ from it in nothing but some columns and the seed.
+
+    Args:
+        table: Evaluation table, whole or chosen from.
+        baseline: Name of a run.
+        columns: Some of the design.
+        include_controls: Whether to keep runs of exactly equivariant models, named "control…".
+
+    Returns:
+        The baseline first, the others by seed, then in the table's order.
+
+    Raises:
+        ValueError: No run has this name, a column is not one of the design, or rows of one run disagree about it.
+    """
+    if unknown := set(columns) - set(DESIGN):
+        raise ValueError(f"{', '.join(sorted(unknown))}: not a column of the design, which are {', '.join(DESIGN)}")
+    runs = settings(table)
+    if baseline not in runs.index:
+        raise ValueError(f"no run is named {baseline!r}; the table has {', '.join(runs.index) or 'no runs'}")
+    reference = runs.loc[baseline]
+    same = pd.Series(True, index=runs.index)
+    for column in DESIGN:
+        if column not in columns:
+            value = reference[column]
+            same &= runs[column].isna() if pd.isna(value) else runs[column] == value
+    if not include_controls:
+        same &= ~is_control(runs["model"]) | (runs["model"] == reference["model"])
+    kept = runs[same].sort_values("seed", kind="stable").index
+    order = {run: i for i, run in enumerate([baseline, *kept.drop(baseline)])}
+    rows = table[table["run"].isin(list(order))]
+    return rows.iloc[rows["run"].map(order).argsort(kind="stable")].reset_index(drop=True)
+
+
+def settings(table: pd.DataFrame) -> pd.DataFrame:
+    """The design and seed of each run, indexed by its name, in the table's order.
+
+    Raises:
+        ValueError: Rows of one run disagree.
+    """
+    columns = [*DESIGN, "seed"]
+    need(table, ["run", *columns])
+    runs = table[["run", *columns]].drop_duplicates()
+    twice = runs["run"][runs["run"].duplicated()]
+    if len(twice):
+        differing = [name for name in columns if runs.loc[runs["run"] == twice.iloc[0], name].nunique(dropna=False) > 1]
+        raise ValueError(
+            f"run {twice.iloc[0]!r} has several values of {', '.join(differing)}: does the table mix studies?"
+        )
+    return runs.set_index("run")
+
+
+def is_control(model: pd.Series) -> pd.Series:
+    """Whether models are exactly equivariant controls, by their names."""
+    return model.str.startswith("control")
+
+
+def control_is_exact(data: pd.DataFrame) -> bool:
+    """Whether the control behind ``floor_control`` is exactly equivariant under the rotations of all rows."""
+    return all(ACTIONS[action].exact for action in set(data["action"]) & set(ACTIONS))
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["run"]))
+
+
+def need(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise a ValueError that names the columns a table lacks."""
+    if missing := [name for name in columns if name not in table]:
+        raise ValueError(f"the table lacks the column(s) {', '.join(missing)}")

@@ -1,0 +1,278 @@
+"""Flow matching of Cα traces: predict the velocity that turns noise into a protein backbone.
+
+Noise x_0 flows to data x_1 along x_t = (1 - t) x_0 + t x_1, so the velocity is x_1 - x_0. What is measured is the
+clean prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and constants are those of Proteína (Geffner et
+al. 2025, arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from equidyn.core.actions import rotate
+from equidyn.core.batch import ProteinBatch
+from equidyn.core.pairs import distance_class, pair_distances
+from equidyn.core.seeding import seed_for
+from equidyn.data.store import Store, in_blocks
+from equidyn.tasks.contract import Draws, Task, Whole
+
+NANOMETRE = 10.0  # Å
+SELF_CONDITIONING = 0.5  # probability, once per training batch
+WEIGHT_FLOOR = 1e-5
+DISTOGRAM_RANGE = (0.0, 1.0)  # nm
+DISTOGRAM_AFTER = 0.3  # flow time; earlier, distances are still noise
+CONTACT = 0.6  # nm
+
+_FIT_CHAINS = 1024  # in memory at once
+
+
+def centred(x: Tensor, mask: Tensor) -> Tensor:
+    """Positions (B, L, 3) minus each chain's mean over its residues; zero at padding."""
+    mask = mask[..., None]
+    return torch.where(mask, x - (x * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True), 0.0)
+
+
+def interpolate(x_0: Tensor, x_1: Tensor, t: Tensor) -> Tensor:
+    """x_t (B, L, 3) at flow times t (B,)."""
+    t = t[:, None, None]
+    return (1 - t) * x_0 + t * x_1
+
+
+def clean_prediction(x_t: Tensor, t: Tensor, velocity: Tensor) -> Tensor:
+    """x̂_1 (B, L, 3): where a straight flow with this velocity ends."""
+    return x_t + (1 - t[:, None, None]) * velocity
+
+
+def flow_loss(prediction: Tensor, x_1: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+    """Squared error of x̂_1 per coordinate, weighted by 1 / ((1 - t)² + 1e-5), for each chain: (B,)."""
+    squared = ((prediction - x_1).square().sum(-1) * mask).sum(1) / (3 * mask.sum(1))
+    return squared / ((1 - t).square() + WEIGHT_FLOOR)
+
+
+def distogram_loss(logits: Tensor, x_1: Tensor, mask: Tensor) -> Tensor:
+    """Cross-entropy of the true distances' classes, mean over all pairs of residues, for each chain: (B,).
+
+    Both orders of a pair count, and the diagonal.
+    """
+    target = distance_class(pair_distances(x_1), *DISTOGRAM_RANGE, logits.shape[-1])
+    entropy = functional.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view_as(target)
+    pairs = mask[:, :, None] & mask[:, None, :]
+    return (entropy * pairs).sum((1, 2)) / (pairs.sum((1, 2)) + 1e-10)
+
+
+def auxiliary_loss(logits: Tensor | None, x_1: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+    """The distogram loss where t > 0.3, else zero, for each chain: (B,); all zero without logits."""
+    if logits is None:
+        return torch.zeros_like(t)
+    return distogram_loss(logits, x_1, mask) * (t > DISTOGRAM_AFTER)
+
+
+def distance_matrix_loss(prediction: Tensor, x_1: Tensor, mask: Tensor) -> Tensor:
+    """Squared error of the distances between residues closer than 0.6 nm, in nm², for each chain: (B,).
+
+    Part of no loss: published logs hold it.
+    """
+    true = pair_distances(x_1)
+    near = mask[:, :, None] & mask[:, None, :] & (true < CONTACT)
+    squared = ((true - pair_distances(prediction)).square() * near).sum((1, 2))
+    return squared / (near.sum((1, 2)) - mask.sum(1))
+
+
+def sample_times(count: int, generator: torch.Generator) -> Tensor:
+    """Flow times (count,) for training: Beta(1.9, 1), that is u^(1/1.9), or with probability 0.02 uniform."""
+    u, which = torch.rand(2, count, generator=generator)
+    return torch.where(which < 0.02, u, u ** (1 / 1.9))
+
+
+@dataclass(frozen=True)
+class FlowMatchingBatch:
+    """B chains padded to L residues; from `noise` on also where they are on their way.
+
+    Attributes:
+        chains: (B,) numbers of the examples.
+        x_1: (B, L, 3) nm, centred, zero at padding: the data.
+        mask: (B, L) bool, true at residues.
+        residue_index: (B, L) int64, author residue numbers, -1 at padding.
+        chain_break: (B, L) bool, whether the next residue is not bonded to this one.
+        x_0: (B, L, 3) nm, centred: the noise.
+        t: (B,) flow time.
+        x_sc: (B, L, 3) nm: an earlier prediction of x_1, for self-conditioning.
+    """
+
+    chains: np.ndarray
+    x_1: Tensor
+    mask: Tensor
+    residue_index: Tensor
+    chain_break: Tensor
+    x_0: Tensor | None = None
+    t: Tensor | None = None
+    x_sc: Tensor | None = None
+
+    def noise(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """Normal noise (B, L, 3) on the CPU, for each chain from a stream of its own, zero at padding."""
+        noise = torch.zeros(self.x_1.shape)
+        for row, length, generator in zip(noise, self.mask.sum(1).tolist(), generators, strict=True):
+            row[:length] = torch.randn(length, 3, generator=generator)
+        return noise
+
+    def noised(self, noise: Tensor, t: Tensor) -> "FlowMatchingBatch":
+        """The batch with noise (B, L, 3), which is centred here, at flow times t (B,)."""
+        return replace(self, x_0=centred(noise.to(self.x_1), self.mask), t=t.to(self.x_1))
+
+    @property
+    def x_t(self) -> Tensor:
+        """(B, L, 3) nm: positions at time t."""
+        return interpolate(self.x_0, self.x_1, self.t)
+
+    @property
+    def network_input(self) -> ProteinBatch:
+        """What the network reads."""
+        return ProteinBatch(self.x_t, self.t, self.mask, self.residue_index, self.chain_break, self.x_sc)
+
+
+class FlowMatching(Task):
+    """The flow-matching task on a store with fields positions, residue_index, chain_break and cluster.
+
+    The percent of Shen et al. 2025 (arXiv 2512.02303) for Proteína is this task's, on x̂_1 in nm, one flow time each.
+    Who has learned nothing multiplies x_t by the number that is best for all chains together, a filter that knows how
+    far chains extend (`variance`) and no structure; at t = 0, where x_t is noise alone, nobody can do better.
+    """
+
+    name = "flow_matching"
+    unit = "nm²"
+
+    def __init__(self, store: Store, variance: float):
+        self.store, self.variance = store, variance
+
+    @classmethod
+    def fit(cls, store: Store, indices: np.ndarray) -> "FlowMatching":
+        """The task with the mean square of the coordinates of its training chains, nm²."""
+        unfitted, total, count = cls(store, 0.0), 0.0, 0
+        for chosen in in_blocks(indices, _FIT_CHAINS):
+            coordinates = unfitted.target(unfitted.batch(chosen)).double()
+            total, count = total + float(coordinates.square().sum()), count + coordinates.numel()
+        return cls(store, total / count)
+
+    def state(self) -> dict[str, float]:
+        """What must be kept with a checkpoint to measure its skill."""
+        return {"variance": self.variance}
+
+    @classmethod
+    def restore(cls, store: Store, state: dict[str, float]) -> "FlowMatching":
+        """The task as `state` described it."""
+        return cls(store, **state)
+
+    def check(self, model: nn.Module, indices: np.ndarray) -> None:
+        """Refuse data that the model cannot take.
+
+        Raises:
+            ValueError: A chain has a single residue, which centring leaves without a position.
+        """
+        lengths = self.store.lengths_of(indices)
+        if lengths.min() < 2:
+            raise ValueError(
+                f"{self.store.path}: {int((lengths < 2).sum())} chain(s) have a single residue: raise data.min_length"
+            )
+
+    def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> FlowMatchingBatch:
+        """Chains in the given order, centred, without noise yet."""
+        store, rows, lengths = self.store, self.store.rows(indices), self.store.lengths_of(indices).tolist()
+
+        def padded(name: str, dtype: torch.dtype, padding: float) -> Tensor:
+            values = torch.from_numpy(store.ragged(name)[rows]).to(dtype)
+            return pad_sequence(values.split(lengths), batch_first=True, padding_value=padding).to(device)
+
+        residue_index = padded("residue_index", torch.int64, -1)
+        mask = (torch.arange(residue_index.shape[1]) < torch.tensor(lengths)[:, None]).to(device)
+        x_1 = centred(padded("positions", torch.float32, 0.0) / NANOMETRE, mask)
+        chain_break = padded("chain_break", torch.bool, False)
+        return FlowMatchingBatch(np.asarray(indices), x_1, mask, residue_index, chain_break)
+
+    def inputs(
+        self, model: nn.Module, batch: FlowMatchingBatch, condition: Mapping[str, Any], seed: int
+    ) -> FlowMatchingBatch:
+        """Noise put in at the condition's flow time `t`; the same noise of a chain at all times and steps.
+
+        With `self_conditioning` the network's own prediction from that input is put in as well. It counts as input,
+        like the noise: it turns with the chain and is not made anew for each rotation.
+        """
+        seeds = [seed_for(seed, "noise", int(chain)) for chain in batch.chains]
+        noise = batch.noise([torch.Generator().manual_seed(seed) for seed in seeds])
+        noisy = batch.noised(noise, torch.full((len(noise),), condition["t"]))
+        return self._self_conditioned(model, noisy) if condition["self_conditioning"] else noisy
+
+    def rotate(self, batch: FlowMatchingBatch, R: Tensor) -> FlowMatchingBatch:
+        """Data, and noise and self-conditioning if there are any, rotated by R (B, 3, 3), one rotation per chain."""
+        vectors = {name: getattr(batch, name) for name in ("x_1", "x_0", "x_sc")}
+        return replace(batch, **{name: x @ R.to(x).mT for name, x in vectors.items() if x is not None})
+
+    def repeat(self, batch: FlowMatchingBatch, count: int) -> FlowMatchingBatch:
+        """The batch `count` times, end to end."""
+
+        def repeated(values: Any) -> Any:
+            if isinstance(values, Tensor):
+                return values.repeat(count, *[1] * (values.ndim - 1))
+            return None if values is None else np.tile(values, count)
+
+        return FlowMatchingBatch(**{name: repeated(values) for name, values in vars(batch).items()})
+
+    def predict(self, model: nn.Module, batch: FlowMatchingBatch) -> Tensor:
+        """x̂_1 (N, 3), nm."""
+        return self._clean(model, batch)[0][batch.mask]
+
+    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: FlowMatchingBatch) -> Tensor:
+        """Positions (N, 3) rotated by R (B, 3, 3)."""
+        return rotate(prediction, R, self.example(batch))
+
+    def target(self, batch: FlowMatchingBatch) -> Tensor:
+        """x_1 (N, 3), nm."""
+        return batch.x_1[batch.mask]
+
+    def null(self, batch: FlowMatchingBatch) -> Tensor:
+        """x_t (N, 3) times t S / (t² S + (1 - t)²), S the variance of the data and 1 that of the noise."""
+        t, signal = batch.t, batch.t.square() * self.variance
+        factor = t * self.variance / (signal + (1 - t).square())
+        return (factor[:, None, None] * batch.x_t)[batch.mask]
+
+    def example(self, batch: FlowMatchingBatch) -> Tensor:
+        """(N,) chain of each residue."""
+        return batch.mask.nonzero()[:, 0]
+
+    def cluster(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) sequence family of each chain."""
+        return self.store.scalar("cluster")[indices]
+
+    def loss(self, model: nn.Module, batch: FlowMatchingBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
+        """Flow loss plus auxiliary loss, mean over chains, at random times, half of the time with self-conditioning."""
+        t = torch.cat([sample_times(1, generator) for generator in draws.each])
+        noisy = batch.noised(batch.noise(draws.each), t)
+        if torch.rand((), generator=draws.shared) < SELF_CONDITIONING:
+            noisy = self._self_conditioned(model, noisy)
+        prediction, distogram = self._clean(model, noisy)
+        flow = flow_loss(prediction, noisy.x_1, noisy.t, noisy.mask)
+        total = (flow + auxiliary_loss(distogram, noisy.x_1, noisy.t, noisy.mask)).sum()
+        return total / (len(t) if whole is None else whole.examples)
+
+    def describe_batch(self, indices: np.ndarray) -> str:
+        """Examples and chains, by number and name."""
+        names = [self.store[int(index)]["name"] for index in indices]
+        return f"examples {indices.tolist()}, chains {', '.join(names)}"
+
+    @staticmethod
+    def _clean(model: nn.Module, batch: FlowMatchingBatch) -> tuple[Tensor, Tensor | None]:
+        """x̂_1 (B, L, 3), nm, and the distogram's logits, if the network has them; in single precision or better."""
+        output = model(batch.network_input)
+        velocity, distogram = (None if value is None else value.to(batch.x_1) for value in output)
+        return clean_prediction(batch.x_t, batch.t, velocity), distogram
+
+    def _self_conditioned(self, model: nn.Module, batch: FlowMatchingBatch) -> FlowMatchingBatch:
+        with torch.no_grad():
+            x_sc, _ = self._clean(model, batch)
+        torch.clear_autocast_cache()  # the weights it keeps were cast without gradient
+        return replace(batch, x_sc=x_sc)

@@ -1,0 +1,246 @@
+"""Voxel denoising: give back the density grids of a molecule from grids with noise on every voxel.
+
+Grid, noise level and loss are VoxMol's (Pinheiro et al. 2023, arXiv 2306.07473), which Shen et al. 2025 (arXiv
+2512.02303) train. Voxels do not turn as points do, so there are several ways to compare predictions for a rotated and
+for an unrotated molecule. They are conditions of the evaluation (`ACTIONS`), and tables keep them apart.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from equidyn.core.actions import rotate, rotate_grid, rotate_grid_exactly
+from equidyn.core.rotations import haar, octahedral_group
+from equidyn.core.seeding import seed_for
+from equidyn.core.voxels import Grid, element_channels, voxelise
+from equidyn.data.store import Store
+from equidyn.tasks.contract import Draws, Task, Whole
+
+CHANNELS = 8  # C, H, O, N, F, S, Cl, Br
+SHIFT = 0.5  # Å, largest along each axis, of training examples
+
+ACTIONS = {
+    "cube": "the 24 rotations of a cube, which permute voxels: no interpolation",
+    "trilinear": "Haar rotations; predicted grids are turned back by trilinear interpolation",
+    "cubic": "Haar rotations; predicted grids are turned back by cubic splines",
+    "atoms": "Haar rotations; predictions are compared by their overlap with each atom's density: no interpolation",
+}
+"""How predictions are compared over rotations; in all of them the molecule is turned before it is put on the grid."""
+
+_FINE = 2  # cells of noise along each edge of a voxel
+
+
+@dataclass(frozen=True)
+class VoxelBatch:
+    """B molecules, N atoms in all, laid end to end.
+
+    Attributes:
+        examples: (B,) numbers of the examples.
+        positions: (N, 3) Å, each molecule centred on the mean of its atoms.
+        channel: (N,) int64, channel of each atom's element.
+        molecule: (N,) int64, molecule of each atom.
+        orientation: (B, 3, 3), what each molecule was rotated by, and with it its noise.
+        action: One of `ACTIONS`, for evaluation.
+        seed: Of the noise, for evaluation.
+    """
+
+    examples: np.ndarray
+    positions: Tensor
+    channel: Tensor
+    molecule: Tensor
+    orientation: Tensor
+    action: str | None = None
+    seed: int | None = None
+
+
+class VoxelDenoising(Task):
+    """The denoising task on a store with fields positions, atomic_numbers and cluster.
+
+    Predictions are densities, without unit. Who has learned nothing leaves the grid blank.
+
+    Args:
+        store: Molecules.
+        grid: Where the voxels are.
+        noise: Standard deviation of the noise on each voxel. Per volume, 0.9 on voxels of 0.25 Å is as much as 0.32 on
+            voxels of 0.5 Å.
+    """
+
+    name = "voxel_denoising"
+    unit = "density²"
+    has_fixed_shapes = True
+
+    def __init__(self, store: Store, grid: Grid, noise: float = 0.9):
+        self.store, self.grid, self.noise = store, grid, noise
+
+    @classmethod
+    def fit(cls, store: Store, indices: np.ndarray, *, noise: float = 0.9, **grid: Any) -> "VoxelDenoising":
+        """The task with this noise, on a grid with sizes of `equidyn.core.voxels.Grid`; nothing is measured."""
+        return cls(store, Grid(**grid), noise)
+
+    def state(self) -> dict[str, Any]:
+        """Grid and noise."""
+        return {"noise": self.noise, **asdict(self.grid)}
+
+    @classmethod
+    def restore(cls, store: Store, state: dict[str, Any]) -> "VoxelDenoising":
+        """The task as `state` described it."""
+        return cls.fit(store, np.empty(0, np.int64), **state)
+
+    def check(self, model: nn.Module, indices: np.ndarray) -> None:
+        """Refuse elements that have no channel.
+
+        Raises:
+            ValueError: The message lists them.
+        """
+        try:
+            element_channels(torch.from_numpy(self.store.distinct("atomic_numbers", indices)).long(), CHANNELS)
+        except ValueError as error:
+            raise ValueError(f"{self.store.path}: {error}: filter the data") from None
+
+    def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> VoxelBatch:
+        """Molecules in the given order, centred, without noise yet."""
+        rows, lengths = self.store.rows(indices), torch.from_numpy(self.store.lengths_of(indices))
+        positions = torch.from_numpy(self.store.ragged("positions")[rows]).float()
+        molecule = torch.arange(len(lengths)).repeat_interleave(lengths)
+        mean = torch.zeros(len(lengths), 3).index_add(0, molecule, positions) / lengths[:, None]
+        numbers = torch.from_numpy(self.store.ragged("atomic_numbers")[rows]).long()
+        return VoxelBatch(
+            np.asarray(indices),
+            (positions - mean[molecule]).to(device),
+            element_channels(numbers, CHANNELS).to(device),
+            molecule.to(device),
+            torch.eye(3, device=device).repeat(len(lengths), 1, 1),
+        )
+
+    def inputs(self, model: nn.Module, batch: VoxelBatch, condition: Mapping[str, Any], seed: int) -> VoxelBatch:
+        """The batch with the condition's `action`, and noise that belongs to the molecule and turns with it.
+
+        Raises:
+            ValueError: The action is unknown.
+        """
+        if condition["action"] not in ACTIONS:
+            raise ValueError(f"unknown action {condition['action']!r}: use {', '.join(ACTIONS)}")
+        return replace(batch, action=condition["action"], seed=seed)
+
+    def rotations(self, count: int, condition: Mapping[str, Any], generator: torch.Generator) -> Tensor:
+        """(count, 3, 3) rotations, independent and uniform on SO(3), or on the group of the cube."""
+        if condition["action"] != "cube":
+            return haar(count, generator=generator)
+        group = octahedral_group()
+        return group[torch.randint(len(group), (count,), generator=generator)]
+
+    def rotate(self, batch: VoxelBatch, R: Tensor) -> VoxelBatch:
+        """Atoms, and the noise that belongs to them, rotated by R (B, 3, 3), one rotation per molecule."""
+        orientation = R.to(batch.orientation) @ batch.orientation
+        return replace(batch, positions=rotate(batch.positions, R, batch.molecule), orientation=orientation)
+
+    def repeat(self, batch: VoxelBatch, count: int) -> VoxelBatch:
+        """The batch `count` times, end to end."""
+        molecules = len(batch.examples)
+        shift = torch.arange(count, device=batch.molecule.device).repeat_interleave(len(batch.molecule)) * molecules
+        return replace(
+            batch,
+            examples=np.tile(batch.examples, count),
+            positions=batch.positions.repeat(count, 1),
+            channel=batch.channel.repeat(count),
+            molecule=batch.molecule.repeat(count) + shift,
+            orientation=batch.orientation.repeat(count, 1, 1),
+        )
+
+    def predict(self, model: nn.Module, batch: VoxelBatch) -> Tensor:
+        """Densities (B G³, 8), or overlaps with each atom's density (N, 8)."""
+        grids = self._grids(batch)
+        return self._rows(model(grids + self.noise * self._noise(batch).to(grids)).to(grids), batch)
+
+    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
+        """Predictions rotated by R (B, 3, 3): voxels as the action says, overlaps not at all."""
+        if batch.action == "atoms":
+            return prediction
+        side = self.grid.side
+        grids = prediction.view(len(batch.examples), side, side, side, CHANNELS).permute(0, 4, 1, 2, 3)
+        if batch.action == "cube":
+            turned = rotate_grid_exactly(grids, R.round())
+        else:
+            turned = rotate_grid(grids, R, self.grid.origin, order={"trilinear": 1, "cubic": 3}[batch.action])
+        return self._rows(turned, batch)
+
+    def target(self, batch: VoxelBatch) -> Tensor:
+        """The clean grids, as `predict`."""
+        return self._rows(self._grids(batch), batch)
+
+    def example(self, batch: VoxelBatch) -> Tensor:
+        """Molecule of each row of a prediction."""
+        if batch.action == "atoms":
+            return batch.molecule
+        molecules = torch.arange(len(batch.examples), device=batch.molecule.device)
+        return molecules.repeat_interleave(self.grid.side**3)
+
+    def cluster(self, indices: np.ndarray) -> np.ndarray:
+        """(B,) distinct molecule of each conformer."""
+        return self.store.scalar("cluster")[indices]
+
+    def loss(self, model: nn.Module, batch: VoxelBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
+        """Sum of squared errors over molecules, channels and voxels, after a random shift, under fresh noise."""
+        uniform = torch.stack([torch.rand(3, generator=generator) for generator in draws.each])
+        shift = SHIFT * (2 * uniform - 1).to(batch.positions)
+        grids = self._grids(replace(batch, positions=batch.positions + shift[batch.molecule]))
+        noise = torch.empty(grids.shape)
+        for field, generator in zip(noise, draws.each, strict=True):
+            field.normal_(generator=generator)
+        return (model(grids + self.noise * noise.to(grids)).to(grids) - grids).square().sum()
+
+    def describe_batch(self, indices: np.ndarray) -> str:
+        """Examples and distinct molecules, by number."""
+        return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"
+
+    def _grids(self, batch: VoxelBatch) -> Tensor:
+        """(B, 8, G, G, G), clean."""
+        return voxelise(batch.positions, batch.channel, batch.molecule, len(batch.examples), self.grid, CHANNELS)
+
+    def _noise(self, batch: VoxelBatch) -> Tensor:
+        """White noise (B, 8, G, G, G) of variance one, turned with each molecule.
+
+        The noise is a field in space: independent numbers in cells of half a voxel's edge. A voxel gets the sum of the
+        cells that lie in it once the molecule is turned, divided by the root of their number, so that it has variance
+        one and no correlation with its neighbours in any orientation, and the rotations of a cube permute it exactly.
+        Cells fill the unturned box; voxels in the corners of a turned box, far from any atom, are filled afresh.
+        """
+        side, origin, device = self.grid.side, self.grid.origin, batch.positions.device
+        axis = ((torch.arange(_FINE * side) + 0.5) / _FINE - 0.5 - origin).to(device)  # voxels from the origin
+        cells = torch.cartesian_prod(axis, axis, axis)
+        grids = torch.empty(len(batch.examples), CHANNELS, side**3, device=device)
+        for example in np.unique(batch.examples):
+            generator = torch.Generator().manual_seed(seed_for(batch.seed, "noise", int(example)))
+            field = torch.randn(CHANNELS, len(cells), generator=generator).to(device)
+            corners = torch.randn(CHANNELS, side**3, generator=generator).to(device)
+            for place in np.flatnonzero(batch.examples == example):
+                index = (cells @ batch.orientation[place].T.to(cells) + origin).round().long()
+                inside = ((index >= 0) & (index < side)).all(1)
+                voxel = (index[:, 0] * side + index[:, 1]) * side + index[:, 2]
+                voxel = torch.where(inside, voxel, side**3)  # cells that left the box go to one more voxel
+                count = torch.bincount(voxel, minlength=side**3 + 1)[:-1]
+                total = torch.zeros(CHANNELS, side**3 + 1, device=device).index_add(1, voxel, field)[:, :-1]
+                grids[place] = torch.where(count > 0, total / count.clamp(min=1).sqrt(), corners)
+        return grids.unflatten(-1, (side, side, side))
+
+    def _rows(self, grids: Tensor, batch: VoxelBatch) -> Tensor:
+        """Rows of a prediction from grids (B, 8, G, G, G): voxels, or overlaps with each atom's Gaussian.
+
+        The overlap is divided by that of the Gaussian with itself, so that it is 1 for a lone atom in its channel. Sums
+        over the lattice of functions this smooth hardly depend on its orientation: nothing is interpolated.
+        """
+        if batch.action != "atoms":
+            return grids.permute(0, 2, 3, 4, 1).reshape(-1, CHANNELS)
+        axis = self.grid.axis(dtype=grids.dtype, device=grids.device)
+        # (N, 3, G): the Gaussian of each atom is a product over axes.
+        factors = torch.exp(-((axis - batch.positions[..., None]) / self.grid.spacing).square() / self.grid.variance)
+        overlaps = [
+            torch.einsum("cxyz,nx,ny,nz->nc", grid, *factors[batch.molecule == place].unbind(1))
+            for place, grid in enumerate(grids)
+        ]
+        return torch.cat(overlaps) / (math.pi * self.grid.variance / 2) ** 1.5

@@ -1,0 +1,165 @@
+"""VoxMol against its golden fixtures: the network, the voxels it reads, and the optimiser that trains it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from equidyn.core.voxels import REACH, Grid, published_rotation, voxelise
+from equidyn.models.voxmol.network import VoxMol, VoxMolConfig
+from equidyn.verification.published import renamed
+
+ADAM_EPSILON = 1e-20
+"""Stands for the published optimiser's 0, with which it makes no step where the denominator is zero.
+
+Far below any gradient's size in training; still, a gradient so small that its square is zero in single precision, below
+1e-21, moves a weight by no more than a tenth of an ordinary step.
+"""
+
+_SIZES = {
+    "n_elements": "channels",
+    "n_channels": "width",
+    "ch_mults": "multipliers",
+    "is_attn": "attention",
+    "n_blocks": "blocks",
+    "n_groups": "groups",
+    "dropout": "dropout",
+}
+_NAMES = {
+    "grid_projection": "first",
+    "final": "last",
+    "middle.res1": "middle.0.res",
+    "middle.attn": "middle.0.attn",
+    "middle.res2": "middle.1",
+    ".res.": ".residual.",
+    ".attn.projection": ".attn.project_in",
+    ".attn.output": ".attn.project_out",
+    ".attn.": ".attention.",
+    "norm1": "norm_in",
+    "norm2": "norm_out",
+    "conv1": "conv_in",
+    "conv2": "conv_out",
+    ".conv.": ".",
+}
+_PADDING = 999  # the channel of atoms that are none
+_ROUNDING = 1e-6  # of the largest gradient
+
+
+def voxmol_parameter_name(published: str) -> str:
+    """Our name of a parameter of the published VoxMol."""
+    return renamed(published, _NAMES)
+
+
+def voxmol_config(published: Mapping[str, Any]) -> VoxMolConfig:
+    """Our configuration from the published one."""
+    return VoxMolConfig(**{ours: published[key] for key, ours in _SIZES.items()})
+
+
+def verify_voxmol(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every recorded number, computed by our network, grids or optimiser, whichever the fixture is about."""
+    if "coords" in fixture:
+        found = _voxels(fixture)
+    elif "lr" in fixture:
+        found = _optimiser(fixture)
+    else:
+        found = _network(fixture)
+    return {key: value.detach().numpy() for key, value in found.items()}
+
+
+def _network(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Output, loss and gradients of the U-Net."""
+    model = VoxMol(voxmol_config(json.loads(str(fixture["config"])))).eval()
+    model.load_state_dict(
+        {
+            voxmol_parameter_name(key.removeprefix("param.")): torch.from_numpy(value)
+            for key, value in fixture.items()
+            if key.startswith("param.")
+        }
+    )
+    output = model(torch.from_numpy(fixture["input"]))
+    loss = (output - torch.from_numpy(fixture["target"])).square().sum(dtype=torch.float64)
+    loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    in_order = [gradients[voxmol_parameter_name(name)] for name in json.loads(str(fixture["param_names"]))]
+    norms = torch.stack([torch.tensor(-1.0) if g is None else torch.linalg.vector_norm(g) for g in in_order]).double()
+    return {
+        "n_params": torch.tensor(sum(parameter.numel() for parameter in model.parameters())),
+        "output": output,
+        "loss_sum": loss,
+        "grad_norms": _without_rounding(norms, torch.from_numpy(fixture["grad_norms"])),
+        "grad_grid_projection_weight": model.first.weight.grad,
+        "grad_final_weight": model.last.weight.grad,
+    }
+
+
+def _without_rounding(norms: Tensor, recorded: Tensor) -> Tensor:
+    """Norms of gradients, those as recorded that are, in both, zero but for rounding.
+
+    A bias that acts on all there is in a group of the norm behind it has no effect, and its gradient is what rounding
+    leaves of a sum of large numbers.
+    """
+    negligible = _ROUNDING * recorded.max()
+    vanishing = (norms < negligible) & (recorded < negligible) & (norms >= 0) & (recorded >= 0)
+    return torch.where(vanishing, recorded, norms)
+
+
+def _voxels(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Grids of molecules, and what they sum up to; a rotation of the augmentation."""
+    channels = int(fixture["num_channels"])
+
+    def grids(prefix: str) -> Tensor:
+        positions, channel, side = (fixture[prefix + key] for key in ("coords", "channels", "grid_dim"))
+        grid = Grid(int(side), float(fixture["resolution"]), "upstream")
+        if (reach := int(fixture["cubes_around"])) != REACH * grid.radius / grid.spacing:
+            raise ValueError(f"cubes_around={reach} is not implemented, only 5")
+        real = channel != _PADDING
+        if (radius := fixture.get(prefix + "radius")) is not None and (radius[real] != grid.radius).any():
+            raise ValueError(f"radius must be {grid.radius} for all atoms")
+        molecule, _ = real.nonzero()
+        positions, channel, molecule = map(torch.from_numpy, (positions[real], channel[real], molecule))
+        return voxelise(positions, channel.long(), molecule, len(real), grid, channels)
+
+    grid, drug = grids(""), grids("drug_")[0]
+    channel, x, y, z = torch.from_numpy(fixture["drug_index"]).long().unbind(1)
+    return {
+        "grid": grid,
+        "channel_sums": grid.sum((2, 3, 4), dtype=torch.float64),
+        "drug_value": drug[channel, x, y, z],
+        "drug_channel_sums": drug.sum((1, 2, 3), dtype=torch.float64),
+        "drug_sum_of_squares": drug.double().square().sum(),
+        "rotation_matrix": published_rotation(torch.from_numpy(fixture["rotation_angles_xyz"])).float(),
+    }
+
+
+def _optimiser(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Weights along some steps of AdamW, and their moving averages."""
+    if fixture["eps"] != 0:
+        raise ValueError(f"eps={fixture['eps']} is not implemented, only 0")
+    initial = [torch.from_numpy(fixture[key]) for key in fixture if key.startswith("init.")]
+    model = nn.ParameterList(value.clone() for value in initial)
+    averages = {decay: AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in (0.9, 0.999)}
+    for average in averages.values():
+        average.update_parameters(model)  # the first update copies
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        float(fixture["lr"]),
+        betas=tuple(fixture["betas"].tolist()),
+        eps=ADAM_EPSILON,
+        weight_decay=float(fixture["weight_decay"]),
+        fused=True,
+    )
+    found = {}
+    for step in range(1, int(fixture["steps"]) + 1):
+        for place, parameter in enumerate(model):
+            parameter.grad = torch.from_numpy(fixture[f"grad.{place}.step{step}"])
+        optimiser.step()
+        found |= {f"param.{place}.step{step}": value.detach().clone() for place, value in enumerate(model)}
+        for decay, average in averages.items():
+            average.update_parameters(model)
+            values = enumerate(average.module)
+            found |= {f"ema{decay}.{place}.step{step}": value.detach().clone() for place, value in values}
+    return found

@@ -1,0 +1,208 @@
+"""Losses are drawn against what they cost, and compared with the control's where both cost the same."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from drawing_checks import draw_checked
+from evaluation_rows import evaluation_row
+from matplotlib.legend import Legend
+
+from equidyn.figures.families.compute import duration, loss_against_compute
+from equidyn.figures.parts.options import Options
+
+STEPS = (0, 1, 10, 100, 1000)
+TOTALS = np.array([4.0, 3.0, 1.0, 0.4, 0.1])
+PERCENTS = (50.0, 40.0, 20.0, 10.0, 1.0)
+RUNS = {
+    "base": {},
+    "again": {"seed": 1},
+    "big": {"model": "net-big", "parameters": 6_100_000},
+    "few": {"train_subset": "100"},
+    "control": {"model": "control-small", "parameters": 5_000},
+}
+STEP_FLOPS = {"base": 1000.0, "again": 1000.0, "big": 5000.0, "few": 1000.0, "control": 100.0}
+OPTIONS = Options()
+
+
+def rows(run, totals=TOTALS, percents=PERCENTS, null=1.0, **changes):
+    design = {
+        "run": run, "task": "force_field", "model": "net", "parameters": 68_193, "train_subset": "all",
+        "train_examples": 2796, "batch_size": 8, "optimiser": "adamw", "lr": 3e-3, "augmentation": 1.0, "seed": 0,
+        "weights": "ema", "estimator": "sampled", "rotations": 2, "action": "rotate_vectors", "examples": 496,
+        "clusters": 31, "floor_control": 2e-12, "unit": "eV²/Å²", **changes,
+    }  # fmt: skip
+    values = zip(STEPS, totals, percents, strict=True)
+    return pd.DataFrame(evaluation_row(total, share, null, {**design, "step": step}) for step, total, share in values)
+
+
+def costed(*tables, step_flops=STEP_FLOPS):
+    """The evaluation of runs, and what they cost: the control a tenth of the baseline."""
+    table = pd.concat(tables, ignore_index=True)
+    costs = pd.DataFrame(
+        {
+            "run": run, "step_flops": flops, "prediction_flops": flops / 30, "seconds": 0.3 * flops,
+            "seconds_per_step": 3e-4 * flops, "device": "cpu",
+        }
+        for run, flops in step_flops.items()
+    )  # fmt: skip
+    return table, costs
+
+
+def all_runs():
+    made = [rows(run, **changes) for run, changes in RUNS.items() if run != "control"]
+    return [*made, rows("control", TOTALS / 2, [1e-9] * 5, **RUNS["control"])]
+
+
+def drawn(tables, options=OPTIONS):
+    return draw_checked("loss_against_compute", *tables, options)
+
+
+def legend_text(figure):
+    return " ".join(text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts())
+
+
+def test_shows_replicates_sizes_and_control_of_the_same_design():
+    figure, data, _ = drawn(costed(*all_runs()))
+    losses = data[data["panel"] == "loss"]
+    assert losses.drop_duplicates("run").set_index("run")["role"].to_dict() == {
+        "base": "subject", "again": "subject", "big": "other size", "control": "control",
+    }  # fmt: skip
+    assert list(losses.loc[losses["run"] == "big", "training_flops"]) == [0, 5000, 50_000, 500_000, 5_000_000]
+    text = " ".join(legend_text(figure).split())
+    assert "68k, net (baseline, 2 seeds) 1,000 FLOP a step; 5 min in all" in text
+    assert "5.0k, control-small (equivariant) 100 FLOP a step; 30 s in all" in text
+    assert "6.1M, net-big 5" in text
+    assert "averaged over rotations" in text
+    assert "further seeds" in text
+
+
+def test_ratios_are_of_the_best_losses_at_equal_compute():
+    totals = [4.0, 3.0, 1.0, 2.0, 0.5]  # worse at 100
+    table = costed(rows("base", totals), rows("control", [0.9, 0.8, 0.6, 0.3, 0.15], [0.0] * 5, **RUNS["control"]))
+    figure, data, caption = drawn(table)
+    found = data[data["panel"] == "ratio"]
+    assert set(found["run"]) == {"base"}
+    assert list(found["training_flops"]) == [1000, 10_000, 100_000]
+    assert list(found["ratio"]) == pytest.approx([3 / 0.6, 1 / 0.3, 1 / 0.15])  # control at steps 10, 100, 1000
+    assert list(found["ratio_averaged"]) == pytest.approx([1.8 / 0.6, 0.8 / 0.3, 0.8 / 0.15])
+    assert list(found["silent"]) == [True, True, True]  # the best at 100,000 is still the null loss
+    assert list(found["silent_averaged"]) == [True, False, False]
+    assert "At 1e5 FLOP, the most that both reached, the baseline has 6.67 times the loss of control" in caption
+    assert "averaged over rotations 5.33 times" in caption
+    below = figure.axes[1]
+    assert [1.0, 1.0] in [list(line.get_ydata()) for line in below.get_lines()]
+    assert below.get_ylim()[0] < 1
+
+
+def test_silent_stretches_are_open_by_the_loss_drawn():
+    figure, data, caption = drawn(costed(*all_runs()))
+    base = data[(data["run"] == "base") & (data["panel"] == "loss")]
+    assert list(base["silent"]) == [True, True, True, False, False]  # totals 4, 3, 1, 0.4, 0.1 of a null loss of 1
+    assert list(base["silent_averaged"]) == [True, True, False, False, False]  # 2, 1.8, 0.8, 0.36, 0.099
+    assert "skill (1 − loss / loss of the best constant prediction, which is zero for forces)" in caption
+    opened = [line for line in figure.axes[0].get_lines() if line.get_markerfacecolor() == "white"]
+    # Two subjects, their average, a larger one and the control, which is silent at first.
+    assert sorted(len(line.get_xdata()) for line in opened) == [2, 2, 3, 3, 3]
+
+
+def test_without_a_control_there_is_one_panel_and_it_says_so():
+    figure, data, caption = drawn(costed(rows("base"), rows("big", **RUNS["big"])))
+    assert set(data["panel"]) == {"loss"}
+    assert len(figure.axes) == 2  # with the legend's column
+    assert "no equivariant control trained on the same data" in caption
+    assert "as good as the control" not in legend_text(figure)
+    assert "further seeds" not in legend_text(figure)
+
+
+def test_compute_need_not_overlap():
+    table, costs = costed(rows("base"), rows("control", TOTALS / 2, [0.0] * 5, **RUNS["control"]))
+    _, data, caption = drawn((table[(table["run"] == "base") | (table["step"] <= 1)], costs))
+    assert set(data["panel"]) == {"loss"}
+    assert "Baseline and control were never evaluated at compute that both reached." in caption
+
+
+def test_caption_tells_costs_times_and_estimators():
+    table, costs = costed(*all_runs())
+    _, _, caption = drawn((table, costs))
+    assert "33.3 FLOP (net), 167 FLOP (net-big), 3.33 FLOP (control-small)" in caption
+    assert "leaves 1/K of the equivariance error; drawn is the limit of large K." in caption
+    assert "(cpu)" in caption
+    assert "base 5 min (300 ms a step), big 25 min (1,500 ms a step), control 30 s (30 ms a step)" in caption
+    assert "2 sampled rotations per example" in caption
+    exact = table.assign(estimator=table["estimator"].where(table["model"] != "net", "exact"))
+    assert "which this network has in closed form, in one pass." in drawn((exact, costs))[2]
+
+
+def test_flow_times_are_weighed_as_in_validation():
+    options = Options(task="flow_matching")
+    flow = {"task": "flow_matching", "self_conditioning": False}
+    times = [(0.0, TOTALS, 1.0), (0.5, TOTALS / 10, 0.4)]
+    base = [rows("base", totals, null=null, t=t, **flow) for t, totals, null in times]
+    control = [
+        rows("control", totals / 2, [0.0] * 5, null=null, t=t, **RUNS["control"], **flow) for t, totals, null in times
+    ]
+    _, data, caption = drawn(costed(*base, *control), options)
+    losses = data[(data["panel"] == "loss") & (data["run"] == "base")]
+    assert list(losses["step"]) == list(STEPS)
+    assert list(losses["total"]) == pytest.approx(TOTALS * (1 + 4 / 10) / 2)
+    assert list(losses["twirled"]) == pytest.approx(TOTALS * (1 - np.array(PERCENTS) / 100) * 0.7)
+    assert list(losses["null_loss"]) == pytest.approx([1.3] * 5)
+    assert list(losses["skill"]) == pytest.approx(1 - TOTALS * 0.7 / 1.3)
+    assert "mean over 2 flow times of the error divided by (1 − t)²" in caption
+    assert "without self-conditioning" in caption
+
+
+def test_controls_of_grids_are_not_exact_under_all_rotations():
+    of_runs = (("base", TOTALS, PERCENTS, {}), ("control", TOTALS / 2, [4.0] * 5, RUNS["control"]))
+    both = costed(
+        *(
+            rows(run, totals, percents, **changes, task="voxel_denoising", action=action)
+            for action in ("trilinear", "cube")
+            for run, totals, percents, changes in of_runs
+        )
+    )
+    usual, cube = (Options(task="voxel_denoising", action=action) for action in (None, "cube"))
+    figure, data, caption = drawn(both, usual)
+    assert set(data.loc[data["panel"] == "loss", "action"]) == {"trilinear"}
+    assert "of its last loss here, 4 % is equivariance error" in caption
+    assert "trilinear" in figure.get_suptitle()
+    assert "is equivariance error." not in drawn(both, cube)[2]
+
+
+def test_what_cannot_be_drawn_is_said():
+    table = costed(rows("base", percents=[50, 40, 20, 10, 101]))
+    assert "at or below zero cannot be drawn" in drawn(table)[2]
+    assert "cannot be drawn" not in drawn(costed(rows("base")))[2]
+
+
+def test_models_differ_in_colour_and_marker():
+    others = [rows(f"net{i}", model=f"net{i}", parameters=1000 * i) for i in range(4)]
+    step_flops = STEP_FLOPS | {f"net{i}": 2000.0 for i in range(4)}
+    figure, *_ = drawn(costed(rows("base"), *others, all_runs()[-1], step_flops=step_flops))
+    looks = [(line.get_color(), line.get_marker()) for line in figure.findobj(Legend)[0].get_lines()]
+    networks = [look for look in looks if look[1] != "None"]
+    assert len(networks) == 7
+    assert len({colour for colour, _ in networks}) == len({marker for _, marker in networks}) == len(networks)
+
+
+def test_refuses_what_it_cannot_draw():
+    evaluation, costs = costed(*all_runs())
+    with pytest.raises(ValueError, match="no run is named 'bass'"):
+        loss_against_compute(evaluation, costs, Options(baseline="bass"))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) seconds"):
+        loss_against_compute(evaluation, costs.drop(columns="seconds"), OPTIONS)
+
+
+def test_users_settings_do_not_matter():
+    before = dict(mpl.rcParams)
+    loss_against_compute(*costed(*all_runs()), OPTIONS)
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (630, "10 min"), (7199, "120 min"), (12_300, "3.4 h")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,353 @@
+"""Figures show the rows they say, and files are whole and reproducible."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_rows import evaluation_row
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+
+from equidyn.analysis import ANALYSES
+from equidyn.core.plugins import load
+from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import caption
+from equidyn.figures.parts.options import WORDS, Options
+from equidyn.study.selection import choose, replicates, settings, varying
+from equidyn.tasks import TASKS
+
+STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
+BASE = {
+    "task": "force_field",
+    "model": "net",
+    "parameters": 68_193,
+    "train_subset": "all",
+    "train_examples": 2796,
+    "batch_size": 8,
+    "optimiser": "adamw",
+    "lr": 3e-3,
+    "augmentation": 1.0,
+    "seed": 0,
+}
+RUNS = {
+    "base": {},
+    "again": {"seed": 2},
+    "other": {"seed": 1},
+    "few": {"train_subset": "100", "train_examples": 100},
+    "few-batch": {"train_subset": "100", "train_examples": 100, "batch_size": 1},
+    "big": {"model": "net-big", "parameters": 6_140_000},
+    "sgd": {"optimiser": "sgd", "lr": 1e-5},
+    "slow": {"lr": 1e-3},
+    "still": {"augmentation": 0.0},
+    "still-slow": {"augmentation": 0.0, "lr": 1e-3},
+    "control": {"model": "control-small", "parameters": 5_000},
+}
+DYNAMICS = [name for name in figures_for("force_field") if FIGURES[name].tables == ("evaluation",)]
+VARYING = {
+    "percent_by_train_size": ["base", "other", "again", "few", "few-batch"],
+    "percent_by_model_size": ["base", "other", "again", "big"],
+    "percent_by_optimiser": ["base", "other", "again", "sgd", "slow"],
+    "percent_by_augmentation": ["base", "other", "again", "still"],
+}
+
+
+def rows(run, steps=STEPS, **changes):
+    """Rows of one run: a share that dips while the network is silent, raw and EMA, exact and sampled."""
+    number = list(RUNS).index(run)
+    made = []
+    for i, step in enumerate(steps):
+        total = [40.0, 38.0, 20.0, 4.0, 1.32, 1.3, 0.6, 0.2][i] * (1 + 0.01 * number)
+        percent = [55.0, 54.0, 40.0, 10.0, 0.5, 0.05, 0.3, 0.2][i] * (1 + 0.1 * number)
+        if changes.get("model", "").startswith("control"):
+            percent = 1e-12
+        for weights in ("raw", "ema"):
+            for estimator in ("sampled", "exact"):
+                made.append(
+                    evaluation_row(
+                        total,
+                        percent,
+                        1.3,
+                        {
+                            "run": run,
+                            **BASE,
+                            **changes,
+                            "step": step,
+                            "weights": weights,
+                            "estimator": estimator,
+                            "rotations": 10 if estimator == "sampled" else 0,
+                            "action": "rotate_vectors",
+                            "examples": 496,
+                            "clusters": 31,
+                            "floor_control": 2e-12,
+                            "unit": "eV²/Å²",
+                        },
+                    )
+                )
+    return pd.DataFrame(made)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pd.concat([rows(run, **changes) for run, changes in RUNS.items()], ignore_index=True)
+
+
+def names(selected):
+    return list(dict.fromkeys(selected["run"]))
+
+
+def test_choose_takes_exact_where_a_run_has_it(table):
+    without = table[(table["run"] != "big") | (table["estimator"] == "sampled")].sample(frac=1, random_state=0)
+    chosen = choose(without)
+    assert len(chosen) == len(RUNS) * len(STEPS)
+    assert set(chosen["weights"]) == {"ema"}
+    estimators = chosen.groupby("run")["estimator"].unique().map(list).to_dict()
+    assert estimators == {run: ["sampled" if run == "big" else "exact"] for run in RUNS}
+    assert (chosen.groupby("run")["step"].apply(list).map(tuple) == STEPS).all()
+    assert names(chosen) == names(without)
+    assert set(choose(table, "raw", "sampled")["estimator"]) == {"sampled"}
+
+
+def test_choose_refuses(table):
+    with pytest.raises(ValueError, match="no rows"):
+        choose(table[:0])
+    with pytest.raises(ValueError, match=r"run\(s\) big; the table has weights ema, raw"):
+        choose(table[(table["run"] != "big") | (table["weights"] == "raw")])
+    with pytest.raises(ValueError, match="'base' has several rows for step 0"):
+        choose(pd.concat([table, table[table["run"] == "base"]]))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) estimator"):
+        choose(table.drop(columns="estimator"))
+
+
+def test_replicates_differ_by_seed_alone(table):
+    assert names(replicates(table, "base")) == ["base", "other", "again"]
+    assert names(replicates(table, "again")) == ["again", "base", "other"]
+    assert names(replicates(table, "sgd")) == ["sgd"]
+    assert len(replicates(table, "sgd")) == 4 * len(STEPS)
+
+
+def test_varying_differs_in_nothing_else(table):
+    assert names(varying(table, "base", ["lr"])) == ["base", "slow", "other", "again"]
+    assert names(varying(table, "base", ["train_subset"])) == ["base", "few", "other", "again"]
+    assert set(names(varying(table, "base", ["augmentation", "lr"]))) >= {"still", "still-slow", "slow"}
+    assert "control" not in names(varying(table, "base", ["model"]))
+    assert "control" in names(varying(table, "base", ["model"], include_controls=True))
+    assert names(varying(table, "control", [])) == ["control"]
+    undefined = table.assign(augmentation=table["augmentation"].where(table["run"].isin(["base", "other"])))
+    assert names(replicates(undefined, "base")) == ["base", "other"]
+
+
+def test_varying_refuses(table):
+    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base, again, other"):
+        varying(table, "bass", ["lr"])
+    with pytest.raises(ValueError, match="steps: not a column of the design"):
+        varying(table, "base", ["steps"])
+    with pytest.raises(ValueError, match="'base' has several values of lr"):
+        settings(pd.concat([table, rows("base", lr=0.1)]))
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_figures_show_the_selected_rows(table, name):
+    options = Options()
+    entry = FIGURES[name]
+    before = table.copy()
+    figure, data = load(entry.draw)(table, options)
+    pd.testing.assert_frame_equal(table, before)
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()
+    for legend in figure.findobj(Legend):
+        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    expected = {"skill_companion": list(RUNS), "losses": ["base"]}.get(
+        name, VARYING.get(name, ["base", "other", "again"])
+    )
+    assert set(names(data)) == set(expected)
+    chosen = choose(table)
+    if name == "skill_companion":  # the closed form measures nothing of a control
+        sampled = choose(table, estimator="sampled")
+        chosen = pd.concat([chosen[chosen["run"] != "control"], sampled[sampled["run"] == "control"]])
+    chosen = chosen[chosen["run"].isin(expected)].set_index(["run", "step"])
+    data = data.set_index(["run", "step"])
+    assert not data.index.duplicated().any()
+    shared = [column for column in data if column in chosen]
+    pd.testing.assert_frame_equal(data[shared].sort_index(), chosen[shared].sort_index())
+    assert (data["silent"] == (data["skill"] < 0.05)).all()
+    text = caption(entry, data.reset_index(), options)
+    assert "496 validation examples of 31 molecules" in text
+    assert "exact average" in text
+    assert entry.title
+    assert entry.labels
+
+
+def drawn(figure):
+    """All data coordinates of lines in the first panel."""
+    return np.concatenate([np.column_stack(line.get_data()) for line in figure.axes[0].lines if len(line.get_xdata())])
+
+
+def test_every_row_is_on_the_axes(table):
+    for name, place in [("percent_linear", 0.0), ("percent_loglog", 0.4)]:
+        figure, data = load(FIGURES[name].draw)(table, Options())
+        points = {(float(x), float(y)) for x, y in drawn(figure)}
+        (low, high), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+        for row in data.itertuples():
+            x = row.step or place
+            assert (x, row.percent) in points
+            assert low < x < high
+            assert bottom < row.percent < top
+
+
+def test_marks_and_shading(table):
+    figure, data = load(FIGURES["percent_loglog"].draw)(table, Options())
+    assert data.loc[data["dip"], "step"].tolist() == [100] * 3
+    assert data.loc[data["lowest"], "step"].tolist() == [100] * 3
+    assert data.loc[data["lowest_useful"], "step"].tolist() == [1000] * 3
+    text = "\n".join(entry.get_text() for legend in figure.axes[2].artists for entry in legend.get_texts())
+    lines = ["≤ 2 % first at step 30", "dip, lowest: 0.05 % at 100", "with skill: 0.2 % at 1,000"]
+    assert "\n  ".join(["seed 0 (baseline)", *lines]) in text
+    spans = {patch.get_facecolor()[0]: patch.get_extents() for patch in figure.axes[0].patches}
+    assert len(spans) == 2  # worse than a constant up to step 10, no better at steps 30 and 100
+    edges = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in figure.axes[0].patches)
+    np.testing.assert_allclose(edges[0][1], np.sqrt(10 * 30))
+    np.testing.assert_allclose(edges[1], (np.sqrt(10 * 30), np.sqrt(100 * 300)))
+
+
+def test_losses_are_relative_to_the_start(table):
+    _, data = load(FIGURES["losses"].draw)(table, Options())
+    np.testing.assert_allclose(data["equivariance_relative"], data["equivariance"] / data["equivariance"].iloc[0])
+    np.testing.assert_allclose(data["total"], data["equivariance"] + data["twirled"])
+
+
+def test_controls_lie_below_the_axis(table):
+    figure, data = load(FIGURES["skill_companion"].draw)(table, Options())
+    assert data.loc[data["below_axis"], "run"].unique().tolist() == ["control"]
+    assert figure.axes[0].get_ylim()[0] > 1e-6
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_figures_draw_what_there_is(table, name):
+    few = table[(table["run"] == "base") & (table["step"] > 0) & (table["estimator"] == "sampled")]
+    few = few.assign(percent_low=np.nan, percent_high=np.nan, twirled=few["twirled"].where(few["step"] > 1, -1.0))
+    figure, data = load(FIGURES[name].draw)(few, Options())
+    figure.draw_without_rendering()
+    assert set(data["run"]) == {"base"}
+    assert "10 sampled rotations" in caption(FIGURES[name], data, Options())
+    load(FIGURES[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], Options())
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_figures_refuse(table, name):
+    draw = load(FIGURES[name].draw)
+    with pytest.raises(ValueError, match="no rows"):
+        draw(table[:0], Options())
+    with pytest.raises(ValueError, match="no rows of task 'voxels' to draw; the evaluation table has force_field"):
+        draw(table, Options(task="voxels"))
+    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
+        draw(table, Options(baseline="bass"))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) skill"):
+        draw(table.drop(columns="skill"), Options())
+
+
+def test_save_gives_equal_bytes(table, tmp_path):
+    figure, data = load(FIGURES["percent_loglog"].draw)(table, Options())
+    redrawn, _ = load(FIGURES["percent_loglog"].draw)(table, Options())
+    written = [
+        style.save(each, data, tmp_path / name / "share.by.step") for name, each in [("a", figure), ("b", redrawn)]
+    ]
+    assert [path.name for path in written[0]] == [f"share.by.step.{kind}" for kind in ("png", "pdf", "svg", "csv")]
+    for paths in written:
+        assert sorted(paths) == sorted(paths[0].parent.iterdir())
+        assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in written[0]]
+    pd.testing.assert_frame_equal(pd.read_csv(written[0][3], dtype=data.dtypes.to_dict()), data)
+
+
+def test_save_leaves_old_files_when_it_fails(tmp_path):
+    class Broken(pd.DataFrame):
+        def to_csv(self, *_, **__):
+            raise OSError("disk full")
+
+    with style.applied():
+        figure = style.new_figure(2, 2)
+    first = style.save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figure")
+    before = [path.read_bytes() for path in first]
+    again = style.save(figure, pd.DataFrame({"x": [1]}), tmp_path / "again" / "figure")
+    assert [path.read_bytes() for path in again] == before
+    figure.subplots()
+    with pytest.raises(OSError, match="disk full"):
+        style.save(figure, Broken({"x": [2]}), tmp_path / "figure")
+    assert [path.read_bytes() for path in first] == before
+    assert sorted(tmp_path.glob("*.*")) == sorted(first)
+
+
+def test_style_is_left_behind():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with style.applied():
+        assert mpl.rcParams["svg.hashsalt"] == "equidyn"
+    assert dict(mpl.rcParams) == before
+
+
+def test_colours_and_markers_tell_series_apart():
+    assert len({*zip(style.distinct(11), style.MARKERS, strict=True)}) == 11
+    assert len(set(style.graded(7))) == 7
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_catalogue_is_whole(name):
+    entry = FIGURES[name]
+    assert callable(load(entry.draw))
+    assert entry.title
+    assert entry.labels
+    tasks = {*TASKS, ALL_TASKS}
+    assert set(entry.tasks) <= tasks
+    orientation = {"orientation", "orientation_tests", "orientation_angles"}
+    assert set(entry.tables) <= {*STUDY_TABLES, "data", "floors", *orientation, *ANALYSES}
+    assert entry.notes is None or callable(load(entry.notes))
+    assert {task for task in tasks if name in figures_for(task)} == set(entry.tasks) != set()
+
+
+def test_every_task_has_words_and_figures():
+    assert set(WORDS) == set(TASKS)
+    assert all(figures_for(task) for task in TASKS)
+    assert figures_for("voxels") == []
+
+
+def test_captions_use_the_words_of_the_task(table):
+    entry = FIGURES["percent_loglog"]
+    _, data = load(entry.draw)(table, Options())
+    assert "the best constant prediction, which is zero for forces" in caption(entry, data, Options())
+
+
+def test_legends_wrap_lines_but_no_quantity():
+    entry = Line2D([], [], label="no better than a multiple of this input (skill within ± 5 %), or than nothing at all")
+    legend = drawing.legend(style.new_figure(4, 3).add_subplot(), [entry], "Title", indent="  ")
+    (text,) = legend.get_texts()
+    assert text.get_text().split("\n") == [
+        "no better than a multiple of this",
+        "  input (skill within ± 5 %), or",
+        "  than nothing at all",
+    ]
+    short = Line2D([], [], label="for no more than a single example < 5 %")
+    (text,) = drawing.legend(style.new_figure(4, 3).add_subplot(), [short], "Title").get_texts()
+    assert text.get_text() == "for no more than a single example\n< 5 %"
+
+
+def test_figures_need_no_torch():
+    modules = {entry.draw.partition(":")[0] for entry in FIGURES.values()}
+    code = f"import sys, {', '.join(modules)}; assert not {{'torch', 'mdtraj', 'matplotlib.pyplot'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_catalogue_imports_nothing_heavy():
+    code = "import sys, equidyn.figures.catalogue; assert not {'numpy', 'pandas', 'matplotlib'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_formats_can_be_chosen(tmp_path):
+    figure = Figure()
+    figure.subplots()
+    paths = style.save(figure, pd.DataFrame({"x": [1]}), tmp_path / "figure", ["png"])
+    assert [path.name for path in paths] == ["figure.png", "figure.csv"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)

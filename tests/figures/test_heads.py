@@ -1,0 +1,205 @@
+"""Figures of the last layer show the rows they say, and captions say what the layer can be."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_rows import evaluation_row
+from matplotlib.colors import to_hex
+from matplotlib.legend import Legend
+
+from equidyn.analysis.correlation import log_correlation
+from equidyn.core.numbers import short
+from equidyn.core.plugins import load
+from equidyn.figures.catalogue import FIGURES, figures_for
+from equidyn.figures.parts import style
+from equidyn.figures.parts.captions import caption
+from equidyn.figures.parts.options import Options
+
+STEPS = (0, 10, 100, 1000, 3000, 10_000, 30_000, 100_000)
+VARIANCE = (0.01075, 0.0107, 0.0106, 0.0105, 0.0103, 0.009, 0.008, 0.0063)
+MEASURED = (7, 6, 5, 0.04, 0.004, 3e-4, 4e-4, 3e-5)
+SKILL = (-9, -3, 0.01, 0.1, 0.5, 0.8, 0.9, 0.95)
+TIMES = (0.0, 0.5, 0.9)
+TASKS = ("force_field", "voxel_denoising", "flow_matching")
+RUNS = {"base": {}, "again": {"seed": 1}, "control": {"model": "control-small"}}
+NAMES = ("head_deviation", "head_error")
+PARAMETERS = 192
+
+
+def rows(run, task="force_field", steps=STEPS, **changes):
+    """Rows of one run: invariant features in force fields, no equivariant layer in flow matching, both on grids."""
+    number = list(RUNS).index(run)
+    rng = np.random.default_rng(number)
+    made = []
+    for t in TIMES if task == "flow_matching" else (None,):
+        for i, step in enumerate(steps):
+            measured = MEASURED[i] * (1 - (t or 0)) * (1 + 0.1 * number) * rng.uniform(0.8, 1.2)
+            deviation = VARIANCE[i] * PARAMETERS * (1 + 0.05 * number)
+            symmetric = 0.0 if task == "flow_matching" else 1.0 + 0.2 * i
+            shares = (0.9, 0.2, -0.1) if task == "voxel_denoising" else (1.0, 0.0, 0.0)
+            predicted = measured * (1 + 1e-6 * i)
+            total = 1.3 * (1 - SKILL[i]) if t != 0 else 1.3
+            row = {
+                "run": run, "task": task, "model": "net", "parameters": 68_000, "train_subset": "all",
+                "train_examples": 2796, "batch_size": 8, "optimiser": "adam", "lr": 1e-3, "augmentation": 1.0,
+                "seed": 0, **changes, "step": step, "weights": "ema", "estimator": "sampled", "rotations": 10,
+                "action": "trilinear" if task == "voxel_denoising" else "rotate_vectors",
+                "examples": 256, "clusters": 31, "floor_control": 2e-12, "unit": "eV²/Å²",
+                "head_parameters": PARAMETERS, "deviation": deviation, "symmetric": symmetric,
+                "relative_deviation": deviation / (deviation + symmetric), "weight_variance": deviation / PARAMETERS,
+                "measured": measured, "predicted": predicted, "from_deviation": shares[0] * predicted,
+                "cross": shares[1] * predicted, "from_symmetric": shares[2] * predicted,
+                "largest": 8 * measured / deviation, "mean": 0.7 * measured / deviation,
+            }  # fmt: skip
+            if t is not None:
+                row |= {"t": t, "self_conditioning": False}
+            made.append(evaluation_row(total, 100 * measured / total, 1.3, row))
+    return pd.DataFrame(made).drop(columns=["estimator_version", "package_version"])
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pd.concat([rows(run, task, **changes) for run, changes in RUNS.items() for task in TASKS], ignore_index=True)
+
+
+def drawn(axes):
+    """All data coordinates of lines and markers in a panel."""
+    points = [xy for line in axes.lines for xy in zip(*line.get_data(), strict=True)]
+    points += [xy for marks in axes.collections for xy in np.asarray(marks.get_offsets()).tolist()]
+    return {(float(x), float(y)) for x, y in points}
+
+
+def test_the_catalogue_has_them():
+    for name in NAMES:
+        entry = FIGURES[name]
+        assert all(name in figures_for(task) for task in TASKS)
+        assert entry.tables == ("head",)
+        assert entry.notes == "equidyn.figures.families.heads:notes"
+        assert entry.category == "Why it is easy"
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_show_the_selected_rows(table, name, task):
+    options, before = Options(task=task), table.copy()
+    figure, data = load(FIGURES[name].draw)(table.sample(frac=1, random_state=0), options)
+    pd.testing.assert_frame_equal(table, before)
+    figure.draw_without_rendering()
+    for legend in figure.findobj(Legend):
+        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    alone = (name, task) == ("head_error", "flow_matching")
+    assert list(dict.fromkeys(data["run"])) == (["base"] if alone else ["base", "again"])
+    keys = ["run", "step", *(["t"] if "t" in data else [])]
+    assert not data[keys].duplicated().any()
+    given = table[(table["task"] == task) & table["run"].isin(data["run"])]
+    given = given.drop_duplicates(keys).set_index(keys).sort_index()
+    found = data.set_index(keys).sort_index()
+    pd.testing.assert_series_equal(found["deviation"], given["deviation"])
+    text = caption(FIGURES[name], data, options)
+    assert "The layer has 192 weights." in text
+    assert "256 validation" in text
+    assert ("No weights but zero make this layer equivariant" in text) == (task == "flow_matching")
+    assert ("trilinear interpolation" in text) == (task == "voxel_denoising")
+
+
+def test_deviation_and_its_share(table):
+    figure, data = load(FIGURES["head_deviation"].draw)(table, Options())
+    above, below = figure.axes[:2]
+    for row in data.itertuples():
+        x = row.step or 4.0
+        assert (x, row.deviation) in drawn(above)
+        assert (x, row.relative_deviation) in drawn(below)
+        assert 0 <= row.relative_deviation <= 100
+    assert above.get_ylim()[0] == 0
+    (right,) = above.child_axes
+    figure.draw_without_rendering()
+    np.testing.assert_allclose(np.array(right.get_ylim()) * PARAMETERS, above.get_ylim())
+    assert "variance over the 3 rows" in right.get_ylabel()
+    assert above.patches  # shading
+
+
+def test_deviation_does_not_depend_on_the_flow_time(table):
+    options = Options(task="flow_matching")
+    figure, data = load(FIGURES["head_deviation"].draw)(table, options)
+    assert "t" not in data
+    assert len(data) == 2 * len(STEPS)
+    assert data.loc[data["run"] == "base", "silent"].tolist() == [skill < 0.05 for skill in SKILL]
+    assert len([axes for axes in figure.axes if axes.get_ylabel()]) == 1
+    assert "variance" not in figure.axes[0].child_axes[0].get_ylabel()
+    assert "skill below 5 % at all flow times" in caption(FIGURES["head_deviation"], data, options)
+
+
+def test_error_against_deviation_and_form(table):
+    figure, data = load(FIGURES["head_error"].draw)(table, Options())
+    scatter, form, ratio, shares = figure.axes[:4]
+    base = data[data["run"] == "base"]
+    assert {(row.deviation, row.measured) for row in data.itertuples()} <= drawn(scatter)
+    assert {(row.predicted, row.measured) for row in base.itertuples()} <= drawn(form)
+    assert {(row.step or 4.0, row.measured / row.deviation) for row in base.itertuples()} <= drawn(ratio)
+    for name in ("largest", "mean"):
+        assert {(row.step or 4.0, getattr(row, name)) for row in base.itertuples()} <= drawn(ratio)
+    assert {(step or 4.0, 100.0) for step in STEPS} <= {(x, round(y, 9)) for x, y in drawn(shares)}
+    (line,) = [line for line in form.lines if len(line.get_xdata()) == 2]
+    np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
+    found = log_correlation(base["deviation"], base["measured"])
+    assert f"R = {found.pearson:.2f} [{found.pearson_low:.2f}, " in scatter.texts[0].get_text().replace("−", "-")
+    assert "0.0007 %" in form.texts[0].get_text() or "7e-4 %" in form.texts[0].get_text()
+    np.testing.assert_allclose(base["difference"], 1e-6 * np.arange(len(STEPS)), atol=1e-12)
+    text = caption(FIGURES["head_error"], data, Options())
+    assert "w⊥ᵀQw⊥: deviation 100 %; 2 w⊥ᵀQw∥: both 0 %; w∥ᵀQw∥: equivariant part 0 %." in text
+    assert "|w⊥|² is 0.586 times what it was at the first" in text
+    assert f"make the error {short(base['measured'].iloc[-1] / base['measured'].iloc[0])} times" in text
+
+
+def test_parts_of_the_error_on_grids(table):
+    options = Options(task="voxel_denoising")
+    figure, data = load(FIGURES["head_error"].draw)(table, options)
+    for value in (90, 20, -10):
+        assert any(np.isclose(y, value) for _, y in drawn(figure.axes[3]))
+    assert figure.axes[3].get_ylim()[0] < -10
+    assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in caption(FIGURES["head_error"], data, options)
+
+
+def test_times_have_colours(table):
+    options = Options(task="flow_matching")
+    figure, data = load(FIGURES["head_error"].draw)(table, options)
+    scatter, form, ratio = figure.axes[:3]
+    assert not scatter.texts
+    for t, colour in zip(TIMES, style.timed(3), strict=True):
+        part = data[data["t"] == t]
+        lines = [line for line in scatter.lines if to_hex(line.get_color()) == colour.lower()]
+        points = {(float(x), float(y)) for line in lines for x, y in zip(*line.get_data(), strict=True)}
+        assert {(row.deviation, row.measured) for row in part.itertuples()} <= points
+        assert {(row.predicted, row.measured) for row in part.itertuples()} <= drawn(form)
+        assert {(row.step or 4.0, row.error_per_deviation) for row in part.itertuples()} <= drawn(ratio)
+        found = log_correlation(part["deviation"], part["measured"])
+        labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
+        assert any(label.startswith(f"{t:g}: R = {found.pearson:.2f}") for label in labels)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_draw_what_there_is(table, name, task):
+    options, entry = Options(task=task), FIGURES[name]
+    base = table[(table["run"] == "base") & (table["task"] == task)].copy()
+    zero = base["step"] == 0  # a layer that starts at zero
+    base.loc[zero, ["deviation", "measured", "predicted", "from_deviation", "cross", "from_symmetric"]] = 0.0
+    figure, data = load(entry.draw)(base, options)
+    figure.draw_without_rendering()
+    text = caption(entry, data, options)
+    assert (f"{zero.sum()} of {len(data)} measured errors are not positive" in text) == (name == "head_error")
+    for step in (0, 100):
+        figure, data = load(entry.draw)(base[base["step"] == step], options)
+        figure.draw_without_rendering()
+        assert ("too few checkpoints" in caption(entry, data, options)) == (name == "head_error")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_refuse(table, name):
+    draw = load(FIGURES[name].draw)
+    with pytest.raises(ValueError, match="no rows of task 'voxels' to draw"):
+        draw(table, Options(task="voxels"))
+    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
+        draw(table, Options(baseline="bass"))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) symmetric"):
+        draw(table.drop(columns="symmetric"), Options())

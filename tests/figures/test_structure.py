@@ -1,0 +1,173 @@
+"""Figures of the equivariance error by angle and by layer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from analysis_tables import STEPS, draw, identities
+from matplotlib.colors import to_hex
+
+from equidyn.figures.families.structure import closed_form
+from equidyn.figures.parts import drawing
+from equidyn.figures.parts.options import Options
+
+ANGLES = (5, 15, 30, 45, 60, 75, 90, 120, 150, 180)
+LAYERS = {
+    "input": ("invariant", 0.0),
+    "blocks.0": ("invariant", 1e-14),
+    "up.0.residual.conv_out": ("grid", 1e-2),
+    "output": ("output", 0.3),
+}
+
+
+def angles(degree=2.0, **changes):
+    """A table of kind "angles": an error of degree 2, of any effective degree."""
+    made = []
+    for row in identities(**changes):
+        haar = row["equivariance"]
+        for angle in ANGLES:
+            value = haar * closed_form(np.array(angle), 2)
+            made.append(
+                {
+                    **row,
+                    "angle": float(angle),
+                    **_interval("variogram", value),
+                    **_interval("percent_angle", 100 * value / row["total"]),
+                    "haar": haar,
+                    "haar_percent": row["percent"],
+                    "local": haar * degree * (degree + 1) / 3,
+                    "degree": degree,
+                }
+            )
+    return pd.DataFrame(made)
+
+
+def _interval(name, value):
+    return {name: value, f"{name}_low": 0.8 * value, f"{name}_high": 1.2 * value}
+
+
+def layers(**changes):
+    """A table of kind "layers", outputs first."""
+    return pd.DataFrame(
+        [
+            {
+                **row,
+                "layer": layer,
+                "place": place,
+                "kind_of_action": kind,
+                "relative_error": error * row["percent"],
+                "energy": 1.0,
+                "floor": 1e-15 * (kind != "output"),
+            }
+            for row in identities(**changes)
+            for place, (layer, (kind, error)) in reversed(list(enumerate(LAYERS.items())))
+        ]
+    )
+
+
+TABLES = {"error_by_angle": angles, "error_by_layer": layers}
+
+
+@pytest.mark.parametrize("degree", [1, 2, 5])
+def test_closed_forms(degree):
+    angle = np.linspace(0.01, 180, 20_001)
+    density = 1 - np.cos(np.radians(angle))  # of the angle of a random rotation
+    form = closed_form(angle, degree)
+    np.testing.assert_allclose((form * density).sum() / density.sum(), 1, rtol=1e-3)
+    np.testing.assert_allclose(form[0] / np.radians(angle[0]) ** 2, degree * (degree + 1) / 6, rtol=1e-4)
+    np.testing.assert_allclose(form[-1], 1 - (-1) ** degree / (2 * degree + 1))
+
+
+def test_error_against_angle():
+    figure, data, text = draw("error_by_angle", angles())
+    share, shape, degree = figure.axes[:3]
+    assert len(data) == len(STEPS) * len(ANGLES)
+    for axes, name in ((share, "percent_angle"), (shape, "relative")):
+        lines = [line for line in axes.lines if len(line.get_xdata()) == len(ANGLES) and line.get_marker() != "None"]
+        assert len(lines) == len(STEPS)
+        for line, (_, part) in zip(lines, data.groupby("step"), strict=True):
+            np.testing.assert_allclose(line.get_xdata(), ANGLES)
+            np.testing.assert_allclose(line.get_ydata(), part[name])
+            assert (line.get_markerfacecolor() == "white") == part["silent"].all()
+    marks = [line for line in share.lines if line.get_marker() == "_"]
+    assert [line.get_ydata()[0] for line in marks] == pytest.approx(data.drop_duplicates("step")["haar_percent"])
+    forms = {line.get_linestyle(): line for line in shape.lines if len(line.get_xdata()) == 200}
+    np.testing.assert_allclose(forms["--"].get_ydata()[-1], 0.8)
+    np.testing.assert_allclose(forms[":"].get_ydata()[-1], 4 / 3)
+    assert {2.0} == {y for line in degree.lines if line.get_marker() == "o" for y in line.get_ydata()}
+    assert "At the last step: 2." in text
+    assert "by bootstrap over the molecules" in text
+
+
+def test_error_against_angle_of_many_steps():
+    table = pd.concat([angles().assign(step=angles()["step"] + shift) for shift in (0, 1, 2)], ignore_index=True)
+    _, data, text = draw("error_by_angle", table)
+    assert data["step"].nunique() == 12
+    assert data.loc[data["curve"], "step"].nunique() == 6
+    assert "Curves are of 6 of 12 steps." in text
+
+
+def test_without_derivatives_there_is_no_degree():
+    table = angles(task="voxel_denoising", action="trilinear", degree=np.nan)
+    figure, _, text = draw("error_by_angle", table, Options(task="voxel_denoising"))
+    assert len(figure.axes) == 3  # two panels and the legends
+    assert figure.get_suptitle() == "Rotations: all, trilinear"
+    assert "there is no effective degree" in text
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_flow_times_have_panels(name):
+    table = TABLES[name](task="flow_matching", times=(0.0, 0.2, 0.6, 0.9))
+    figure, data, text = draw(name, table, Options(task="flow_matching"))
+    assert sorted(set(data["t"])) == [0.2, 0.6, 0.9]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title for title in titles if title.startswith("t =")] == ["t = 0.2", "t = 0.6", "t = 0.9"]
+    assert "Shown are 3 of 4 flow times." in text
+
+
+def test_error_by_layer():
+    figure, data, text = draw("error_by_layer", layers())
+    (axes, _) = figure.axes
+    assert data["layer"].tolist() == list(LAYERS) * len(STEPS)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["input", "blocks.0", "up.0.r…al.conv_out", "output"]
+    for _, part in data.groupby("step"):
+        points = {(float(x), float(y)) for line in axes.lines for x, y in np.column_stack(line.get_data())}
+        assert {(i + 1.0, error) for i, error in enumerate(part["relative_error"].iloc[1:])} <= points
+    zeros = [line for line in axes.lines if line.get_marker() == "v" and len(line.get_xdata())]
+    assert [line.get_ydata().tolist() for line in zeros] == [[axes.get_ylim()[0]]] * len(STEPS)
+    assert len({line.get_xdata()[0] for line in zeros}) == len(STEPS)
+    (floor,) = [line for line in axes.lines if line.get_linewidth() == drawing.FLOOR["linewidth"]]
+    np.testing.assert_array_equal(floor.get_ydata(), [1e-15, 1e-15, 1e-15, np.nan])
+    tints = [to_hex(patch.get_facecolor()) for patch in axes.patches]
+    assert len(set(tints)) == len(tints) == 3
+    assert "Exactly 0, at the lower edge: input." in text
+    assert "at most 1e-15" in text
+    assert "bootstrap" not in text
+
+
+def test_a_floor_far_below_is_said():
+    table = layers()
+    figure, _, _ = draw("error_by_layer", table[table["relative_error"] > 1e-6])
+    texts = [text.get_text() for legend in figure.axes[-1].get_children() for text in getattr(legend, "texts", [])]
+    assert any("below" in text for text in texts)
+    assert not [line for line in figure.axes[0].lines if line.get_linewidth() == drawing.FLOOR["linewidth"]]
+
+
+def test_no_layer_changes():
+    _, data, text = draw("error_by_layer", layers().query("layer == 'input'").assign(floor=0.0))
+    assert data["zero"].all()
+    assert "at most 0" in text
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_figures_draw_one_step(name):
+    table = TABLES[name]()
+    _, data, _ = draw(name, table[table["step"] == 0])
+    assert set(data["step"]) == {0}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_figures_refuse(name):
+    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
+        draw(name, TABLES[name](), Options(baseline="bass"))
+    with pytest.raises(ValueError, match=r"lacks the column\(s\)"):
+        draw(name, TABLES[name]().drop(columns=["haar", "floor"], errors="ignore"))

@@ -1,0 +1,133 @@
+"""Archives hold what is published, are the same for the same files, and are checked before anything appears."""
+
+import gzip
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from equidyn.cli import main
+from equidyn.study.archives import SUMS, ArchiveError, pack, unpack
+
+CONTENTS = {
+    "config.yaml": "study: tiny\n",
+    "manifest.json": "{}\n",
+    "tables/evaluation.parquet": "numbers",
+    "tables/runs/augmented.parquet": "more numbers",
+    "figures/all/summary.png": "picture",
+}
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "here/results/tiny"
+    unpublished = {"train/run/raw/0.safetensors": "weights", "tables/.half.parquet": "half", "logs/a.log": "log"}
+    for name, text in (CONTENTS | unpublished).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def rewritten(archive: Path, change) -> Path:
+    """A copy of an archive, its members changed: a mapping of names to contents."""
+    with tarfile.open(archive) as tar:
+        members = {entry.name: tar.extractfile(entry).read() for entry in tar if entry.isfile()}
+    change(members)
+    copy = archive.with_name("changed.tar.gz")
+    with tarfile.open(copy, "w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return copy
+
+
+def test_there_and_back(study, tmp_path):
+    names = pack(study, tmp_path / "tiny.tar.gz")
+    assert names == sorted(CONTENTS)
+    found = unpack(tmp_path / "tiny.tar.gz", tmp_path / "there")
+    assert found == tmp_path / "there/tiny"
+    assert files_of(found) == CONTENTS
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["tiny"]
+
+
+def test_same_files_same_bytes(study, tmp_path):
+    pack(study, tmp_path / "one.tar.gz")
+    for file in sorted(study.rglob("*"), reverse=True):
+        file.touch()
+    pack(study, tmp_path / "two.tar.gz")
+    assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+
+
+def test_sha256sum_reads_the_checksums(study, tmp_path):
+    pack(study, tmp_path / "tiny.tar.gz")
+    with tarfile.open(tmp_path / "tiny.tar.gz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    checked = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path / "tiny", capture_output=True)
+    assert checked.returncode == 0
+    assert checked.stdout.count(b"OK") == len(CONTENTS)
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "manifest.json"])
+def test_an_unfinished_study_is_not_packed(study, tmp_path, missing):
+    (study / missing).unlink()
+    with pytest.raises(ArchiveError, match=f"no {missing}: finish the study first"):
+        pack(study, tmp_path / "tiny.tar.gz")
+    assert not (tmp_path / "tiny.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda members: members.update({"tiny/config.yaml": b"study: tinx\n"}), "config.yaml has another checksum"),
+        (lambda members: members.pop("tiny/config.yaml"), "config.yaml is missing"),
+        (lambda members: members.update({"tiny/new": b""}), "new is not listed"),
+        (lambda members: members.pop(f"tiny/{SUMS}"), "not made by equidyn pack"),
+        (lambda members: members.update({"other/file": b""}), "not made by equidyn pack"),
+        (lambda members: members.update({"../outside": b""}), "damaged, or no gzipped tar file"),
+    ],
+)
+def test_a_wrong_archive_leaves_nothing(study, tmp_path, change, expected):
+    pack(study, tmp_path / "tiny.tar.gz")
+    with pytest.raises(ArchiveError, match=expected):
+        unpack(rewritten(tmp_path / "tiny.tar.gz", change), tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_damaged_archive_leaves_nothing(study, tmp_path):
+    whole = tmp_path / "tiny.tar.gz"
+    pack(study, whole)
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(whole.read_bytes()[:-100])
+    text = tmp_path / "text.tar.gz"
+    text.write_bytes(gzip.compress(b"no tar file"))
+    for archive in (cut, text):
+        with pytest.raises(ArchiveError, match="damaged, or no gzipped tar file"):
+            unpack(archive, tmp_path / "there")
+        assert not list((tmp_path / "there").iterdir())
+
+
+def test_what_is_there_is_kept(study, tmp_path):
+    pack(study, tmp_path / "tiny.tar.gz")
+    with pytest.raises(ArchiveError, match="is there already"):
+        unpack(tmp_path / "tiny.tar.gz", study.parent)
+    assert set(files_of(study)) > set(CONTENTS)
+
+
+def test_on_the_command_line(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["pack", str(study)]) == 0
+    assert "tiny.tar.gz: 5 files" in capsys.readouterr().out
+    assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 0
+    assert files_of(tmp_path / "there/tiny") == CONTENTS
+    assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert main(["pack", "nowhere"]) == 1
+    assert "finish the study first" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""Costs are those of plans, and curves meet at equal compute."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from equidyn.models.costs import work
+from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, run_costs, with_measured
+from equidyn.study.planning import plan, read_study
+
+ROOT = Path(__file__).parents[2]
+COSTS = pd.DataFrame({"run": ["a", "b"], "seed": [5, 6], "step_flops": [10.0, 3.0], "prediction_flops": [2.0, 1.0]})
+EVALUATION = pd.DataFrame({"run": ["b", "a", "a"], "seed": [1, 0, 0], "step": [7, 0, 100], "total": [3.0, 2.0, 1.0]})
+THROUGHPUT = {
+    "seconds": 12.5, "seconds_per_step": 0.125, "examples_per_second": 64.0, "peak_host_bytes": 10**9,
+    "peak_device_bytes": 0, "device": "cpu", "devices": 1, "threads": 2, "torch": "2.13.0+cpu",
+}  # fmt: skip
+
+
+@pytest.fixture
+def study(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return read_study(["config/config.yaml"], "workflow/schemas")
+
+
+class TestRunCosts:
+    def test_rows_are_the_runs(self, study):
+        config, runs = study
+        found = run_costs(config, runs)
+        assert list(found["run"]) == list(runs)
+        assert set(found["study"]) == {"mini"}
+        for name in ("task", "model", "train_subset", "batch_size", "steps", "optimiser", "lr", "augmentation", "seed"):
+            assert list(found[name]) == [row[name] for row in runs.values()]
+        assert found.set_index("run").loc["voxels", "parameters"] == 262_860
+
+    def test_all_steps_are_what_is_planned(self, study):
+        config, runs = study
+        found = run_costs(config, runs)
+        assert list(found["steps"] * found["step_flops"]) == [plan(config, row).operations for row in runs.values()]
+
+    def test_a_step_goes_there_and_back_for_the_whole_batch(self, study):
+        config, runs = study
+        grid = work("voxmol-0.3M", 24)
+        row = run_costs(config, {"voxels": runs["voxels"]}).iloc[0]
+        assert row["step_flops"] == pytest.approx(4 * (grid.forward + grid.backward))
+        assert row["prediction_flops"] == pytest.approx(grid.forward)
+
+    def test_self_conditioning_is_half_a_pass_in_training_and_none_in_prediction(self, study):
+        config, runs = study
+        config["data"]["flow_matching"] |= {"min_length": 70, "max_length": 70}
+        chain = work("proteina-0.5M", 70)
+        row = run_costs(config, {"proteins": runs["proteins"]}).iloc[0]
+        assert row["step_flops"] == pytest.approx(4 * (1.5 * chain.forward + chain.backward))
+        assert row["prediction_flops"] == pytest.approx(chain.forward)
+
+
+class TestMeasured:
+    def test_is_beside_the_costs(self):
+        found = with_measured(COSTS, {"b": THROUGHPUT | {"seconds": 7.0}, "a": THROUGHPUT, "c": {}})
+        pd.testing.assert_frame_equal(found[COSTS.columns], COSTS)
+        assert list(found.columns) == [*COSTS.columns, *MEASURED]
+        assert list(found["seconds"]) == [12.5, 7.0]
+        assert list(found["torch"]) == ["2.13.0+cpu"] * 2
+
+    @pytest.mark.parametrize(
+        ("measured", "message"),
+        [
+            ({"a": THROUGHPUT}, "run 'b': no measured seconds, seconds_per_step, .* finished training"),
+            ({"a": {k: v for k, v in THROUGHPUT.items() if k != "devices"}, "b": THROUGHPUT}, "'a': no .* devices;"),
+        ],
+    )
+    def test_must_be_complete(self, measured, message):
+        with pytest.raises(ValueError, match=message):
+            with_measured(COSTS, measured)
+
+
+class TestLosses:
+    def test_cost_steps_times_a_step(self):
+        found = losses_by_compute(EVALUATION, COSTS)
+        pd.testing.assert_frame_equal(found[EVALUATION.columns], EVALUATION)  # the seed is the evaluation's
+        assert list(found["training_flops"]) == [21.0, 0.0, 1000.0]
+        assert list(found["prediction_flops"]) == [1.0, 2.0, 2.0]
+
+    def test_every_run_has_one_cost(self):
+        with pytest.raises(ValueError, match=r"no costs of run\(s\) b: take both tables from the same study"):
+            losses_by_compute(EVALUATION, COSTS[:1])
+        with pytest.raises(ValueError, match="many-to-one"):
+            losses_by_compute(EVALUATION, pd.concat([COSTS, COSTS[:1]]))
+
+
+class TestEqualCompute:
+    def test_logarithmic_curves_are_met_everywhere(self):
+        """Curves linear in the logarithm are interpolated exactly, at all places of either in the common range."""
+        x, other = np.array([1.0, 10, 100, 1000, 10_000]), np.array([20.0, 50, 70, 2000])
+        places, first, second = at_equal_compute(x, 9 - np.log(x) / 2, other, 30 - np.log(other))
+        assert list(places) == [20, 50, 70, 100, 1000, 2000]
+        assert first == pytest.approx(9 - np.log(places) / 2)
+        assert second == pytest.approx(30 - np.log(places))
+        swapped = at_equal_compute(other, 30 - np.log(other), x, 9 - np.log(x) / 2)
+        np.testing.assert_array_equal(swapped, (places, second, first))
+
+    def test_the_best_so_far_counts(self):
+        places, first, second = at_equal_compute([1, 10, 100], [5, 2, 8], [1, 10, 100], [3, 4, 1])
+        assert list(places) == [1, 10, 100]
+        assert list(first) == [5, 2, 2]
+        assert list(second) == [3, 3, 1]
+
+    def test_step_zero_counts_but_has_no_place(self):
+        places, first, _ = at_equal_compute([0, 2, 4], [1, 3, 0.5], [0, 2, 4], [1, 1, 1])
+        assert list(places) == [2, 4]
+        assert list(first) == [1, 0.5]
+
+    @pytest.mark.parametrize(("x", "y"), [([10, 20], [1, 1]), ([0], [1]), ([], [])])
+    def test_there_may_be_no_common_range(self, x, y):
+        assert [len(part) for part in at_equal_compute([1, 2], [1, 1], x, y)] == [0, 0, 0]
+
+
+def test_torch_is_not_imported():
+    modules = "equidyn.study.costs, equidyn.figures.families.compute, equidyn.study.manifest"
+    check = f"import sys, {modules}; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -1,0 +1,149 @@
+"""Digests of code change with what can change a result, and with nothing else."""
+
+import shutil
+
+import pytest
+
+from equidyn.study import provenance
+from equidyn.study.provenance import code_digest
+
+STAGES = {
+    "training": ("equidyn.run.training", "equidyn.tasks.force_field.task", "equidyn.models.escaip.network"),
+    "evaluation": ("equidyn.run.evaluation", "equidyn.tasks.force_field.task", "equidyn.models.escaip.network"),
+}
+
+
+def clear():
+    provenance.code_digest.cache_clear()
+    provenance._statements.cache_clear()
+    provenance._canonical.cache_clear()
+    provenance._imports.cache_clear()
+
+
+def digests():
+    return {stage: code_digest(*modules) for stage, modules in STAGES.items()}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A copy of the package, so that nobody edits it meanwhile, and its digests."""
+    copy = tmp_path_factory.mktemp("package") / "equidyn"
+    shutil.copytree(provenance.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "ROOT", copy)
+        clear()
+        found = digests()
+    clear()
+    return copy, found
+
+
+class Package:
+    """A copy of the package that digests are taken of."""
+
+    def __init__(self, folder, known):
+        self.folder, self.known = folder, known
+
+    def edit(self, module, old, new):
+        """Replace the first `old`, or put `new` in front, in a module that is made if there is none."""
+        path = self.folder / f"{module}.py"
+        text = path.read_text("utf-8") if path.exists() else ""
+        assert old in text
+        path.write_text(text.replace(old, new, 1) if old else new + text, "utf-8")
+        clear()
+        self.known = digests()
+
+    def changed(self, *edit):
+        """Stages whose digests an edit changes."""
+        before = self.known
+        self.edit(*edit)
+        return {stage for stage in STAGES if before[stage] != self.known[stage]}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch, original):
+    folder, known = original
+    copy = tmp_path / "equidyn"
+    shutil.copytree(folder, copy)
+    monkeypatch.setattr(provenance, "ROOT", copy)
+    clear()
+    yield Package(copy, known)
+    monkeypatch.undo()
+    clear()
+
+
+def test_digest_is_short_and_stable():
+    assert code_digest("equidyn.core.seeding") == code_digest("equidyn.core.seeding")
+    assert len(code_digest("equidyn.core.seeding")) == 16
+    assert set(code_digest("equidyn.core.seeding")) <= set("0123456789abcdef")
+
+
+def test_order_of_modules_does_not_matter():
+    assert code_digest("equidyn.core.seeding", "equidyn.core.actions") == code_digest(
+        "equidyn.core.actions", "equidyn.core.seeding"
+    )
+    assert code_digest("equidyn.core.seeding") != code_digest("equidyn.core.actions")
+
+
+def test_place_does_not_matter(package, original):
+    assert digests() == original[1]
+
+
+def test_code_edit_counts(package):
+    assert package.changed("run/training", "math.ceil(len(self.sizes)", "math.floor(len(self.sizes)") == {"training"}
+
+
+def test_comments_layout_and_docstrings_do_not(package, original):
+    package.edit("run/training", "", "# Another comment.\n\n\n")
+    package.edit("models/escaip/network", "", "# Another comment.\n\n\n")
+    package.edit("run/training", '"""Train one network:', '"""Fit one network:')
+    package.edit("run/training", '    """The random numbers that', '    """Numbers that')
+    package.edit("run/training", '    """Everything that decides a training run', '    """All that decides a run')
+    package.edit("models/escaip/network", '"""Standard deviations after', '"""How far until')  # of a constant
+    assert package.known == original[1]
+
+
+def test_other_strings_do(package):
+    assert package.changed("run/training", '"initialisation"', '"initialization"') == {"training"}
+
+
+@pytest.mark.parametrize(
+    "module", ["core/seeding", "core/actions", "models/graph", "core/batch", "core/rotations", "run/checkpoints"]
+)
+def test_imports_of_imports_count(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == {"training", "evaluation"}
+
+
+@pytest.mark.parametrize("module", ["core/decomposition", "run/evaluation"])
+def test_estimator_reruns_evaluation_and_not_training(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == {"evaluation"}
+
+
+@pytest.mark.parametrize(
+    "module", ["cli", "figures/__init__", "models/control/network", "verification/__init__", "__init__"]
+)
+def test_other_code_does_not_count(package, module):
+    assert package.changed(module, "", "SOMETHING = 1\n") == set()
+
+
+def test_import_inside_a_function_counts(package):
+    package.edit("extra", "", "VALUE = 1\n")
+    package.edit("core/seeding", "    text =", "    from equidyn import extra\n\n    text =")
+    assert package.changed("extra", "VALUE = 1", "VALUE = 2") == {"training", "evaluation"}
+
+
+def test_plain_import_counts(package):
+    package.edit("extra", "", "VALUE = 1\n")
+    package.edit("core/seeding", "import hashlib", "import hashlib\n\nimport equidyn.extra as extra")
+    assert package.changed("extra", "VALUE = 1", "VALUE = 2") == {"training", "evaluation"}
+
+
+def test_circular_imports_end(package):
+    package.edit("extra", "", "import equidyn.other\n")
+    package.edit("other", "", "import equidyn.extra\n")
+    assert code_digest("equidyn.extra") == code_digest("equidyn.other")
+
+
+@pytest.mark.parametrize("module", ["equidyn.nothing", "numpy", "equidyn"])
+def test_unknown_module(module):
+    with pytest.raises(ValueError, match=f"'{module}' is not a module of equidyn"):
+        code_digest(module)

@@ -1,0 +1,38 @@
+"""The command line, but for `verify`, which has tests of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from equidyn.cli import main
+from equidyn.models.registry import configurations
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_models_are_listed_with_their_parameters(capsys):
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[:3] for line in lines] == [
+        [name, entry.task, f"{entry.parameters:,}"] for name, entry in configurations().items()
+    ]
+
+
+def test_plan_of_the_default_study(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.startswith("Study mini on one CPU core")
+
+
+def test_plan_with_a_file_over_another(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "mine.yaml").write_text("study: mine\n")
+    assert main(["plan", "--config", "config/config.yaml", str(tmp_path / "mine.yaml")]) == 0
+    assert capsys.readouterr().out.startswith("Study mine on")
+
+
+@pytest.mark.parametrize("arguments", [["--config", "nowhere.yaml"], ["--schemas", "nowhere"]])
+def test_plan_of_a_missing_file_is_an_error_without_traceback(capsys, monkeypatch, arguments):
+    monkeypatch.chdir(ROOT)
+    assert main(["plan", *arguments]) == 1
+    assert "nowhere" in capsys.readouterr().err

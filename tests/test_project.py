@@ -1,0 +1,74 @@
+"""The project's own files agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from equidyn.figures.catalogue import FIGURES
+
+ROOT = Path(__file__).parents[1]
+# Images in the authors' repository; the eight of gradients by flow time share a line.
+PUBLISHED_FIGURES = {
+    "voxmol-vary-data", "voxmol-vary-model", "escaip-equivariance_error_training",
+    "escaip-equivariance_error_training-xlog", "escaip-loglog-equivariance_error_training", "escaip-default-losscurves",
+    "escaip-losscurves-500", "escaip-losscurves-5k", "escaip-losscurves-50k", "escaip-vary-lropt",
+    "escaip-vary-model-size", "escaip-vary-train-size", "escaip-grad_norm_ratio",
+    "escaip-linear_head_deviation_vs_time", "escaip-linear_head_deviation_scatter", "prot_60M", "prot_60M_final_step",
+    "prot_60M-equiv-error", "prot_60M-mean-pred-error", "prot_60M-total-mse", "prot_60M_0.01", "prot_60M_0.001",
+    "prot_60M_0.001-total-mse", "prot_400M", "prot_400M-xlog", "prot_400M-equiv-error", "prot_400M-mean-pred-error",
+    "prot-grad_norm-t=0", "loss_landscape_3D_L_mean_step0.00164", "loss_landscape_3D_L_equiv_step0.00164",
+    "loss_landscape_3D_L_mean", "loss_landscape_3D_L_equiv",
+}  # fmt: skip
+CONDA_NAMES = {"pytorch": "torch", "tblite-python": "tblite"}
+
+
+@pytest.fixture(scope="module")
+def pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    found = (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==([\w.]+)", entry) for group in lists for entry in group)
+    return {match[1]: match[2] for match in found if match}
+
+
+@pytest.mark.parametrize("kind", ["data", "train", "figures"])
+def test_conda_environments_pin_what_pyproject_pins(kind, pins):
+    entries = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())["dependencies"]
+    pinned = dict(entry.split(" ==") for entry in entries if "==" in entry)
+    assert pinned, "an environment pins something"
+    for name, version in pinned.items():
+        assert pins[CONDA_NAMES.get(name, name)] == version, name
+
+
+def test_every_dependency_is_pinned(pins):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for group in [project["dependencies"], *project["optional-dependencies"].values()]:
+        for entry in group:
+            assert "==" in entry or entry.startswith("equidyn["), entry
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith("#")]
+    assert script[-1] == "make test"
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+def test_version_is_one(pins):
+    import equidyn
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert equidyn.__version__ == project["version"] == citation["version"]
+
+
+def test_every_published_figure_has_a_counterpart_in_the_catalogue():
+    table = [line.split("|")[1:3] for line in (ROOT / "docs/figures.md").read_text().splitlines() if line[:1] == "|"]
+    published = {name for cell, _ in table for name in re.findall(r"`([^`]+)`", cell)}
+    assert published >= PUBLISHED_FIGURES
+    for cell, ours in table:
+        counterparts = re.findall(r"`(\w+)/(\w+)`", ours)
+        assert counterparts or not PUBLISHED_FIGURES & set(re.findall(r"`([^`]+)`", cell)), cell
+        for task, figure in counterparts:
+            assert task in FIGURES[figure].tasks, (task, figure)
