@@ -21,7 +21,7 @@ rule analyse_checkpoints:
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
     params:
-        task=lambda wildcards: RUNS[wildcards.run]["task"],
+        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
         steps=lambda wildcards: analysis_steps(
             config, wildcards.analysis, RUNS[wildcards.run]
         ),

@@ -11,7 +11,7 @@ from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
 from equidyn.data.download import wanted_entries
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
-from equidyn.models.registry import configuration, control_for
+from equidyn.models.registry import configuration
 from equidyn.study.planning import devices, resources
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.study.config import (
@@ -33,7 +33,7 @@ from equidyn.study.config import (
     store_settings,
     task_settings,
 )
-from equidyn.tasks import TASKS
+from equidyn.tasks.registry import control_for, task_card
 
 
 def read_schema(name):
@@ -94,7 +94,7 @@ def training_code(run):
     row = RUNS[run]
     return code_digest(
         "equidyn.run.training",
-        module_of(TASKS[row["task"]]),
+        task_card(row["task"]).module,
         configuration(row["model"]).module,
     )
 
@@ -104,7 +104,7 @@ def evaluation_code(run):
     task = RUNS[run]["task"]
     return code_digest(
         "equidyn.run.evaluation",
-        module_of(TASKS[task]),
+        task_card(task).module,
         configuration(control_for(task)).module,
     )
 
@@ -124,7 +124,7 @@ def analysis_code(analysis, run):
     return code_digest(
         "equidyn.analysis.checkpoints",
         module_of(ANALYSES[analysis]),
-        module_of(TASKS[RUNS[run]["task"]]),
+        task_card(RUNS[run]["task"]).module,
     )
 
 

@@ -24,7 +24,7 @@ rule evaluate_checkpoints:
         # Where several are grouped into one job of a cluster, one at a time: see profiles/slurm.
         in_turn=1,
     params:
-        task=lambda wildcards: RUNS[wildcards.run]["task"],
+        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
         steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],
         protocol=lambda wildcards: protocol(config, RUNS[wildcards.run]),
         labels=lambda wildcards: labels(config, RUNS[wildcards.run]),

@@ -21,7 +21,7 @@ rule train_network:
         mem_mb=needs("mem_mb", "training"),
         runtime=needs("runtime", "training"),
     params:
-        task=lambda wildcards: RUNS[wildcards.run]["task"],
+        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
         recipe=lambda wildcards: recipe(config, RUNS[wildcards.run]),
         settings=lambda wildcards: task_settings(config, RUNS[wildcards.run]),
         sizes=lambda wildcards: configuration(RUNS[wildcards.run]["model"]).sizes,

@@ -18,7 +18,7 @@ from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import WORDS, Options
 from equidyn.study.selection import choose, replicates, settings, varying
-from equidyn.tasks import TASKS
+from equidyn.tasks.registry import task_cards
 
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
 BASE = {
@@ -300,7 +300,7 @@ def test_the_catalogue_is_whole(name):
     assert callable(load(entry.draw))
     assert entry.title
     assert entry.labels
-    tasks = {*TASKS, ALL_TASKS}
+    tasks = {*task_cards(), ALL_TASKS}
     assert set(entry.tasks) <= tasks
     orientation = {"orientation", "orientation_tests", "orientation_angles"}
     assert set(entry.tables) <= {*STUDY_TABLES, "data", "floors", *orientation, *ANALYSES}
@@ -309,8 +309,8 @@ def test_the_catalogue_is_whole(name):
 
 
 def test_every_task_has_words_and_figures():
-    assert set(WORDS) == set(TASKS)
-    assert all(figures_for(task) for task in TASKS)
+    assert set(WORDS) == set(task_cards())
+    assert all(figures_for(task) for task in task_cards())
     assert figures_for("voxels") == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from equidyn.models.registry import build, configuration, configurations, control_for
+from equidyn.models.registry import build, configuration, configurations
 
 PUBLISHED = {
     "escaip-6M": 6_137_222,
@@ -36,13 +36,6 @@ def test_every_configuration_builds_and_counts(name):
 
 def test_published_counts_are_of_registered_models():
     assert PUBLISHED.keys() <= configurations().keys()
-
-
-@pytest.mark.parametrize("task", ["force_field", "flow_matching"])
-def test_control_of_the_task(task):
-    name = control_for(task)
-    assert configuration(name).control
-    assert configuration(name).task == task
 
 
 def test_unknown_configuration():

@@ -11,7 +11,7 @@ from torch import nn
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import octahedral_group
 from equidyn.core.voxels import Grid, voxelise
-from equidyn.models.registry import build, configuration, configurations, control_for
+from equidyn.models.registry import build, configuration, configurations
 from equidyn.models.voxmol.network import (
     Attention,
     Block,
@@ -21,6 +21,7 @@ from equidyn.models.voxmol.network import (
     VoxMol,
     VoxMolConfig,
 )
+from equidyn.tasks.registry import control_for
 
 SIDE, CHANNELS = 8, 3
 SMALL = VoxMolConfig(

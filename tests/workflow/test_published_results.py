@@ -11,7 +11,7 @@ from project import ROOT, Project, read_study
 
 from equidyn.core.numbers import short
 from equidyn.report.page import VERDICTS
-from equidyn.tasks import TASKS
+from equidyn.tasks.registry import task_cards
 
 pytestmark = pytest.mark.workflow
 PUBLISHED = ROOT / "results/cpu"
@@ -69,7 +69,7 @@ def test_the_readme_states_the_claims_of_the_table():
     claims = pd.read_parquet(PUBLISHED / "tables/claims.parquet")
     readme = (ROOT / "README.md").read_text()
     for claim, rows in claims.groupby("claim", sort=False):
-        cells = dict.fromkeys(TASKS, "")
+        cells = dict.fromkeys(task_cards(), "")
         for row in rows.itertuples():
             interval = "no interval" if np.isnan(row.low) else f"{short(row.low)} to {short(row.high)}"
             found = "" if np.isnan(row.value) else f" {short(row.value)} ({interval})"

@@ -14,13 +14,12 @@ def main(inputs, output, log, threads, analysis, params):
     from equidyn.data.subsets import read_index
     from equidyn.run.evaluation import Protocol
     from equidyn.study.tables import write_table
-    from equidyn.tasks import TASKS
 
     torch.set_num_threads(threads)
     store = Store(inputs.store)
     table = analyse_run(
         load(ANALYSES[analysis]),
-        load(TASKS[params.task]),
+        load(params.task),
         store,
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,

@@ -12,12 +12,11 @@ def main(inputs, rows, examples, log, threads, params):
     from equidyn.data.subsets import read_index
     from equidyn.run.evaluation import Protocol, evaluate_run
     from equidyn.study.tables import write_table
-    from equidyn.tasks import TASKS
 
     torch.set_num_threads(threads)
     store = Store(inputs.store)
     tables = evaluate_run(
-        load(TASKS[params.task]),
+        load(params.task),
         store,
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,

@@ -14,14 +14,13 @@ def main(run, inputs, output, log, threads, devices, params):
     from equidyn.data.subsets import read_index
     from equidyn.run.distributed import launch
     from equidyn.run.training import Recipe, train
-    from equidyn.tasks import TASKS
 
     store = Store(inputs.store)
     indices = read_index(inputs.subset, len(store))
     recipe = Recipe(**params.recipe)
     training = partial(
         train,
-        load(TASKS[params.task]).fit(store, indices, **params.settings),
+        load(params.task).fit(store, indices, **params.settings),
         indices,
         recipe,
         params.steps,

@@ -59,11 +59,6 @@ def configuration(name: str) -> Configuration:
     return configurations()[name]
 
 
-def control_for(task: str) -> str:
-    """Name of the first exactly equivariant configuration listed for a task."""
-    return next(name for name, entry in configurations().items() if entry.control and entry.task == task)
-
-
 def build(name: str) -> "nn.Module":
     """A freshly initialised network, on PyTorch's default device.
 

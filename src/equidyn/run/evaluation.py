@@ -23,8 +23,9 @@ from equidyn.core.decomposition import (
     summarise,
 )
 from equidyn.core.seeding import seed_for
-from equidyn.models.registry import build, control_for
+from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.tasks.registry import control_for
 
 FLOOR_EXAMPLES = 32
 """Rounding differs little between molecules: these tell its size."""

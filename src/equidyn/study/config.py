@@ -16,7 +16,7 @@ from equidyn.analysis import ANALYSES, GRID_ACTIONS
 from equidyn.core.settings import StudyError
 from equidyn.data import SOURCES
 from equidyn.models.registry import configuration
-from equidyn.tasks import TASKS
+from equidyn.tasks.registry import task_cards
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: str = "config") -> None:
@@ -244,7 +244,7 @@ def labels(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
 def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `equidyn.run.evaluation.Protocol`: the study's and those of the run's task."""
     evaluation = config["evaluation"]
-    shared = {name: value for name, value in evaluation.items() if name not in ("checkpoints_per_job", *TASKS)}
+    shared = {name: value for name, value in evaluation.items() if name not in ("checkpoints_per_job", *task_cards())}
     own = dict(evaluation[row["task"]])
     return shared | own | {"conditions": conditions(own.get("conditions", {}))}
 
@@ -298,8 +298,8 @@ def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> No
         raise StudyError(f"{where}, model: {error}") from None
     if task != row["task"]:
         raise StudyError(f"{where}, model: {row['model']!r} is for the task {task!r}, not {row['task']!r}")
-    if row["task"] not in TASKS:
-        raise StudyError(f"{where}, task: unknown task {row['task']!r}; known tasks: {', '.join(TASKS)}")
+    if row["task"] not in task_cards():
+        raise StudyError(f"{where}, task: unknown task {row['task']!r}; known tasks: {', '.join(task_cards())}")
 
 
 def _typed(cell: str, schema: Mapping[str, Any]) -> Any:

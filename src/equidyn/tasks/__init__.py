@@ -1,11 +1,5 @@
 """Tasks: what is predicted, how it rotates, how it is compared.
 
-A task is the only thing the training loop and the evaluation know of the science; `contract` says what it must do.
+A task is the only thing the training loop and the evaluation know of the science; `contract` says what it must do, and
+its `card` what others may know of it. Imports `equidyn.data` and `equidyn.core`; tasks do not import one another.
 """
-
-TASKS = {
-    "force_field": "equidyn.tasks.force_field.task:ForceField",
-    "flow_matching": "equidyn.tasks.flow_matching.task:FlowMatching",
-    "voxel_denoising": "equidyn.tasks.voxel_denoising.task:VoxelDenoising",
-}
-"""Class of each task, as ``"module:name"``."""

@@ -1,0 +1,136 @@
+"""What other rooms may know of a task without importing it.
+
+A card imports nothing heavy: the workflow reads it whenever it is parsed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from equidyn.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Words:
+    """How figures and captions name things.
+
+    Attributes:
+        title: Title of the task.
+        examples: What data consist of.
+        clusters: Groups of related examples, which the bootstrap resamples as one.
+        null: The predictor that skill is measured against.
+        remark: What that predictor amounts to.
+        trivial: The same kind of predictor, in a few words.
+        error: What the squared error is a mean of.
+    """
+
+    title: str
+    examples: str
+    clusters: str
+    null: str
+    remark: str
+    trivial: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A way of comparing predictions for an example in several orientations.
+
+    Attributes:
+        name: What legends call it.
+        text: What it does, for captions.
+        groups: Names of the groups whose elements it can take back.
+        exact: Whether it makes no error of its own beyond rounding, so that the task's control is exactly equivariant.
+    """
+
+    name: str
+    text: str
+    groups: tuple[str, ...] = ("SO(3)",)
+    exact: bool = False
+
+    @property
+    def described(self) -> str:
+        """Name and text, for lists."""
+        return f'"{self.name}" ({self.text})'
+
+
+class Typical(Protocol):
+    """What examples of a source are like."""
+
+    @property
+    def mean(self) -> float:
+        """Size of an average example, in the unit of `TaskCard.size`; 0 where the settings say it."""
+
+    @property
+    def largest(self) -> float:
+        """Size of the largest example."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the examples are that go through a network at once.
+
+    Attributes:
+        mean: The cost of an average example is the mean of the costs of these sizes.
+        largest: Size with the cost that an example has at most, on average over the batch.
+        text: The assumption about sizes, for plans.
+    """
+
+    mean: tuple[float, ...]
+    largest: float
+    text: str
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """What other rooms may know of a task.
+
+    Attributes:
+        name: Its name in configurations, run tables and tables.
+        task: Class derived from `equidyn.tasks.contract.Task`, as ``"module:name"``.
+        unit: Unit of the squared error per component, as the class has it.
+        words: How figures name things.
+        size: What costs of networks count, e.g. ``"atoms"``.
+        sizes: Sizes of the examples from the settings of the data, those of the task, what examples of the source are
+            like, and how many examples go through a network at once.
+        comparisons: How predictions for rotated examples can be compared, by the name in tables.
+        comparison: The usual one of them.
+        control: Model that is exactly equivariant, whose error is the numeric floor; "" if there is none.
+        group: Group of rotations that is usual.
+        settings: Section ``training.<task>.task`` of a configuration; None if the task has no settings.
+        conditions: Section ``evaluation.<task>.conditions``; None if predictions are asked for in one way only.
+        repeated: Share of training steps that take one more forward pass without a backward pass.
+        quantities: What describes examples in the report on data, as ``"module:function"``; "" for nothing.
+        order: Place among tasks in reports.
+    """
+
+    name: str
+    task: str
+    unit: str
+    words: Words
+    size: str
+    sizes: Callable[[Mapping[str, Any], Mapping[str, Any], Typical, int], Sizes]
+    comparisons: Mapping[str, Comparison]
+    comparison: str
+    control: str = ""
+    group: str = "SO(3)"
+    settings: type[Settings] | None = None
+    conditions: type[Settings] | None = None
+    repeated: float = 0.0
+    quantities: str = ""
+    order: int = 100
+    module: str = field(init=False)
+    """Module of the task's class, for digests of code."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "module", self.task.partition(":")[0])
+        if self.comparison not in self.comparisons:
+            raise ValueError(
+                f"task {self.name}: unknown comparison {self.comparison!r}; its card has {', '.join(self.comparisons)}"
+            )
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether predictions can be compared in several ways, so that figures must say which."""
+        return len(self.comparisons) > 1
