@@ -1,7 +1,6 @@
 # Shared by the files of this folder: the checked study, its paths, and the digests of the code behind each stage.
 import re
 import sys
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -9,14 +8,12 @@ import yaml
 
 from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
-from equidyn.data.download import wanted_entries
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.models.registry import configuration
 from equidyn.study.planning import devices, resources
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.study.config import (
     StudyError,
-    PUBLISHED,
     analysis_arguments,
     analysis_protocol,
     analysis_steps,
@@ -33,6 +30,7 @@ from equidyn.study.config import (
     store_settings,
     task_settings,
 )
+from equidyn.study.sources import PUBLISHED, wanted_files
 from equidyn.tasks.registry import control_for, task_card
 
 
@@ -55,7 +53,7 @@ ARCHIVED = config["results"] == "archive"
 STUDY = f"{'results' if ARCHIVED else config['results']}/{config['study']}"
 FORMATS = config["figures"]["formats"]
 DOWNLOADS = config.get("downloads", {}).get("folder", "downloads")
-ENTRIES = wanted_entries(config, read_schema("downloads.schema.yaml"))
+ENTRIES = wanted_files(config)
 FILES = {
     (entry.dataset, entry.version, entry.file): entry
     for entries in ENTRIES.values()

@@ -17,7 +17,7 @@ rule download_file:
         runtime=1440,
         downloads=1,
     params:
-        entry=lambda wildcards: asdict(FILES[tuple(wildcards)]),
+        entry=lambda wildcards: FILES[tuple(wildcards)].model_dump(mode="json"),
         mirror=config.get("downloads", {}).get("mirror"),
     message:
         "Downloading {wildcards.file} of {wildcards.dataset} {wildcards.version}"
@@ -66,7 +66,7 @@ rule download_entries:
         runtime=2880,
         downloads=1,
     params:
-        template=lambda wildcards: asdict(template("flow_matching")),
+        template=lambda wildcards: template("flow_matching").model_dump(mode="json"),
         folder=lambda wildcards: entries_folder("flow_matching"),
         mirror=config.get("downloads", {}).get("mirror"),
         connections=config.get("downloads", {}).get("connections", 4),

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from registry_rows import published_file
 from safetensors import SafetensorError
 from standins import server as standin
 
-from equidyn.data.download import DownloadError, Entry, download_entries, download_file, write_entries
+from equidyn.data.download import DownloadError, download_entries, download_file, write_entries
 from equidyn.data.preparation import Portion
 from equidyn.data.store import Field, Store, StoreWriter
 from equidyn.data.subsets import write_index
@@ -67,7 +68,7 @@ def server():
 
 @pytest.fixture
 def entry(server):
-    return Entry("set", "1", "numbers.txt", (f"{server.url}/{NAME}",), None, "", "CC0-1.0", "2026-11")
+    return published_file("set", "1", "numbers.txt", (f"{server.url}/{NAME}",), None, "", "CC0-1.0", "2026-11")
 
 
 def fetch(entry, path, **settings):
@@ -78,7 +79,7 @@ class TestDownload:
     """Files from elsewhere."""
 
     def test_of_more_than_there_is_space_for_does_not_begin(self, disk, server, entry):
-        big = Entry("set", "1", "big.txt", (f"{server.url}/big.txt",), None, "", "CC0-1.0", "2026-11")
+        big = published_file("set", "1", "big.txt", (f"{server.url}/big.txt",), None, "", "CC0-1.0", "2026-11")
         with pytest.raises(
             DownloadError, match=rf"{disk.path}: the disk is full: big\.txt needs {len(BIG)} bytes.*free"
         ):
@@ -155,7 +156,7 @@ class TestDownload:
         assert len(server.requests) == 1
 
     def test_of_many_files_keeps_what_is_finished(self, disk, server, entry):
-        template = Entry("set", "1", "{id}.txt", (f"{server.url}/{{id}}.txt",), None, "", "CC0-1.0", "2026-11")
+        template = published_file("set", "1", "{id}.txt", (f"{server.url}/{{id}}.txt",), None, "", "CC0-1.0", "2026-11")
         ids = [f"{n}abc" for n in range(9)]
         settings = {"attempts": 2, "progress": False, "connections": 2}
         disk.fill(leave=450_000)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 import equidyn
 from equidyn.analysis.published import (
@@ -20,7 +19,7 @@ from equidyn.analysis.published import (
     voxmol_curves,
 )
 from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_roughness
-from equidyn.data.download import read_registry
+from equidyn.data.registry import read_registry
 
 ROOT = Path(__file__).parents[2]
 CURVES = Path(equidyn.__file__).parent / "data/published/curves"
@@ -293,8 +292,7 @@ def test_bad_tables_of_voxmol_are_refused(tmp_path):
 
 
 def test_the_registry_names_these_tables():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/downloads.schema.yaml").read_text())
-    entries = [entry for entry in read_registry(ROOT / "config/downloads.tsv", schema) if "voxmol" in entry.dataset]
+    entries = [entry for entry in read_registry(ROOT / "config/downloads.tsv") if "voxmol" in entry.dataset]
     assert {entry.file for entry in entries} == set(VOXMOL_FILES)
     for entry in entries:
         content = FILES[entry.file].read_bytes()

@@ -8,29 +8,25 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-import yaml
+from registry_rows import changed, published_file
 from standins import server as standin
 from standins.pdb import write_pdb
 
 from equidyn.data import download
 from equidyn.data.download import (
     DownloadError,
-    Entry,
     EntryFile,
     download_entries,
     download_file,
-    read_registry,
     receipt_path,
-    wanted_entries,
     write_entries,
 )
-from equidyn.study.config import PUBLISHED, StudyError
 
 ROOT = Path(__file__).parents[2]
 NAME = "set/1/numbers.txt"
@@ -62,7 +58,9 @@ def server():
 @pytest.fixture
 def entry(server):
     """The file as the registry names it, with its checksum."""
-    return Entry("set", "1", "numbers.txt", (f"{server.url}/{NAME}",), len(BODY), md5(BODY), "CC0-1.0", "2026-11")
+    return published_file(
+        "set", "1", "numbers.txt", (f"{server.url}/{NAME}",), len(BODY), md5(BODY), "CC0-1.0", "2026-11"
+    )
 
 
 @pytest.fixture
@@ -85,125 +83,6 @@ def assert_whole(path, body=BODY):
     assert (receipt["bytes"], receipt["sha256"]) == (len(body), sha256(body))
 
 
-@pytest.fixture(scope="module")
-def schema():
-    return yaml.safe_load((ROOT / "workflow/schemas/downloads.schema.yaml").read_text())
-
-
-class TestRegistry:
-    """The table of files."""
-
-    HEADER = "dataset\tversion\tfile\turl\tbytes\tchecksum\tlicence\tdate\n"
-    ROW = ("set", "1", "a.txt", "https://a.org/a.txt", "", "", "MIT", "2026-11")
-
-    @pytest.fixture
-    def written(self, tmp_path, schema):
-        def read(*rows, header=self.HEADER):
-            table = tmp_path / "downloads.tsv"
-            table.write_text(header + "".join("\t".join(row) + "\n" for row in rows))
-            return read_registry(table, schema)
-
-        return read
-
-    def test_as_shipped_is_valid_and_has_a_licence_for_all(self, schema):
-        entries = read_registry(ROOT / "config/downloads.tsv", schema)
-        assert all(entry.licence and entry.urls for entry in entries)
-        assert [str(entry.path) for entry in entries if entry.is_template] == ["pdb/current/{id}.cif.gz"]
-        by_file = {entry.file: entry for entry in entries}
-        assert by_file["SPICE-2.0.1.hdf5"].bytes == 37_479_271_148
-        assert by_file["rdkit_folder.tar.gz"].bytes % 10_240 == 0, "the size of a plain tar archive"
-
-    def test_reads_typed_cells(self, written):
-        row = ("set", "1", "a.txt", "https://a.org/a.txt http://b.org/x", "12", md5(b""), "MIT", "2026-11")
-        first, second = written(row, (*self.ROW[:2], "b.txt", *self.ROW[3:]))
-        assert first == Entry("set", "1", "a.txt", ("https://a.org/a.txt", "http://b.org/x"), 12, md5(b""), *row[6:])
-        assert first.path == Path("set/1/a.txt")
-        assert (second.bytes, second.checksum) == (None, "")
-
-    @pytest.mark.parametrize(
-        ("column", "cell", "expected"),
-        [
-            ("bytes", "12 GB", r"bytes: found '12 GB', expected type \['integer', 'null'\]"),
-            ("bytes", "0", "bytes: 0 is less than the minimum of 1"),
-            ("checksum", "md5:123", "checksum: 'md5:123' does not match"),
-            ("url", "ftp://a.org/a", "url: 'ftp://a.org/a' does not match"),
-            ("url", "", "url: '' does not match"),
-            ("url", "https://a.org/{id}.txt", "url: found 'https://a.org/{id}.txt' for the file 'a.txt'"),
-            ("file", "../a.txt", "file: '../a.txt' does not match"),
-            ("file", "{id}.txt", "url: found 'https://a.org/a.txt' for the file '{id}.txt'"),
-            ("licence", "", "licence: "),
-            ("date", "November", "date: 'November' does not match"),
-        ],
-    )
-    def test_wrong_cells_are_named(self, written, column, cell, expected):
-        row = dict(zip(self.HEADER.split(), self.ROW, strict=True)) | {column: cell}
-        with pytest.raises(StudyError, match=rf"downloads\.tsv, row 2 \(set\),? ?:? ?{expected}"):
-            written(("set", "1", "fine.txt", *self.ROW[3:]), tuple(row.values()))
-
-    def test_a_file_twice_is_an_error(self, written):
-        with pytest.raises(StudyError, match=r"row 2 \(set\): set/1/a\.txt appears twice"):
-            written(self.ROW, self.ROW)
-
-    def test_another_number_of_cells_is_an_error(self, written):
-        with pytest.raises(StudyError, match=r"row 1 \(set\): found another number of cells"):
-            written(self.ROW[:-1])
-
-    def test_an_unknown_column_is_an_error(self, written):
-        with pytest.raises(StudyError, match=r"row 1.*size: unknown key; known keys: dataset"):
-            written(self.ROW, header=self.HEADER.replace("bytes", "size"))
-
-    def test_no_rows_and_no_file_are_errors(self, written, schema):
-        with pytest.raises(StudyError, match="the registry of downloads has no rows"):
-            written()
-        with pytest.raises(StudyError, match=r"none\.tsv: no such registry of downloads: check downloads\.registry"):
-            read_registry("none.tsv", schema)
-
-    def test_is_read_without_heavy_imports(self):
-        code = (
-            "import sys, equidyn.data.download\n"
-            "print(*{'requests', 'tenacity', 'tqdm', 'pandas', 'numpy', 'torch'} & set(sys.modules))"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == ""
-
-    @pytest.mark.parametrize(
-        ("task", "data", "expected"),
-        [
-            ("force_field", {"source": "offline"}, set()),
-            ("force_field", {"source": "spice", "release": "2.0.1"}, {"SPICE-2.0.1.hdf5"}),
-            ("force_field", {"source": "spice", "release": "1.1.4"}, {"SPICE-1.1.4.hdf5"}),
-            ("voxel_denoising", {"source": "geom-arrays"}, {"geom_drugs_processed.zip"}),
-        ],
-    )
-    def test_a_source_wants_the_files_of_its_data_set(self, schema, task, data, expected):
-        config = {"data": {task: data}, "downloads": {"registry": ROOT / "config/downloads.tsv"}}
-        assert {entry.file for entry in wanted_entries(config, schema)[task]} == expected
-
-    def test_a_study_that_downloads_nothing_needs_no_registry(self, schema):
-        wanted = wanted_entries({"data": {"force_field": {"source": "offline"}}}, schema)
-        assert wanted == {"force_field": [], PUBLISHED: []}
-
-    def test_tables_of_the_authors_are_wanted_where_figures_show_them(self, schema):
-        config = {
-            "data": {"force_field": {"source": "offline"}},
-            "downloads": {"registry": ROOT / "config/downloads.tsv"},
-            "figures": {"published": "voxmol_curves"},
-        }
-        wanted = wanted_entries(config, schema)
-        assert wanted["force_field"] == []
-        assert {entry.file for entry in wanted[PUBLISHED]} >= {"1pct.csv", "full.csv"}
-        with pytest.raises(StudyError, match=r"no files of nothing, which figures\.published .nothing. is made from"):
-            wanted_entries(config | {"figures": {"published": "nothing"}}, schema)
-
-    def test_a_data_set_without_files_is_an_error(self, schema):
-        config = {
-            "data": {"force_field": {"source": "spice", "release": "9"}},
-            "downloads": {"registry": ROOT / "config/downloads.tsv"},
-        }
-        with pytest.raises(StudyError, match=r"downloads\.tsv: no files of spice 9, which data\.force_field\.source"):
-            wanted_entries(config, schema)
-
-
 class TestFile:
     """One file from one place."""
 
@@ -221,13 +100,13 @@ class TestFile:
         assert server.requests[0].headers["Accept-Encoding"] == "identity"
 
     def test_receipt_says_that_no_checksum_is_published(self, entry, path):
-        assert fetch(replace(entry, checksum="", bytes=None), path).checksum == "none published"
+        assert fetch(changed(entry, checksum="", bytes=None), path).checksum == "none published"
 
     def test_sha256_is_compared_too(self, entry, path):
-        assert fetch(replace(entry, checksum=f"sha256:{sha256(BODY)}"), path).checksum == f"sha256:{sha256(BODY)}"
+        assert fetch(changed(entry, checksum=f"sha256:{sha256(BODY)}"), path).checksum == f"sha256:{sha256(BODY)}"
         path.unlink()
         with pytest.raises(DownloadError, match=f"found sha256 {sha256(BODY)}, expected {sha256(OTHER)}"):
-            fetch(replace(entry, checksum=f"sha256:{sha256(OTHER)}"), path)
+            fetch(changed(entry, checksum=f"sha256:{sha256(OTHER)}"), path)
 
     @pytest.mark.parametrize("known", [True, False], ids=["checksum", "no checksum"])
     @pytest.mark.parametrize(
@@ -253,7 +132,7 @@ class TestFile:
     )  # fmt: skip
     def test_arrives_in_the_end(self, server, entry, path, behaviour, known):
         server.on(NAME, behaviour, times=2)
-        entry = replace(entry, bytes=None) if known else replace(entry, bytes=None, checksum="")
+        entry = changed(entry, bytes=None) if known else changed(entry, bytes=None, checksum="")
         fetch(entry, path, timeout=0.3)
         assert_whole(path)
         assert len(server.requests) == 3
@@ -271,14 +150,14 @@ class TestFile:
 
     def test_follows_a_redirection(self, server, entry, path):
         server.on("elsewhere", standin.status(303, Location=f"/{NAME}"))
-        receipt = fetch(replace(entry, urls=(f"{server.url}/elsewhere",)), path)
+        receipt = fetch(changed(entry, urls=(f"{server.url}/elsewhere",)), path)
         assert_whole(path)
         assert receipt.url.endswith("/elsewhere")
 
     def test_a_redirection_is_asked_again_when_resuming(self, server, entry, path):
         server.on("elsewhere", standin.status(303, Location=f"/{NAME}"))
         server.on(NAME, standin.cut(100_000), times=1)
-        fetch(replace(entry, urls=(f"{server.url}/elsewhere",)), path)
+        fetch(changed(entry, urls=(f"{server.url}/elsewhere",)), path)
         assert_whole(path)
         assert server.paths() == ["elsewhere", NAME] * 2
         assert server.ranges()[-1] == "bytes=100000-"
@@ -320,7 +199,7 @@ class TestFile:
     def test_is_given_up_after_some_attempts(self, server, entry, path, behaviour, expected):
         server.on(NAME, behaviour)
         with pytest.raises(DownloadError, match=rf"\n  {entry.urls[0]}: {expected}") as caught:
-            fetch(replace(entry, bytes=None), path, attempts=3, timeout=0.2)
+            fetch(changed(entry, bytes=None), path, attempts=3, timeout=0.2)
         assert not path.exists()
         assert "set downloads.mirror to a folder or URL that holds set/1/numbers.txt" in str(caught.value)
         assert f"put the file at {path} by hand" in str(caught.value)
@@ -329,7 +208,7 @@ class TestFile:
 
     def test_error_of_a_host_that_is_not_there(self, entry, path):
         with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:9/none: found ConnectionError .*refused"):
-            fetch(replace(entry, urls=("http://127.0.0.1:9/none",)), path, attempts=2)
+            fetch(changed(entry, urls=("http://127.0.0.1:9/none",)), path, attempts=2)
 
     def test_waits_as_long_as_asked(self, server, entry, path, monkeypatch):
         monkeypatch.setattr(download, "_FIRST_WAIT", 3600.0)
@@ -350,7 +229,7 @@ class TestFile:
 
     def test_a_template_is_refused(self, entry, path):
         with pytest.raises(ValueError, match="use download_entries"):
-            fetch(replace(entry, file="{id}.txt"), path)
+            fetch(changed(entry, file="{id}.txt"), path)
 
 
 class TestResuming:
@@ -367,7 +246,7 @@ class TestResuming:
         date = "Mon, 02 Nov 2026 10:00:00 GMT"
         server.put(NAME, BODY, last_modified=date)
         server.on(NAME, standin.cut(100_000), times=1)
-        fetch(replace(entry, checksum=""), path)
+        fetch(changed(entry, checksum=""), path)
         assert_whole(path)
         assert server.requests[1].headers["If-Range"] == date
         assert server.ranges() == [None, "bytes=100000-"]
@@ -375,14 +254,14 @@ class TestResuming:
     def test_a_weak_tag_is_no_promise(self, server, entry, path):
         server.put(NAME, BODY, etag=f"W/{standin.tag(BODY)}")
         server.on(NAME, standin.cut(100_000), times=1)
-        fetch(replace(entry, checksum=""), path)
+        fetch(changed(entry, checksum=""), path)
         assert_whole(path)
         assert server.ranges() == [None, None]
 
     def test_starts_over_without_marks_and_checksum(self, server, entry, path):
         server.put(NAME, BODY, etag=None)
         server.on(NAME, standin.cut(100_000), times=1)
-        fetch(replace(entry, checksum=""), path)
+        fetch(changed(entry, checksum=""), path)
         assert_whole(path)
         assert server.ranges() == [None, None]
 
@@ -396,14 +275,14 @@ class TestResuming:
     @pytest.mark.parametrize("new", [OTHER, OTHER[:-8], BODY + b"more\n"], ids=["same size", "shorter", "longer"])
     def test_starts_over_when_the_file_changed(self, server, entry, path, new):
         server.on(NAME, standin.then(standin.cut(100_000), lambda: server.put(NAME, new)), times=1)
-        fetch(replace(entry, checksum="", bytes=None), path)
+        fetch(changed(entry, checksum="", bytes=None), path)
         assert_whole(path, new)
 
     @pytest.mark.parametrize("new", [OTHER, OTHER[:-8], OTHER[:8000]], ids=["same size", "shorter", "than the part"])
     def test_starts_over_when_the_file_changed_without_marks(self, server, entry, path, new):
         server.put(NAME, BODY, etag=None)
         server.on(NAME, standin.then(standin.cut(100_000), lambda: server.put(NAME, new, etag=None)), times=1)
-        fetch(replace(entry, checksum=md5(new), bytes=None), path)
+        fetch(changed(entry, checksum=md5(new), bytes=None), path)
         assert_whole(path, new)
 
     @pytest.mark.parametrize(
@@ -420,7 +299,7 @@ class TestResuming:
     def test_appends_nothing_but_what_belongs_there(self, server, entry, path, answer):
         server.on(NAME, standin.cut(100_000), times=1)
         server.on(NAME, standin.status(206, OTHER[: len(BODY) - 100_000], **answer), times=1)
-        fetch(replace(entry, checksum="", bytes=None), path)
+        fetch(changed(entry, checksum="", bytes=None), path)
         assert_whole(path)
         assert server.ranges() == [None, "bytes=100000-", None]
 
@@ -478,7 +357,8 @@ class TestResuming:
     def test_goes_on_after_the_process_was_killed(self, server, entry, path):
         server.on(NAME, standin.slow(10_000, 0.02), times=1)
         code = (
-            "import sys; from equidyn.data.download import Entry, download_file\n"
+            "from equidyn.data.download import download_file\n"
+            "from equidyn.data.registry import PublishedFile\n"
             f"download_file({entry!r}, {str(path)!r}, progress=False)"
         )
         process = subprocess.Popen([sys.executable, "-c", code])
@@ -500,7 +380,7 @@ class TestPlaces:
     """Several places of one file."""
 
     def test_are_tried_in_order(self, server, entry, path):
-        receipt = fetch(replace(entry, urls=(f"{server.url}/gone", *entry.urls)), path)
+        receipt = fetch(changed(entry, urls=(f"{server.url}/gone", *entry.urls)), path)
         assert_whole(path)
         assert receipt.url == entry.urls[0]
         assert server.paths() == ["gone", NAME]
@@ -509,14 +389,14 @@ class TestPlaces:
         server.on("full", standin.status(503))
         urls = (f"{server.url}/gone", f"{server.url}/full")
         with pytest.raises(DownloadError, match=rf"\n  {urls[0]}: found status 404.*\n  {urls[1]}: found status 503"):
-            fetch(replace(entry, urls=urls), path)
+            fetch(changed(entry, urls=urls), path)
 
     @pytest.mark.parametrize(("known", "ranges"), [(True, "bytes=100000-"), (False, None)])
     def test_the_next_goes_on_only_if_a_checksum_vouches_for_the_whole(self, server, entry, path, known, ranges):
         server.put("copy", BODY, etag='"a tag of its own"')
         server.on(NAME, standin.cut(100_000), times=1)
         server.on(NAME, standin.status(403))
-        entry = replace(entry, urls=(*entry.urls, f"{server.url}/copy"), checksum=entry.checksum * known)
+        entry = changed(entry, urls=(*entry.urls, f"{server.url}/copy"), checksum=entry.checksum * known)
         fetch(entry, path)
         assert_whole(path)
         assert server.ranges()[-1] == ranges
@@ -606,9 +486,9 @@ class TestPresent:
         assert server.requests == []
 
     def test_damaged_since_is_fetched_again(self, server, entry, path, caplog):
-        first = fetch(replace(entry, checksum=""), path)
+        first = fetch(changed(entry, checksum=""), path)
         path.write_bytes(BODY[:-1] + b"x")
-        assert fetch(replace(entry, checksum=""), path) == first
+        assert fetch(changed(entry, checksum=""), path) == first
         assert_whole(path)
         assert "damaged since it was downloaded" in caplog.text
 
@@ -621,10 +501,10 @@ class TestPresent:
         assert files(path.parent) == []
 
     def test_is_compared_with_a_checksum_that_the_registry_did_not_have(self, server, entry, path):
-        first = fetch(replace(entry, checksum=""), path)
+        first = fetch(changed(entry, checksum=""), path)
         assert fetch(entry, path) == replace(first, checksum=md5(BODY))
         with pytest.raises(DownloadError, match="was there already: found md5"):
-            fetch(replace(entry, checksum=md5(OTHER)), path)
+            fetch(changed(entry, checksum=md5(OTHER)), path)
         assert path.read_bytes() == BODY
         assert len(server.requests) == 1
 
@@ -644,11 +524,13 @@ class TestPresent:
 )
 def test_forms_are_told_by_their_first_bytes(tmp_path, name, right, wrong):
     with standin.serve({"right": right, "wrong": wrong}) as server:
-        entry = Entry("set", "1", name, (f"{server.url}/wrong", f"{server.url}/right"), None, "", "MIT", "2026-11")
+        entry = published_file(
+            "set", "1", name, (f"{server.url}/wrong", f"{server.url}/right"), None, "", "MIT", "2026-11"
+        )
         assert fetch(entry, tmp_path / name, attempts=1).url == f"{server.url}/right"
         assert (tmp_path / name).read_bytes() == right
         with pytest.raises(DownloadError, match="at the beginning, expected"):
-            fetch(replace(entry, urls=entry.urls[:1]), tmp_path / "other" / name, attempts=1)
+            fetch(changed(entry, urls=entry.urls[:1]), tmp_path / "other" / name, attempts=1)
     assert files(tmp_path) == [name, f"{name}.json"]
 
 
@@ -657,7 +539,8 @@ def test_content_that_the_server_calls_encoded_is_kept_as_it_is(tmp_path):
     with standin.serve({"a.txt.gz": body}) as server:
         server.on("a.txt.gz", standin.other(lambda body: body, Content_Encoding="gzip"))
         fetch(
-            Entry("s", "1", "a.txt.gz", (f"{server.url}/a.txt.gz",), None, "", "MIT", "2026-11"), tmp_path / "a.txt.gz"
+            published_file("s", "1", "a.txt.gz", (f"{server.url}/a.txt.gz",), None, "", "MIT", "2026-11"),
+            tmp_path / "a.txt.gz",
         )
     assert (tmp_path / "a.txt.gz").read_bytes() == body
 
@@ -667,11 +550,11 @@ def test_a_served_folder_is_a_mirror(tmp_path):
     file.parent.mkdir(parents=True)
     file.write_bytes(BODY)
     with standin.serve(tmp_path / "mirror") as server:
-        entry = Entry("set", "1", "numbers.txt", ("http://127.0.0.1:9/none",), None, "", "MIT", "2026-11")
+        entry = published_file("set", "1", "numbers.txt", ("http://127.0.0.1:9/none",), None, "", "MIT", "2026-11")
         fetch(entry, tmp_path / "numbers.txt", mirror=server.url)
         assert (tmp_path / "numbers.txt").read_bytes() == BODY
         with pytest.raises(DownloadError, match="404"):
-            fetch(replace(entry, file="../../secret.txt"), tmp_path / "none.txt", mirror=server.url, attempts=1)
+            fetch(changed(entry, file="../../secret.txt"), tmp_path / "none.txt", mirror=server.url, attempts=1)
 
 
 class TestEntries:
@@ -690,7 +573,9 @@ class TestEntries:
 
     @pytest.fixture
     def template(self, many):
-        return Entry("pdb", "current", "{id}.cif.gz", (f"{many.url}/files/{{id}}.cif.gz",), None, "", "CC0", "2026-11")
+        return published_file(
+            "pdb", "current", "{id}.cif.gz", (f"{many.url}/files/{{id}}.cif.gz",), None, "", "CC0", "2026-11"
+        )
 
     @staticmethod
     def check(path, id):
@@ -801,7 +686,8 @@ class TestEntries:
         id = self.IDS[0]
         many.on(f"files/{id}.cif.gz", standin.stall(20), times=1)
         code = (
-            "from equidyn.data.download import Entry, download_entries\n"
+            "from equidyn.data.download import download_entries\n"
+            "from equidyn.data.registry import PublishedFile\n"
             f"download_entries({template!r}, [{id!r}], {str(tmp_path)!r}, progress=False)"
         )
         process = subprocess.Popen([sys.executable, "-c", code])
@@ -869,7 +755,7 @@ class TestEntries:
 
     def test_a_single_file_is_refused(self, template, tmp_path):
         with pytest.raises(ValueError, match="use download_file"):
-            self.fetch(replace(template, file="a.txt"), ["1abc"], tmp_path)
+            self.fetch(changed(template, file="a.txt"), ["1abc"], tmp_path)
 
     def test_become_a_table(self, tmp_path):
         write_entries([EntryFile("1e10", "ok", 5, "ab"), EntryFile("1abd", "missing", 0, "")], tmp_path / "entries.tsv")
@@ -893,7 +779,7 @@ main({arguments})
 
 def test_the_script_of_a_file_leaves_it_beside_its_receipt(entry, path, tmp_path):
     receipt, log = str(receipt_path(path)), tmp_path / "log"
-    run_script("download_file", f"{receipt!r}, {str(log)!r}, {asdict(entry)!r}, None")
+    run_script("download_file", f"{receipt!r}, {str(log)!r}, {entry.model_dump(mode='json')!r}, None")
     assert_whole(path)
     assert f"{len(BODY)} bytes from {entry.urls[0]}" in log.read_text()
 
@@ -903,10 +789,15 @@ def test_the_script_of_entries_checks_them(tmp_path):
     ids = [entry.name for entry in write_pdb(tmp_path / "bank", entries=4).entries.values() if entry.has_file]
     selection.write_text("entry\tchain\n" + "".join(f"{id}\t{chain}\n" for id in ids for chain in "AB"))
     url = "http://127.0.0.1:9/{id}.cif.gz"
-    template = Entry("pdb", "current", "{id}.cif.gz", (url,), None, "", "CC0-1.0", "2026-11")
+    template = published_file("pdb", "current", "{id}.cif.gz", (url,), None, "", "CC0-1.0", "2026-11")
     with standin.serve(tmp_path / "bank") as server:
         server.on(f"pdb/current/{ids[0]}.cif.gz", standin.status(200, gzip.compress(b"data_OTHER\n")), times=1)
-        params = {"template": asdict(template), "folder": str(folder), "mirror": server.url, "connections": 2}
+        params = {
+            "template": template.model_dump(mode="json"),
+            "folder": str(folder),
+            "mirror": server.url,
+            "connections": 2,
+        }
         run_script(
             "download_entries",
             f"{str(selection)!r}, {str(output)!r}, {str(tmp_path / 'log')!r}, types.SimpleNamespace(**{params!r})",

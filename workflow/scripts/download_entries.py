@@ -8,13 +8,14 @@ from equidyn.core import process
 
 def main(selection, output, log, params):
     process.start(log, threads=1)
-    from equidyn.data.download import Entry, download_entries, write_entries
+    from equidyn.data.download import download_entries, write_entries
     from equidyn.data.pdb import check_entry
+    from equidyn.data.registry import PublishedFile
 
     with Path(selection).open(encoding="utf-8", newline="") as stream:
         ids = {row["entry"] for row in csv.DictReader(stream, delimiter="\t")}
     rows = download_entries(
-        Entry(**params.template),
+        PublishedFile(**params.template),
         ids,
         params.folder,
         mirror=params.mirror,

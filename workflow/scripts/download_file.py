@@ -5,9 +5,10 @@ from equidyn.core import process
 
 def main(receipt, log, entry, mirror):
     process.start(log, threads=1)
-    from equidyn.data.download import Entry, download_file
+    from equidyn.data.download import download_file
+    from equidyn.data.registry import PublishedFile
 
-    download_file(Entry(**entry), receipt.removesuffix(".json"), mirror=mirror)
+    download_file(PublishedFile(**entry), receipt.removesuffix(".json"), mirror=mirror)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Downloads: published files, fetched whole and checked, from the places that a registry names or from a mirror.
 
-Imports nothing heavy: the workflow reads the registry each time it is parsed.
-
 No library was found that resumes with ``If-Range``, hashes while it streams and knows mirrors (pooch does not resume),
 so requests speaks HTTP here, tenacity tries again, and the rest is below.
 """
@@ -16,7 +14,7 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -27,7 +25,7 @@ from urllib.parse import quote
 
 from equidyn import __version__
 from equidyn.core.files import receipt_path, replacing, shelved
-from equidyn.study.config import PUBLISHED, StudyError, read_rows, wanted_datasets
+from equidyn.data.registry import ID, PublishedFile
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
 """What servers are told; some refuse the names that HTTP libraries give themselves."""
@@ -35,7 +33,6 @@ USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
 NO_CHECKSUM = "none published"
 """What a receipt says where the registry has no checksum to compare with."""
 
-_ID = "{id}"
 _CHUNK = 1 << 16  # bytes that are received, hashed and written at a time
 _HEAD = 512  # bytes from whose beginning a file's form is told
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 120.0  # seconds between attempts, doubled each time
@@ -54,41 +51,6 @@ logger = logging.getLogger(__name__)
 
 class DownloadError(Exception):
     """A file could not be had; the message says what was found, what was expected and what to do."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of the registry: a published file, or a template of many.
-
-    Attributes:
-        dataset: Name of the data set.
-        version: Its release.
-        file: Name of the file; ``{id}`` in it stands for many names.
-        urls: Places, tried in order.
-        bytes: Size on the wire, or None.
-        checksum: ``md5:<hex>`` or ``sha256:<hex>``, or empty.
-        licence: Terms of the data.
-        date: Year and month of the row's last review.
-    """
-
-    dataset: str
-    version: str
-    file: str
-    urls: tuple[str, ...]
-    bytes: int | None
-    checksum: str
-    licence: str
-    date: str
-
-    @property
-    def is_template(self) -> bool:
-        """Whether the row stands for many files."""
-        return _ID in self.file
-
-    @property
-    def path(self) -> Path:
-        """Where the file lies in a folder of downloads and in a mirror."""
-        return Path(self.dataset, self.version, self.file)
 
 
 @dataclass(frozen=True)
@@ -135,65 +97,8 @@ class EntryFile:
     sha256: str
 
 
-def read_registry(path: str | Path, schema: Mapping[str, Any]) -> list[Entry]:
-    """Read the registry of downloads: tab-separated, one row per file.
-
-    Args:
-        path: The table.
-        schema: JSON schema of one row.
-
-    Raises:
-        StudyError: Names the file, row and column.
-    """
-    try:
-        rows = read_rows(path, schema, "registry of downloads")
-    except FileNotFoundError:
-        raise StudyError(
-            f"{path}: no such registry of downloads: check downloads.registry in the configuration"
-        ) from None
-    entries: dict[Path, Entry] = {}
-    for where, row in rows:
-        entry = Entry(urls=tuple(row.pop("url").split()), **row)
-        for url in entry.urls:
-            if (_ID in url) != entry.is_template:
-                raise StudyError(
-                    f"{where}, url: found {url!r} for the file {entry.file!r}: {_ID} must be in both or none"
-                )
-        if entry.path in entries:
-            raise StudyError(f"{where}: {entry.path} appears twice; each file of a version has one row")
-        entries[entry.path] = entry
-    return list(entries.values())
-
-
-def wanted_entries(config: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, list[Entry]]:
-    """What the sources of a study are made from, and the authors' results that it is compared with.
-
-    Args:
-        config: The study's configuration; its registry is read if anything is downloaded.
-        schema: JSON schema of one row of the registry.
-
-    Returns:
-        Rows of the registry by task and for `PUBLISHED`, none for a task of which nothing is downloaded.
-
-    Raises:
-        StudyError: Something is wrong in the registry, or it lacks a data set or its release.
-    """
-    datasets = wanted_datasets(config)
-    registry = read_registry(config["downloads"]["registry"], schema) if datasets else []
-    wanted: dict[str, list[Entry]] = {user: [] for user in (*config["data"], PUBLISHED)}
-    for user, (where, dataset) in datasets.items():
-        release = config["data"].get(user, {}).get("release")
-        wanted[user] = [entry for entry in registry if entry.dataset == dataset and release in (None, entry.version)]
-        if not wanted[user]:
-            name = f"{dataset} {release}" if release else dataset
-            raise StudyError(
-                f"{config['downloads']['registry']}: no files of {name}, which {where} is made from: add them"
-            )
-    return wanted
-
-
 def download_file(
-    entry: Entry,
+    entry: PublishedFile,
     path: str | Path,
     *,
     mirror: str | Path | None = None,
@@ -237,7 +142,7 @@ def download_file(
 
 
 def download_entries(
-    template: Entry,
+    template: PublishedFile,
     ids: Iterable[str],
     folder: str | Path,
     *,
@@ -397,7 +302,7 @@ class _Client:
 class _Transfer:
     """One file on its way."""
 
-    entry: Entry
+    entry: PublishedFile
     name: str
     path: Path
     part: Path
@@ -546,8 +451,8 @@ def _obtain(transfer: _Transfer, mirror: str | Path | None, client: _Client, id:
     )
 
 
-def _places(entry: Entry, mirror: str | Path | None, id: str) -> list[str | Path]:
-    urls = [url.replace(_ID, id) for url in entry.urls]
+def _places(entry: PublishedFile, mirror: str | Path | None, id: str) -> list[str | Path]:
+    urls = [url.replace(ID, id) for url in entry.urls]
     if not mirror:
         return urls
     name = _name_in_mirror(entry, id)
@@ -556,8 +461,8 @@ def _places(entry: Entry, mirror: str | Path | None, id: str) -> list[str | Path
     return [Path(mirror, name)]
 
 
-def _name_in_mirror(entry: Entry, id: str) -> str:
-    return entry.path.as_posix().replace(_ID, id)
+def _name_in_mirror(entry: PublishedFile, id: str) -> str:
+    return entry.path.as_posix().replace(ID, id)
 
 
 def _copy(transfer: _Transfer, source: Path) -> _Content:
@@ -731,7 +636,7 @@ def _present(transfer: _Transfer) -> Receipt | None:
 
 
 def _entry_file(
-    template: Entry,
+    template: PublishedFile,
     id: str,
     folder: Path,
     mirror: str | Path | None,
@@ -739,7 +644,7 @@ def _entry_file(
     check: Callable[[Path, str], None] | None,
 ) -> EntryFile:
     """One file of a template, found or fetched."""
-    name = template.file.replace(_ID, id)
+    name = template.file.replace(ID, id)
     path = shelved(folder, id, name)
     # The ending stays, as readers go by it.
     transfer = _Transfer(template, name, path, path.with_name(f".part-{name}"), resumable=False)
@@ -791,7 +696,7 @@ def _session() -> Iterator[Any]:
         yield session
 
 
-def _content_of(path: Path, entry: Entry) -> _Content:
+def _content_of(path: Path, entry: PublishedFile) -> _Content:
     content = _Content(entry.checksum)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -799,7 +704,7 @@ def _content_of(path: Path, entry: Entry) -> _Content:
     return content
 
 
-def _receipt(entry: Entry, url: str, content: _Content) -> Receipt:
+def _receipt(entry: PublishedFile, url: str, content: _Content) -> Receipt:
     return Receipt(
         dataset=entry.dataset,
         version=entry.version,

@@ -14,8 +14,8 @@ import jsonschema
 
 from equidyn.analysis import ANALYSES, GRID_ACTIONS
 from equidyn.core.settings import StudyError
-from equidyn.data import SOURCES
 from equidyn.models.registry import configuration
+from equidyn.study.sources import wanted_datasets
 from equidyn.tasks.registry import task_cards
 
 
@@ -44,21 +44,6 @@ def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: s
         for name in ("train", "validation"):
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
-
-
-PUBLISHED = "published"
-"""Stands for a task where files hold the authors' own results."""
-
-
-def wanted_datasets(config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Data sets of the registry that a study needs: by task and `PUBLISHED`, where it asks for it, and its name."""
-    wanted = {}
-    for task, data in config["data"].items():
-        if dataset := SOURCES[task][data["source"]].dataset:
-            wanted[task] = (f"data.{task}.source {data['source']!r}", dataset)
-    if dataset := config.get("figures", {}).get("published"):
-        wanted[PUBLISHED] = (f"figures.published {dataset!r}", dataset)
-    return wanted
 
 
 def read_runs(path: str | Path, schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
