@@ -7,7 +7,7 @@ from linear_task import Matrix, VectorTask
 from scipy.spatial.transform import Rotation
 
 from equidyn.analysis.angles.measure import about_axis, measure
-from equidyn.figures.families.structure import closed_form
+from equidyn.figures.families.structure.draw import closed_form
 from equidyn.run.evaluation import Protocol
 
 ANGLES = [5.0, 45.0, 90.0, 150.0, 180.0]

@@ -7,7 +7,7 @@ from matplotlib.legend import Legend
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
-from equidyn.figures.families.claims import VERDICTS, notes, verdicts
+from equidyn.figures.families.claims.draw import VERDICTS, notes, verdicts
 from equidyn.figures.parts.options import WORDS, Options
 
 OPTIONS = {task: Options(task=task) for task in WORDS}

@@ -8,7 +8,7 @@ from drawing_checks import draw_checked
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
-from equidyn.figures.families.compute import duration, loss_against_compute
+from equidyn.figures.families.compute.draw import duration, loss_against_compute
 from equidyn.figures.parts.options import Options
 
 STEPS = (0, 1, 10, 100, 1000)

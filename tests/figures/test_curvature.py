@@ -6,7 +6,7 @@ import pytest
 from analysis_tables import PERCENT, STEPS, TOTAL, UNIT, draw, identities
 from matplotlib.colors import to_hex
 
-from equidyn.figures.families.curvature import at_times, shortened, spread
+from equidyn.figures.families.curvature.draw import at_times, shortened, spread
 from equidyn.figures.parts import style
 from equidyn.figures.parts.drawing import PARTS
 from equidyn.figures.parts.options import Options

@@ -6,7 +6,7 @@ import pytest
 
 from equidyn.data.describe import LABELS
 from equidyn.figures.catalogue import FIGURES, figures_for
-from equidyn.figures.families.data import data_summary
+from equidyn.figures.families.data.draw import data_summary
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import Options
 

@@ -10,7 +10,7 @@ from matplotlib.legend import Legend
 from equidyn.analysis.correlation import log_correlation
 from equidyn.core.plugins import load
 from equidyn.figures.catalogue import FIGURES, figures_for
-from equidyn.figures.families.gradients import GROUPS
+from equidyn.figures.families.gradients.draw import GROUPS
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import Options
@@ -78,7 +78,7 @@ def test_the_catalogue_has_them():
         entry = FIGURES[name]
         assert name in figures_for(options.task)
         assert entry.tables == ("gradients",)
-        assert entry.notes == "equidyn.figures.families.gradients:notes"
+        assert entry.notes == "equidyn.figures.families.gradients.draw:notes"
         assert entry.category == "Why it is easy"
 
 

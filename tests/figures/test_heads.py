@@ -74,7 +74,7 @@ def test_the_catalogue_has_them():
         entry = FIGURES[name]
         assert all(name in figures_for(task) for task in TASKS)
         assert entry.tables == ("head",)
-        assert entry.notes == "equidyn.figures.families.heads:notes"
+        assert entry.notes == "equidyn.figures.families.heads.draw:notes"
         assert entry.category == "Why it is easy"
 
 

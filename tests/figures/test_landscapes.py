@@ -8,7 +8,7 @@ from matplotlib.legend import Legend
 from equidyn.analysis.published import published_landscapes
 from equidyn.analysis.roughness import roughness
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
-from equidyn.figures.families.landscapes import (
+from equidyn.figures.families.landscapes.draw import (
     landscape_contours,
     landscape_published,
     landscape_roughness,

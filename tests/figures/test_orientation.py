@@ -7,8 +7,8 @@ import pytest
 from equidyn.analysis.orientation import along_frame, examine, uniformity
 from equidyn.core.plugins import load
 from equidyn.figures.catalogue import FIGURES, figures_for
-from equidyn.figures.families import orientation
-from equidyn.figures.families.orientation import equal_area, orientation_audit
+from equidyn.figures.families.orientation import draw as orientation
+from equidyn.figures.families.orientation.draw import equal_area, orientation_audit
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import Options

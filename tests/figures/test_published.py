@@ -11,7 +11,7 @@ from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
 from equidyn.analysis.published import VOXMOL_FILES, published_curves, voxmol_curves
-from equidyn.figures.families import published as figures
+from equidyn.figures.families.beside_published import draw as figures
 from equidyn.figures.parts.options import Options
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/published/voxmol"

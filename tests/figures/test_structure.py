@@ -6,7 +6,7 @@ import pytest
 from analysis_tables import STEPS, draw, identities
 from matplotlib.colors import to_hex
 
-from equidyn.figures.families.structure import closed_form
+from equidyn.figures.families.structure.draw import closed_form
 from equidyn.figures.parts import drawing
 from equidyn.figures.parts.options import Options
 

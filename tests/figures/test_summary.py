@@ -6,7 +6,7 @@ import pytest
 from matplotlib.legend import Legend
 
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
-from equidyn.figures.families.summary import summary
+from equidyn.figures.families.summary.draw import summary
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import WORDS, Options
 

@@ -120,7 +120,7 @@ class TestEqualCompute:
 
 
 def test_torch_is_not_imported():
-    modules = "equidyn.study.costs, equidyn.figures.families.compute, equidyn.study.manifest"
+    modules = "equidyn.study.costs, equidyn.figures.families.compute.draw, equidyn.study.manifest"
     check = f"import sys, {modules}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"

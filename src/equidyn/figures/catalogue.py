@@ -71,7 +71,7 @@ _ROUGHNESS = (
 
 FIGURES = {
     "percent_linear": Entry(
-        "equidyn.figures.families.dynamics:percent_linear",
+        "equidyn.figures.families.dynamics.draw:percent_linear",
         "Equivariance share of the loss",
         _SHARE
         + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
@@ -79,7 +79,7 @@ FIGURES = {
         labels={"quantity": "percent", "axes": "linear"},
     ),
     "percent_logx": Entry(
-        "equidyn.figures.families.dynamics:percent_logx",
+        "equidyn.figures.families.dynamics.draw:percent_logx",
         "Equivariance share of the loss, logarithmic steps",
         _SHARE
         + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
@@ -87,7 +87,7 @@ FIGURES = {
         labels={"quantity": "percent", "axes": "log x"},
     ),
     "percent_loglog": Entry(
-        "equidyn.figures.families.dynamics:percent_loglog",
+        "equidyn.figures.families.dynamics.draw:percent_loglog",
         "Equivariance share of the loss, both axes logarithmic",
         _SHARE
         + "One line per seed of the baseline; rings mark the lowest values, and the dip before the first rise. "
@@ -95,7 +95,7 @@ FIGURES = {
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "losses": Entry(
-        "equidyn.figures.families.dynamics:losses",
+        "equidyn.figures.families.dynamics.draw:losses",
         "The loss and its two parts",
         "Left: held-out squared error of the baseline and its two parts, which add up to it: equivariance error, and "
         "twirled error, the error of the prediction averaged over rotations. Dashed across: the loss of the trivial "
@@ -105,7 +105,7 @@ FIGURES = {
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "percent_by_train_size": Entry(
-        "equidyn.figures.families.dynamics:percent_by_train_size",
+        "equidyn.figures.families.dynamics.draw:percent_by_train_size",
         "Equivariance share by training set size",
         _SHARE + "One colour per training set; further seeds are thin lines of the same colour. " + _STEP_ZERO,
         varies=("train_subset",),
@@ -113,7 +113,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "training examples"},
     ),
     "percent_by_model_size": Entry(
-        "equidyn.figures.families.dynamics:percent_by_model_size",
+        "equidyn.figures.families.dynamics.draw:percent_by_model_size",
         "Equivariance share by model size",
         _SHARE + "One colour per model; further seeds are thin lines of the same colour. " + _STEP_ZERO,
         varies=("model",),
@@ -121,7 +121,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "model size"},
     ),
     "percent_by_optimiser": Entry(
-        "equidyn.figures.families.dynamics:percent_by_optimiser",
+        "equidyn.figures.families.dynamics.draw:percent_by_optimiser",
         "Equivariance share by optimiser and learning rate",
         _SHARE + "One colour per optimiser and rate; further seeds are thin lines of the same colour. " + _STEP_ZERO,
         varies=("optimiser", "lr"),
@@ -129,7 +129,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "optimiser"},
     ),
     "percent_by_augmentation": Entry(
-        "equidyn.figures.families.dynamics:percent_by_augmentation",
+        "equidyn.figures.families.dynamics.draw:percent_by_augmentation",
         "Equivariance share with and without rotated training examples",
         _SHARE + "One colour per setting; further seeds are thin lines of the same colour. " + _STEP_ZERO,
         varies=("augmentation",),
@@ -137,7 +137,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "augmentation"},
     ),
     "skill_companion": Entry(
-        "equidyn.figures.families.dynamics:skill_companion",
+        "equidyn.figures.families.dynamics.draw:skill_companion",
         "Equivariance error against skill",
         "Equivariance error relative to the energy of what the network predicts beyond the prediction that skill is "
         "measured against, against skill; one path per run, one marker per checkpoint. Relative error does not vanish "
@@ -148,21 +148,21 @@ FIGURES = {
         labels={"quantity": "relative error", "axes": "skill"},
     ),
     "percent_by_time_loglog": Entry(
-        "equidyn.figures.families.flow_times:percent_by_time_loglog",
+        "equidyn.figures.families.flow_times.draw:percent_by_time_loglog",
         "Equivariance share of the loss by flow time, both axes logarithmic",
         _SHARE + "One colour per flow time for the baseline; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "percent_by_time_logx": Entry(
-        "equidyn.figures.families.flow_times:percent_by_time_logx",
+        "equidyn.figures.families.flow_times.draw:percent_by_time_logx",
         "Equivariance share of the loss by flow time, logarithmic steps",
         _SHARE + "One colour per flow time for the baseline; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
         labels={"quantity": "percent", "axes": "log x"},
     ),
     "percent_final_by_time": Entry(
-        "equidyn.figures.families.flow_times:percent_final_by_time",
+        "equidyn.figures.families.flow_times.draw:percent_final_by_time",
         "Equivariance share of the loss after training, by flow time",
         "Share of the held-out squared error that comes from equivariance error at the last step of the baseline and "
         "of its replicates, with its value above each bar; below, the skill of the same networks. " + _FLOW.rstrip(),
@@ -170,7 +170,7 @@ FIGURES = {
         labels={"quantity": "percent", "axes": "linear"},
     ),
     "losses_by_time": Entry(
-        "equidyn.figures.families.flow_times:losses_by_time",
+        "equidyn.figures.families.flow_times.draw:losses_by_time",
         "The loss and its two parts by flow time",
         "Held-out squared error of the baseline and its two parts, which add up to it: twirled error, the error of the "
         "prediction averaged over rotations, and equivariance error. " + _FLOW + _STEP_ZERO,
@@ -178,7 +178,7 @@ FIGURES = {
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "percent_by_time_and_train_size": Entry(
-        "equidyn.figures.families.flow_times:percent_by_time_and_train_size",
+        "equidyn.figures.families.flow_times.draw:percent_by_time_and_train_size",
         "Equivariance share by flow time and training set size",
         _BY_TIME + "One colour per training set; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
@@ -187,7 +187,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "training examples"},
     ),
     "percent_by_time_and_model_size": Entry(
-        "equidyn.figures.families.flow_times:percent_by_time_and_model_size",
+        "equidyn.figures.families.flow_times.draw:percent_by_time_and_model_size",
         "Equivariance share by flow time and model size",
         _BY_TIME + "One colour per model; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
@@ -196,7 +196,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "model size"},
     ),
     "percent_by_time_and_augmentation": Entry(
-        "equidyn.figures.families.flow_times:percent_by_time_and_augmentation",
+        "equidyn.figures.families.flow_times.draw:percent_by_time_and_augmentation",
         "Equivariance share by flow time, with and without rotated training examples",
         _BY_TIME + "One colour per setting; further seeds are thin. " + _FLOW + _STEP_ZERO,
         tasks=("flow_matching",),
@@ -205,7 +205,7 @@ FIGURES = {
         labels={"quantity": "percent", "varies": "augmentation"},
     ),
     "error_against_skill_by_time": Entry(
-        "equidyn.figures.families.flow_times:error_against_skill_by_time",
+        "equidyn.figures.families.flow_times.draw:error_against_skill_by_time",
         "Equivariance error against skill by flow time",
         "Equivariance error relative to the energy of what the baseline predicts beyond the prediction that skill is "
         "measured against, against skill; one path per flow time. Relative error does not vanish when predictions do, "
@@ -215,18 +215,18 @@ FIGURES = {
         labels={"quantity": "relative error", "axes": "skill"},
     ),
     "data_summary": Entry(
-        "equidyn.figures.families.data:data_summary",
+        "equidyn.figures.families.data.draw:data_summary",
         "Training and validation data",
         "Distributions of simple quantities over the examples of the training set and of the validation set, which "
         "have no cluster in common; each set's shares add up to 100 %. Dashed: medians.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("data",),
-        notes="equidyn.figures.families.data:notes",
+        notes="equidyn.figures.families.data.draw:notes",
         category="Data",
         labels={"quantity": "data"},
     ),
     "percent_by_action": Entry(
-        "equidyn.figures.families.voxels:percent_by_action",
+        "equidyn.figures.families.voxels.draw:percent_by_action",
         "Equivariance share by rotations and how predictions are compared",
         "Top: share of the baseline's held-out squared error that comes from equivariance error, against the training "
         "step. Middle: the equivariance error, relative to the loss of a blank grid, as losses have one scale per "
@@ -239,7 +239,7 @@ FIGURES = {
         labels={"quantity": "percent", "axes": "log-log", "varies": "rotations"},
     ),
     "interpolation_floor": Entry(
-        "equidyn.figures.families.voxels:interpolation_floor",
+        "equidyn.figures.families.voxels.draw:interpolation_floor",
         "What turning grids costs by itself",
         "Errors of a prediction that is perfect for every orientation of the molecule, the clean grid: all of it comes "
         "from how predictions are compared. Top: squared error relative to the square of what it is compared with. "
@@ -250,12 +250,12 @@ FIGURES = {
         "axis, which the rotation knows unless said to be ignored.",
         tasks=("voxel_denoising",),
         tables=("floors",),
-        notes="equidyn.figures.families.voxels:floor_notes",
+        notes="equidyn.figures.families.voxels.draw:floor_notes",
         category="Data",
         labels={"quantity": "relative error", "axes": "log"},
     ),
     "orientation_audit": Entry(
-        "equidyn.figures.families.orientation:orientation_audit",
+        "equidyn.figures.families.orientation.draw:orientation_audit",
         "Orientation of the data",
         "Whether examples lie in all directions, told by the longest and the shortest principal axis of each (of the "
         "positions of its atoms, masses left out; axes that are not defined, as variances along two differ by less "
@@ -265,12 +265,12 @@ FIGURES = {
         "axes, 1 − cos; band and p-value, of the largest difference, from turning all clusters at random.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("orientation", "orientation_tests", "orientation_angles"),
-        notes="equidyn.figures.families.orientation:notes",
+        notes="equidyn.figures.families.orientation.draw:notes",
         category="Data",
         labels={"quantity": "orientation"},
     ),
     "hessian_spectra": Entry(
-        "equidyn.figures.families.curvature:hessian_spectra",
+        "equidyn.figures.families.curvature.draw:hessian_spectra",
         "Eigenvalues of the Hessian of either loss",
         "Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, on held-out "
         "data and in the parameters of one block of the baseline, against their rank; one row of panels per block, "
@@ -279,12 +279,12 @@ FIGURES = {
         "Grey: at this step the network predicts nothing useful yet.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("hessian",),
-        notes="equidyn.figures.families.curvature:spectra_notes",
+        notes="equidyn.figures.families.curvature.draw:spectra_notes",
         category="Why it is easy",
         labels={"quantity": "eigenvalues", "axes": "log-log"},
     ),
     "hessian_summary": Entry(
-        "equidyn.figures.families.curvature:hessian_summary",
+        "equidyn.figures.families.curvature.draw:hessian_summary",
         "Curvature of either loss over training",
         "Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data and in "
         "the parameters of one block of the baseline, against the training step; one column of panels per block. "
@@ -294,12 +294,12 @@ FIGURES = {
         + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("hessian",),
-        notes="equidyn.figures.families.curvature:notes",
+        notes="equidyn.figures.families.curvature.draw:notes",
         category="Why it is easy",
         labels={"quantity": "curvature", "axes": "log-log"},
     ),
     "error_by_angle": Entry(
-        "equidyn.figures.families.structure:error_by_angle",
+        "equidyn.figures.families.structure.draw:error_by_angle",
         "Equivariance error by the angle of the rotation",
         "Half the mean squared difference between the turned back predictions for two orientations a rotation apart, "
         "against the rotation's angle, for several training steps of the baseline. Left: as a share of the held-out "
@@ -309,34 +309,34 @@ FIGURES = {
         "and invariant features has degree 2.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("angles",),
-        notes="equidyn.figures.families.structure:angle_notes",
+        notes="equidyn.figures.families.structure.draw:angle_notes",
         category="The error's own structure",
         labels={"quantity": "percent", "axes": "log y", "varies": "angle"},
     ),
     "error_by_layer": Entry(
-        "equidyn.figures.families.structure:error_by_layer",
+        "equidyn.figures.families.structure.draw:error_by_layer",
         "Equivariance error by layer",
         "Variance over rotations of the features that each layer of the baseline puts out, turned back as they ought "
         "to turn, relative to the mean square of the features, for several training steps; last, of the prediction.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("layers",),
-        notes="equidyn.figures.families.structure:layer_notes",
+        notes="equidyn.figures.families.structure.draw:layer_notes",
         category="The error's own structure",
         labels={"quantity": "relative error", "axes": "log y", "varies": "layer"},
     ),
     "gradient_ratio": Entry(
-        "equidyn.figures.families.gradients:gradient_ratio",
+        "equidyn.figures.families.gradients.draw:gradient_ratio",
         "Equivariance share of the loss against the ratio of gradient norms",
         "Share of the held-out squared error that comes from equivariance error, against the norm of its gradient "
         "relative to that of the twirled error, by all parameters; one point per checkpoint. The line is the path of "
         "the baseline through them, grey lines are those of other runs. " + _STEP_ZERO,
         tables=("gradients",),
-        notes="equidyn.figures.families.gradients:notes",
+        notes="equidyn.figures.families.gradients.draw:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
     ),
     "gradient_ratio_by_time": Entry(
-        "equidyn.figures.families.gradients:gradient_ratio_by_time",
+        "equidyn.figures.families.gradients.draw:gradient_ratio_by_time",
         "Equivariance share of the loss against the ratio of gradient norms, by flow time",
         "Share of the held-out squared error that comes from equivariance error, against the norm of its gradient "
         "relative to that of the twirled error, by all parameters; one point per checkpoint, one panel per flow time, "
@@ -345,24 +345,24 @@ FIGURES = {
         + _STEP_ZERO,
         tasks=("flow_matching",),
         tables=("gradients",),
-        notes="equidyn.figures.families.gradients:notes",
+        notes="equidyn.figures.families.gradients.draw:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
     ),
     "gradient_split": Entry(
-        "equidyn.figures.families.gradients:gradient_split",
+        "equidyn.figures.families.gradients.draw:gradient_split",
         "Gradients of the two parts of the loss",
         "Gradients of the baseline's held-out loss against the training step. Top: norm of the gradient of the twirled "
         "error and of the equivariance error by all parameters. Middle: the ratio of the two, for all parameters and "
         "for groups of them. Bottom: cosine of the angle between the two gradients; where it is negative, reducing one "
         "part raises the other. " + _STEP_ZERO,
         tables=("gradients",),
-        notes="equidyn.figures.families.gradients:notes",
+        notes="equidyn.figures.families.gradients.draw:notes",
         category="Why it is easy",
         labels={"quantity": "gradients", "axes": "log-log"},
     ),
     "head_deviation": Entry(
-        "equidyn.figures.families.heads:head_deviation",
+        "equidyn.figures.families.heads.draw:head_deviation",
         "Distance of the last layer from equivariance",
         "Squared distance of the weights of the last linear layer from those with which the layer itself would be "
         "equivariant, |w⊥|², against the training step; on the right, the same per weight, which for a force field is "
@@ -370,12 +370,12 @@ FIGURES = {
         "length of the weights. Grey: other runs. " + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("head",),
-        notes="equidyn.figures.families.heads:notes",
+        notes="equidyn.figures.families.heads.draw:notes",
         category="Why it is easy",
         labels={"quantity": "last layer", "axes": "log x"},
     ),
     "head_error": Entry(
-        "equidyn.figures.families.heads:head_error",
+        "equidyn.figures.families.heads.draw:head_error",
         "Equivariance error and the last layer",
         "Predictions are linear in the weights w of the last layer, so that at fixed features the equivariance error "
         "is a quadratic form wᵀQw. First panel: the error against the squared distance of w from equivariance, |w⊥|², "
@@ -385,24 +385,24 @@ FIGURES = {
         "together. " + _STEP_ZERO,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("head",),
-        notes="equidyn.figures.families.heads:notes",
+        notes="equidyn.figures.families.heads.draw:notes",
         category="Why it is easy",
         labels={"quantity": "last layer", "axes": "log-log"},
     ),
     "landscape_surfaces": Entry(
-        "equidyn.figures.families.landscapes:landscape_surfaces",
+        "equidyn.figures.families.landscapes.draw:landscape_surfaces",
         "Loss landscapes",
         "The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it. Above, "
         "batch, noise and rotations are the same at all points; below, rotations are drawn anew at each, as published "
         "grids look. Heights have one scale in all panels, though not one zero. " + _ROUGHNESS,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("landscape",),
-        notes="equidyn.figures.families.landscapes:notes",
+        notes="equidyn.figures.families.landscapes.draw:notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "3D"},
     ),
     "landscape_contours": Entry(
-        "equidyn.figures.families.landscapes:landscape_contours",
+        "equidyn.figures.families.landscapes.draw:landscape_contours",
         "Loss landscapes, each on its own scale",
         "The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it (cross), with "
         "contours of the best quadratic. Above, batch, noise and rotations are the same at all points; below, "
@@ -410,12 +410,12 @@ FIGURES = {
         + _ROUGHNESS,
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("landscape",),
-        notes="equidyn.figures.families.landscapes:notes",
+        notes="equidyn.figures.families.landscapes.draw:notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "contours"},
     ),
     "landscape_roughness": Entry(
-        "equidyn.figures.families.landscapes:landscape_roughness",
+        "equidyn.figures.families.landscapes.draw:landscape_roughness",
         "Roughness of loss landscapes",
         "Roughness of the two parts of the loss around a checkpoint of the baseline, along eigenvectors of the Hessian "
         "of each part and along random directions, and of the published grids. Filled: batch, noise and rotations are "
@@ -423,23 +423,23 @@ FIGURES = {
         "latter is. " + _ROUGHNESS + " Grey: where 95 % of grids of the same size lie that are nothing but noise.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("landscape",),
-        notes="equidyn.figures.families.landscapes:roughness_notes",
+        notes="equidyn.figures.families.landscapes.draw:roughness_notes",
         category="Why it is easy",
         labels={"quantity": "roughness", "axes": "log"},
     ),
     "landscape_published": Entry(
-        "equidyn.figures.families.landscapes:landscape_published",
+        "equidyn.figures.families.landscapes.draw:landscape_published",
         "Published loss landscapes",
         "The authors' grids of the two parts of the loss, drawn as ours are. Heights have one scale in each row, "
         "though not one zero. " + _ROUGHNESS,
         tasks=(ALL_TASKS,),
         tables=("published_landscape",),
-        notes="equidyn.figures.families.landscapes:published_notes",
+        notes="equidyn.figures.families.landscapes.draw:published_notes",
         category="Why it is easy",
         labels={"quantity": "landscape", "axes": "3D"},
     ),
     "loss_against_compute": Entry(
-        "equidyn.figures.families.compute:loss_against_compute",
+        "equidyn.figures.families.compute.draw:loss_against_compute",
         "Held-out loss against training compute",
         "Held-out loss of the baseline, of other sizes (thin) and of an exactly equivariant control, trained on the "
         "same data in the same way, against training compute; and of the baseline averaged over rotations at test "
@@ -449,12 +449,12 @@ FIGURES = {
         "counted. Step 0 is the untrained network.",
         tasks=("force_field", "flow_matching", "voxel_denoising"),
         tables=("evaluation", "costs"),
-        notes="equidyn.figures.families.compute:notes",
+        notes="equidyn.figures.families.compute.draw:notes",
         category="What it costs",
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "published_force_field": Entry(
-        "equidyn.figures.families.published:published_force_field",
+        "equidyn.figures.families.beside_published.draw:published_force_field",
         "Published and our equivariance share, force fields",
         "Share of the held-out squared error that comes from equivariance error, against the training step: left as "
         "published for EScAIP, right in this study, one row for each thing that the study varies, on common axes. "
@@ -462,23 +462,23 @@ FIGURES = {
         tasks=("force_field",),
         tables=("evaluation", "published"),
         varies=("train_subset", "model", "optimiser", "lr", "seed"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "published_losses": Entry(
-        "equidyn.figures.families.published:published_losses",
+        "equidyn.figures.families.beside_published.draw:published_losses",
         "Published and our losses, force fields",
         "Held-out loss and its two parts against the training step: left as published for EScAIP, right in this study. "
         "Rows pair training sets by rank, from the largest down. " + _STEP_ZERO,
         tasks=("force_field",),
         tables=("evaluation", "published"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "published_flow_matching": Entry(
-        "equidyn.figures.families.published:published_flow_matching",
+        "equidyn.figures.families.beside_published.draw:published_flow_matching",
         "Published and our equivariance share, flow matching",
         "Share of the held-out squared error that comes from equivariance error, one colour per flow time: left as "
         "published for Proteína, right in this study. Rows: all data; less data (published 1 % and 0.1 %, here about a "
@@ -486,23 +486,23 @@ FIGURES = {
         + _STEP_ZERO,
         tasks=("flow_matching",),
         tables=("evaluation", "published"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "published_flow_losses": Entry(
-        "equidyn.figures.families.published:published_flow_losses",
+        "equidyn.figures.families.beside_published.draw:published_flow_losses",
         "Published and our losses, flow matching",
         "Equivariance error, twirled error and their sum by flow time: left as published for Proteína with 60M "
         "parameters, right for the baseline. Flow time t runs from 0, pure noise, to 1, data. " + _STEP_ZERO,
         tasks=("flow_matching",),
         tables=("evaluation", "published"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "published_flow_losses_varied": Entry(
-        "equidyn.figures.families.published:published_flow_losses_varied",
+        "equidyn.figures.families.beside_published.draw:published_flow_losses_varied",
         "Published and our losses, flow matching with triangle updates or little data",
         "Losses by flow time: left as published for Proteína, right in this study. Rows: equivariance error and "
         "twirled error of a network with triangle updates; total error with little data (published 0.1 %, here about "
@@ -510,12 +510,12 @@ FIGURES = {
         tasks=("flow_matching",),
         tables=("evaluation", "published"),
         needs_model="-tri",
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "published_voxels": Entry(
-        "equidyn.figures.families.published:published_voxels",
+        "equidyn.figures.families.beside_published.draw:published_voxels",
         "Published and our equivariance share, voxel denoising",
         "Left the authors' numbers of VoxMol, right this study: share of the held-out squared error that comes from "
         "equivariance error, by data and by model size. The largest published network, trained on all data, stands for "
@@ -523,12 +523,12 @@ FIGURES = {
         tasks=("voxel_denoising",),
         tables=("evaluation", "published_tables"),
         varies=("train_subset", "model"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "percent", "axes": "log-log"},
     ),
     "published_voxels_losses": Entry(
-        "equidyn.figures.families.published:published_voxels_losses",
+        "equidyn.figures.families.beside_published.draw:published_voxels_losses",
         "Published and our losses, voxel denoising",
         "Left the authors' numbers of VoxMol, right this study: equivariance error, then twirled error, both unbiased, "
         "by data and by model size. The largest published network, trained on all data, stands for 100 %; the size of "
@@ -536,24 +536,24 @@ FIGURES = {
         tasks=("voxel_denoising",),
         tables=("evaluation", "published_tables"),
         varies=("train_subset", "model"),
-        notes="equidyn.figures.families.published:notes",
+        notes="equidyn.figures.families.beside_published.draw:notes",
         category="Beside the published figures",
         labels={"quantity": "losses", "axes": "log-log"},
     ),
     "verdicts": Entry(
-        "equidyn.figures.families.claims:verdicts",
+        "equidyn.figures.families.claims.draw:verdicts",
         "The paper's claims, judged",
         "One panel for each kind of statistic, one line for each claim and task: the value measured here with its "
         "interval, and the range that the claim expects, shaded. A claim is reproduced if the whole interval lies in "
         "that range, not reproduced if all of it lies outside, and otherwise not testable at this scale.",
         tasks=(ALL_TASKS,),
         tables=("claims",),
-        notes="equidyn.figures.families.claims:notes",
+        notes="equidyn.figures.families.claims.draw:notes",
         category="All tasks",
         labels={"quantity": "claims"},
     ),
     "summary": Entry(
-        "equidyn.figures.families.summary:summary",
+        "equidyn.figures.families.summary.draw:summary",
         "Equivariance share of the loss in all tasks",
         "Share of the held-out squared error that comes from equivariance error (the variance of the prediction over "
         "rotations of the input), against the training step, for the baseline of each task; all panels have one scale. "

@@ -187,3 +187,9 @@ def _overfitting(data: pd.DataFrame) -> str:
         "Overfitted is a run from the evaluation on at which its validation loss, averaged like the curves, exceeds "
         f"its lowest value so far by more than 5 % and after which it does so to the end: here {found}."
     )
+
+
+def useful_note(options: Options) -> str:
+    """What open markers mean, for captions."""
+    limit = f"{100 * options.useful_skill:g} %"
+    return f"Where the skill is below {limit}, the network predicts nothing useful yet: dashed lines with open markers."

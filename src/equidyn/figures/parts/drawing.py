@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -331,3 +331,43 @@ def legend(axes: Axes, handles: list[Any], title: str, *, corner: str = "upper l
 def unit(data: pd.DataFrame) -> str:
     """Unit of the losses."""
     return " or ".join(dict.fromkeys(data["unit"]))
+
+
+def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
+    """Legends with their titles at the top, in the middle and at the foot of a column."""
+    corners = ("upper left", "center left", "lower left")
+    made = [
+        legend(column, entries[title], title, corner=corner) for title, corner in zip(entries, corners, strict=True)
+    ]
+    for each in made:
+        each.set_in_layout(False)
+    for each in made[:-1]:  # the axes have the last
+        column.add_artist(each)
+
+
+def useful(options: Options) -> list[Line2D]:
+    """Legend entries of filled and of open markers."""
+    return [
+        sample(style.INK, "o", f"skill ≥ {100 * options.useful_skill:g} %"),
+        sample(style.INK, "o", useless(options), silent=True),
+    ]
+
+
+def useless(options: Options) -> str:
+    """Legend text of what predicts nothing useful, where no share of a loss is drawn."""
+    return f"skill < {100 * options.useful_skill:g} %: predicts\nnothing useful"
+
+
+def spread(values: Sequence[_Value], most: int) -> list[_Value]:
+    """At most so many of some values, evenly from the first to the last."""
+    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
+    return [values[i] for i in places]
+
+
+def shortened(name: str, longest: int) -> str:
+    """A module's name, without its middle if it is longer than so many characters."""
+    head = longest // 3
+    return name if len(name) <= longest else f"{name[:head]}…{name[head + 1 - longest :]}"
+
+
+_Value = TypeVar("_Value", bound=Hashable)

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import Looks
 from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.comparisons import Looks
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import control_is_exact, is_control
 

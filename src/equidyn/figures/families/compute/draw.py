@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import MODEL_SIZE
-from equidyn.figures.families.flow_times import validation_loss
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.comparisons import MODEL_SIZE
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import by_run, has_replicates
+from equidyn.figures.parts.times import validation_loss
 from equidyn.study.costs import at_equal_compute, losses_by_compute
 from equidyn.study.selection import chosen, control_is_exact, is_control, shown, varying
 

@@ -7,9 +7,6 @@ Losses are means per component, so eigenvalues and traces have the loss's unit, 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TypeVar
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,15 +17,14 @@ from scipy import stats
 
 from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.captions import evidence, useful_note
 from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.times import at_times
 from equidyn.study.selection import of_analysis
 
 WHOLE = "all"
 """Name of the block of all parameters."""
 
-TIMES = (0.2, 0.6, 0.9)
-"""Flow times to show in figures with a panel for each, or the nearest there are."""
 
 _TIME = 0.6  # the one to show, or the nearest
 _STEPS = 3  # columns of spectra
@@ -47,28 +43,6 @@ _QUANTITIES = {
     "effective_rank": "Effective rank\n(trace² / trace of H²)",
     "median_condition": "Condition\n(largest / median |λ|)",
 }
-_Value = TypeVar("_Value", bound=Hashable)
-
-
-def at_times(rows: pd.DataFrame, wanted: Sequence[float] = TIMES) -> pd.DataFrame:
-    """Rows at the flow times nearest to some; all, with how many times there are, where they do not differ in time."""
-    if "t" not in rows:
-        return rows
-    times = rows["t"].unique()
-    nearest = [min(times, key=lambda time: abs(time - t)) for t in wanted]
-    return rows[rows["t"].isin(nearest)].assign(flow_times=len(times)).reset_index(drop=True)
-
-
-def spread(values: Sequence[_Value], most: int) -> list[_Value]:
-    """At most so many of some values, evenly from the first to the last."""
-    places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
-    return [values[i] for i in places]
-
-
-def shortened(name: str, longest: int) -> str:
-    """A module's name, without its middle if it is longer than so many characters."""
-    head = longest // 3
-    return name if len(name) <= longest else f"{name[:head]}…{name[head + 1 - longest :]}"
 
 
 def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -90,7 +64,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     nodes = table.assign(method=method).explode(["eigenvalue", "weight", "probe"], ignore_index=True)
     nodes = nodes.astype({"eigenvalue": float, "weight": float, "probe": int})
     rows = at_times(of_analysis(nodes, options, _SPECTRUM), (_TIME,))
-    steps = spread(sorted(rows["step"].unique()), _STEPS)
+    steps = drawing.spread(sorted(rows["step"].unique()), _STEPS)
     data = _ranked(rows[rows["step"].isin(steps)])
     blocks = _blocks(data)
     with style.applied():
@@ -121,7 +95,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             text = "in steps: estimated by Lanczos"
             reading.append(Line2D([], [], color=style.INK, drawstyle="steps", label=text))
         if data["silent"].any():
-            reading.append(Patch(facecolor=style.DARK_SHADE, label=_limit(options)))
+            reading.append(Patch(facecolor=style.DARK_SHADE, label=drawing.useless(options)))
         drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
 
@@ -248,7 +222,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
                 axes.set_title(_described(part))
             if i % len(blocks) == 0:
                 axes.set_ylabel(label.format(unit=drawing.unit(data)))
-        reading = useful(options)
+        reading = drawing.useful(options)
         if data["trace_error"].any():
             text = f"{100 * options.confidence:g} % interval (trace)"
             reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
@@ -310,24 +284,6 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     return sentences
 
 
-def useful(options: Options) -> list[Line2D]:
-    """Legend entries of filled and of open markers."""
-    return [
-        drawing.sample(style.INK, "o", f"skill ≥ {100 * options.useful_skill:g} %"),
-        drawing.sample(style.INK, "o", _limit(options), silent=True),
-    ]
-
-
-def useful_note(options: Options) -> str:
-    """What open markers mean, for captions."""
-    limit = f"{100 * options.useful_skill:g} %"
-    return f"Where the skill is below {limit}, the network predicts nothing useful yet: dashed lines with open markers."
-
-
-def _limit(options: Options) -> str:
-    return f"skill < {100 * options.useful_skill:g} %: predicts\nnothing useful"
-
-
 def _loss_handles() -> list[Line2D]:
     """Legend entries of the losses."""
     return [drawing.sample(colour, marker, label) for label, colour, marker in drawing.PARTS.values()]
@@ -349,7 +305,7 @@ def _blocks(data: pd.DataFrame) -> list[str]:
 def _described(data: pd.DataFrame) -> str:
     """A block's name and size, on two lines."""
     name, size = data[["block", "block_parameters"]].iloc[0]
-    return f"{'All' if name == WHOLE else shortened(name, _LONGEST)}\n{size:,} parameters"
+    return f"{'All' if name == WHOLE else drawing.shortened(name, _LONGEST)}\n{size:,} parameters"
 
 
 def _step_title(data: pd.DataFrame, step: int) -> str:

@@ -14,9 +14,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from equidyn.core.numbers import power, several, short
-from equidyn.figures.families.comparisons import Looks, distinct_looks
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.comparisons import action_looks, by_action, names_of
+from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.study.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
 
@@ -121,28 +121,6 @@ def floor_notes(data: pd.DataFrame, options: Options) -> list[str]:
     """From how much floors were measured, for captions."""
     amount = f"{several(data['molecules'])} {options.words.examples}, {several(data['rotations'])} rotations each"
     return [f"Evidence: {amount}."]
-
-
-def by_action(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of `ACTIONS`.
-
-    Raises:
-        ValueError: An action is none of them.
-    """
-    if unknown := sorted(set(rows["action"]) - set(ACTIONS)):
-        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(ACTIONS)}")
-    return rows.iloc[rows["action"].map(list(ACTIONS).index).argsort(kind="stable")]
-
-
-def names_of(actions: pd.Series) -> list[str]:
-    """How actions are called in legends."""
-    return [ACTIONS[action].name for action in actions]
-
-
-def action_looks(data: pd.DataFrame) -> Looks:
-    """Looks of the actions among the series, in the order of `ACTIONS`."""
-    looks = distinct_looks([action.name for action in ACTIONS.values()])
-    return {name: look for name, look in looks.items() if name in set(data["series"])}
 
 
 def _headroom(limits: tuple[float, float], *, log: bool) -> float:

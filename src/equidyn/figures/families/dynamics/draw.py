@@ -3,7 +3,7 @@
 Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
 them. The conventions of all figures are in `equidyn.figures.parts.drawing`. Runs have one curve here, for one way of
 comparing predictions where there are several; those evaluated at several flow times are drawn by
-`equidyn.figures.families.flow_times`, several ways side by side by `equidyn.figures.families.voxels`.
+`equidyn.figures.families.flow_times.draw`, several ways side by side by `equidyn.figures.families.voxels.draw`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import (
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.comparisons import (
     AUGMENTATION,
     MODEL_SIZE,
     OPTIMISER,
@@ -24,7 +25,6 @@ from equidyn.figures.families.comparisons import (
     Comparison,
     distinct_looks,
 )
-from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
 from equidyn.study.selection import (

@@ -11,12 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import Looks, distinct_looks, timed_looks
-from equidyn.figures.families.flow_times import smoothed
-from equidyn.figures.families.voxels import action_looks, by_action, names_of
 from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.comparisons import Looks, action_looks, by_action, distinct_looks, names_of, timed_looks
 from equidyn.figures.parts.options import ACTIONS, Options
 from equidyn.figures.parts.panels import PERCENT, curve
+from equidyn.figures.parts.times import smoothed
 from equidyn.study.selection import chosen, of_baseline, shown
 
 _TIMES = (0.2, 0.6, 0.9)  # flow times to show, or the nearest

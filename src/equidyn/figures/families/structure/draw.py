@@ -15,11 +15,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import Looks, graded_looks
-from equidyn.figures.families.curvature import at_times, shortened, spread, useful, useful_note
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.captions import evidence, useful_note
+from equidyn.figures.parts.comparisons import Looks, graded_looks
 from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.times import at_times
 from equidyn.study.selection import of_analysis
 
 _STEPS = 6  # curves of a panel
@@ -96,7 +96,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
                     axes.set_title("Effective degree")
         handles = _step_handles(looks, data)
         reading = [
-            *useful(options),
+            *drawing.useful(options),
             Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"),
         ]
         mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
@@ -201,9 +201,8 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
             axes.tick_params(axis="x", length=0)
             axes.set(title=time, ylabel="Error relative to\nmean square of features")
         panels[-1].set_xlim(-0.5, len(layers) - 0.5)
-        panels[-1].set_xticks(
-            range(len(layers)), [shortened(layer, _LONGEST) for layer in layers["layer"]], rotation=40, ha="right"
-        )
+        names = [drawing.shortened(layer, _LONGEST) for layer in layers["layer"]]
+        panels[-1].set_xticks(range(len(layers)), names, rotation=40, ha="right")
         panels[-1].xaxis.set_minor_locator(NullLocator())
         panels[-1].set_xlabel("Layer, from input to output")
         handles = _step_handles(looks, data)
@@ -211,7 +210,7 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
             Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
             for kind in dict.fromkeys(layers["kind_of_action"])
         ]
-        reading += useful(options)
+        reading += drawing.useful(options)
         reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
         if data["zero"].any():
             text = "lower edge: exactly 0"
@@ -260,7 +259,7 @@ def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
 def _by_step(data: pd.DataFrame) -> tuple[pd.DataFrame, Looks]:
     """Rows named by step and whether the step has a curve, and the looks of those that have."""
     steps = sorted(data["step"].unique())
-    drawn = spread(steps, _STEPS)
+    drawn = drawing.spread(steps, _STEPS)
     data = data.assign(series=[f"{step:,}" for step in data["step"]], curve=data["step"].isin(drawn), steps=len(steps))
     return data, graded_looks([f"{step:,}" for step in drawn])
 

@@ -23,7 +23,9 @@ from matplotlib.ticker import FuncFormatter
 
 from equidyn.analysis.overfitting import overfitted
 from equidyn.core.numbers import count, short
-from equidyn.figures.families.comparisons import (
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.comparisons import (
     MODEL_SIZE,
     OPTIMISER,
     TRAIN_SIZE,
@@ -33,12 +35,10 @@ from equidyn.figures.families.comparisons import (
     graded_looks,
     timed_looks,
 )
-from equidyn.figures.families.flow_times import TIME, smoothed, validation_loss
-from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import ACTIONS, Options
 from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
 from equidyn.figures.parts.panels import notes as series_notes
+from equidyn.figures.parts.times import TIME, smoothed, validation_loss
 from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
 
 ORIGINS = {"published": "Published", "here": "Here"}

@@ -16,9 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import Looks, timed_looks
-from equidyn.figures.families.flow_times import TIME
-from equidyn.figures.families.gradients import (
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.comparisons import Looks, timed_looks
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import curve
+from equidyn.figures.parts.paths import (
     StepColours,
     box,
     correlated,
@@ -29,12 +32,8 @@ from equidyn.figures.families.gradients import (
     path_guide,
     paths,
     run_handles,
-    three_legends,
 )
-from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.captions import evidence
-from equidyn.figures.parts.options import Options
-from equidyn.figures.parts.panels import curve
+from equidyn.figures.parts.times import TIME
 
 PARTS = {
     "from_deviation": ("w⊥ᵀQw⊥: deviation", style.PALETTE[0], "o"),
@@ -212,7 +211,7 @@ def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Opti
     if _has_symmetric(data):
         lines += [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
     reading = [*path_guide(options, intervals=False), *drawing.shades(options)]
-    three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
+    drawing.three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:

@@ -19,10 +19,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from equidyn.analysis.overfitting import overfitted
-from equidyn.analysis.smoothing import variable_span_average
 from equidyn.core.numbers import short
-from equidyn.figures.families.comparisons import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Comparison, Looks, timed_looks
 from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.comparisons import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Comparison, Looks, timed_looks
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import (
     PERCENT,
@@ -33,9 +32,9 @@ from equidyn.figures.parts.panels import (
     notes,
     percent_and_skill,
 )
+from equidyn.figures.parts.times import TIME, by_curve, smoothed, validation_loss
 from equidyn.study.selection import chosen, need, replicates, shown
 
-TIME = "Flow time t"
 _SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
 
 
@@ -52,7 +51,7 @@ def percent_by_time_logx(table: pd.DataFrame, options: Options) -> tuple[Figure,
 def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Percent and skill at the last step of the baseline's replicates by flow time, a bar for each."""
     data = _replicates(table, options, _SHARE)
-    data = data.loc[_by_curve(data)["step"].idxmax()].reset_index(drop=True)
+    data = data.loc[by_curve(data)["step"].idxmax()].reset_index(drop=True)
     looks = _time_looks(data)
     times, runs = list(looks), list(dict.fromkeys(data["run"]))
     width = 0.8 / len(runs)
@@ -156,7 +155,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comp
     rows = comparison.rows(table, options)
     data = shown(rows, [*_SHARE, "total"], options, comparison.names(rows))
     data = smoothed(data.assign(validation_loss=validation_loss(data)), ["percent", "validation_loss"])
-    data["overfitted"] = _by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
+    data["overfitted"] = by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = comparison.looks(data)
     times = sorted(data["t"].unique())
     with style.applied():
@@ -204,12 +203,6 @@ def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, loo
                 axes.axvspan(start, axes.get_xlim()[1], color=colour, alpha=0.14, linewidth=0, zorder=0)
 
 
-def validation_loss(data: pd.DataFrame, name: str = "total") -> pd.Series:
-    """Mean over flow times of an error divided by (1 - t)², as in training, for each run and step."""
-    weighted = data[name] / (1 - data["t"]) ** 2
-    return weighted.groupby([data["run"], data["step"]]).transform("mean")
-
-
 def _replicates(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd.DataFrame:
     """Rows of the baseline and of its replicates, one series per flow time."""
     rows = replicates(chosen(table, options), options.baseline)
@@ -219,16 +212,3 @@ def _replicates(table: pd.DataFrame, options: Options, columns: Sequence[str]) -
 
 def _time_looks(data: pd.DataFrame) -> Looks:
     return timed_looks(list(dict.fromkeys(data.sort_values("t")["series"])))
-
-
-def _by_curve(data: pd.DataFrame) -> pd.api.typing.DataFrameGroupBy:
-    return data.groupby(["run", "t"], sort=False)
-
-
-def smoothed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The data and the moving average of some columns, along each curve."""
-    averages = {f"{name}_smoothed": pd.Series(np.nan, index=data.index) for name in columns}
-    for index in _by_curve(data).groups.values():
-        for name in columns:
-            averages[f"{name}_smoothed"][index] = variable_span_average(data["step"][index], data[name][index])
-    return data.assign(**averages)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from equidyn.core.numbers import count, power
 from equidyn.figures.parts import style
-from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.options import ACTIONS, Options
 from equidyn.study.selection import chosen, varying
 
 Looks = dict[str, tuple[str, str]]
@@ -101,3 +101,25 @@ TRAIN_SIZE = Comparison(
 MODEL_SIZE = Comparison("Parameters, model", ("model",), ("parameters", "model"), _models, ordered=True)
 OPTIMISER = Comparison("Optimiser, peak learning rate", ("optimiser", "lr"), ("optimiser", "lr"), _optimisers)
 AUGMENTATION = Comparison("Rotated training examples", ("augmentation",), ("augmentation",), _augmentations)
+
+
+def by_action(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of `ACTIONS`.
+
+    Raises:
+        ValueError: An action is none of them.
+    """
+    if unknown := sorted(set(rows["action"]) - set(ACTIONS)):
+        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(ACTIONS)}")
+    return rows.iloc[rows["action"].map(list(ACTIONS).index).argsort(kind="stable")]
+
+
+def names_of(actions: pd.Series) -> list[str]:
+    """How actions are called in legends."""
+    return [ACTIONS[action].name for action in actions]
+
+
+def action_looks(data: pd.DataFrame) -> Looks:
+    """Looks of the actions among the series, in the order of `ACTIONS`."""
+    looks = distinct_looks([action.name for action in ACTIONS.values()])
+    return {name: look for name, look in looks.items() if name in set(data["series"])}

@@ -1,0 +1,1 @@
+"""Published curves beside those of a study."""

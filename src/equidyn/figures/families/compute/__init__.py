@@ -1,0 +1,1 @@
+"""Losses against training compute, beside an equivariant control."""

@@ -1,0 +1,1 @@
+"""Hessians of the two parts of the loss."""

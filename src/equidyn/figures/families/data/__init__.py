@@ -1,0 +1,1 @@
+"""Distributions of what the data consist of."""

@@ -1,0 +1,1 @@
+"""Gradients of the two parts of the loss."""

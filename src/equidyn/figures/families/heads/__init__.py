@@ -1,0 +1,1 @@
+"""The last linear layer and the equivariance error."""

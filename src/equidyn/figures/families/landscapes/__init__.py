@@ -1,0 +1,1 @@
+"""Landscapes of the two parts of the loss."""

@@ -1,0 +1,1 @@
+"""The equivariance error by the angle of the rotation and by layer."""

@@ -1,0 +1,1 @@
+"""All tasks of a study side by side."""

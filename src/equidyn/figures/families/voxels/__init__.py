@@ -1,0 +1,1 @@
+"""Ways of comparing predicted grids, and what interpolation alone costs."""
