@@ -1,5 +1,6 @@
 """What every process of the workflow sets up first: threads and logging."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ def start(log: str | Path, threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Waiting threads that spin starve the working ones when jobs share cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _keep_freed_memory()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
     sys.excepthook = _log_error
@@ -61,6 +63,21 @@ def termination_noted() -> Iterator[threading.Event]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: noted.set())
         yield noted
+
+
+def _keep_freed_memory() -> None:
+    """Let the allocator reuse freed memory in place of giving it back to the kernel, where it is glibc's.
+
+    By default every large tensor is mapped when it is made and unmapped when it is freed, and the kernel zeroes its
+    pages each time: a sixth of the time of a training on the CPU.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; bytes
 
 
 def _log_to(*handlers: logging.Handler) -> None:
