@@ -18,7 +18,7 @@ class Project:
 
     Args:
         folder: Where to copy it to.
-        config: The study's configuration; `study` names its configuration file and run table.
+        config: The study's configuration; `study` names its configuration file, and its run table if it names none.
         rows: The run table, columns by name.
     """
 
@@ -31,16 +31,10 @@ class Project:
                 shutil.copytree(source, folder / part, ignore=ignored)
             else:
                 shutil.copy(source, folder / part)
-        self.config["run_table"] = f"config/runs/{config['study']}.tsv"
 
     def write(self) -> None:
         """Put configuration and run table in place."""
-        (self.folder / self.config_file).write_text(yaml.safe_dump(self.config))
-        columns = list(self.rows[0])
-        lines = [columns, *([row.get(name, "") for name in columns] for row in self.rows)]
-        (self.folder / f"config/runs/{self.config['study']}.tsv").write_text(
-            "\n".join("\t".join(map(str, line)) for line in lines)
-        )
+        write_study(self.folder, self.config, self.rows)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Run Snakemake in the copy, on the copy's library."""
@@ -55,15 +49,16 @@ class Project:
             timeout=540,
         )
 
-    def planned(self) -> set[str]:
-        """Rules that would run now."""
-        found = self.run("--dry-run")
+    def planned(self, *targets: str) -> dict[str, int]:
+        """Rules that would run now, and how many jobs of each."""
+        found = self.run("--dry-run", *targets)
         assert found.returncode == 0, found.stderr + found.stdout
         text = found.stdout + found.stderr
         if "Nothing to be done" in text:
-            return set()
+            return {}
         table = text.split("Job stats:")[1].split("total")[0]
-        return set(re.findall(r"^(\w+)\s+\d+\s*$", table, re.MULTILINE)) - {"all"}
+        jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+)\s+(\d+)\s*$", table, re.MULTILINE)}
+        return {rule: count for rule, count in jobs.items() if rule not in ("all", *targets)}
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace one passage of a file of the copy."""
@@ -83,9 +78,21 @@ class Project:
         return self.folder / "results" / self.config["study"]
 
 
+def write_study(folder: Path, config: dict, rows: list[dict]) -> None:
+    """Write a configuration, and its run table where it says, below a folder."""
+    config.setdefault("run_table", f"config/runs/{config['study']}.tsv")
+    table = folder / f"config/runs/{config['study']}.tsv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    (folder / f"config/{config['study']}.yaml").write_text(yaml.safe_dump(config))
+    columns = list(rows[0])
+    lines = [columns, *([row.get(name, "") for name in columns] for row in rows)]
+    table.write_text("\n".join("\t".join(map(str, line)) for line in lines))
+
+
 def read_study(name: str, runs: str) -> tuple[dict, dict[str, dict]]:
     """A study of the project: its configuration, and the rows of its run table by name."""
     config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    del config["run_table"]
     table = [line for line in (ROOT / f"config/runs/{runs}.tsv").read_text().splitlines() if not line.startswith("#")]
     columns = table[0].split("\t")
     rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in table[1:]]
@@ -93,7 +100,12 @@ def read_study(name: str, runs: str) -> tuple[dict, dict[str, dict]]:
 
 
 def tiny_study(folder: Path) -> Project:
-    """The default study cut down to four short runs on a handful of molecules and chains."""
+    """A copy of the project with the tiny study."""
+    return Project(folder, *tiny())
+
+
+def tiny() -> tuple[dict, list[dict]]:
+    """The default study cut down to four short runs on a handful of molecules and chains: configuration and rows."""
     config, named = read_study("config", "mini")
     config["study"] = "tiny"
     config["data"]["force_field"] |= {"molecules": 8, "conformers": 4, "subsets": {"12": 12, "all": "all"}}
@@ -135,4 +147,4 @@ def tiny_study(folder: Path) -> Project:
     }  # fmt: skip
     first = named["augmented"] | {"steps": "6"}
     rows = [first, first | {"name": "fewer", "train_subset": "12"}]
-    return Project(folder, config, rows + [named[name] | {"steps": "6"} for name in ("proteins", "voxels")])
+    return config, rows + [named[name] | {"steps": "6"} for name in ("proteins", "voxels")]

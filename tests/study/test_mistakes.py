@@ -1,0 +1,97 @@
+"""Mistakes in a configuration or run table are named with the place and the remedy, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+from project import ROOT, tiny, write_study
+
+from equidyn.core.settings import StudyError
+from equidyn.data.download import wanted_entries
+from equidyn.study.planning import _read_yaml, read_study
+
+PUBLISHED = {"source": "spice-mace-off", "seed": 0, "subsets": {"12": 12, "all": "all"}}
+SCHEMAS = ROOT / "workflow/schemas"
+
+
+def read(folder: Path, config: dict, rows: list[dict]):
+    """Write a study and read it as the workflow does."""
+    write_study(folder, config, rows)
+    config, runs = read_study([f"config/{config['study']}.yaml"], SCHEMAS)
+    return runs, wanted_entries(config, _read_yaml(SCHEMAS / "downloads.schema.yaml"))
+
+
+def test_the_tiny_study_has_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs, entries = read(tmp_path, *tiny())
+    assert set(runs) == {"augmented", "fewer", "proteins", "voxels"}
+    assert not any(entries.values())
+
+
+@pytest.mark.parametrize(
+    ("mistake", "expected"),
+    [
+        (
+            lambda config, rows: config["training"]["force_field"].update(clipp=1.0),
+            r"training\.force_field\.clipp: unknown key; did you mean 'clip'",
+        ),
+        (
+            lambda config, rows: config["evaluation"]["flow_matching"]["conditions"].update(t=[0.5, 1.0]),
+            r"evaluation\.flow_matching\.conditions\.t\.1: 1\.0 is greater than or equal to the maximum",
+        ),
+        (
+            lambda config, rows: config["data"]["flow_matching"].update(source="files"),
+            r"data\.flow_matching\.folder: missing",
+        ),
+        (
+            lambda config, rows: config["evaluation"].update(rotations="ten"),
+            r"evaluation\.rotations: found 'ten', expected",
+        ),
+        (lambda config, rows: config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
+        (lambda config, rows: rows.append(rows[0]), r"tiny\.tsv, row 5 \(augmented\): the name appears twice"),
+        (lambda config, rows: rows[0].update(model="escaip-9M"), r"unknown model 'escaip-9M'; known models: escaip-6M"),
+        (lambda config, rows: rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
+        (
+            lambda config, rows: rows[0].update(lr="fast"),
+            r"row 1 \(augmented\): lr: found 'fast', expected type number",
+        ),
+        (lambda config, rows: rows[0].update(augmentation="1.5"), r"augmentation: 1.5 is greater than the maximum"),
+        (
+            lambda config, rows: config["figures"]["baseline"].update(force_field="nobody"),
+            r"'nobody' is not a run of this .*augmented, fewer",
+        ),
+        (lambda config, rows: config.update(run_table="config/none.tsv"), r"config/none.tsv: no such run table"),
+        (
+            lambda config, rows: config["analysis"]["head"]["force_field"].update(steps=[6, 7]),
+            r"analysis\.head\.force_field\.steps: run 'augmented' keeps no step 7; it keeps \[0, 2, 6\]",
+        ),
+        (
+            lambda config, rows: config["data"].update(force_field=PUBLISHED),
+            r"downloads: missing, although data\.force_field\.source 'spice-mace-off' is downloaded",
+        ),
+        (
+            lambda config, rows: config["data"].update(force_field=PUBLISHED | {"conformers": 4}),
+            r"data\.force_field\.conformers: unknown key",
+        ),
+        (
+            lambda config, rows: config["data"]["voxel_denoising"].update(source="geom"),
+            r"data\.voxel_denoising\.source: 'geom' is not one of \['offline', 'geom-arrays'",
+        ),
+        (
+            lambda config, rows: (
+                config["data"].update(force_field=PUBLISHED),
+                config.update(downloads={"registry": "config/none.tsv", "folder": "downloads"}),
+            ),
+            r"config/none\.tsv",
+        ),
+        (
+            lambda config, rows: config["analysis"]["hessian"]["force_field"].update(block="direction"),
+            r"analysis\.hessian\.force_field\.block: unknown key; did you mean 'blocks'",
+        ),
+    ],
+)
+def test_each_is_named(tmp_path, monkeypatch, mistake, expected):
+    monkeypatch.chdir(tmp_path)
+    config, rows = tiny()
+    mistake(config, rows)
+    with pytest.raises(StudyError, match=expected):
+        read(tmp_path, config, rows)
