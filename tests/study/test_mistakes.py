@@ -6,8 +6,8 @@ import pytest
 from project import ROOT, tiny, write_study
 
 from equidyn.core.settings import StudyError
-from equidyn.data.download import wanted_entries
-from equidyn.study.planning import _read_yaml, read_study
+from equidyn.study.planning import read_study
+from equidyn.study.sources import wanted_files
 
 PUBLISHED = {"source": "spice-mace-off", "seed": 0, "subsets": {"12": 12, "all": "all"}}
 SCHEMAS = ROOT / "workflow/schemas"
@@ -17,7 +17,7 @@ def read(folder: Path, config: dict, rows: list[dict]):
     """Write a study and read it as the workflow does."""
     write_study(folder, config, rows)
     config, runs = read_study([f"config/{config['study']}.yaml"], SCHEMAS)
-    return runs, wanted_entries(config, _read_yaml(SCHEMAS / "downloads.schema.yaml"))
+    return runs, wanted_files(config)
 
 
 def test_the_tiny_study_has_none(tmp_path, monkeypatch):
