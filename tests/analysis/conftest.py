@@ -8,7 +8,8 @@ import torch
 
 from equidyn.models.registry import build
 from equidyn.run.evaluation import restore
-from equidyn.run.training import Recipe, train
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import train
 from equidyn.tasks.flow_matching.task import FlowMatching
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
@@ -19,7 +20,16 @@ def checkpoint(store, split, tmp_path_factory):
     """Task and EScAIP after 40 steps of training, in double precision."""
     training = split[0]
     folder = tmp_path_factory.mktemp("run")
-    recipe = Recipe("escaip-tiny", 40, 8, "adamw", lr=3e-3, augmentation=1.0, seed=0, warmup_steps=5)
+    recipe = Recipe(
+        model="escaip-tiny",
+        steps=40,
+        batch_size=8,
+        optimiser="adamw",
+        lr=3e-3,
+        augmentation=1.0,
+        seed=0,
+        warmup_steps=5,
+    )
     task = ForceField.fit(store, training)
     train(task, training, recipe, [40], output=folder / "out", state=folder / "state", progress=False)
     _, task, model = restore(ForceField, store, folder / "out", 40, "raw")

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from equidyn.analysis.angles.measure import about_axis, measure
 from equidyn.figures.families.structure.draw import closed_form
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 ANGLES = [5.0, 45.0, 90.0, 150.0, 180.0]
 ANTISYMMETRIC = [[0.0, 1.0, -2.0], [-1.0, 0.0, 0.5], [2.0, -0.5, 0.0]]
@@ -17,7 +17,7 @@ TRACELESS = [[1.0, 0.4, 0.0], [0.4, -2.0, 1.0], [0.0, 1.0, 1.0]]
 
 def found(matrix, rotations=2000, examples=2):
     task = VectorTask(examples)
-    protocol = Protocol(rotations=rotations, resamples=100)
+    protocol = EvaluationSettings(rotations=rotations, resamples=100)
     return measure(task, Matrix(matrix).double(), np.arange(examples), protocol, {}, angles=ANGLES, local=True)
 
 
@@ -34,7 +34,7 @@ def test_a_matrix_of_one_degree_has_its_closed_form(matrix, degree):
 
 def test_escaip_has_degree_two(trained, validation_indices):
     task, model = trained
-    protocol = Protocol(rotations=30, batch_size=16, resamples=100)
+    protocol = EvaluationSettings(rotations=30, batch_size=16, resamples=100)
     rows = measure(task, model, validation_indices[:16], protocol, {}, angles=ANGLES, local=True)
     assert rows[0]["degree"] == pytest.approx(2, abs=0.02)
     assert rows[0]["degree_low"] < rows[0]["degree"] < rows[0]["degree_high"]
@@ -69,9 +69,15 @@ def test_rotations_about_an_axis_are_scipys():
 def test_voxels_are_compared_at_atoms_and_not_by_the_cube(voxels):
     task, model, cube = voxels
     with pytest.raises(ValueError, match="no continuous angle"):
-        measure(task, model, np.arange(2), Protocol(rotations=2), cube, angles=ANGLES, local=False)
+        measure(task, model, np.arange(2), EvaluationSettings(rotations=2), cube, angles=ANGLES, local=False)
     rows = measure(
-        task, model, np.arange(4), Protocol(rotations=2, resamples=100), {"action": "atoms"}, angles=[90.0], local=False
+        task,
+        model,
+        np.arange(4),
+        EvaluationSettings(rotations=2, resamples=100),
+        {"action": "atoms"},
+        angles=[90.0],
+        local=False,
     )
     assert rows[0]["variogram"] > 0
     assert np.isnan(rows[0]["local"])

@@ -8,7 +8,7 @@ from linear_task import Matrix, Perceptron, VectorTask
 from equidyn.analysis.anatomy import parameter_groups
 from equidyn.analysis.gradients.measure import _between, deal, gradients, measure, split
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 
 def gradient(loss, part):
@@ -23,7 +23,9 @@ def test_parts_add_up_to_the_total(trained, flow, voxels, validation_indices):
         (*trained, {}, validation_indices[:6]), (*flow, np.arange(4)), (*voxels, np.arange(4)),
     ):  # fmt: skip
         for exact in (True, False):
-            loss = HeldOutLoss(task, model, indices, Protocol(rotations=2, batch_size=3), condition, exact=exact)
+            loss = HeldOutLoss(
+                task, model, indices, EvaluationSettings(rotations=2, batch_size=3), condition, exact=exact
+            )
             total = gradient(loss, "total")
             difference = gradient(loss, "twirled") + gradient(loss, "equivariance") - total
             assert difference.norm() <= 1e-6 * total.norm()
@@ -32,8 +34,8 @@ def test_parts_add_up_to_the_total(trained, flow, voxels, validation_indices):
 def test_exact_gradients_are_those_of_many_rotations(trained, validation_indices):
     task, model = trained
     indices = validation_indices[:3]
-    exact = HeldOutLoss(task, model, indices, Protocol())
-    sampled = HeldOutLoss(task, model, indices, Protocol(rotations=300, batch_size=1), exact=False)
+    exact = HeldOutLoss(task, model, indices, EvaluationSettings())
+    sampled = HeldOutLoss(task, model, indices, EvaluationSettings(rotations=300, batch_size=1), exact=False)
     for part in ("twirled", "equivariance"):
         expected, found = gradient(exact, part), gradient(sampled, part)
         assert (found - expected).norm() < 0.2 * expected.norm()
@@ -42,7 +44,7 @@ def test_exact_gradients_are_those_of_many_rotations(trained, validation_indices
 def test_gradient_of_a_matrix_has_its_closed_form():
     matrix = torch.tensor([[1.0, 2, 0], [0, 0.5, -1], [0.3, 0, 2]], dtype=torch.float64)
     task = VectorTask(2)
-    loss = HeldOutLoss(task, Matrix(matrix).double(), np.arange(2), Protocol(rotations=20_000))
+    loss = HeldOutLoss(task, Matrix(matrix).double(), np.arange(2), EvaluationSettings(rotations=20_000))
     # Of |D|² mean|x|² / 9, with D = A − tr(A)/3.
     deviation = matrix - torch.eye(3) * matrix.trace() / 3
     expected = 2 * deviation * task.x.square().sum(1).mean() / 9
@@ -61,7 +63,7 @@ def test_folds_share_no_cluster_and_lose_nothing():
 
 def test_products_of_folds_average_to_the_gradient(trained, validation_indices):
     task, model = trained
-    protocol = Protocol(rotations=2, batch_size=4)
+    protocol = EvaluationSettings(rotations=2, batch_size=4)
     parts = deal(validation_indices, task.cluster(validation_indices), 2, seed=0)
     losses = [HeldOutLoss(task, model, part, protocol) for part in parts]
     whole = HeldOutLoss(task, model, validation_indices, protocol)
@@ -138,7 +140,7 @@ def test_an_equivariance_error_lost_in_noise_has_an_upper_limit():
 def test_rows_of_a_checkpoint():
     task = VectorTask(12)
     torch.manual_seed(0)
-    rows = measure(task, Perceptron().double(), np.arange(12), Protocol(rotations=4), {}, folds=3)
+    rows = measure(task, Perceptron().double(), np.arange(12), EvaluationSettings(rotations=4), {}, folds=3)
     assert [row["group"] for row in rows] == ["all", "embedding", "head"]
     assert rows[0]["group_parameters"] == sum(row["group_parameters"] for row in rows[1:])
     for norm in ("twirled_norm_plugin", "equivariance_norm_plugin"):

@@ -10,7 +10,7 @@ from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.hessian import measure as module
 from equidyn.analysis.hessian.measure import EIGENPAIR, Hessian, lanczos_quadrature, measure, spectrum
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 ALL = "all"
 
@@ -18,12 +18,14 @@ ALL = "all"
 @pytest.fixture
 def perceptron():
     torch.manual_seed(0)
-    return HeldOutLoss(VectorTask(12), Perceptron().double(), np.arange(12), Protocol(rotations=3, batch_size=5))
+    return HeldOutLoss(
+        VectorTask(12), Perceptron().double(), np.arange(12), EvaluationSettings(rotations=3, batch_size=5)
+    )
 
 
 def test_of_a_matrix_has_its_closed_form():
     task = VectorTask(3)
-    loss = HeldOutLoss(task, Matrix().double(), np.arange(3), Protocol(rotations=20_000))
+    loss = HeldOutLoss(task, Matrix().double(), np.arange(3), EvaluationSettings(rotations=20_000))
     block = block_parameters(loss.model, ALL)
     # |D|² s / 9 with s = mean|x|²: 2 s / 9 on the complement of the identity, nothing along it.
     square = float(task.x.square().sum(1).mean())
@@ -117,7 +119,7 @@ def test_products_of_every_task_are_differences_of_gradients(trained, flow, voxe
     for task, model, condition, indices in (
         (*trained, {}, validation_indices[:4]), (*flow, np.arange(3)), (*voxels, np.arange(2)),
     ):  # fmt: skip
-        loss = HeldOutLoss(task, model, indices, Protocol(rotations=2, batch_size=2), condition)
+        loss = HeldOutLoss(task, model, indices, EvaluationSettings(rotations=2, batch_size=2), condition)
         block = block_parameters(model, ALL)
         generator = torch.Generator().manual_seed(0)
         hessian = Hessian(loss, "equivariance", block)
@@ -145,7 +147,7 @@ def test_many_products_at_once_are_those_of_each(trained, flow, voxels, validati
         (*flow, np.arange(2), "decoder"),
         (*voxels, np.arange(2), "norm"),
     ):
-        loss = HeldOutLoss(task, model, indices, Protocol(rotations=2, batch_size=2), condition)
+        loss = HeldOutLoss(task, model, indices, EvaluationSettings(rotations=2, batch_size=2), condition)
         hessian = Hessian(loss, "twirled", block_parameters(model, block))
         vectors = torch.randn(2, hessian.size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         expected = torch.stack([hessian.product(vector) for vector in vectors])
@@ -166,7 +168,7 @@ def test_hessians_do_not_disturb_each_other_or_the_network(perceptron):
 
 def test_a_block_without_part_in_the_loss_is_named(trained, validation_indices):
     task, model = trained
-    loss = HeldOutLoss(task, model, validation_indices[:2], Protocol(rotations=2))
+    loss = HeldOutLoss(task, model, validation_indices[:2], EvaluationSettings(rotations=2))
     with pytest.raises(ValueError, match=r"does not depend on energy\.ffn.*choose another block"):
         Hessian(loss, "twirled", block_parameters(model, "energy"))
 
@@ -203,7 +205,14 @@ def test_rows_of_a_checkpoint(perceptron, monkeypatch):
     monkeypatch.setattr(module, "DENSE_LIMIT", 20)
     task, model = perceptron.task, perceptron.model
     rows = measure(
-        task, model, np.arange(12), Protocol(rotations=2), {}, blocks=["first", "all"], probes=2, lanczos_steps=5
+        task,
+        model,
+        np.arange(12),
+        EvaluationSettings(rotations=2),
+        {},
+        blocks=["first", "all"],
+        probes=2,
+        lanczos_steps=5,
     )
     assert [(row["block"], row["loss"]) for row in rows] == [
         ("first", "twirled"), ("first", "equivariance"), ("all", "twirled"), ("all", "equivariance"),

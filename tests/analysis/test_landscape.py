@@ -10,7 +10,7 @@ from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.hessian.measure import Hessian
 from equidyn.analysis.landscape.measure import eigenplane, measure, random_plane, surface
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 COORDINATES = np.linspace(-0.5, 0.5, 5)
 
@@ -22,7 +22,7 @@ def block_of(loss):
 def test_a_quadratic_loss_has_the_curvature_of_its_eigenvalues():
     torch.manual_seed(0)
     task = VectorTask(6)
-    loss = HeldOutLoss(task, Matrix().double(), np.arange(6), Protocol(rotations=4))
+    loss = HeldOutLoss(task, Matrix().double(), np.arange(6), EvaluationSettings(rotations=4))
     plane, (small, large) = eigenplane(loss, "equivariance", block_of(loss))
     assert 0 < small < large
     torch.testing.assert_close(plane @ plane.T, torch.eye(2, dtype=torch.float64))
@@ -36,7 +36,7 @@ def test_a_quadratic_loss_has_the_curvature_of_its_eigenvalues():
 
 def test_planes_of_large_blocks_are_found_by_lanczos():
     torch.manual_seed(0)
-    loss = HeldOutLoss(VectorTask(12), Perceptron(8).double(), np.arange(12), Protocol(rotations=3))
+    loss = HeldOutLoss(VectorTask(12), Perceptron(8).double(), np.arange(12), EvaluationSettings(rotations=3))
     exact, values = eigenplane(loss, "equivariance", block_of(loss))
     plane, curvatures = eigenplane(loss, "equivariance", block_of(loss), dense=False)
     assert curvatures[1] == pytest.approx(values[1], rel=1e-6)
@@ -49,7 +49,7 @@ def test_planes_of_large_blocks_are_found_by_lanczos():
 
 def test_weights_are_put_back_bit_for_bit(trained, validation_indices):
     task, model = trained
-    loss = HeldOutLoss(task, model, validation_indices[:4], Protocol(rotations=2))
+    loss = HeldOutLoss(task, model, validation_indices[:4], EvaluationSettings(rotations=2))
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     block = block_parameters(model, "direction.linear")
     surface(loss, block, random_plane(block, 0), COORDINATES)
@@ -82,7 +82,7 @@ def test_random_directions_are_filter_normalised():
 def table(checkpoint, validation_indices):
     task, model = checkpoint
     settings = {"block": "direction.ffn.down", "directions": ["equivariance"], "points": 5, "extent": 0.05}
-    protocol = Protocol(rotations=4, batch_size=32)
+    protocol = EvaluationSettings(rotations=4, batch_size=32)
     runs = [pd.DataFrame(measure(task, model, validation_indices[:8], protocol, {}, **settings)) for _ in range(2)]
     pd.testing.assert_frame_equal(*runs)  # two runs of one landscape are identical
     return runs[0]
@@ -109,6 +109,6 @@ def test_rows_are_a_grid_for_each_protocol_and_loss(table):
 def test_random_planes_have_no_eigenvalues(checkpoint, validation_indices):
     task, model = checkpoint
     settings = {"block": "direction.linear", "directions": ["random"], "points": 3, "extent": 0.1}
-    rows = measure(task, model, validation_indices[:2], Protocol(rotations=2), {}, **settings)
+    rows = measure(task, model, validation_indices[:2], EvaluationSettings(rotations=2), {}, **settings)
     assert np.isnan(rows[0]["eigenvalue_x"])
     assert rows[0]["block_parameters"] == 72

@@ -6,9 +6,9 @@ import torch
 
 from equidyn.analysis.layers.measure import OUTPUT, measure
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
-PROTOCOL = Protocol(rotations=3, batch_size=4)
+PROTOCOL = EvaluationSettings(rotations=3, batch_size=4)
 
 
 def test_escaip_is_invariant_up_to_its_prediction(trained, validation_indices):
@@ -34,14 +34,14 @@ def test_pairs_of_proteina_are_invariant(flow):
 
 def test_grids_of_voxmol_turn_on_the_finest_level(voxels):
     task, model, condition = voxels
-    rows = measure(task, model, np.arange(2), Protocol(rotations=4), condition)
+    rows = measure(task, model, np.arange(2), EvaluationSettings(rotations=4), condition)
     assert [row["layer"] for row in rows] == ["first", "down.0", "down.1", "up.12", "up.13", "up.14", OUTPUT]
     assert {row["kind_of_action"] for row in rows[:-1]} == {"grid"}
     assert all(row["relative_error"] > 1e-6 for row in rows)
     # A kernel of one weight keeps the symmetry, so that the first layer has none of the error.
     with torch.no_grad():
         model.first.weight.copy_(model.first.weight.mean((2, 3, 4), keepdim=True).expand_as(model.first.weight))
-    again = measure(task, model, np.arange(2), Protocol(rotations=4), condition)
+    again = measure(task, model, np.arange(2), EvaluationSettings(rotations=4), condition)
     assert again[0]["relative_error"] < 1e-20
     with pytest.raises(ValueError, match="use the action 'cube'"):
         measure(task, model, np.arange(2), PROTOCOL, {"action": "atoms"})

@@ -14,19 +14,19 @@ from equidyn.core.rotations import haar, octahedral_group, tetrahedral_group
 from equidyn.models.graph import sum_over_neighbours
 from equidyn.models.registry import build, configurations
 from equidyn.models.voxmol.network import SymmetricConv3d
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 
 @pytest.fixture
 def escaip(trained, validation_indices):
     task, model = trained
-    return HeldOutLoss(task, model, validation_indices, Protocol(rotations=2))
+    return HeldOutLoss(task, model, validation_indices, EvaluationSettings(rotations=2))
 
 
 def test_of_a_matrix_has_its_closed_form():
     matrix = torch.tensor([[1.0, 2, 0], [0, 0.5, -1], [0.3, 0, 2]], dtype=torch.float64)
     task = VectorTask(3)
-    form = head_form(HeldOutLoss(task, Matrix(matrix).double(), np.arange(3), Protocol(rotations=20_000)))
+    form = head_form(HeldOutLoss(task, Matrix(matrix).double(), np.arange(3), EvaluationSettings(rotations=20_000)))
     found = form.summary()
     deviation = float((matrix - multiple_of_identity(matrix)).square().sum())
     assert found["deviation"] == pytest.approx(deviation)
@@ -110,7 +110,7 @@ def test_of_escaip_is_the_second_moment_of_its_features(escaip):
 @pytest.mark.parametrize("case", ["flow", "voxels"])
 def test_of_other_tasks_predicts_the_error(case, request):
     task, model, condition = request.getfixturevalue(case)
-    row = measure(task, model, np.arange(4), Protocol(rotations=3, batch_size=2), condition)[0]
+    row = measure(task, model, np.arange(4), EvaluationSettings(rotations=3, batch_size=2), condition)[0]
     assert row["predicted"] == pytest.approx(row["measured"], rel=1e-4)
     assert row["from_deviation"] + row["cross"] + row["from_symmetric"] == pytest.approx(row["predicted"], rel=1e-9)
     if case == "flow":
@@ -125,7 +125,7 @@ def test_of_other_tasks_predicts_the_error(case, request):
 def test_grids_are_turned_exactly_or_not_at_all(voxels):
     task, model, _ = voxels
     with pytest.raises(ValueError, match="use the action 'cube'"):
-        measure(task, model, np.arange(2), Protocol(rotations=2), {"action": "atoms"})
+        measure(task, model, np.arange(2), EvaluationSettings(rotations=2), {"action": "atoms"})
 
 
 def test_a_symmetric_kernel_commutes_with_the_rotations_of_a_cube():

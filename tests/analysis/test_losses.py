@@ -6,9 +6,10 @@ import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance
 
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol, decompose_task, decompose_task_exactly
+from equidyn.run.evaluation import decompose_task, decompose_task_exactly
+from equidyn.run.protocol import EvaluationSettings
 
-PROTOCOL = Protocol(rotations=3, batch_size=4, seed=2)
+PROTOCOL = EvaluationSettings(rotations=3, batch_size=4, seed=2)
 
 
 def assert_agrees(values, decomposition):
@@ -20,7 +21,7 @@ def assert_agrees(values, decomposition):
 def test_of_a_matrix_has_its_closed_form():
     task, matrix = VectorTask(2), torch.tensor([[1.0, 2, 0], [0, 0.5, -1], [0.3, 0, 2]])
     model = Matrix(matrix).double()
-    values = HeldOutLoss(task, model, np.arange(2), Protocol(rotations=20_000)).values()
+    values = HeldOutLoss(task, model, np.arange(2), EvaluationSettings(rotations=20_000)).values()
     assert values["equivariance"] == pytest.approx(matrix_equivariance(matrix, task.x), rel=0.02)
     twirled = float((task.x * matrix.trace() / 3 - task.y).square().mean())
     assert values["twirled"] == pytest.approx(twirled, rel=0.05)

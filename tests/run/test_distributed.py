@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from functools import partial, partialmethod
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import torch._dynamo
+from changes import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from training_jobs import (
@@ -33,7 +33,8 @@ from equidyn.core.process import termination_noted
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.run.distributed import WorkerError, World, launch
-from equidyn.run.training import Recipe, Terminated, portions, train
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import Terminated, portions, train
 from equidyn.tasks.flow_matching.task import FlowMatching
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
@@ -42,9 +43,9 @@ TASKS = ("force_field", "flow_matching", "voxel_denoising")
 COMMON = {"optimiser": "adamw", "lr": 1e-3, "augmentation": 0.5, "seed": 0, "warmup_steps": 3, "weight_decay": 0.1}
 # Batches do not divide evenly, and the last one of an epoch has a single example, but for the voxels.
 RECIPES = {
-    "force_field": Recipe("escaip-tiny", 20, 7, **COMMON),
-    "flow_matching": Recipe("proteina-0.5M", 20, 5, **COMMON),
-    "voxel_denoising": Recipe("voxmol-0.3M", 20, 5, **COMMON),
+    "force_field": Recipe(model="escaip-tiny", steps=20, batch_size=7, **COMMON),
+    "flow_matching": Recipe(model="proteina-0.5M", steps=20, batch_size=5, **COMMON),
+    "voxel_denoising": Recipe(model="voxmol-0.3M", steps=20, batch_size=5, **COMMON),
 }
 EXAMPLES = {"force_field": 29, "flow_matching": 16, "voxel_denoising": 8}
 GRID = {"side": 8, "spacing": 0.75, "noise": 0.4}

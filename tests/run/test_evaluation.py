@@ -1,12 +1,13 @@
 """From checkpoints to rows: the estimators on networks, and the tables."""
 
 import shutil
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from changes import replace
 
 import equidyn
 from equidyn.core.actions import rotate
@@ -14,17 +15,13 @@ from equidyn.core.decomposition import ESTIMATOR_VERSION, Decomposition
 from equidyn.core.rotations import haar
 from equidyn.models.registry import build, configuration
 from equidyn.run.checkpoints import CheckpointError, checkpoint_name
-from equidyn.run.evaluation import (
-    Protocol,
-    decompose_task,
-    decompose_task_exactly,
-    evaluate_run,
-    twisted_predictions,
-)
-from equidyn.run.training import Recipe, train
+from equidyn.run.evaluation import decompose_task, decompose_task_exactly, evaluate_run, twisted_predictions
+from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import train
 from equidyn.tasks.force_field.task import ForceField, ForceFieldBatch
 
-PROTOCOL = Protocol(rotations=4, batch_size=7, resamples=100)
+PROTOCOL = EvaluationSettings(rotations=4, batch_size=7, resamples=100)
 LABELS = {"study": "test", "run": "one", "seed": 3, "subset": "all"}
 STEPS = [0, 2, 5]
 KEYS = ["step", "weights", "estimator"]
@@ -32,7 +29,10 @@ FLOORS = ["floor_control", "floor_repeated"]
 
 
 def trained(store, indices, folder):
-    recipe = Recipe("escaip-tiny", 5, 16, "adamw", 1e-3, 0.0, 3, warmup_steps=1, ema=0.5)
+    recipe = Recipe(
+        model="escaip-tiny", steps=5, batch_size=16, optimiser="adamw", lr=1e-3, augmentation=0.0, seed=3,
+        warmup_steps=1, ema=0.5,
+    )  # fmt: skip
     options = {"output": folder / "out", "state": folder / "state", "progress": False}
     train(ForceField.fit(store, indices), indices, recipe, STEPS, **options)
     return folder / "out"
@@ -65,8 +65,8 @@ def percent(decomposition):
 
 def test_sampled_and_exact_estimates_agree(task, model, store):
     indices = np.arange(len(store))
-    sampled = decompose_task(task, model, indices, Protocol(rotations=10, batch_size=24))
-    exact = decompose_task_exactly(task, model, indices, Protocol(batch_size=24))
+    sampled = decompose_task(task, model, indices, EvaluationSettings(rotations=10, batch_size=24))
+    exact = decompose_task_exactly(task, model, indices, EvaluationSettings(batch_size=24))
     assert percent(exact) > 5
     for name in ("total", "equivariance", "twirled", "prediction_energy"):
         difference = getattr(sampled, name) - getattr(exact, name)

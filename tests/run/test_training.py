@@ -6,13 +6,13 @@ import random
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from changes import replace
 from training_jobs import SlowForceField, program
 
 import equidyn.run.training as module
@@ -20,7 +20,8 @@ from equidyn.core.files import state_folder
 from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
-from equidyn.run.training import Recipe, TrainingError, augmentation, train
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import TrainingError, augmentation, train
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.verification.escaip import escaip_parameter_name
 
@@ -320,9 +321,10 @@ def test_each_optimiser_moves_every_parameter(task, train_indices, tmp_path, opt
     assert not [name for name in start if torch.equal(start[name], end[name])]
 
 
-def test_unknown_optimiser(task, train_indices, tmp_path):
-    with pytest.raises(ValueError, match="unknown optimiser 'lion': use adamw, adam or sgd"):
-        run(task, train_indices, replace(RECIPE, optimiser="lion"), tmp_path)
+@pytest.mark.parametrize(("key", "value"), [("optimiser", "lion"), ("sampling", "everything"), ("ema", 1.0)])
+def test_a_recipe_that_nobody_can_follow_is_refused(key, value):
+    with pytest.raises(ValueError, match=f"{key}\n.*input_value={value!r}"):
+        replace(RECIPE, **{key: value})
 
 
 @pytest.mark.parametrize("clip", [0.5, 1e9])

@@ -9,8 +9,10 @@ from training_jobs import seeded_draws
 from equidyn.core.batch import VelocityOutput
 from equidyn.core.decomposition import summarise
 from equidyn.core.rotations import haar
-from equidyn.run.evaluation import Protocol, decompose_task, evaluate_run, twisted_predictions
-from equidyn.run.training import Recipe, train
+from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
+from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import train
 from equidyn.tasks.flow_matching.task import (
     FlowMatching,
     auxiliary_loss,
@@ -215,7 +217,7 @@ def test_equivariance_error_of_a_constant_push(task, chains, t):
     """A velocity c that does not turn gives h = x_t + (1 - t) Rᵀc: error (1 - t)² |c|² for each residue."""
     push, indices = (0.3, -0.4, 1.2), np.arange(len(chains))
     condition = CONDITION | {"t": t}
-    found = decompose_task(task, Pushed(push), indices, Protocol(rotations=50, batch_size=5), condition)
+    found = decompose_task(task, Pushed(push), indices, EvaluationSettings(rotations=50, batch_size=5), condition)
     per_residue = 3 * found.equivariance / found.weight
     expected = (1 - t) ** 2 * (0.09 + 0.16 + 1.44)
     error = per_residue.std(ddof=1) / len(per_residue) ** 0.5
@@ -261,7 +263,7 @@ def test_who_says_the_null_has_neither_skill_nor_error(task, chains):
             return VelocityOutput((factor - 1) * batch.x_t / (1 - t), None)
 
     indices = np.arange(len(chains))
-    found = decompose_task(task, Null(), indices, Protocol(rotations=2), CONDITION)
+    found = decompose_task(task, Null(), indices, EvaluationSettings(rotations=2), CONDITION)
     row = summarise(found, task.cluster(indices), resamples=100)
     assert row["skill"] == pytest.approx(0, abs=1e-5)
     assert row["percent"] == pytest.approx(0, abs=1e-8)
@@ -312,12 +314,13 @@ def test_training_and_evaluation(chains, tmp_path):
     """One row per flow time, from the checkpoints of a short run; step 0 is the same with both kinds of weights."""
     indices = np.arange(10)
     recipe = Recipe(
-        "proteina-0.5M", 3, 4, "adam", 1e-3, 1.0, 0, warmup_steps=0, final_factor=1.0, clip=1.0, sampling="clusters"
-    )
+        model="proteina-0.5M", steps=3, batch_size=4, optimiser="adam", lr=1e-3, augmentation=1.0, seed=0,
+        warmup_steps=0, final_factor=1.0, clip=1.0, sampling="clusters",
+    )  # fmt: skip
     task = FlowMatching.fit(chains, indices)
     train(task, indices, recipe, [0, 3], output=tmp_path / "out", state=tmp_path / "state", progress=False)
     conditions = [{"t": t, "self_conditioning": sc} for t in (0.0, 0.9) for sc in (False, True)]
-    protocol = Protocol(rotations=3, batch_size=4, resamples=100, conditions=tuple(conditions))
+    protocol = EvaluationSettings(rotations=3, batch_size=4, resamples=100, conditions=tuple(conditions))
     held_out = np.arange(10, len(chains))
     rows, examples = evaluate_run(
         FlowMatching, chains, held_out, tmp_path / "out", [0, 3], protocol, labels={"run": "one"}, progress=False

@@ -12,8 +12,10 @@ from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import haar, octahedral_group
 from equidyn.core.voxels import Grid
-from equidyn.run.evaluation import Protocol, decompose_task, evaluate_run, twisted_predictions
-from equidyn.run.training import Recipe, train
+from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
+from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
+from equidyn.run.training import train
 from equidyn.tasks.voxel_denoising.task import ACTIONS, VoxelDenoising
 
 SIDE = 16
@@ -124,11 +126,11 @@ def test_equivariant_operations_have_no_error_under_the_cube(task, model):
             return super()._rows(grids.double(), batch)
 
     double = Double(task.store, task.grid)
-    found = decompose_task(double, model.double(), np.arange(6), Protocol(rotations=6), {"action": "cube"})
+    found = decompose_task(double, model.double(), np.arange(6), EvaluationSettings(rotations=6), {"action": "cube"})
     assert found.prediction_energy.min() > 0
     assert 100 * found.equivariance.sum() / found.total.sum() <= 1e-10
     model.float()
-    interpolated = decompose_task(task, model, np.arange(6), Protocol(rotations=6), {"action": "trilinear"})
+    interpolated = decompose_task(task, model, np.arange(6), EvaluationSettings(rotations=6), {"action": "trilinear"})
     assert 100 * interpolated.equivariance.sum() / interpolated.total.sum() > 0.1
 
 
@@ -206,7 +208,10 @@ def test_unknown_elements_are_refused(task, conformers, monkeypatch):
 def test_training_and_evaluation(conformers, tmp_path):
     indices = np.arange(4)
     settings = {"side": SIDE, "spacing": 0.5, "noise": 0.4}
-    recipe = Recipe("voxmol-0.3M", 2, 2, "adamw", 1e-3, 1.0, 0, warmup_steps=0, clip=float("inf"), eps=1e-20)
+    recipe = Recipe(
+        model="voxmol-0.3M", steps=2, batch_size=2, optimiser="adamw", lr=1e-3, augmentation=1.0, seed=0,
+        warmup_steps=0, clip=float("inf"), eps=1e-20,
+    )  # fmt: skip
     task = VoxelDenoising.fit(conformers, indices, **settings)
     train(task, indices, recipe, [0, 2], output=tmp_path / "out", state=tmp_path / "state", progress=False)
     conditions = tuple({"action": action} for action in ("cube", "trilinear", "atoms"))
@@ -216,7 +221,7 @@ def test_training_and_evaluation(conformers, tmp_path):
         np.arange(4, 8),
         tmp_path / "out",
         [2],
-        Protocol(rotations=2, batch_size=2, resamples=100, weights=("raw",), conditions=conditions),
+        EvaluationSettings(rotations=2, batch_size=2, resamples=100, weights=("raw",), conditions=conditions),
         labels={"run": "one"},
         progress=False,
     )

@@ -12,7 +12,7 @@ def main(inputs, output, log, threads, analysis, params):
     from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.run.evaluation import Protocol
+    from equidyn.run.protocol import EvaluationSettings
     from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
@@ -24,7 +24,7 @@ def main(inputs, output, log, threads, analysis, params):
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
         params.steps,
-        Protocol(**params.protocol),
+        EvaluationSettings(**params.protocol),
         params.settings,
         labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
         device=process.device(params.device),

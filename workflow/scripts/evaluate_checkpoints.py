@@ -10,7 +10,8 @@ def main(inputs, rows, examples, log, threads, params):
     from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
-    from equidyn.run.evaluation import Protocol, evaluate_run
+    from equidyn.run.evaluation import evaluate_run
+    from equidyn.run.protocol import EvaluationSettings
     from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
@@ -21,7 +22,7 @@ def main(inputs, rows, examples, log, threads, params):
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
         params.steps,
-        Protocol(**params.protocol),
+        EvaluationSettings(**params.protocol),
         labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
         device=process.device(params.device),
     )

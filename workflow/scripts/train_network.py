@@ -13,7 +13,8 @@ def main(run, inputs, output, log, threads, devices, params):
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
     from equidyn.run.distributed import launch
-    from equidyn.run.training import Recipe, train
+    from equidyn.run.recipe import Recipe
+    from equidyn.run.training import train
 
     store = Store(inputs.store)
     indices = read_index(inputs.subset, len(store))

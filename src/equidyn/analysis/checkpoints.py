@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 import equidyn
-from equidyn.run.evaluation import Protocol, restore, thinned
+from equidyn.run.evaluation import restore, thinned
+from equidyn.run.protocol import EvaluationSettings
 
 
 def analyse_run(
@@ -20,7 +21,7 @@ def analyse_run(
     indices: np.ndarray,
     checkpoints: str | Path,
     steps: Sequence[int],
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     settings: dict[str, Any],
     *,
     labels: dict[str, Any],

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from equidyn.core.voxels import Grid
 from equidyn.data.store import Store
-from equidyn.run.evaluation import Protocol, decompose_task
+from equidyn.run.evaluation import decompose_task
+from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.voxel_denoising.task import VoxelBatch, VoxelDenoising
 
 OFFSET_IGNORED = "upstream, offset ignored"
@@ -53,7 +54,7 @@ def interpolation_floors(
         clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in evaluation tables.
     """
     chosen = indices[np.linspace(0, len(indices) - 1, molecules).round().astype(np.int64)]
-    protocol = Protocol(rotations=rotations, batch_size=2, seed=seed)
+    protocol = EvaluationSettings(rotations=rotations, batch_size=2, seed=seed)
     rows = []
     for spacing in spacings:
         side = round(box / spacing)

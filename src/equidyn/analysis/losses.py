@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.run.evaluation import Protocol, draw_rotations, portions, twisted_predictions
+from equidyn.run.evaluation import draw_rotations, in_batches, twisted_predictions
+from equidyn.run.protocol import EvaluationSettings
 
 PARTS = ("twirled", "equivariance")
 """The two parts of the squared error, which add up to the total."""
@@ -54,13 +55,13 @@ class HeldOutLoss:
         task: Any,
         model: nn.Module,
         indices: np.ndarray,
-        protocol: Protocol,
+        protocol: EvaluationSettings,
         condition: Mapping[str, Any] | None = None,
         *,
         exact: bool = True,
     ):
         self.task, self.model, self.protocol, self.condition = task, model.eval(), protocol, condition or {}
-        self.chosen = list(portions(indices, protocol))
+        self.chosen = list(in_batches(indices, protocol))
         self.batches = [inputs(task, model, chosen, protocol, self.condition) for chosen in self.chosen]
         with torch.no_grad():
             self.exact = exact and task.head_tensor(model, self.batches[0]) is not None
@@ -105,13 +106,15 @@ class HeldOutLoss:
         return residual.square().sum() / len(R), residual.var(0).sum()
 
 
-def sampled(protocol: Protocol) -> dict[str, Any]:
+def sampled(protocol: EvaluationSettings) -> dict[str, Any]:
     """What tables say of sampled rotations."""
     return {"estimator": "sampled", "rotations": protocol.rotations}
 
 
 @torch.no_grad()
-def inputs(task: Any, model: nn.Module, chosen: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]) -> Any:
+def inputs(
+    task: Any, model: nn.Module, chosen: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+) -> Any:
     """Some examples as the model is to see them, see `Task.inputs`, in the precision of its parameters."""
     parameter = next(model.parameters())
     batch = _cast(task.batch(chosen, parameter.device), parameter.dtype)

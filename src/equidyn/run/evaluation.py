@@ -1,7 +1,6 @@
 """Evaluate a run: its checkpoints in, one table of rows and one of per-example sums out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +24,8 @@ from equidyn.core.decomposition import (
 from equidyn.core.seeding import seed_for
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
 from equidyn.tasks.registry import control_for
-
-FLOOR_EXAMPLES = 32
-"""Rounding differs little between molecules: these tell its size."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How checkpoints are evaluated.
-
-    Attributes:
-        rotations: Haar rotations K per example of the sampled estimator.
-        examples: How many held-out examples to use, evenly spaced over them, or "all".
-        batch_size: Examples per forward pass, before repeating them K times.
-        confidence: Level of the intervals.
-        resamples: Bootstrap resamples behind them.
-        seed: Of the rotations and the bootstrap; the same rotations are used at all steps and for all runs.
-        weights: Which weights to evaluate: "raw", "ema" or both.
-        sampled: Whether to run the sampled estimator where the exact one applies as well.
-        conditions: Under which conditions to ask for predictions, flow times for instance: columns of the tables, each
-            with its value, as the task understands them.
-    """
-
-    rotations: int = 10
-    examples: int | str = "all"
-    batch_size: int = 64
-    confidence: float = 0.95
-    resamples: int = 2000
-    seed: int = 0
-    weights: tuple[str, ...] = ("raw", "ema")
-    sampled: bool = True
-    conditions: tuple[Mapping[str, Any], ...] = ({},)
 
 
 def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, perfect: bool = False) -> Tensor:
@@ -78,8 +47,8 @@ def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, p
     return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
 
 
-def portions(indices: np.ndarray, protocol: Protocol) -> Iterator[np.ndarray]:
-    """Examples in portions of one forward pass each."""
+def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np.ndarray]:
+    """Examples, as many at a time as go through a network in one forward pass."""
     for start in range(0, len(indices), protocol.batch_size):
         yield indices[start : start + protocol.batch_size]
 
@@ -101,7 +70,7 @@ def decompose_task(
     task: Any,
     model: nn.Module,
     indices: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any] | None = None,
     *,
     identical: bool = False,
@@ -135,7 +104,7 @@ def decompose_task_exactly(
     task: Any,
     model: nn.Module,
     indices: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any] | None = None,
 ) -> Decomposition | None:
     """The decomposition in closed form, from one forward pass; None for a model that has none."""
@@ -158,7 +127,7 @@ def evaluate_run(
     indices: np.ndarray,
     checkpoints: str | Path,
     steps: Sequence[int],
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     *,
     labels: dict[str, Any],
     device: torch.device | str = "cpu",
@@ -241,7 +210,7 @@ def restore(
 
 
 def _estimates(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> dict[str, Decomposition]:
     """The decomposition by each estimator that applies."""
     estimates = {}
@@ -259,7 +228,7 @@ def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: n
 
 
 def _floor(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> dict[str, float]:
     """What is measured of networks without equivariance error, and of perfect predictions.
 
@@ -289,9 +258,9 @@ def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
 
 
 def _batches(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any] | None
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any] | None
 ) -> Iterator[tuple[np.ndarray, Any]]:
-    for chosen in portions(indices, protocol):
+    for chosen in in_batches(indices, protocol):
         yield chosen, task.inputs(model, task.batch(chosen, _device(model)), condition or {}, protocol.seed)
 
 

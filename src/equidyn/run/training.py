@@ -16,7 +16,6 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from equidyn.core.seeding import seed_for
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
+from equidyn.run.recipe import Recipe, portion_count
 from equidyn.tasks.contract import Draws
 
 log = logging.getLogger(__name__)
@@ -50,63 +50,6 @@ class Terminated(SystemExit):
 
     def __init__(self):
         super().__init__(128 + signal.SIGTERM)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a training run, apart from data and library code.
-
-    Attributes:
-        model: Name of a configuration of the registry.
-        steps: Optimiser steps.
-        batch_size: Examples per step; the last batch of an epoch may be smaller.
-        optimiser: "adamw", "adam" or "sgd".
-        lr: Peak learning rate.
-        betas: Decay rates of Adam's averages of the gradient and of its square.
-        eps: What Adam adds to the root of the latter.
-        weight_decay: Decoupled, for the parameters that the model does not exempt; AdamW only.
-        warmup_steps: Linear warm-up from `warmup_start` x lr.
-        warmup_start: First factor of the learning rate.
-        final_factor: Last factor of the learning rate, reached along a cosine.
-        clip: Largest global gradient norm.
-        ema: Decay of the exponential moving average of the weights.
-        augmentation: Probability that an example is rotated by a Haar rotation.
-        sampling: What an epoch goes through in random order: all "examples", or the "clusters" (molecules, sequence
-            families), of each of which it sees one member, drawn at random.
-        precision: "fp32", "tf32" (products of reduced precision on GPUs) or "bf16" (autocast).
-        compile: Let PyTorch compile the network. Results then agree to rounding only, between runs that were and were
-            not resumed, too.
-        seed: Of initialisation, order, augmentation, noise and dropout.
-    """
-
-    model: str
-    steps: int
-    batch_size: int
-    optimiser: str
-    lr: float
-    augmentation: float
-    seed: int
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-    warmup_steps: int = 100
-    warmup_start: float = 0.2
-    final_factor: float = 0.5
-    clip: float = 10.0
-    ema: float = 0.999
-    precision: str = "fp32"
-    sampling: str = "examples"
-    compile: bool = False
-
-    def __post_init__(self):
-        object.__setattr__(self, "betas", tuple(self.betas))  # a list, if it comes from a file
-
-    def factor(self, step: int) -> float:
-        """Learning-rate factor of the update that leads from `step` to `step + 1`."""
-        if step < self.warmup_steps:
-            return self.warmup_start + (1 - self.warmup_start) * step / self.warmup_steps
-        cosine = (1 + math.cos(math.pi * step / self.steps)) / 2
-        return self.final_factor + (1 - self.final_factor) * cosine
 
 
 def train(
@@ -182,7 +125,7 @@ def train(
     def keep_checkpoint(step: int) -> None:
         if not world.is_first:
             return
-        metadata = {"step": step, "recipe": asdict(recipe), "task": task.name, "task_state": task.state()}
+        metadata = {"step": step, "recipe": recipe.model_dump(), "task": task.name, "task_state": task.state()}
         for folder, network in (("raw", model), ("ema", averaged.module)):
             save_checkpoint(unfinished / folder / checkpoint_name(step), network.state_dict(), metadata)
 
@@ -246,7 +189,7 @@ def train(
     seconds += time.perf_counter() - began
     table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics})
     table.to_parquet(unfinished / "metrics.parquet", index=False)
-    _write_json(unfinished / "run.json", asdict(recipe))
+    _write_json(unfinished / "run.json", recipe.model_dump())
     _write_json(unfinished / "throughput.json", _throughput(recipe, world, seconds))
     publish(unfinished, output)
     shutil.rmtree(state)
@@ -270,15 +213,10 @@ def draws(recipe: Recipe, step: int, places: Sequence[int]) -> Draws:
 
 
 def portions(examples: int, microbatch: int | None, world: World) -> list[np.ndarray]:
-    """Places of a batch, in as few portions of about the same size as can be.
-
-    Args:
-        examples: Examples of the batch.
-        microbatch: Most of them in a portion; without it, each process gets one portion if there are examples enough.
-        world: Portion p is for process p modulo their number.
+    """Places of a batch, in as few portions of about the same size as can be; portion p is for process p modulo their
+    number (see `equidyn.run.recipe.portion_count`).
     """
-    count = math.ceil(examples / microbatch) if microbatch else min(examples, world.size)
-    return np.array_split(np.arange(examples), count)
+    return np.array_split(np.arange(examples), portion_count(examples, microbatch, world.size))
 
 
 class _Order:
@@ -333,11 +271,7 @@ def _accumulate_gradient(
 
 def _families(task: Any, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
     """(n,) label of what an epoch visits once, for each example."""
-    if recipe.sampling == "examples":
-        return np.arange(len(indices))
-    if recipe.sampling == "clusters":
-        return task.cluster(indices)
-    raise ValueError(f"unknown sampling {recipe.sampling!r}: use examples or clusters")
+    return np.arange(len(indices)) if recipe.sampling == "examples" else task.cluster(indices)
 
 
 def _generator(recipe: Recipe, *purpose: Any) -> torch.Generator:
@@ -350,14 +284,12 @@ def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), recipe.lr)
     if recipe.optimiser == "adam":
         return torch.optim.Adam(model.parameters(), recipe.lr, recipe.betas, recipe.eps, fused=True)
-    if recipe.optimiser == "adamw":
-        groups = [
-            {"params": [p for name, p in model.named_parameters() if model.no_decay(name) == exempt]}
-            for exempt in (False, True)
-        ]
-        groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
-        return torch.optim.AdamW(groups, recipe.lr, recipe.betas, recipe.eps, fused=True)
-    raise ValueError(f"unknown optimiser {recipe.optimiser!r}: use adamw, adam or sgd")
+    groups = [
+        {"params": [p for name, p in model.named_parameters() if model.no_decay(name) == exempt]}
+        for exempt in (False, True)
+    ]
+    groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
+    return torch.optim.AdamW(groups, recipe.lr, recipe.betas, recipe.eps, fused=True)
 
 
 def _checked_steps(checkpoint_steps: Sequence[int], last: int) -> set[int]:

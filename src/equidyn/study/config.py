@@ -227,7 +227,7 @@ def labels(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `equidyn.run.evaluation.Protocol`: the study's and those of the run's task."""
+    """Arguments of `equidyn.run.evaluation.EvaluationSettings`: the study's and those of the run's task."""
     evaluation = config["evaluation"]
     shared = {name: value for name, value in evaluation.items() if name not in ("checkpoints_per_job", *task_cards())}
     own = dict(evaluation[row["task"]])

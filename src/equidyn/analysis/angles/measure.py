@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from equidyn.analysis.losses import inputs, sampled
 from equidyn.core.decomposition import interval
 from equidyn.core.seeding import seed_for
-from equidyn.run.evaluation import Protocol, draw_rotations, portions, twisted_predictions
+from equidyn.run.evaluation import draw_rotations, in_batches, twisted_predictions
+from equidyn.run.protocol import EvaluationSettings
 
 LOCAL_ANGLE = 1e-3
 """Radians at which the local error is read off the variogram; in double precision both its errors are about 1e-6."""
@@ -49,7 +50,7 @@ def measure(
     task: Any,
     model: nn.Module,
     indices: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any],
     *,
     angles: Sequence[float],
@@ -81,7 +82,7 @@ def measure(
     radians = [*([LOCAL_ANGLE] if local else []), *np.radians(angles)]
     model.eval()
     sums = []
-    for chosen in portions(indices, protocol):
+    for chosen in in_batches(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
         sums.append(_sums(task, model, batch, chosen, protocol, condition, radians))
     variogram, total, haar, weight = (np.concatenate(parts, -1) for parts in zip(*sums, strict=True))
@@ -117,7 +118,7 @@ def _sums(
     model: nn.Module,
     batch: Any,
     chosen: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any],
     radians: Sequence[float],
 ) -> tuple[np.ndarray, ...]:
@@ -147,7 +148,7 @@ def _sums(
     )
 
 
-def _axes(protocol: Protocol, example: int) -> Tensor:
+def _axes(protocol: EvaluationSettings, example: int) -> Tensor:
     """(K, 3) random unit vectors of one example, float64."""
     generator = torch.Generator().manual_seed(seed_for(protocol.seed, "axes", example))
     return nn.functional.normalize(torch.randn(protocol.rotations, 3, generator=generator, dtype=torch.float64), dim=-1)

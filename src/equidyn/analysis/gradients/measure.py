@@ -20,11 +20,17 @@ from torch import nn
 from equidyn.analysis.anatomy import parameter_groups
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.core.seeding import seed_for
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 
 def measure(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any], *, folds: int
+    task: Any,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: EvaluationSettings,
+    condition: Mapping[str, Any],
+    *,
+    folds: int,
 ) -> list[dict[str, Any]]:
     """The gradient split of a checkpoint, one row per group of parameters.
 

@@ -33,11 +33,12 @@ from torch import Tensor, nn
 from equidyn.analysis.anatomy import block_parameters, needed_anatomy
 from equidyn.analysis.hessian.measure import Hessian
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import Protocol, decompose_task, decompose_task_exactly
+from equidyn.run.evaluation import decompose_task, decompose_task_exactly
+from equidyn.run.protocol import EvaluationSettings
 
 
 def measure(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The last layer of a checkpoint: one row, `HeadForm.summary` and the error that it should predict.
 

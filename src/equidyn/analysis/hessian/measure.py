@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.core.seeding import seed_for
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 DENSE_LIMIT = 8192
 """Largest block whose Hessian is computed in full."""
@@ -43,7 +43,7 @@ def measure(
     task: Any,
     model: nn.Module,
     indices: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any],
     *,
     blocks: Sequence[str],

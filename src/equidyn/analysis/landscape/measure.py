@@ -18,7 +18,7 @@ from equidyn.analysis.hessian.measure import DENSE_LIMIT, Hessian, lanczos, larg
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.core.seeding import seed_for
-from equidyn.run.evaluation import Protocol
+from equidyn.run.protocol import EvaluationSettings
 
 PROTOCOLS = ("common", "fresh")
 RANDOM = "random"
@@ -31,7 +31,7 @@ def measure(
     task: Any,
     model: nn.Module,
     indices: np.ndarray,
-    protocol: Protocol,
+    protocol: EvaluationSettings,
     condition: Mapping[str, Any],
     *,
     block: str,

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from equidyn.analysis.anatomy import feature_modules, needed_anatomy
 from equidyn.analysis.losses import inputs, sampled
 from equidyn.core.actions import inverse, rotate_grid_exactly
-from equidyn.run.evaluation import Protocol, draw_rotations, portions
+from equidyn.run.evaluation import draw_rotations, in_batches
+from equidyn.run.protocol import EvaluationSettings
 
 OUTPUT = "prediction"
 
 
 @torch.no_grad()
 def measure(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: Protocol, condition: Mapping[str, Any]
+    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """How much of each layer's output depends on the orientation of the input, once it is turned back.
 
@@ -41,7 +42,7 @@ def measure(
     modules = feature_modules(model, needed_anatomy(model, condition))
     sums: dict[str, np.ndarray] = {}
     actions: dict[str, str] = {}
-    for chosen in portions(indices, protocol):
+    for chosen in in_batches(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
         R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
         for identical, turns in enumerate((R, R[:1].expand_as(R))):

@@ -1,0 +1,100 @@
+"""What decides a training run: its row of the run table, and the settings that runs of a task share.
+
+Imports nothing heavy: the configuration is checked by these classes, and its documentation follows from them.
+"""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from equidyn.core.settings import Settings
+
+Precision = Annotated[
+    Literal["fp32", "tf32", "bf16"],
+    Field(description="Single; single with products of TF32 on GPUs; autocast to bfloat16."),
+]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Learned(Settings):
+    """Columns of the run table that decide, together with the data, what a run learns."""
+
+    model: str = Field(description="A configuration that `equidyn models` lists.")
+    batch_size: int = Field(ge=1, description="Examples per step; the last batch of an epoch may be smaller.")
+    steps: int = Field(ge=1, description="Optimiser steps.")
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(description="How weights are updated.")
+    lr: float = Field(gt=0, description="Peak learning rate.")
+    augmentation: Fraction = Field(description="Probability that a training example is rotated at random.")
+    seed: int = Field(ge=0, description="Of initialisation, order, augmentation, noise and dropout.")
+
+
+class _Place(Settings):
+    name: str = Field(
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name of the run, in file names and legends."
+    )
+    task: str = Field(description="What is learned: a task with data in the configuration.")
+    train_subset: str = Field(description="A name in `data.<task>.subsets`.")
+
+
+class Run(Learned, _Place):
+    """One row of the run table."""
+
+
+class Schedule(Settings):
+    """How weights are updated, which the runs of a task share."""
+
+    sampling: Literal["examples", "clusters"] = Field(
+        "examples",
+        description="What an epoch goes through in random order: all examples, or the clusters (molecules, sequence "
+        "families), of each of which it sees one member, drawn at random.",
+    )
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.999), description="Decay rates of Adam's averages of the gradient and of its square."
+    )
+    eps: float = Field(1e-8, gt=0, description="What Adam adds to the root of the latter; tiny for a published 0.")
+    weight_decay: float = Field(
+        0.01, ge=0, description="Decoupled, for the parameters that the model does not exempt; AdamW only."
+    )
+    warmup_steps: int = Field(100, ge=0, description="Steps of linear warm-up from `warmup_start` x lr.")
+    warmup_start: Fraction = Field(0.2, description="First factor of the learning rate.")
+    final_factor: Fraction = Field(0.5, description="Last factor of the learning rate, reached along a cosine.")
+    clip: float = Field(10.0, gt=0, description="Largest global gradient norm; .inf for none.")
+    ema: Decay = Field(0.999, description="Decay of the exponential moving average of the weights.")
+
+
+class Recipe(Learned, Schedule):
+    """Everything that decides a training run, apart from data and library code."""
+
+    precision: Precision = "fp32"
+    compile: bool = Field(
+        False,
+        description="Let PyTorch compile networks. Results then agree to rounding only, between runs that were and "
+        "were not resumed, too.",
+    )
+
+    def factor(self, step: int) -> float:
+        """Learning-rate factor of the update that leads from `step` to `step + 1`."""
+        if step < self.warmup_steps:
+            return self.warmup_start + (1 - self.warmup_start) * step / self.warmup_steps
+        cosine = (1 + math.cos(math.pi * step / self.steps)) / 2
+        return self.final_factor + (1 - self.final_factor) * cosine
+
+
+IDENTITY = tuple(name for name in Run.model_fields if name not in ("name", "model", "steps"))
+"""Columns of the run table that stand in the tables of a run beside its name; the model follows from checkpoints."""
+
+DESIGN = tuple(name for name in Run.model_fields if name not in ("name", "steps", "seed"))
+"""Columns that runs are compared by, apart from the seed."""
+
+
+def portion_count(examples: int, microbatch: int | None, processes: int) -> int:
+    """In how few portions of about the same size a batch is cut.
+
+    Args:
+        examples: Examples of the batch.
+        microbatch: Most of them in a portion; without it, each process gets one portion if there are examples enough.
+        processes: How many train together.
+    """
+    return math.ceil(examples / microbatch) if microbatch else min(examples, processes)
