@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from equidyn.study import provenance
-from equidyn.study.provenance import code_digest
+from equidyn.study.provenance import code_digest, digest
 
 STAGES = {
     "training": ("equidyn.run.training", "equidyn.tasks.force_field.task", "equidyn.models.escaip.network"),
@@ -15,9 +15,7 @@ STAGES = {
 
 def clear():
     provenance.code_digest.cache_clear()
-    provenance._statements.cache_clear()
-    provenance._canonical.cache_clear()
-    provenance._imports.cache_clear()
+    provenance._parsed.cache_clear()
 
 
 def digests():
@@ -97,7 +95,8 @@ def test_comments_layout_and_docstrings_do_not(package, original):
     package.edit("models/escaip/network", "", "# Another comment.\n\n\n")
     package.edit("run/training", '"""Train one network:', '"""Fit one network:')
     package.edit("run/training", '    """The random numbers that', '    """Numbers that')
-    package.edit("run/training", '    """Everything that decides a training run', '    """All that decides a run')
+    package.edit("run/recipe", '    """Everything that decides a training run', '    """All that decides a run')
+    package.edit("run/recipe", 'description="Peak learning rate."', 'description="Largest learning rate."')
     package.edit("models/escaip/network", '"""Standard deviations after', '"""How far until')  # of a constant
     assert package.known == original[1]
 
@@ -141,6 +140,30 @@ def test_circular_imports_end(package):
     package.edit("extra", "", "import equidyn.other\n")
     package.edit("other", "", "import equidyn.extra\n")
     assert code_digest("equidyn.extra") == code_digest("equidyn.other")
+
+
+def test_a_script_counts_with_what_it_imports(package, tmp_path):
+    script = tmp_path / "script.py"
+
+    def found(text):
+        script.write_text(text)
+        clear()
+        return code_digest("equidyn.core.seeding", script=script)
+
+    first = found('"""A script."""\n\nfrom equidyn.core import process\n\nprocess.start(1)\n')
+    assert found('"""The script."""\nfrom equidyn.core import process\n\nprocess.start(1)  # here\n') == first
+    assert found("from equidyn.core import process\n\nprocess.start(2)\n") != first
+    text = script.read_text()
+    second = found(text)
+    package.edit("core/process", "", "SOMETHING = 1\n")
+    assert found(text) != second
+    assert code_digest("equidyn.core.seeding") != first
+
+
+def test_digest_of_values():
+    assert digest({"a": 1, "b": (2, None)}, "x") == digest({"b": [2, None], "a": 1}, "x")
+    assert digest({"a": 1}) != digest({"a": 1.5})
+    assert digest("a", "b") != digest("ab")
 
 
 @pytest.mark.parametrize("module", ["equidyn.nothing", "numpy", "equidyn"])

@@ -1,27 +1,32 @@
-"""Digests of code: what the result of a stage depends on, beyond its files and settings.
+"""Digests: what the result of a job depends on, beyond its own settings.
 
-The workflow passes the digest of a stage's modules as a parameter of its rule. An edit that can change a result changes
-the digest, and Snakemake runs the stage again; a comment, a docstring or another stage's code does not.
+The workflow passes the digest of a stage's modules and script as a parameter of its rule. An edit that can change a
+result changes the digest, and Snakemake runs the stage again; a comment, a docstring, the description of a setting or
+another stage's code does not. Times of files say nothing.
 """
 
 import ast
 import hashlib
-from functools import cache
+import json
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parents[1]
 
 
 @cache
-def code_digest(*modules: str) -> str:
-    """Digest of modules of this package and of all they import from it, directly or not.
+def code_digest(*modules: str, script: str | Path = "") -> str:
+    """Digest of modules of this package, of a script, and of all that these import from the package, directly or not.
 
-    What counts is the syntax tree without docstrings. Imports inside functions count too. The package's own
-    `__init__` does not: it holds the version.
+    What counts is the syntax tree without docstrings and descriptions of settings. Imports inside functions count too.
+    The package's own `__init__` does not: it holds the version.
 
     Args:
         *modules: Full names, e.g. ``"equidyn.run.training"``.
+        script: File of a script of the workflow.
 
     Returns:
         16 hexadecimal digits, the same on every machine and Python version that parses the code alike.
@@ -30,13 +35,35 @@ def code_digest(*modules: str) -> str:
         ValueError: If a module does not exist in this package.
     """
     names = set()
-    waiting = list(modules)
+    own = [_parsed(Path(script))] if script else []
+    waiting = [*modules, *(name for file in own for name in file.imports)]
     while waiting:
         name = waiting.pop()
         if name not in names:
             names.add(name)
-            waiting.extend(_imports(name))
-    text = "\n".join(f"{name} {_canonical(name)}" for name in sorted(names))
+            waiting.extend(_module(name).imports)
+    texts = [f"{name} {_module(name).text}" for name in sorted(names)]
+    return _short("\n".join([*texts, *(f"script {file.text}" for file in own)]))
+
+
+def digest(*parts: Any) -> str:
+    """Digest of values as JSON has them, for instance of settings and of the digests of what was made before.
+
+    Args:
+        *parts: Anything that JSON can hold; tuples are lists, the order of keys does not matter.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    return _short(json.dumps(parts, sort_keys=True))
+
+
+def file_digest(path: str | Path) -> str:
+    """Digest of the content of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -49,13 +76,43 @@ def _path(module: str) -> Path | None:
     return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
 
 
-@cache
-def _statements(module: str) -> tuple[ast.Module, list[ast.stmt]]:
-    """The module's syntax tree without docstrings, and all its statements, nested ones too."""
-    path = _path(module)
+@dataclass(frozen=True, eq=False)
+class _Parsed:
+    """A file's syntax tree without docstrings and descriptions of settings, and its statements, nested ones too."""
+
+    tree: ast.Module
+    statements: list[ast.stmt]
+
+    @cached_property
+    def text(self) -> str:
+        return ast.dump(self.tree)
+
+    @cached_property
+    def imports(self) -> list[str]:
+        """Modules of this package that it imports."""
+        found = []
+        for node in self.statements:
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            found.extend(name for name in names if _path(name))
+        return found
+
+
+def _module(name: str) -> _Parsed:
+    path = _path(name)
     if path is None:
-        raise ValueError(f"{module!r} is not a module of {PACKAGE}")
-    tree = ast.parse(path.read_text("utf-8"), filename=str(path))
+        raise ValueError(f"{name!r} is not a module of {PACKAGE}")
+    return _parsed(path)
+
+
+@cache
+def _parsed(path: Path) -> _Parsed:
+    text = path.read_text("utf-8")
+    tree = ast.parse(text, filename=str(path))
     statements, waiting = [], [tree]
     while waiting:
         node = waiting.pop()
@@ -69,27 +126,12 @@ def _statements(module: str) -> tuple[ast.Module, list[ast.stmt]]:
             setattr(node, block, kept)
             waiting.extend(kept)
             statements.extend(kept)
-    return tree, statements
+    if "description=" in text:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
+                node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+    return _Parsed(tree, statements)
 
 
 _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}
 """Fields of syntax nodes that hold statements, or what holds them."""
-
-
-@cache
-def _canonical(module: str) -> str:
-    return ast.dump(_statements(module)[0])
-
-
-@cache
-def _imports(module: str) -> list[str]:
-    found = []
-    for node in _statements(module)[1]:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        found.extend(name for name in names if _path(name))
-    return found
