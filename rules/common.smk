@@ -119,10 +119,12 @@ def evaluation_parts(run):
 
 def analysis_code(analysis, run):
     """Digest of the code that decides what an analysis finds; the network's belongs to the training."""
+    anatomy = configuration(RUNS[run]["model"]).anatomy
     return code_digest(
         "equidyn.analysis.checkpoints",
         module_of(ANALYSES[analysis]),
         task_card(RUNS[run]["task"]).module,
+        *filter(None, [module_of(anatomy)]),
     )
 
 

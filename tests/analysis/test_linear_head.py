@@ -5,15 +5,17 @@ import pytest
 import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance, multiple_of_identity
 
-from equidyn.analysis.anatomy import anatomy_of, equal_rows, feature_modules, parameter_groups, symmetric_kernel
+from equidyn.analysis.anatomy import anatomy_of, feature_modules, parameter_groups
 from equidyn.analysis.head.measure import head_form, measure
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.core.actions import inverse, rotate_grid_exactly
 from equidyn.core.decomposition import decompose
 from equidyn.core.rotations import haar, octahedral_group, tetrahedral_group
+from equidyn.models.escaip.anatomy import equal_rows
 from equidyn.models.graph import sum_over_neighbours
+from equidyn.models.grid_control.network import SymmetricConv3d
 from equidyn.models.registry import build, configurations
-from equidyn.models.voxmol.network import SymmetricConv3d
+from equidyn.models.voxmol.anatomy import symmetric_kernel
 from equidyn.run.protocol import EvaluationSettings
 
 

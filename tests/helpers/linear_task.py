@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.analysis.anatomy import Anatomy
 from equidyn.core.actions import rotate
+from equidyn.models.anatomy import Anatomy
 from equidyn.tasks.contract import Task
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from suite import DTYPES, TOLERANCE, FlowMatchingModelSuite, assert_close, chains, deviation, rotation
 
 from equidyn.core.pairs import distance_class, pair_distances
-from equidyn.models.control.network import ChainControl, ChainControlConfig
+from equidyn.models.chain_control.network import ChainControl, ChainControlConfig
 from equidyn.models.proteina.network import Gate, PairTransition, Proteina, ProteinaConfig, TriangleProduct
 from equidyn.models.registry import build
 from equidyn.tasks.flow_matching.task import flow_loss

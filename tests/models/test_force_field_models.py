@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 from suite import DTYPES, TOLERANCE, ForceFieldModelSuite, assert_close, molecules
 
-from equidyn.models.control.network import Control, ControlConfig
 from equidyn.models.escaip.network import (
     Dropout,
     EScAIP,
@@ -20,6 +19,7 @@ from equidyn.models.escaip.network import (
     gaussian,
 )
 from equidyn.models.graph import neighbour_graph
+from equidyn.models.molecule_control.network import Control, ControlConfig
 
 
 class TestEScAIP(ForceFieldModelSuite):

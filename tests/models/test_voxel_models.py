@@ -11,13 +11,12 @@ from torch import nn
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import octahedral_group
 from equidyn.core.voxels import Grid, voxelise
+from equidyn.models.grid_control.network import GridControl, GridControlConfig, SymmetricConv3d
 from equidyn.models.registry import build, configuration, configurations
+from equidyn.models.voxmol import network
 from equidyn.models.voxmol.network import (
     Attention,
     Block,
-    GridControl,
-    GridControlConfig,
-    SymmetricConv3d,
     VoxMol,
     VoxMolConfig,
 )
@@ -189,7 +188,7 @@ class TestVoxMol(VoxelModelSuite):
         layer, x = Attention(4, SMALL).double(), torch.randn(2, 4, 4, 4, 4, dtype=torch.float64, requires_grad=True)
         results = []
         for scores in (2**19, 7 * 64):
-            monkeypatch.setattr(Attention, "SCORES", scores)
+            monkeypatch.setattr(network, "SCORES", scores)
             y = layer(x)
             results.append([y, *torch.autograd.grad(y.square().sum(), [x, *layer.project_in.parameters()])])
         for whole, portions in zip(*results, strict=True):
@@ -198,7 +197,7 @@ class TestVoxMol(VoxelModelSuite):
     @pytest.mark.parametrize("scores", [2**19, 7 * 64])
     def test_gradients_survive_huge_scores(self, monkeypatch, scores):
         """Scores of 1e9, as training makes them: gradients are bounded by what is attended to."""
-        monkeypatch.setattr(Attention, "SCORES", scores)
+        monkeypatch.setattr(network, "SCORES", scores)
         torch.manual_seed(0)
         size = 3e5
         layer, x = Attention(4, SMALL), size * torch.randn(2, 4, 4, 4, 4)
@@ -268,7 +267,7 @@ def test_parameter_counts(name):
 def test_registered_for_the_task():
     names = {name for name, entry in configurations().items() if entry.task == "voxel_denoising"}
     assert names == COUNTS.keys() | {control_for("voxel_denoising")}
-    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.voxmol.network:GridControl"
+    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.grid_control.network:GridControl"
     control = build(control_for("voxel_denoising"))
     assert control(torch.zeros(1, 8, 4, 4, 4)).shape == (1, 8, 4, 4, 4)
 

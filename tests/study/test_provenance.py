@@ -118,7 +118,7 @@ def test_estimator_reruns_evaluation_and_not_training(package, module):
 
 
 @pytest.mark.parametrize(
-    "module", ["cli", "figures/__init__", "models/control/network", "verification/__init__", "__init__"]
+    "module", ["cli", "figures/__init__", "models/molecule_control/network", "verification/__init__", "__init__"]
 )
 def test_other_code_does_not_count(package, module):
     assert package.changed(module, "", "SOMETHING = 1\n") == set()

@@ -1,102 +1,31 @@
-"""What analyses need to know of a network beyond its predictions: its parts, its last layer, and features that turn.
+"""What analyses do with the anatomy of a network (`equidyn.models.anatomy`).
 
-It is kept apart from the networks, which are known here by the names of their classes, so that to know them better is
-no reason to train them again, and to change one no reason to analyse the others. A network of one's own says it in an
-attribute `anatomy`; without one it can be trained and evaluated all the same.
+The anatomies themselves lie beside the networks and are found by their cards, so that to know one network better is no
+reason to analyse the others anew: the workflow adds the module of a run's own to the digest of its analyses. A network
+of no architecture of this package says it in an attribute `anatomy`, or the study's file of sizes names it; without one
+it can be trained and evaluated all the same.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from equidyn.core.plugins import load
+from equidyn.models.anatomy import Anatomy
+from equidyn.models.registry import architecture_of
 
 ALL = "all"
 """Name of the block of all parameters."""
 
 
-@dataclass(frozen=True)
-class Anatomy:
-    """The parts of a network.
-
-    Attributes:
-        groups: Top-level modules or parameters of each group of parameters.
-        head: Name of the weight of the last linear layer, in which predictions are linear.
-        symmetric_head: The orthogonal projection of that weight on the subspace of weights with which the layer is
-            equivariant.
-        features: How features turn with the input, "invariant" (not at all) or "grid" (as values on voxels do), by a
-            pattern that names the modules which put them out.
-    """
-
-    groups: Mapping[str, Sequence[str]]
-    head: str
-    symmetric_head: Callable[[Tensor], Tensor]
-    features: Mapping[str, str] = field(default_factory=dict)
-
-
-def equal_rows(weight: Tensor) -> Tensor:
-    """The nearest direction layer (3, H) that is equivariant for any features: all rows equal to their mean."""
-    return weight.mean(0, keepdim=True).expand_as(weight)
-
-
-def symmetric_kernel(kernel: Tensor) -> Tensor:
-    """The nearest kernel (out, in, 3, 3, 3) that the rotations of a cube leave as it is.
-
-    They permute the 6 faces, the 12 edges and the 8 corners among each other, so each kind gets its mean.
-    """
-    away = (torch.arange(3, device=kernel.device) - 1).abs()
-    kind = (away[:, None, None] + away[:, None] + away).flatten()
-    sums = kernel.new_zeros(*kernel.shape[:2], 4).index_add(2, kind, kernel.flatten(2))
-    return (sums / kind.bincount())[..., kind].view_as(kernel)
-
-
 def anatomy_of(model: nn.Module) -> Anatomy | None:
-    """The anatomy of a network, its own or one that is known here; None for others.
-
-    EScAIP sees invariants alone up to its last layer. In Proteína, what the decoder reads is not known to turn in any
-    way, so that no decoder but zero is equivariant by itself. In VoxMol, features on the finest level turn as grids do;
-    coarser ones lie half a voxel off the middle.
-    """
+    """The anatomy of a network, its own or its architecture's; None for others."""
     if hasattr(model, "anatomy"):
         return model.anatomy
-    name = type(model).__name__
-    if name == "EScAIP":
-        projections = ["node_projection", "edge_projection"]
-        return Anatomy(
-            groups={
-                "embedding": ["input"],
-                "blocks": ["blocks", "node_readouts", "edge_readouts", *projections],
-                "head": ["direction", "magnitude", "energy"],
-            },
-            head="direction.linear.weight",
-            symmetric_head=equal_rows,
-            features={"|".join(["input", r"blocks\.\d+", *projections, "direction", "magnitude"]): "invariant"},
-        )
-    if name == "Proteina":
-        told = ["position", "sequence", "fold", "conditioning", "condition_transitions", "pair_builder"]
-        return Anatomy(
-            groups={
-                "embedding": ["registers", *told],
-                "blocks": ["layers", "pair_updates"],
-                "head": ["decoder", "distogram"],
-            },
-            head="decoder.1.weight",
-            symmetric_head=torch.zeros_like,
-            features={"pair_builder|distogram": "invariant"},
-        )
-    if name == "VoxMol":
-        blocks, up = model.config.blocks, len(model.up)
-        finest = {"down": range(blocks), "up": range(up - blocks - 1, up)}
-        names = [rf"{way}\.{place}" for way, places in finest.items() for place in places]
-        return Anatomy(
-            groups={"embedding": ["first"], "blocks": ["down", "middle", "up"], "head": ["norm", "last"]},
-            head="last.weight",
-            symmetric_head=symmetric_kernel,
-            features={"|".join(["first", *names]): "grid"},
-        )
-    return None
+    card = architecture_of(model)
+    return load(card.anatomy)(model) if card and card.anatomy else None
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[str]]:

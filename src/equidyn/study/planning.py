@@ -532,7 +532,7 @@ def _copies(how: Mapping[str, Any], row: Mapping[str, Any], analysis: str) -> in
 
 def _is_exact(row: Mapping[str, Any]) -> bool:
     """Whether the run's network has a head tensor, from which averages over rotations follow in closed form."""
-    return configuration(row["model"]).network == "equidyn.models.escaip.network:EScAIP"
+    return configuration(row["model"]).is_exact
 
 
 def _longest(config: Mapping[str, Any]) -> int:

@@ -94,6 +94,8 @@ class TaskCard:
         size: What costs of networks count, e.g. ``"atoms"``.
         sizes: Sizes of the examples from the settings of the data, those of the task, what examples of the source are
             like, and how many examples go through a network at once.
+        inputs: What networks read of one example of a size, as ``"module:function"``, for counting costs of networks
+            without a formula; "" if they all have one.
         comparisons: How predictions for rotated examples can be compared, by the name in tables.
         comparison: The usual one of them.
         control: Model that is exactly equivariant, whose error is the numeric floor; "" if there is none.
@@ -119,6 +121,7 @@ class TaskCard:
     conditions: type[Settings] | None = None
     repeated: float = 0.0
     quantities: str = ""
+    inputs: str = ""
     order: int = 100
     module: str = field(init=False)
     """Module of the task's class, for digests of code."""

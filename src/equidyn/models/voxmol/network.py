@@ -1,62 +1,20 @@
-"""VoxMol's 3D U-Net, which takes the noise out of stacks of density grids, and an equivariant network for this task.
+"""VoxMol's 3D U-Net, which takes the noise out of stacks of density grids.
 
 A U-Net of residual blocks: convolutions of 3³ voxels, half the resolution from level to level, attention among all
-voxels on the coarse levels, and every result on the way down given to a block of the way up. What a convolution learns
+voxels on the coarse levels, and every result on the way down given to a block on the way up. What a convolution learns
 for one direction it has to learn for every other. Those of stride 2 keep the voxels 0, 2, 4, …, so not even symmetric
 kernels would make the network equivariant under the 24 rotations that permute voxels.
 
 Source: VoxMol (Pinheiro et al. 2023, arXiv 2306.07473), as trained by Shen et al. 2025 (arXiv 2512.02303).
-
-`GridControl` is equivariant under those 24 rotations: its kernels are alike in all directions, and it pools by
-averages.
 """
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from operator import mul
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-
-@dataclass(frozen=True)
-class VoxMolConfig:
-    """Sizes of a VoxMol; the defaults are the published network's ("111M").
-
-    Raises:
-        ValueError: If `attention` and `multipliers` differ in length, `groups` does not divide a level's width, or a
-            size is not positive.
-    """
-
-    channels: int = 8  # one per element
-    width: int = 32  # of the first convolution
-    multipliers: Sequence[int] = (1, 2, 2, 4)  # width of each level in terms of the one before
-    attention: Sequence[bool] = (False, False, True, True)  # at each level
-    blocks: int = 2  # per level, on the way down; one more on the way up
-    groups: int = 16  # of the norms
-    dropout: float = 0.1
-
-    def __post_init__(self):
-        for name in ("channels", "width", "blocks", "groups"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
-        if not self.multipliers or min(self.multipliers) <= 0:
-            raise ValueError(f"multipliers must be positive, found {list(self.multipliers)}")
-        if len(self.attention) != len(self.multipliers):
-            raise ValueError(f"attention has {len(self.attention)} levels, multipliers {len(self.multipliers)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, found {self.dropout}")
-        for width in (self.width, *self.widths):
-            if width % self.groups:
-                raise ValueError(f"a width of {width} is not a multiple of groups={self.groups}")
-
-    @property
-    def widths(self) -> list[int]:
-        """Channels at each level."""
-        return [self.width * factor for factor in accumulate(self.multipliers, mul)]
+from equidyn.models.grids import check_grids
+from equidyn.models.voxmol.sizes import SCORES, VoxMolConfig
 
 
 class ResidualBlock(nn.Module):
@@ -81,8 +39,6 @@ class ResidualBlock(nn.Module):
 class Attention(nn.Module):
     """Every voxel attends to every other, with one head and blind to where they are."""
 
-    SCORES = 2**19  # of each example at once
-
     def __init__(self, width: int, config: VoxMolConfig):
         super().__init__()
         # The published network has this norm and never applies it. It is kept for the sake of the published sizes and
@@ -95,7 +51,7 @@ class Attention(nn.Module):
         """(B, C, G, G, G) -> (B, C, G, G, G)."""
         q, k, v = self.project_in(x.flatten(2).mT).chunk(3, -1)
         q = q * q.shape[-1] ** -0.5
-        rows = max(1, self.SCORES // k.shape[1])
+        rows = max(1, SCORES // k.shape[1])
         if rows >= q.shape[1]:
             mixed = _attend(q, k, v)
         else:  # scores of many voxels are not kept, but computed anew, as they were, on the way back
@@ -171,7 +127,7 @@ class VoxMol(nn.Module):
         Raises:
             ValueError: If the number of channels is another, or G is not divisible by two for each change of level.
         """
-        _check(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
+        check_grids(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
         x = self.first(grids.contiguous(memory_format=self.memory_format(grids)))
         stack = [x]
         for step in self.down:
@@ -193,118 +149,5 @@ class VoxMol(nn.Module):
         return torch.channels_last_3d if few and single and grids.device.type == "cpu" else torch.contiguous_format
 
 
-@dataclass(frozen=True)
-class GridControlConfig:
-    """Sizes of the control.
-
-    Raises:
-        ValueError: If a size is not positive.
-    """
-
-    channels: int = 8
-    width: int = 16
-    levels: int = 2
-    blocks: int = 1  # per level, on either way
-
-    def __post_init__(self):
-        for name in self.__dataclass_fields__:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
-
-
-class SymmetricConv3d(nn.Module):
-    """A convolution of 3³ voxels whose kernel the rotations and reflections of a cube leave as it is.
-
-    Of the 27 voxels the middle, the 6 faces, the 12 edges and the 8 corners have one weight each.
-    """
-
-    SIZES = 1, 6, 12, 8
-
-    def __init__(self, width_in: int, width_out: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width_out, width_in, len(self.SIZES)))
-        self.bias = nn.Parameter(torch.empty(width_out))
-        bound = (27 * width_in) ** -0.5  # as PyTorch initialises convolutions
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
-
-    @property
-    def kernel(self) -> Tensor:
-        """(out, in, 3, 3, 3)."""
-        away = (torch.arange(3, device=self.weight.device) - 1).abs()
-        return self.weight[:, :, away[:, None, None] + away[:, None] + away]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, G, G, G) -> (B, out, G, G, G)."""
-        return F.conv3d(x, self.kernel, self.bias, padding=1)
-
-
-class GridControl(nn.Module):
-    """A denoiser of grids that is exactly equivariant under the 24 rotations of a cube; same interface as `VoxMol`.
-
-    Blocks of symmetric convolutions on ever coarser grids, made by averages over 2³ voxels, and back again by copies.
-    """
-
-    Config = GridControlConfig
-
-    def __init__(self, config: GridControlConfig):
-        super().__init__()
-        self.config = config
-        self.first = SymmetricConv3d(config.channels, config.width)
-        self.down, self.up = (
-            nn.ModuleList(
-                nn.Sequential(*(_SymmetricBlock(config.width) for _ in range(config.blocks)))
-                for _ in range(config.levels)
-            )
-            for _ in range(2)
-        )
-        self.last = SymmetricConv3d(config.width, config.channels)
-
-    def no_decay(self, name: str) -> bool:
-        """Whether a parameter is exempt from weight decay: none is, as in `VoxMol`."""
-        return False
-
-    def forward(self, grids: Tensor) -> Tensor:
-        """Clean grids (B, C, G, G, G) from noisy ones of the same shape.
-
-        Raises:
-            ValueError: If the number of channels is another, or G is not divisible by two for each change of level.
-        """
-        _check(grids, self.config.channels, 2 ** (self.config.levels - 1))
-        x, stack = self.first(grids), []
-        for place, level in enumerate(self.down):
-            if place:
-                stack.append(x)
-                x = F.avg_pool3d(x, 2)
-            x = level(x)
-        for level in self.up:
-            x = level(x)
-            if stack:
-                x = stack.pop() + F.interpolate(x, scale_factor=2.0)
-        return self.last(F.silu(x))
-
-
-class _SymmetricBlock(nn.Module):
-    """Two symmetric convolutions, each after an activation, and a way around both."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.conv_in = SymmetricConv3d(width, width)
-        self.conv_out = SymmetricConv3d(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
-
-
 def _conv(width_in: int, width_out: int) -> nn.Conv3d:
     return nn.Conv3d(width_in, width_out, 3, padding=1)
-
-
-def _check(grids: Tensor, channels: int, divisor: int) -> None:
-    side = grids.shape[-1]
-    if grids.ndim != 5 or grids.shape[1] != channels or set(grids.shape[2:]) != {side}:
-        raise ValueError(f"grids have shape {tuple(grids.shape)}; expected (B, {channels}, G, G, G)")
-    if side % divisor:
-        raise ValueError(
-            f"grids of side {side} cannot be halved down to the coarsest level: use a multiple of {divisor}"
-        )

@@ -45,6 +45,7 @@ CARD = TaskCard(
     ),
     size="residues",
     sizes=sizes,
+    inputs="equidyn.tasks.flow_matching.inputs:inputs",
     comparisons={
         "rotate_vectors": Comparison("of vectors", "all of SO(3), predicted vectors being turned back", exact=True)
     },

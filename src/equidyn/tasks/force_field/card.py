@@ -30,6 +30,7 @@ CARD = TaskCard(
     ),
     size="atoms",
     sizes=sizes,
+    inputs="equidyn.tasks.force_field.inputs:inputs",
     comparisons={
         "rotate_vectors": Comparison("of vectors", "all of SO(3), predicted vectors being turned back", exact=True)
     },

@@ -50,6 +50,7 @@ CARD = TaskCard(
     ),
     size="voxels along an edge",
     sizes=sizes,
+    inputs="equidyn.tasks.voxel_denoising.inputs:inputs",
     comparisons={
         "cube": Comparison(
             "of a cube",

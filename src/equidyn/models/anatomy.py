@@ -1,0 +1,29 @@
+"""What may be known of a network beyond its predictions: its parts, its last layer, and features that turn.
+
+Analyses need it; training and evaluation do not. The anatomy of an architecture lies beside its network and is named by
+its card, so that to know a network better is no reason to train it again, nor to analyse others anew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of a network.
+
+    Attributes:
+        groups: Top-level modules or parameters of each group of parameters.
+        head: Name of the weight of the last linear layer, in which predictions are linear.
+        symmetric_head: The orthogonal projection of that weight on the subspace of weights with which the layer is
+            equivariant.
+        features: How features turn with the input, "invariant" (not at all) or "grid" (as values on voxels do), by a
+            pattern that names the modules which put them out.
+    """
+
+    groups: Mapping[str, Sequence[str]]
+    head: str
+    symmetric_head: Callable[[Tensor], Tensor]
+    features: Mapping[str, str] = field(default_factory=dict)

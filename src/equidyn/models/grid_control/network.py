@@ -1,0 +1,95 @@
+"""A network of grids that is exactly equivariant under the 24 rotations of a cube, which permute voxels.
+
+Its kernels are alike in all directions, and it pools by averages: the numeric floor of what is measured of others.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from equidyn.models.grid_control.sizes import GridControlConfig
+from equidyn.models.grids import check_grids
+
+
+class SymmetricConv3d(nn.Module):
+    """A convolution of 3³ voxels whose kernel the rotations and reflections of a cube leave as it is.
+
+    Of the 27 voxels the middle, the 6 faces, the 12 edges and the 8 corners have one weight each.
+    """
+
+    SIZES = 1, 6, 12, 8
+
+    def __init__(self, width_in: int, width_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(width_out, width_in, len(self.SIZES)))
+        self.bias = nn.Parameter(torch.empty(width_out))
+        bound = (27 * width_in) ** -0.5  # as PyTorch initialises convolutions
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    @property
+    def kernel(self) -> Tensor:
+        """(out, in, 3, 3, 3)."""
+        away = (torch.arange(3, device=self.weight.device) - 1).abs()
+        return self.weight[:, :, away[:, None, None] + away[:, None] + away]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, G, G, G) -> (B, out, G, G, G)."""
+        return F.conv3d(x, self.kernel, self.bias, padding=1)
+
+
+class GridControl(nn.Module):
+    """A denoiser of grids that is exactly equivariant under the 24 rotations of a cube; same interface as VoxMol.
+
+    Blocks of symmetric convolutions on ever coarser grids, made by averages over 2³ voxels, and back again by copies.
+    """
+
+    Config = GridControlConfig
+
+    def __init__(self, config: GridControlConfig):
+        super().__init__()
+        self.config = config
+        self.first = SymmetricConv3d(config.channels, config.width)
+        self.down, self.up = (
+            nn.ModuleList(
+                nn.Sequential(*(_SymmetricBlock(config.width) for _ in range(config.blocks)))
+                for _ in range(config.levels)
+            )
+            for _ in range(2)
+        )
+        self.last = SymmetricConv3d(config.width, config.channels)
+
+    def no_decay(self, name: str) -> bool:
+        """Whether a parameter is exempt from weight decay: none is, as in VoxMol."""
+        return False
+
+    def forward(self, grids: Tensor) -> Tensor:
+        """Clean grids (B, C, G, G, G) from noisy ones of the same shape.
+
+        Raises:
+            ValueError: If the number of channels is another, or G is not divisible by two for each change of level.
+        """
+        check_grids(grids, self.config.channels, 2 ** (self.config.levels - 1))
+        x, stack = self.first(grids), []
+        for place, level in enumerate(self.down):
+            if place:
+                stack.append(x)
+                x = F.avg_pool3d(x, 2)
+            x = level(x)
+        for level in self.up:
+            x = level(x)
+            if stack:
+                x = stack.pop() + F.interpolate(x, scale_factor=2.0)
+        return self.last(F.silu(x))
+
+
+class _SymmetricBlock(nn.Module):
+    """Two symmetric convolutions, each after an activation, and a way around both."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv_in = SymmetricConv3d(width, width)
+        self.conv_out = SymmetricConv3d(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))

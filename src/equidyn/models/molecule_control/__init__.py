@@ -1,0 +1,1 @@
+"""An exactly equivariant network of molecules."""

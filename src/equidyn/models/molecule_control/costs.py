@@ -1,0 +1,17 @@
+"""What a pass through the exactly equivariant network of molecules costs."""
+
+from typing import Any
+
+from equidyn.models.molecule_control.sizes import ControlConfig
+from equidyn.models.work import Work, exchange, kept, linear, mlp
+
+
+def costs(atoms: int, **sizes: Any) -> Work:
+    """A pass for a molecule whose atoms are all within reach of each other."""
+    c = ControlConfig(**sizes)
+    edges = atoms * min(c.max_neighbors, atoms - 1)
+    message = mlp(atoms, c.hidden, 3 * c.hidden) + linear(edges, c.radial, 3 * c.hidden, constant=True)
+    # The message, the filter, their product, the neighbours' vectors, and what arrives.
+    message += kept(15 * edges * c.hidden)
+    heads = mlp(atoms, c.hidden, c.hidden) + mlp(atoms, c.hidden, 1) + kept(4 * atoms * c.hidden)
+    return c.layers * (message + exchange(atoms, c.hidden)).beside(0) + heads

@@ -1,0 +1,75 @@
+"""An exactly equivariant force field: the numeric floor of what is measured of others, and a baseline to train."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from equidyn.core.batch import ForceOutput, MoleculeBatch
+from equidyn.models.graph import Graph, neighbour_graph, sum_over_neighbours
+from equidyn.models.molecule_control.sizes import ControlConfig
+from equidyn.models.vectors import Exchange, VectorHead, mlp
+
+
+class Control(nn.Module):
+    """A force field whose atoms exchange scalars and vectors with their neighbours; same interface as EScAIP."""
+
+    Config = ControlConfig
+
+    def __init__(self, config: ControlConfig):
+        super().__init__()
+        self.config = config
+        self.element = nn.Embedding(config.elements, config.hidden)
+        self.layers = nn.ModuleList(ControlLayer(config) for _ in range(config.layers))
+        self.force = VectorHead(config.hidden)
+        self.energy = mlp(config.hidden, 1)
+
+    @property
+    def elements(self) -> int:
+        """Atomic numbers from 1 up to, not including, this are known."""
+        return self.config.elements
+
+    def no_decay(self, name: str) -> bool:
+        """Whether a parameter is exempt from weight decay."""
+        return name.endswith("bias") or name.startswith("element.")
+
+    def forward(self, batch: MoleculeBatch) -> ForceOutput:
+        """Forces and energies of a batch of molecules (positions in Å)."""
+        config, dtype = self.config, batch.positions.dtype
+        graph = neighbour_graph(batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius).to_dtype(dtype)
+        frequencies = torch.arange(1, config.radial + 1, device=graph.direction.device, dtype=dtype)
+        distance = graph.pair_distance[graph.pair, None]
+        # Sine waves that vanish at the cutoff, damped by a cosine that vanishes smoothly there.
+        radial = torch.sin(frequencies * math.pi * distance / config.max_radius) / distance
+        cutoff = 0.5 * (torch.cos(math.pi * distance / config.max_radius) + 1)
+
+        scalars = self.element(batch.atomic_numbers)
+        vectors = scalars.new_zeros(len(scalars), 3, config.hidden)
+        for layer in self.layers:
+            scalars, vectors = layer(scalars, vectors, radial, cutoff, graph)
+        # No head tensor: the closed form would call the error zero, and a control is there to be measured.
+        return ForceOutput(self.force(scalars, vectors), batch.mean(self.energy(scalars)[:, 0]), None)
+
+
+class ControlLayer(nn.Module):
+    """One exchange of scalars and vectors among neighbours, then one within each atom."""
+
+    def __init__(self, config: ControlConfig):
+        super().__init__()
+        hidden = config.hidden
+        self.message = mlp(hidden, 3 * hidden)
+        self.filter = nn.Linear(config.radial, 3 * hidden)
+        self.exchange = Exchange(hidden)
+
+    def forward(
+        self, scalars: Tensor, vectors: Tensor, radial: Tensor, cutoff: Tensor, graph: Graph
+    ) -> tuple[Tensor, Tensor]:
+        """(N, H) scalars, (N, 3, H) vectors, (E, radial), (E, 1) -> scalars, vectors."""
+        message = self.message(scalars).index_select(0, graph.neighbour)
+        message = message * self.filter(radial) * cutoff
+        to_scalar, from_vector, from_direction = message.chunk(3, dim=1)
+        arriving = vectors.index_select(0, graph.neighbour) * from_vector[:, None]
+        arriving = arriving + graph.direction[:, :, None] * from_direction[:, None]
+        return self.exchange(
+            scalars + sum_over_neighbours(to_scalar, graph), vectors + sum_over_neighbours(arriving, graph)
+        )
