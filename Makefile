@@ -1,6 +1,8 @@
 # make run    the default study, from nothing to figures and a report
-# make test   all tests
-# make lint   formatting and static checks
+# make check   within a minute: formatting, static checks, imports, types, tests of functions
+# make test   all that needs neither SLURM nor long waits
+# make test-all   everything, as continuous integration runs it
+# make lint   the static checks of all this
 # make figures   all figures, claims and the report of the published study, from its tables alone; FORMATS=png,pdf,svg
 # make pack   an archive of the published study, with checksums; another one: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and put it into results/, or INTO=another/folder
@@ -15,11 +17,15 @@ STUDY ?= config/paper.yaml
 RESULTS ?= results/cpu
 INTO ?= results
 FORMATS ?= png
+# Tests of functions alone: they train, draw and start nothing.
+UNITS := $(addprefix tests/,core study claims report tasks test_cli.py test_project.py)
+# A file's tests stay in one process, as they share what takes long to make; the longest files come first (conftest.py).
+PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run test lint figures pack unpack plan clean clean-figures
+.PHONY: run check test test-all lint style rules imports types units figures pack unpack plan clean clean-figures
 .DELETE_ON_ERROR:
 
 run: .venv/study
@@ -42,14 +48,33 @@ unpack: .venv/workflow
 plan: .venv/study
 	@$(BIN)/equidyn plan --config $(STUDY)
 
-test: .venv/test
-	@$(BIN)/python -m pytest
+check: .venv/test
+	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync style rules imports types units
 
-lint: .venv/study .venv/lint
+test: .venv/test
+	@$(PYTEST) -m "not slow and not slurm"
+
+test-all: lint
+	@$(PYTEST)
+
+lint: style rules imports types
+
+style: .venv/test
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+
+rules: .venv/test
 	@$(BIN)/snakefmt --check Snakefile rules
 	@$(BIN)/snakemake --lint
+
+imports: .venv/test
+	@$(BIN)/lint-imports
+
+types: .venv/test
+	@$(BIN)/mypy
+
+units: .venv/test
+	@$(PYTEST) --quiet $(UNITS)
 
 clean:
 	rm -rf results/mini
@@ -58,7 +83,7 @@ clean-figures:
 	rm -rf results/cpu/figures results/cpu/report.html
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it.
-.venv/workflow .venv/study .venv/test .venv/lint: .venv/%: pyproject.toml
+.venv/workflow .venv/study .venv/test: .venv/%: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"

@@ -1,6 +1,7 @@
 """What several test files share: one thread per process, and a small force-field store without xtb."""
 
 import os
+from pathlib import Path
 
 # Before torch is imported: tiny tensors gain nothing from threads, and child processes must add up in the same order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +25,21 @@ from equidyn.tasks.force_field.task import ForceField
 # A busy machine is no failure, and every run tries the same examples.
 hypothesis.settings.register_profile("equidyn", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("equidyn")
+
+TESTS = Path(__file__).parent
+FIRST = ("workflow/test_workflow.py", "run/test_distributed.py", "workflow", "contributing")
+"""Files and folders that take longest, in this order; in parallel, each must start before the short ones."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+
+    def place(item):
+        path = item.path.relative_to(TESTS)
+        return next((place for place, first in enumerate(FIRST) if path.is_relative_to(first)), len(FIRST))
+
+    items.sort(key=place)
+
 
 MOLECULES, CONFORMERS = 12, 6
 STIFFNESS = {1: 0.6, 6: 2.0, 7: 1.5, 8: 1.2}  # eV/Å² of a pair: the geometric mean of its atoms'

@@ -18,6 +18,7 @@ WAIT = 240  # seconds, for what takes a few
 
 pytestmark = [
     pytest.mark.workflow,
+    pytest.mark.slurm,
     pytest.mark.skipif(
         not all(map(shutil.which, PROGRAMS)) or os.geteuid() != 0,
         reason="needs SLURM (Debian: slurm-wlm, munge) and root",

@@ -1,0 +1,80 @@
+"""The import contract of pyproject.toml holds, and fails where an import is planted that it forbids."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+READ_CARDS = """
+import pathlib, sys, importlib, equidyn
+root = pathlib.Path(equidyn.__path__[0])
+for card in root.glob("**/*/card.py"):
+    importlib.import_module("equidyn." + ".".join(card.with_suffix("").relative_to(root).parts))
+print(*sys.modules)
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package and of its contract."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint(folder):
+    """What the linter of imports says of a copy."""
+    return subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "planted", "broken"),
+    [
+        ("core/rotations", "equidyn.study.config", "Floors"),
+        ("claims/verdicts", "equidyn.figures.parts.style", "Floors"),
+        ("study/config", "equidyn.analysis.losses", "Floors"),
+        ("models/graph", "equidyn.tasks.contract", "Networks"),
+        ("figures/parts/style", "equidyn.figures.families.heads.draw", "families stand on parts"),
+        ("figures/families/heads/draw", "equidyn.figures.families.gradients.draw", "Families of figures"),
+        ("tasks/force_field/task", "equidyn.tasks.flow_matching.task", "Tasks do not"),
+        ("models/escaip/network", "equidyn.models.proteina.network", "Architectures do not"),
+        ("analysis/head/measure", "equidyn.analysis.angles.measure", "Analyses do not"),
+        ("analysis/losses", "equidyn.analysis.angles.measure", "Analyses do not"),
+    ],
+)
+def test_a_planted_import_breaks_its_contract(package, module, planted, broken):
+    file = package / f"src/equidyn/{module}.py"
+    file.write_text(f"{file.read_text()}\nimport {planted}\n")
+    result = lint(package)
+    assert result.returncode != 0
+    lines = [line for line in result.stdout.splitlines() if " BROKEN" in line and broken in line]
+    assert lines, result.stdout
+    assert f"equidyn.{module.replace('/', '.')} -> {planted}" in result.stdout
+
+
+def test_a_new_room_is_held_too(package):
+    """Contracts name floors, not rooms."""
+    room = package / "src/equidyn/analysis/new_one"
+    room.mkdir()
+    (room / "__init__.py").write_text('"""New."""\n')
+    (room / "measure.py").write_text("import equidyn.analysis.angles.measure\n")
+    result = lint(package)
+    assert "equidyn.analysis.new_one.measure -> equidyn.analysis.angles.measure" in result.stdout
+
+
+def test_cards_need_no_heavy_library():
+    """Cards are read whenever the workflow is parsed."""
+    result = subprocess.run([sys.executable, "-c", READ_CARDS], capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.split())
+    assert "equidyn.tasks.force_field.card" in loaded
+    assert not loaded & {"torch", "pandas", "matplotlib", "rdkit", "scipy", "jaxtyping"}
