@@ -32,6 +32,7 @@ rule analyse_checkpoints:
             config, wildcards.analysis, RUNS[wildcards.run]
         ),
         labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
+        anatomy=lambda wildcards: model_of(config, RUNS[wildcards.run]).anatomy,
         device=config["training"]["device"],
         code=lambda wildcards: analysis_code(wildcards.analysis, wildcards.run),
     message:

@@ -9,7 +9,6 @@ import yaml
 from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
 from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
-from equidyn.models.registry import configuration
 from equidyn.study.planning import devices, resources
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.study.config import (
@@ -21,7 +20,9 @@ from equidyn.study.config import (
     check_config,
     check_figures,
     checkpoint_steps,
+    control_model,
     labels,
+    model_of,
     parts,
     protocol,
     read_runs,
@@ -31,7 +32,7 @@ from equidyn.study.config import (
     task_settings,
 )
 from equidyn.study.sources import PUBLISHED, wanted_files
-from equidyn.tasks.registry import control_for, task_card
+from equidyn.tasks.registry import task_card
 
 
 def read_schema(name):
@@ -93,18 +94,24 @@ def training_code(run):
     return code_digest(
         "equidyn.run.training",
         task_card(row["task"]).module,
-        configuration(row["model"]).module,
+        model_of(config, row).module,
     )
 
 
 def evaluation_code(run):
     """Digest of the code that decides what is measured of a run; the network's belongs to the training."""
-    task = RUNS[run]["task"]
+    control = control_model(config, RUNS[run]["task"])
     return code_digest(
         "equidyn.run.evaluation",
-        task_card(task).module,
-        configuration(control_for(task)).module,
+        task_card(RUNS[run]["task"]).module,
+        *([control.module] if control else []),
     )
+
+
+def control_of(run):
+    """What the exactly equivariant network of the run's task is built from."""
+    control = control_model(config, RUNS[run]["task"])
+    return control.built_from if control else None
 
 
 def kept_steps(run):
@@ -119,7 +126,7 @@ def evaluation_parts(run):
 
 def analysis_code(analysis, run):
     """Digest of the code that decides what an analysis finds; the network's belongs to the training."""
-    anatomy = configuration(RUNS[run]["model"]).anatomy
+    anatomy = model_of(config, RUNS[run]).anatomy
     return code_digest(
         "equidyn.analysis.checkpoints",
         module_of(ANALYSES[analysis]),
@@ -333,7 +340,7 @@ def is_varied(task, columns):
     return any(
         row[column] != baseline[column]
         for row in RUNS.values()
-        if row["task"] == task and not configuration(row["model"]).control
+        if row["task"] == task and not model_of(config, row).control
         for column in columns
     )
 

@@ -28,6 +28,7 @@ rule evaluate_checkpoints:
         steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],
         protocol=lambda wildcards: protocol(config, RUNS[wildcards.run]),
         labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
+        control=lambda wildcards: control_of(wildcards.run),
         device=config["training"]["device"],
         code=lambda wildcards: evaluation_code(wildcards.run),
     message:

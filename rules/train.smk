@@ -24,7 +24,6 @@ rule train_network:
         task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
         recipe=lambda wildcards: recipe(config, RUNS[wildcards.run]),
         settings=lambda wildcards: task_settings(config, RUNS[wildcards.run]),
-        sizes=lambda wildcards: configuration(RUNS[wildcards.run]["model"]).sizes,
         steps=lambda wildcards: kept_steps(wildcards.run),
         state=f"{STUDY}/state",
         state_every=config["training"]["state_every"],

@@ -20,7 +20,6 @@ from equidyn.models.voxmol.network import (
     VoxMol,
     VoxMolConfig,
 )
-from equidyn.tasks.registry import control_for
 
 SIDE, CHANNELS = 8, 3
 SMALL = VoxMolConfig(
@@ -266,9 +265,9 @@ def test_parameter_counts(name):
 
 def test_registered_for_the_task():
     names = {name for name, entry in configurations().items() if entry.task == "voxel_denoising"}
-    assert names == COUNTS.keys() | {control_for("voxel_denoising")}
-    assert configuration(control_for("voxel_denoising")).network == "equidyn.models.grid_control.network:GridControl"
-    control = build(control_for("voxel_denoising"))
+    assert names == COUNTS.keys() | {"control-voxels"}
+    assert configuration("control-voxels").network == "equidyn.models.grid_control.network:GridControl"
+    control = build("control-voxels")
     assert control(torch.zeros(1, 8, 4, 4, 4)).shape == (1, 8, 4, 4, 4)
 
 

@@ -90,7 +90,7 @@ def test_not_ours(path):
 
 def test_other_format(path):
     save_file({"a": torch.ones(1)}, path, metadata={"equidyn": json.dumps({"format_version": 99})})
-    with pytest.raises(CheckpointError, match="format 99, this version reads 1: delete the run's"):
+    with pytest.raises(CheckpointError, match="format 99, this version reads 2: delete the run's"):
         load_checkpoint(path)
 
 

@@ -46,7 +46,10 @@ def checkpoints(store, train_indices, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluate(store, validation_indices, checkpoints):
     def run(protocol=PROTOCOL, *, folder=checkpoints, indices=validation_indices, steps=STEPS):
-        return evaluate_run(ForceField, store, indices, folder, steps, protocol, labels=LABELS, progress=False)
+        control = configuration("control-small").built_from
+        return evaluate_run(
+            ForceField, store, indices, folder, steps, protocol, labels=LABELS, control=control, progress=False
+        )
 
     return run
 

@@ -166,7 +166,31 @@ def test_digest_of_values():
     assert digest("a", "b") != digest("ab")
 
 
-@pytest.mark.parametrize("module", ["equidyn.nothing", "numpy", "equidyn"])
+@pytest.mark.parametrize("module", ["equidyn.nothing", "nopackage.module", "equidyn"])
 def test_unknown_module(module):
-    with pytest.raises(ValueError, match=f"'{module}' is not a module of equidyn"):
+    with pytest.raises(ValueError, match=f"there is no module '{module}': install"):
         code_digest(module)
+
+
+def test_modules_of_other_packages_count_with_their_own_imports(tmp_path, monkeypatch):
+    folder = tmp_path / "otherpackage"
+    folder.mkdir()
+    for name, text in {
+        "__init__": "",
+        "net": "from otherpackage import parts\nimport json",
+        "parts": "SIZE = 3",
+    }.items():
+        (folder / f"{name}.py").write_text(text)
+    (tmp_path / "othermodule.py").write_text("SIZE = 3")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def found():
+        clear()
+        return code_digest("otherpackage.net"), code_digest("othermodule")
+
+    first = found()
+    (folder / "parts.py").write_text("SIZE = 3  # voxels")
+    assert found() == first
+    (folder / "parts.py").write_text("SIZE = 4")
+    (tmp_path / "othermodule.py").write_text("SIZE = 4")
+    assert not set(found()) & set(first)

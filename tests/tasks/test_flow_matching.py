@@ -9,6 +9,7 @@ from training_jobs import seeded_draws
 from equidyn.core.batch import VelocityOutput
 from equidyn.core.decomposition import summarise
 from equidyn.core.rotations import haar
+from equidyn.models.registry import configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
@@ -323,7 +324,15 @@ def test_training_and_evaluation(chains, tmp_path):
     protocol = EvaluationSettings(rotations=3, batch_size=4, resamples=100, conditions=tuple(conditions))
     held_out = np.arange(10, len(chains))
     rows, examples = evaluate_run(
-        FlowMatching, chains, held_out, tmp_path / "out", [0, 3], protocol, labels={"run": "one"}, progress=False
+        FlowMatching,
+        chains,
+        held_out,
+        tmp_path / "out",
+        [0, 3],
+        protocol,
+        labels={"run": "one"},
+        control=configuration("control-chain").built_from,
+        progress=False,
     )
     assert len(rows) == 2 * 2 * 4
     assert not rows.duplicated(["step", "weights", "t", "self_conditioning"]).any()

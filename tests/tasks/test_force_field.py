@@ -1,7 +1,6 @@
 """The force-field task: what it reads, how it rotates, what it minimises."""
 
 import inspect
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -103,7 +102,7 @@ def test_prediction_and_head_tensor_are_physical(task, model, batch):
         scale = task.normalisation.force_scale
         torch.testing.assert_close(task.predict(model, batch), output.forces * scale)
         torch.testing.assert_close(task.head_tensor(model, batch), output.head_tensor * scale)
-    without = SimpleNamespace(forces=output.forces, head_tensor=None)
+    without = output._replace(head_tensor=None)
     assert task.head_tensor(lambda _: without, batch) is None
 
 

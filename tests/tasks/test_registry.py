@@ -10,7 +10,7 @@ import pytest
 from equidyn.core.plugins import load
 from equidyn.models.registry import configuration
 from equidyn.tasks.contract import Task
-from equidyn.tasks.registry import control_for, task_card, task_cards
+from equidyn.tasks.registry import task_card, task_cards
 
 TYPICAL = SimpleNamespace(mean=30.0, largest=90)
 
@@ -25,7 +25,7 @@ def test_a_card_agrees_with_its_task(card):
     assert Task in task.mro()
     assert (task.name, task.unit) == (card.name, card.unit)
     assert callable(load(card.quantities))
-    control = configuration(control_for(card.name))
+    control = configuration(card.control)
     assert control.control
     assert control.task == card.name
 
@@ -66,10 +66,6 @@ def test_a_task_outside_the_package_is_named_by_its_card(tmp_path, monkeypatch):
     assert task_card("mypackage:CARD").name == "own"
     with pytest.raises(ValueError, match=r"'mypackage:WORDS' is Words.*, expected an equidyn\.tasks\.card\.TaskCard"):
         task_card("mypackage:WORDS")
-    with pytest.raises(
-        ValueError, match=r"task 'mypackage:CARD' has no exactly equivariant model.*: name one as 'control' in its card"
-    ):
-        control_for("mypackage:CARD")
 
 
 def test_unknown_task():

@@ -12,6 +12,7 @@ from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import haar, octahedral_group
 from equidyn.core.voxels import Grid
+from equidyn.models.registry import configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
@@ -223,6 +224,7 @@ def test_training_and_evaluation(conformers, tmp_path):
         [2],
         EvaluationSettings(rotations=2, batch_size=2, resamples=100, weights=("raw",), conditions=conditions),
         labels={"run": "one"},
+        control=configuration("control-voxels").built_from,
         progress=False,
     )
     rows = rows.set_index("action")

@@ -27,6 +27,7 @@ def main(inputs, output, log, threads, analysis, params):
         EvaluationSettings(**params.protocol),
         params.settings,
         labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        anatomy=params.anatomy,
         device=process.device(params.device),
     )
     write_table(table, output)

@@ -24,6 +24,7 @@ def main(inputs, rows, examples, log, threads, params):
         params.steps,
         EvaluationSettings(**params.protocol),
         labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        control=params.control,
         device=process.device(params.device),
     )
     for table, path in zip(tables, (rows, examples), strict=True):

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 import equidyn
+from equidyn.core.plugins import load
 from equidyn.run.evaluation import restore, thinned
 from equidyn.run.protocol import EvaluationSettings
 
@@ -25,6 +26,7 @@ def analyse_run(
     settings: dict[str, Any],
     *,
     labels: dict[str, Any],
+    anatomy: str = "",
     device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
     """Analyse checkpoints of a training run, in double precision.
@@ -40,6 +42,8 @@ def analyse_run(
         protocol: As for an evaluation.
         settings: Of the analysis.
         labels: Columns that say which run this is, put in front of each row.
+        anatomy: Parts of the network, as ``"module:function"`` of the network, where it does not say them itself and
+            belongs to no architecture of this package.
         device: Where to compute.
 
     Returns:
@@ -54,6 +58,8 @@ def analyse_run(
     for step, weights in tqdm(places, desc=str(labels.get("run", "analyse")), mininterval=5):
         name, task, model = restore(task_class, store, checkpoints, step, weights)
         model = model.double().to(device)
+        if anatomy and not hasattr(model, "anatomy"):
+            model.anatomy = load(anatomy)(model)
         place = {
             **labels,
             "action": task.action,

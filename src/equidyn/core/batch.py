@@ -107,6 +107,16 @@ class ProteinBatch:
     x_sc: Tensor | None = None
 
 
+class GridOutput(NamedTuple):
+    """What a network of voxels returns; ours return the tensor alone.
+
+    Attributes:
+        grids: (B, C, G, G, G) densities.
+    """
+
+    grids: Tensor
+
+
 class VelocityOutput(NamedTuple):
     """What a flow-matching network returns.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equidyn.core.files import replacing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class CheckpointError(ValueError):

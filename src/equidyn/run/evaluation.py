@@ -1,5 +1,6 @@
 """Evaluate a run: its checkpoints in, one table of rows and one of per-example sums out."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,9 @@ from equidyn.core.decomposition import (
     summarise,
 )
 from equidyn.core.seeding import seed_for
-from equidyn.models.registry import build
+from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
-from equidyn.tasks.registry import control_for
 
 
 def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, perfect: bool = False) -> Tensor:
@@ -130,6 +130,7 @@ def evaluate_run(
     protocol: EvaluationSettings,
     *,
     labels: dict[str, Any],
+    control: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -143,6 +144,8 @@ def evaluate_run(
         steps: Which steps to evaluate.
         protocol: How.
         labels: Columns that say which run this is (study, run, subset, seed, …), put in front of each row.
+        control: Arguments of `equidyn.models.building.build` for an exactly equivariant network of the task; its floor
+            is missing (NaN) without.
         device: Where to evaluate.
         progress: Show a progress bar on stderr.
 
@@ -163,7 +166,7 @@ def evaluate_run(
     for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
         name, task, model = restore(task_class, store, checkpoints, step, weights)
         model.to(device)
-        floors = floors or [_floor(task, model, indices, protocol, condition) for condition in protocol.conditions]
+        floors = floors or [_floor(task, model, control, indices, protocol, one) for one in protocol.conditions]
         cluster = task.cluster(indices)
         run = {**labels, "action": task.action, "model": name, "parameters": sum(p.numel() for p in model.parameters())}
         for condition, floor in zip(protocol.conditions, floors, strict=True):
@@ -204,9 +207,10 @@ def restore(
         CheckpointError: The checkpoint is missing or damaged.
     """
     state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
-    model = build(metadata["recipe"]["model"])
+    recipe = metadata["recipe"]
+    model = build(recipe["network"], recipe["sizes"])
     model.load_state_dict(state)
-    return metadata["recipe"]["model"], task_class.restore(store, metadata["task_state"]), model
+    return recipe["model"], task_class.restore(store, metadata["task_state"]), model
 
 
 def _estimates(
@@ -228,7 +232,12 @@ def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: n
 
 
 def _floor(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+    task: Any,
+    model: nn.Module,
+    control: Mapping[str, Any] | None,
+    indices: np.ndarray,
+    protocol: EvaluationSettings,
+    condition: Mapping[str, Any],
 ) -> dict[str, float]:
     """What is measured of networks without equivariance error, and of perfect predictions.
 
@@ -236,12 +245,12 @@ def _floor(
     """
     some = thinned(indices, FLOOR_EXAMPLES)
     torch.manual_seed(seed_for(protocol.seed, "control"))
-    control = build(control_for(task.name)).to(_device(model))
-    measured = {
-        "floor_control": decompose_task(task, control, some, protocol, condition),
-        "floor_repeated": decompose_task(task, model, some, protocol, condition, identical=True),
-    }
+    measured = {"floor_repeated": decompose_task(task, model, some, protocol, condition, identical=True)}
+    if control:
+        exact = build(**control).to(_device(model))
+        measured = {"floor_control": decompose_task(task, exact, some, protocol, condition)} | measured
     percents = {name: 100 * float(d.equivariance.sum() / d.total.sum()) for name, d in measured.items()}
+    percents = {"floor_control": math.nan} | percents
     perfect = decompose_task(task, model, some, protocol, condition, perfect=True)
     errors = {name: float(getattr(perfect, name).sum() / perfect.weight.sum()) for name in ("total", "equivariance")}
     return percents | {f"floor_action_{name}": error for name, error in errors.items()}

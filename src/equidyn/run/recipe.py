@@ -4,7 +4,7 @@ Imports nothing heavy: the configuration is checked by these classes, and its do
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -67,6 +67,9 @@ class Schedule(Settings):
 class Recipe(Learned, Schedule):
     """Everything that decides a training run, apart from data and library code."""
 
+    network: str = Field("", description="Class of the network as package.module:name; that of the model if empty.")
+    sizes: dict[str, Any] = Field({}, description="Sizes of the network, if its class is given.")
+    parameters: int | None = Field(None, description="Parameters that the network must have, if its class is given.")
     precision: Precision = "fp32"
     compile: bool = Field(
         False,

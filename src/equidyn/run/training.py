@@ -27,9 +27,10 @@ from tqdm import tqdm
 
 from equidyn.core import process
 from equidyn.core.files import publish
+from equidyn.core.plugins import load
 from equidyn.core.rotations import haar
 from equidyn.core.seeding import seed_for
-from equidyn.models.registry import build
+from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
 from equidyn.run.recipe import Recipe, portion_count
@@ -90,10 +91,11 @@ def train(
     Raises:
         TrainingError: The loss or the gradient is not finite; the message names step and batch. The last state is
             kept.
-        ValueError: The task refuses the data, or the checkpoint steps or the microbatch do not fit.
+        ValueError: The task refuses the data, the network cannot be built or has another number of parameters than
+            the recipe says, or the checkpoint steps or the microbatch do not fit.
         Terminated: After the step in which one of the processes received SIGTERM, with its state saved.
     """
-    steps_to_keep = _checked_steps(checkpoint_steps, recipe.steps)
+    steps_to_keep, recipe = _checked_steps(checkpoint_steps, recipe.steps), with_network(recipe)
     if microbatch is not None and microbatch < 1:
         raise ValueError(f"microbatch must be at least 1, found {microbatch}")
     output, state = Path(output), Path(state)
@@ -101,7 +103,7 @@ def train(
 
     process.allow_tf32(recipe.precision != "fp32")
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
-    model = build(recipe.model).to(world.device)
+    model = build(recipe.network, recipe.sizes, recipe.parameters).to(world.device)
     task.check(model, indices)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
     averaged.update_parameters(model)  # the first update copies: the average starts at the initial weights
@@ -195,6 +197,19 @@ def train(
     shutil.rmtree(state)
 
 
+def with_network(recipe: Recipe) -> Recipe:
+    """The recipe with class and sizes of its network, those of the model of its name if it does not say.
+
+    Raises:
+        ValueError: If it does not, and no model of this package has the name.
+    """
+    if recipe.network:
+        return recipe
+    # Not imported, and so in no digest: the workflow's recipes say what their networks are.
+    configuration = load("equidyn.models.registry:configuration")
+    return recipe.model_copy(update=configuration(recipe.model).built_from)
+
+
 def augmentation(recipe: Recipe, step: int, examples: int) -> torch.Tensor | None:
     """Rotations (examples, 3, 3) of a step's batch: Haar with the recipe's probability, else none; None if it is 0."""
     if not recipe.augmentation:
@@ -284,9 +299,9 @@ def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), recipe.lr)
     if recipe.optimiser == "adam":
         return torch.optim.Adam(model.parameters(), recipe.lr, recipe.betas, recipe.eps, fused=True)
+    no_decay = getattr(model, "no_decay", lambda name: False)
     groups = [
-        {"params": [p for name, p in model.named_parameters() if model.no_decay(name) == exempt]}
-        for exempt in (False, True)
+        {"params": [p for name, p in model.named_parameters() if no_decay(name) == exempt]} for exempt in (False, True)
     ]
     groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
     return torch.optim.AdamW(groups, recipe.lr, recipe.betas, recipe.eps, fused=True)

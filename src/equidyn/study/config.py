@@ -14,9 +14,10 @@ import jsonschema
 
 from equidyn.analysis import ANALYSES, GRID_ACTIONS
 from equidyn.core.settings import StudyError
+from equidyn.models.card import Configuration
 from equidyn.models.registry import configuration
 from equidyn.study.sources import wanted_datasets
-from equidyn.tasks.registry import task_cards
+from equidyn.tasks.registry import task_card, task_cards
 
 
 def check_config(config: Mapping[str, Any], schema: Mapping[str, Any], source: str = "config") -> None:
@@ -207,12 +208,23 @@ def selection_limits(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `equidyn.run.training.Recipe`: the run's row and the settings of its task."""
+    """Arguments of `equidyn.run.recipe.Recipe`: the run's row, its network, and the settings of its task."""
     training = config["training"]
     own = ("model", "steps", "batch_size", "optimiser", "lr", "augmentation", "seed")
     common = {"precision": training["precision"], "compile": training.get("compile", False)}
     shared = {name: value for name, value in training[row["task"]].items() if name not in ("task", "microbatch")}
-    return common | shared | {name: row[name] for name in own}
+    return common | shared | {name: row[name] for name in own} | model_of(config, row).built_from
+
+
+def model_of(config: Mapping[str, Any], row: Mapping[str, Any]) -> Configuration:
+    """The model of a run, of this package or of the study's own file of sizes."""
+    return configuration(row["model"], config.get("models"))
+
+
+def control_model(config: Mapping[str, Any], task: str) -> Configuration | None:
+    """The exactly equivariant model of a task, whose error is the numeric floor; None if its card names none."""
+    name = task_card(task).control
+    return configuration(name, config.get("models")) if name else None
 
 
 def task_settings(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +290,7 @@ def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> No
             f"data.{row['task']}.subsets has: {', '.join(subsets)}"
         )
     try:
-        task = configuration(row["model"]).task
+        task = model_of(config, row).task
     except ValueError as error:
         raise StudyError(f"{where}, model: {error}") from None
     if task != row["task"]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from equidyn.models.registry import configuration
+from equidyn.study.config import model_of
 from equidyn.study.planning import prediction_operations, step_operations
 
 MEASURED = ("seconds", "seconds_per_step", "peak_host_bytes", "device", "devices", "threads", "torch")
@@ -37,7 +37,7 @@ def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
             "study": config["study"],
             "run": name,
             **{setting: row[setting] for setting in _SETTINGS},
-            "parameters": configuration(row["model"]).parameters,
+            "parameters": model_of(config, row).parameters,
             "step_flops": step_operations(config, row),
             "prediction_flops": prediction_operations(config, row),
         }

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ def code_digest(*modules: str, script: str | Path = "") -> str:
     The package's own `__init__` does not: it holds the version.
 
     Args:
-        *modules: Full names, e.g. ``"equidyn.run.training"``.
+        *modules: Full names, e.g. ``"equidyn.run.training"``. Of a module outside this package, what counts is its own
+            package and this one.
         script: File of a script of the workflow.
 
     Returns:
         16 hexadecimal digits, the same on every machine and Python version that parses the code alike.
 
     Raises:
-        ValueError: If a module does not exist in this package.
+        ValueError: If there is no such module.
     """
     names = set()
     own = [_parsed(Path(script))] if script else []
@@ -68,12 +70,17 @@ def _short(text: str) -> str:
 
 
 def _path(module: str) -> Path | None:
-    """The module's file, or None if it is not a module of this package."""
+    """The module's file; None if there is none that is Python, and for this package's own `__init__`."""
     first, *rest = module.split(".")
-    if first != PACKAGE or not rest:
-        return None
-    base = ROOT.joinpath(*rest)
-    return next((p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()), None)
+    if first == PACKAGE:
+        places = [ROOT] if rest else []
+    elif (spec := find_spec(first)) and not rest:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    else:
+        places = spec.submodule_search_locations or [] if spec else []
+    bases = [Path(place, *rest) for place in places]
+    files = (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py"))
+    return next(filter(Path.is_file, files), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,7 @@ class _Parsed:
 
     tree: ast.Module
     statements: list[ast.stmt]
+    packages: frozenset[str]
 
     @cached_property
     def text(self) -> str:
@@ -89,7 +97,7 @@ class _Parsed:
 
     @cached_property
     def imports(self) -> list[str]:
-        """Modules of this package that it imports."""
+        """Modules of this package, and of its own, that it imports."""
         found = []
         for node in self.statements:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -98,19 +106,19 @@ class _Parsed:
                 names = [alias.name for alias in node.names]
             else:
                 continue
-            found.extend(name for name in names if _path(name))
+            found.extend(name for name in names if name.partition(".")[0] in self.packages and _path(name))
         return found
 
 
 def _module(name: str) -> _Parsed:
     path = _path(name)
     if path is None:
-        raise ValueError(f"{name!r} is not a module of {PACKAGE}")
-    return _parsed(path)
+        raise ValueError(f"there is no module {name!r}: install its package where the workflow runs")
+    return _parsed(path, name.partition(".")[0])
 
 
 @cache
-def _parsed(path: Path) -> _Parsed:
+def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
     text = path.read_text("utf-8")
     tree = ast.parse(text, filename=str(path))
     statements, waiting = [], [tree]
@@ -130,7 +138,7 @@ def _parsed(path: Path) -> _Parsed:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
                 node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
-    return _Parsed(tree, statements)
+    return _Parsed(tree, statements, frozenset((PACKAGE, package)))
 
 
 _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}

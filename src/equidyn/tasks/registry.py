@@ -34,17 +34,3 @@ def task_card(name: str) -> TaskCard:
     if not isinstance(card, TaskCard):
         raise ValueError(f"{name!r} is {card!r}, expected an equidyn.tasks.card.TaskCard")
     return card
-
-
-def control_for(task: str) -> str:
-    """Name of the exactly equivariant model of a task.
-
-    Raises:
-        ValueError: If the task is unknown, or its card names no control.
-    """
-    if control := task_card(task).control:
-        return control
-    raise ValueError(
-        f"task {task!r} has no exactly equivariant model, which numeric floors are measured with: name one as "
-        "'control' in its card"
-    )

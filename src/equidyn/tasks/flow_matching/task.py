@@ -16,11 +16,12 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from equidyn.core.actions import rotate
-from equidyn.core.batch import ProteinBatch
+from equidyn.core.batch import ProteinBatch, VelocityOutput
 from equidyn.core.pairs import distance_class, pair_distances
 from equidyn.core.seeding import seed_for
 from equidyn.data.store import Store, in_blocks
 from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.outputs import checked
 
 NANOMETRE = 10.0  # Å
 SELF_CONDITIONING = 0.5  # probability, once per training batch
@@ -267,7 +268,7 @@ class FlowMatching(Task):
     @staticmethod
     def _clean(model: nn.Module, batch: FlowMatchingBatch) -> tuple[Tensor, Tensor | None]:
         """x̂_1 (B, L, 3), nm, and the distogram's logits, if the network has them; in single precision or better."""
-        output = model(batch.network_input)
+        output = checked(model(batch.network_input), VelocityOutput, batch.x_1.shape, model)
         velocity, distogram = (None if value is None else value.to(batch.x_1) for value in output)
         return clean_prediction(batch.x_t, batch.t, velocity), distogram
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.core.actions import rotate
-from equidyn.core.batch import MoleculeBatch
+from equidyn.core.batch import ForceOutput, MoleculeBatch
 from equidyn.data.store import Store, in_blocks
 from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.outputs import checked
 
 FORCE_WEIGHT = 100.0
 ENERGY_WEIGHT = 4.0
@@ -93,11 +94,11 @@ class ForceField(Task):
             ValueError: An element is unknown to the model, or a molecule has a single atom.
         """
         numbers = self.store.distinct("atomic_numbers", indices)
-        unknown = [int(number) for number in numbers if not 0 < number < model.elements]
-        if unknown:
+        known = getattr(model, "elements", math.inf)  # a network may know them all
+        if unknown := [int(number) for number in numbers if not 0 < number < known]:
             raise ValueError(
                 f"{self.store.path}: atomic numbers {unknown} are unknown to the model, which knows 1 to "
-                f"{model.elements - 1}: choose a model with a larger element table, or filter the data"
+                f"{known - 1}: choose a model with a larger element table, or filter the data"
             )
         lengths = self.store.lengths_of(indices)
         if lengths.min() < 2:
@@ -136,12 +137,16 @@ class ForceField(Task):
 
     def predict(self, model: nn.Module, batch: ForceFieldBatch) -> Tensor:
         """Forces (N, 3), eV/Å."""
-        return model(batch.molecules).forces * self.normalisation.force_scale
+        return self._output(model, batch).forces * self.normalisation.force_scale
 
     def head_tensor(self, model: nn.Module, batch: ForceFieldBatch) -> Tensor | None:
         """(N, 3, 3), eV/Å."""
-        tensor = model(batch.molecules).head_tensor
+        tensor = self._output(model, batch).head_tensor
         return None if tensor is None else tensor * self.normalisation.force_scale
+
+    @staticmethod
+    def _output(model: nn.Module, batch: ForceFieldBatch) -> ForceOutput:
+        return checked(model(batch.molecules), ForceOutput, batch.forces.shape, model)
 
     def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: ForceFieldBatch) -> Tensor:
         """Forces (N, 3) rotated by R (B, 3, 3)."""
@@ -169,7 +174,7 @@ class ForceField(Task):
         """
         whole = whole or Whole(len(batch.energy), len(batch.forces))
         scale = self.normalisation
-        output = model(batch.molecules)
+        output = self._output(model, batch)
         error = output.forces - batch.forces / scale.force_scale
         loss = FORCE_WEIGHT / whole.rows * torch.linalg.vector_norm(error, dim=1).sum()
         if output.energy is not None:

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.core.actions import rotate, rotate_grid, rotate_grid_exactly
+from equidyn.core.batch import GridOutput
 from equidyn.core.rotations import haar, octahedral_group
 from equidyn.core.seeding import seed_for
 from equidyn.core.voxels import Grid, element_channels, voxelise
 from equidyn.data.store import Store
 from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.outputs import checked
 
 CHANNELS = 8  # C, H, O, N, F, S, Cl, Br
 SHIFT = 0.5  # Å, largest along each axis, of training examples
@@ -155,7 +157,7 @@ class VoxelDenoising(Task):
     def predict(self, model: nn.Module, batch: VoxelBatch) -> Tensor:
         """Densities (B G³, 8), or overlaps with each atom's density (N, 8)."""
         grids = self._grids(batch)
-        return self._rows(model(grids + self.noise * self._noise(batch).to(grids)).to(grids), batch)
+        return self._rows(self._denoised(model, grids, self._noise(batch)), batch)
 
     def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
         """Predictions rotated by R (B, 3, 3): voxels as the action says, overlaps not at all."""
@@ -192,11 +194,16 @@ class VoxelDenoising(Task):
         noise = torch.empty(grids.shape)
         for field, generator in zip(noise, draws.each, strict=True):
             field.normal_(generator=generator)
-        return (model(grids + self.noise * noise.to(grids)).to(grids) - grids).square().sum()
+        return (self._denoised(model, grids, noise) - grids).square().sum()
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """Examples and distinct molecules, by number."""
         return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"
+
+    def _denoised(self, model: nn.Module, grids: Tensor, noise: Tensor) -> Tensor:
+        """What a network makes of clean grids under noise of variance one, both (B, 8, G, G, G)."""
+        output = checked(model(grids + self.noise * noise.to(grids)), GridOutput, grids.shape, model)
+        return output.grids.to(grids)
 
     def _grids(self, batch: VoxelBatch) -> Tensor:
         """(B, 8, G, G, G), clean."""

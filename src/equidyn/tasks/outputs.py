@@ -1,0 +1,35 @@
+"""What networks return, checked once for all tasks, so that a network of one's own is told what it lacks."""
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Output = TypeVar("Output", bound=tuple)
+
+
+def checked(output: Any, kind: type[Output], shape: torch.Size, model: nn.Module) -> Output:
+    """What a network returned.
+
+    Args:
+        output: As it returned it: a named tuple, or the tensor that would be its first field, for a network that
+            predicts nothing else.
+        kind: The named tuple.
+        shape: What the first field must have.
+        model: The network.
+
+    Raises:
+        TypeError: If it is neither of them, or has another shape.
+    """
+    if isinstance(output, Tensor):
+        output = kind(*[output, *[None] * (len(kind._fields) - 1)])
+    if not isinstance(output, kind):
+        found = type(output).__name__
+    elif output[0].shape != shape:
+        found = f"{kind._fields[0]} of shape {tuple(output[0].shape)}"
+    else:
+        return output
+    raise TypeError(
+        f"{type(model).__name__} returns {found}, expected {kind._fields[0]} as a tensor of shape {tuple(shape)}, or "
+        f"{kind.__module__}.{kind.__name__} with it"
+    )
