@@ -21,7 +21,7 @@ from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.run.recipe import Recipe
-from equidyn.run.training import TrainingError, augmentation, train
+from equidyn.run.training import TrainingError, augmentation, train, with_network
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.verification.escaip import escaip_parameter_name
 
@@ -48,7 +48,7 @@ def with_dropout(monkeypatch):
     """The smallest EScAIP under any name, with dropout, so that all random streams of a run matter."""
     sizes = {"hidden": 8, "heads": 2, "atom_embedding": 4, "distance_expansion": 20, "distance_embedding": 6}
     config = EScAIPConfig(layers=1, order_embedding=3, mlp_dropout=0.1, attention_dropout=0.2, **sizes)
-    monkeypatch.setattr(module, "build", lambda name: EScAIP(config))
+    monkeypatch.setattr(module, "build", lambda *_: EScAIP(config))
 
 
 class Watched(ForceField):
@@ -155,10 +155,10 @@ def test_output(task, train_indices, tmp_path):
         for step in steps:
             _, metadata = load_checkpoint(output / kind / checkpoint_name(step))
             assert metadata["step"] == step
-            assert Recipe(**metadata["recipe"]) == RECIPE
+            assert Recipe(**metadata["recipe"]) == with_network(RECIPE)
             assert metadata["task"] == "force_field"
             assert ForceField.restore(task.store, metadata["task_state"]).normalisation == task.normalisation
-    assert Recipe(**json.loads((output / "run.json").read_text())) == RECIPE
+    assert Recipe(**json.loads((output / "run.json").read_text())) == with_network(RECIPE)
     metrics = pd.read_parquet(output / "metrics.parquet")
     assert metrics["step"].tolist() == [1, 2, 3, 4, 5, 6]
     expected = [RECIPE.lr * RECIPE.factor(step) for step in range(6)]
