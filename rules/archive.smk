@@ -4,8 +4,8 @@
 ARCHIVED_TABLES = sorted(
     {
         table(kind, task)
-        for task, figure in figures_drawn()
-        for kind in FIGURES[figure].tables
+        for task, figure in DRAWN
+        for kind in figures()[figure].tables
         if kind != "claims"
     }
 )
@@ -30,17 +30,15 @@ rule redraw_figures:
         runtime=10,
     params:
         figures=[
-            {
-                "figure": figure,
-                "task": task,
-                "tables": [table(kind, task) for kind in FIGURES[figure].tables],
-                "options": figure_options(task),
+            drawing(config, RUNS, task, figure)
+            | {
+                "tables": [table(kind, task) for kind in figures()[figure].tables],
                 "stem": f"{STUDY}/figures/{task}/{figure}",
                 "formats": FORMATS,
             }
-            for task, figure in figures_drawn()
+            for task, figure in DRAWN
         ],
-        code=[figure_code(figure) for task, figure in figures_drawn()],
+        code=[figure_code(figure) for task, figure in DRAWN],
     message:
         "Drawing all figures"
     script:

@@ -8,7 +8,16 @@ import yaml
 
 from equidyn.analysis import ANALYSES
 from equidyn.data import SOURCES
-from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
+from equidyn.figures.planned import (
+    ALL_TASKS,
+    STUDY_TABLES,
+    drawing,
+    figure_code,
+    figures,
+    figures_drawn,
+    titles,
+)
+from equidyn.study.choice import choices_of
 from equidyn.study.planning import devices, resources
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, code_digest
 from equidyn.study.config import (
@@ -62,6 +71,7 @@ FILES = {
     if not entry.is_template
 }
 TASKS_RUN = list(dict.fromkeys(row["task"] for row in RUNS.values()))
+DRAWN = figures_drawn(config, RUNS, ANALYSES)
 
 
 def one_of(names):
@@ -77,7 +87,7 @@ wildcard_constraints:
     run=one_of(RUNS),
     part=r"\d+",
     analysis=one_of(ANALYSES),
-    figure=one_of(FIGURES),
+    figure=one_of(figures()),
     dataset=one_of({dataset for dataset, version, file in FILES}),
     version=one_of({version for dataset, version, file in FILES}),
     file=one_of({file for dataset, version, file in FILES}),
@@ -141,28 +151,6 @@ def analysed(wildcards):
         f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
         run=config["analysis"][wildcards.analysis][wildcards.task]["runs"],
     )
-
-
-def figure_code(figure):
-    """Digest of the code that decides how a figure looks."""
-    return code_digest(
-        module_of(FIGURES[figure].draw),
-        "equidyn.figures.parts.captions",
-        "equidyn.figures.parts.making",
-    )
-
-
-def figure_options(task):
-    """Arguments of equidyn.figures.parts.options.Options, of each task for a figure of all."""
-    if task == ALL_TASKS:
-        return {name: figure_options(name) for name in TASKS_RUN}
-    figures = config["figures"]
-    return {
-        "baseline": figures["baseline"][task],
-        "weights": figures["weights"],
-        "estimator": figures["estimator"],
-        "confidence": config["evaluation"]["confidence"],
-    }
 
 
 def source_of(task):
@@ -310,7 +298,7 @@ def check_archive(files):
 
 def tables_of(wildcards):
     """The tables a figure is drawn from."""
-    return [table(kind, wildcards.task) for kind in FIGURES[wildcards.figure].tables]
+    return [table(kind, wildcards.task) for kind in figures()[wildcards.figure].tables]
 
 
 def tables():
@@ -318,48 +306,11 @@ def tables():
     return [table("evaluation"), f"{STUDY}/tables/minima.csv"]
 
 
-def is_drawn(figure, task):
-    """Whether the study makes the tables that a figure is drawn from, and varies what it compares."""
-    entry = FIGURES[figure]
-    is_made = {kind: task in analysed_tasks(kind) for kind in ANALYSES}
-    is_made["published_tables"] = "published" in config["figures"]
-    models = [row["model"] for row in RUNS.values() if row["task"] == task]
-    return (
-        all(is_made.get(kind, True) for kind in entry.tables)
-        and (not entry.varies or is_varied(task, entry.varies))
-        and (
-            task == ALL_TASKS
-            or any(name.endswith(entry.needs_model) for name in models)
-        )
-    )
-
-
-def is_varied(task, columns):
-    """Whether a run of a task, controls apart, differs from the baseline in one of some columns."""
-    baseline = RUNS[config["figures"]["baseline"][task]]
-    return any(
-        row[column] != baseline[column]
-        for row in RUNS.values()
-        if row["task"] == task and not model_of(config, row).control
-        for column in columns
-    )
-
-
-def figures_drawn():
-    """Task and name of every figure, in order."""
-    return [
-        (task, figure)
-        for task in [ALL_TASKS, *TASKS_RUN]
-        for figure in figures_for(task)
-        if is_drawn(figure, task)
-    ]
-
-
 def figure_files(kinds=(*FORMATS, "csv", "txt")):
     """Every figure, in every format, with its data and caption."""
     return [
         f"{STUDY}/figures/{task}/{figure}.{kind}"
-        for task, figure in figures_drawn()
+        for task, figure in DRAWN
         for kind in kinds
     ]
 

@@ -21,10 +21,10 @@ if not ARCHIVED:
             mem_mb=1000,
             runtime=10,
         params:
-            options=lambda wildcards: figure_options(wildcards.task),
+            drawing=lambda wildcards: drawing(
+                config, RUNS, wildcards.task, wildcards.figure
+            ),
             formats=FORMATS,
-            title=lambda wildcards: FIGURES[wildcards.figure].title,
-            description=lambda wildcards: FIGURES[wildcards.figure].description,
             code=lambda wildcards: figure_code(wildcards.figure),
         message:
             "Drawing {wildcards.figure} of {wildcards.task}"
@@ -51,13 +51,10 @@ rule judge_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        baselines=config["figures"]["baseline"],
+        choices=choices_of(config, TASKS_RUN),
         protocol={
-            "weights": config["figures"]["weights"],
-            **{
-                name: config["evaluation"][name]
-                for name in ("confidence", "resamples", "seed")
-            },
+            name: config["evaluation"][name]
+            for name in ("confidence", "resamples", "seed")
         },
         code=code_digest("equidyn.claims.definitions"),
     message:
@@ -88,7 +85,11 @@ rule write_report:
         runtime=10,
     params:
         study=config["study"],
-        figures=figures_drawn(),
+        figures=[
+            (task, name, figures()[name].title, figures()[name].category)
+            for task, name in DRAWN
+        ],
+        tasks=titles(TASKS_RUN),
         code=code_digest("equidyn.report.page"),
     message:
         "Writing the report"

@@ -5,19 +5,12 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(tables, output, log, task, figure, params):
+def main(tables, output, log, params):
     process.start(log, threads=1)
     from equidyn.figures.parts.making import make_figure
 
-    make_figure(figure, task, tables, params.options, Path(output).with_suffix(""), params.formats)
+    make_figure(**params.drawing, tables=tables, stem=Path(output).with_suffix(""), formats=params.formats)
 
 
 if __name__ == "__main__":
-    main(
-        snakemake.input.tables,
-        snakemake.output.caption,
-        snakemake.log[0],
-        snakemake.wildcards.task,
-        snakemake.wildcards.figure,
-        snakemake.params,
-    )
+    main(snakemake.input.tables, snakemake.output.caption, snakemake.log[0], snakemake.params)

@@ -10,6 +10,7 @@ def main(inputs, outputs, log, params):
     import pandas as pd
 
     from equidyn.claims.definitions import judge
+    from equidyn.study.choice import Choice
     from equidyn.study.costs import losses_by_compute
     from equidyn.study.tables import write_table
 
@@ -19,7 +20,7 @@ def main(inputs, outputs, log, params):
         {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
         {(Path(file).parent.name, Path(file).stem): pd.read_parquet(file) for file in inputs.analyses},
         losses_by_compute(evaluation, pd.read_parquet(inputs.costs)),
-        params.baselines,
+        {task: Choice(**fields) for task, fields in params.choices.items()},
         **params.protocol,
     )
     for path in outputs:

@@ -10,18 +10,17 @@ def main(inputs, output, log, params):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.figures.catalogue import FIGURES
-    from equidyn.report.page import Figure, write_report
+    from equidyn.report.page import Picture, write_report
 
-    figures = []
-    for (task, name), png, text in zip(params.figures, inputs.figures, inputs.captions, strict=True):
-        entry = FIGURES[name]
-        caption = Path(text).read_text(encoding="utf-8").removeprefix(f"{entry.title}. ")
-        figures.append(Figure(task, name, entry.title, entry.category, Path(png), caption))
+    pictures = []
+    for (task, name, title, category), png, text in zip(params.figures, inputs.figures, inputs.captions, strict=True):
+        caption = Path(text).read_text(encoding="utf-8").removeprefix(f"{title}. ")
+        pictures.append(Picture(task, name, title, category, Path(png), caption))
     write_report(
         output,
         study=params.study,
-        figures=figures,
+        tasks=params.tasks,
+        pictures=pictures,
         claims=pd.read_parquet(inputs.claims),
         runs=pd.read_parquet(inputs.costs),
         manifest=json.loads(Path(inputs.manifest).read_text(encoding="utf-8")),

@@ -17,9 +17,7 @@ import pandas as pd
 
 from equidyn.claims.statistics import (
     LAST_STEP,
-    MODEL_SIZES,
     PERCENT,
-    TRAIN_SIZES,
     Found,
     TaskTables,
     Untestable,
@@ -35,7 +33,7 @@ from equidyn.claims.statistics import (
     wins,
 )
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
-from equidyn.figures.parts.options import WORDS
+from equidyn.study.choice import MODEL_SIZE, TRAIN_SIZE, Choice
 
 COLUMNS = (
     "claim", "task", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high", "published",
@@ -66,7 +64,7 @@ class Claim:
         expected: Range of the statistic that would reproduce it.
         find: The statistic of a task.
         kind: Of the statistic: "steps", "ratio", "correlation", "slope" or "percent".
-        figures: Name of the figure to look at, and of the one for flow matching.
+        figures: Name of the figure to look at, and of the one for tasks with flow times.
         published: The paper's own number for a task.
         tasks: Tasks that it is about, all if empty.
         needs: Analysis without whose table it is not about further tasks.
@@ -114,7 +112,7 @@ CLAIMS = {
         "That holds for all model sizes.",
         "the last, over model sizes, of the first steps at which the share is at most 2 %",
         _STEPS,
-        partial(falls, useful=False, sizes=MODEL_SIZES),
+        partial(falls, useful=False, sizes=MODEL_SIZE),
         "steps",
         ("percent_by_model_size", "percent_by_time_and_model_size"),
         {
@@ -127,7 +125,7 @@ CLAIMS = {
         "That holds for all model sizes, of networks that have learned something.",
         "the last, over model sizes, of the first steps with a small share and skill, as above",
         _STEPS,
-        partial(falls, useful=True, sizes=MODEL_SIZES),
+        partial(falls, useful=True, sizes=MODEL_SIZE),
         "steps",
         ("percent_by_model_size", "percent_by_time_and_model_size"),
     ),
@@ -135,7 +133,7 @@ CLAIMS = {
         "That holds for all sizes of the training set.",
         "the last, over training sets, of the first steps at which the share is at most 2 %",
         _STEPS,
-        partial(falls, useful=False, sizes=TRAIN_SIZES),
+        partial(falls, useful=False, sizes=TRAIN_SIZE),
         "steps",
         ("percent_by_train_size", "percent_by_time_and_train_size"),
         {
@@ -148,7 +146,7 @@ CLAIMS = {
         "That holds for all sizes of the training set, of networks that have learned something.",
         "the last, over training sets, of the first steps with a small share and skill, as above",
         _STEPS,
-        partial(falls, useful=True, sizes=TRAIN_SIZES),
+        partial(falls, useful=True, sizes=TRAIN_SIZE),
         "steps",
         ("percent_by_train_size", "percent_by_time_and_train_size"),
     ),
@@ -284,9 +282,8 @@ def judge(
     clusters: Mapping[str, pd.DataFrame],
     analyses: Mapping[tuple[str, str], pd.DataFrame],
     compute: pd.DataFrame,
-    baselines: Mapping[str, str],
+    choices: Mapping[str, Choice],
     *,
-    weights: str = "ema",
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -301,8 +298,7 @@ def judge(
         analyses: Tables of the analyses "gradients", "head", "hessian" and "landscape", as far as they exist, by
             (analysis, task).
         compute: Rows with ``run``, ``step`` and ``training_flops``, the floating-point operations until that step.
-        baselines: Baseline run of each task.
-        weights: "raw" or "ema".
+        choices: Baseline, weights and conditions of each task, in the order of the table.
         resamples: Of the bootstrap over clusters.
         confidence: Level of intervals.
         seed: Of the bootstrap.
@@ -316,10 +312,9 @@ def judge(
     """
     tasks = {
         name: TaskTables(
-            name, baselines[name], evaluation[evaluation["task"] == name], clusters, analyses, compute,
-            weights, resamples, confidence, seed,
+            choice, evaluation[evaluation["task"] == name], clusters, analyses, compute, resamples, confidence, seed
         )
-        for name in sorted(baselines, key=list(WORDS).index)
+        for name, choice in choices.items()
     }  # fmt: skip
     rows = [
         _judged(name, claim, task) for name, claim in CLAIMS.items() for task in tasks.values() if claim.concerns(task)
@@ -340,7 +335,7 @@ def _judged(name: str, claim: Claim, task: TaskTables) -> dict[str, object]:
             (
                 name, task.name, claim.statement, claim.statistic, claim.expected.left, claim.expected.right,
                 found.value, found.low, found.high, claim.published.get(task.name, ""), decision,
-                "; ".join((why, *found.notes)), f"{task.name}/{claim.figures[task.name == _FLOW]}",
+                "; ".join((why, *found.notes)), f"{task.name}/{claim.figures[task.choice.timed]}",
             ),
             strict=True,
         )

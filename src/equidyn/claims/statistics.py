@@ -21,7 +21,7 @@ from scipy import stats
 from equidyn.analysis.correlation import FEWEST, Correlation, log_correlation
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
-from equidyn.figures.parts.options import Options
+from equidyn.study.choice import Choice
 from equidyn.study.costs import at_equal_compute
 from equidyn.study.selection import is_control, settings, varying
 from equidyn.study.tables import prefer_estimator
@@ -32,9 +32,6 @@ SKILL = 0.5  # half of the trivial prediction's loss is gone: the network has le
 TENTH = 0.1
 LATE = 0.4  # flow times from here on see their share return
 LAST_STEP = 10_000  # "within 1k to 10k steps"
-
-MODEL_SIZES = ("model",)
-TRAIN_SIZES = ("train_subset", "batch_size")
 
 _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
 
@@ -137,16 +134,29 @@ class Curves:
 class TaskTables:
     """All there is of one task; see `equidyn.claims.definitions.judge`."""
 
-    name: str
-    baseline: str
+    choice: Choice
     evaluation: pd.DataFrame
     clusters: Mapping[str, pd.DataFrame]
     analyses: Mapping[tuple[str, str], pd.DataFrame]
     compute: pd.DataFrame
-    weights: str
     resamples: int
     confidence: float
     seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.choice.task
+
+    @property
+    def baseline(self) -> str:
+        """The run that others are compared with."""
+        return self.choice.baseline
+
+    @property
+    def weights(self) -> str:
+        """Which weights are judged, "raw" or "ema"."""
+        return self.choice.weights
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -187,7 +197,7 @@ class TaskTables:
         """Per-cluster sums of a run, as figures show it."""
         if run not in self.clusters:
             raise Untestable(f"no sums by cluster of run {run!r}")
-        rows = _only(self.clusters[run], self.weights, Options(task=self.name).conditions)
+        rows = _only(self.clusters[run], self.weights, self.choice.conditions)
         if rows.empty:
             raise Untestable(f"run {run!r} was not evaluated with weights {self.weights!r} in the usual way")
         return rows
@@ -271,7 +281,7 @@ class TaskTables:
         if (kind, self.name) not in self.analyses:
             raise Untestable(f"there is no {kind} analysis of this task")
         table = self.analyses[kind, self.name]
-        conditions = Options(task=self.name).conditions
+        conditions = self.choice.conditions
         if "action" in table and table["action"].nunique() == 1:
             conditions.pop("action", None)  # an analysis under one action alone is judged by that
         rows = _only(table[table["run"] == self.baseline], self.weights, conditions)

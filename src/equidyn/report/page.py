@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,12 @@ from PIL import Image
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.files import replacing
 from equidyn.core.numbers import short
-from equidyn.figures.catalogue import ALL_TASKS
-from equidyn.figures.parts.options import WORDS
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
-VERDICTS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
+SYMBOLS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
 """What the verdict on a claim can be, with the symbol that stands before it."""
 
-_TITLES = {ALL_TASKS: "All tasks"} | {task: words.title for task, words in WORDS.items()}  # in the report's order
 _HEADERS = {
     "train_subset": "training data",
     "train_examples": "training examples",
@@ -42,12 +39,12 @@ _CSS_DPI = 96
 
 
 @dataclass(frozen=True)
-class Figure:
+class Picture:
     """One figure of the report.
 
     Attributes:
-        task: It belongs to, or `equidyn.figures.catalogue.ALL_TASKS`.
-        name: As in `equidyn.figures.catalogue.FIGURES`.
+        task: Task that it belongs to, or `equidyn.figures.planned.ALL_TASKS`.
+        name: Name of the figure.
         title: Its heading.
         category: Figures of a task are grouped by it.
         png: The picture.
@@ -82,7 +79,8 @@ def write_report(
     path: str | Path,
     *,
     study: str,
-    figures: Sequence[Figure],
+    tasks: Mapping[str, str],
+    pictures: Sequence[Picture],
     claims: pd.DataFrame | None,
     runs: pd.DataFrame,
     manifest: Mapping[str, Any],
@@ -93,7 +91,8 @@ def write_report(
     Args:
         path: HTML file to write, in full or not at all.
         study: Its name.
-        figures: In the order to show them; tasks come in the report's own order, figures of all tasks first.
+        tasks: Titles of the tasks in the order to show them, with one for figures of all tasks.
+        pictures: Figures in the order to show them, task by task.
         claims: As `equidyn.claims.definitions.judge` returns them; None if none were judged. A figure that is not in
             the report is not linked.
         runs: One row per run, with any columns.
@@ -101,25 +100,26 @@ def write_report(
         config: The study's configuration, as text.
 
     Raises:
-        ValueError: A picture is missing, a task is unknown, or a verdict is none of `VERDICTS`.
+        ValueError: A picture is missing, a task is unknown, or a verdict is none of `SYMBOLS`.
     """
-    if missing := [str(figure.png) for figure in figures if not Path(figure.png).is_file()]:
+    if missing := [str(picture.png) for picture in pictures if not Path(picture.png).is_file()]:
         raise ValueError(f"figures to draw before the report: {', '.join(missing)}")
-    if unknown := {figure.task for figure in figures} - set(_TITLES):
-        raise ValueError(f"figures of unknown tasks {sorted(unknown)}; there are {list(_TITLES)}")
-    if claims is not None and (unknown := set(claims["verdict"]) - set(VERDICTS)):
-        raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(VERDICTS)}")
+    if unknown := {picture.task for picture in pictures} - set(tasks):
+        raise ValueError(f"figures of unknown tasks {sorted(unknown)}; there are {list(tasks)}")
+    if claims is not None and (unknown := set(claims["verdict"]) - set(SYMBOLS)):
+        raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "plain": _plain, "task": _task
+        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "plain": _plain,
+        "task": lambda name: tasks.get(name, name),
     }  # fmt: skip
     html = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         study=study,
-        sections=_sections(figures),
-        figures={f"{figure.task}/{figure.name}": figure for figure in figures},
+        sections=_sections(pictures, tasks),
+        figures={f"{picture.task}/{picture.name}": picture for picture in pictures},
         claims=[] if claims is None else _by_claim(claims),
-        verdicts=VERDICTS,
-        counts={} if claims is None else {verdict: int((claims["verdict"] == verdict).sum()) for verdict in VERDICTS},
+        verdicts=SYMBOLS,
+        counts={} if claims is None else {verdict: int((claims["verdict"] == verdict).sum()) for verdict in SYMBOLS},
         runs=runs,
         numeric={name for name in runs if pd.api.types.is_numeric_dtype(runs[name])},
         manifest=manifest,
@@ -129,11 +129,11 @@ def write_report(
         temporary.write_text(html, encoding="utf-8", newline="\n")
 
 
-def _sections(figures: Sequence[Figure]) -> dict[str, dict[str, list[Figure]]]:
-    """Figures by task and category, tasks in the report's order."""
-    sections: dict[str, dict[str, list[Figure]]] = {}
-    for figure in sorted(figures, key=lambda figure: list(_TITLES).index(figure.task)):
-        sections.setdefault(figure.task, {}).setdefault(figure.category, []).append(figure)
+def _sections(pictures: Sequence[Picture], tasks: Iterable[str]) -> dict[str, dict[str, list[Picture]]]:
+    """Figures by task and category, tasks in their order."""
+    sections: dict[str, dict[str, list[Picture]]] = {}
+    for picture in sorted(pictures, key=lambda picture: list(tasks).index(picture.task)):
+        sections.setdefault(picture.task, {}).setdefault(picture.category, []).append(picture)
     return sections
 
 
@@ -141,10 +141,6 @@ def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, 
     """Id, statement, statistic and rows of each claim, in the table's order."""
     grouped = claims.groupby(["claim", "statement", "statistic"], sort=False)
     return [(*claim, rows.to_dict("records")) for claim, rows in grouped]
-
-
-def _task(name: str) -> str:
-    return _TITLES.get(name, name)
 
 
 def _header(name: str) -> str:

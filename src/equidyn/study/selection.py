@@ -1,7 +1,7 @@
 """Which rows of the evaluation table a figure shows.
 
 Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
-`equidyn.study.tables.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
+`equidyn.study.choice.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
 it was evaluated under several conditions, flow times for instance, of which a figure shows one or all.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from equidyn.figures.parts.options import ACTIONS, Options
-from equidyn.study.tables import CONDITIONS, DESIGN, prefer_estimator
+from equidyn.study.choice import DESIGN, Choice, comparable
+from equidyn.study.tables import CONDITIONS, prefer_estimator
 
 KEYS = (
     "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
@@ -24,33 +24,33 @@ ACTION_FLOOR = "floor_action_equivariance"
 """Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
 
 
-def chosen(table: pd.DataFrame, options: Options, *, every: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows of the options' task, as `choose` chooses them: the options' conditions, but every value of some."""
-    rows = table[table["task"] == options.task] if "task" in table else table
+def chosen(table: pd.DataFrame, choice: Choice, *, every: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows of the task, as `choose` chooses them: under the conditions of the choice, but for every value of some."""
+    rows = table[table["task"] == choice.task] if "task" in table else table
     if "task" in table and rows.empty:
         there = ", ".join(sorted(table["task"].unique())) or "no rows"
-        raise ValueError(f"no rows of task {options.task!r} to draw; the evaluation table has {there}")
-    conditions = {name: value for name, value in options.conditions.items() if name not in every}
-    return choose(rows, options.weights, options.estimator, conditions)
+        raise ValueError(f"no rows of task {choice.task!r} to draw; the evaluation table has {there}")
+    conditions = {name: value for name, value in choice.conditions.items() if name not in every}
+    return choose(rows, choice.weights, choice.estimator, conditions)
 
 
-def shown(rows: pd.DataFrame, columns: Sequence[str], options: Options, series: Iterable[str]) -> pd.DataFrame:
+def shown(rows: pd.DataFrame, columns: Sequence[str], choice: Choice, series: Iterable[str]) -> pd.DataFrame:
     """What identifies the rows, what is drawn of them, their name in the legend, and whether they are silent."""
     wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
     need(rows, wanted)
     data = rows[wanted].reset_index(drop=True)
     data.insert(0, "series", list(series))
-    data["silent"] = ~(data["skill"] >= options.useful_skill)
+    data["silent"] = ~(data["skill"] >= choice.useful_skill)
     return data
 
 
-def of_analysis(table: pd.DataFrame, options: Options, columns: Sequence[str], *, others: bool = False) -> pd.DataFrame:
+def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, others: bool = False) -> pd.DataFrame:
     """Rows of the baseline in the table of an analysis, which may have many for one step and condition.
 
     Args:
         table: Of an analysis.
-        options: What is drawn; weights, estimator and conditions are chosen as in the evaluation table, but that an
-            analysis under one action alone is shown under that.
+        choice: Weights, estimator and conditions are chosen as in the evaluation table, but that an analysis under one
+            action alone is shown under that.
         columns: That the table must have, beyond what identifies rows.
         others: Whether other runs follow, but controls.
 
@@ -64,15 +64,15 @@ def of_analysis(table: pd.DataFrame, options: Options, columns: Sequence[str], *
     need(table, [*key, "skill", "unit", *columns])
     key += [name for name in ("task", "action") if name in table]
     key += [name for name in CONDITIONS if name in table and name not in key]
-    if "action" in table and table["action"].nunique() == 1 and table["action"].iloc[0] in ACTIONS:
-        options = replace(options, action=table["action"].iloc[0])
-    rows = chosen(table.drop_duplicates(key), options)
-    kept = [of_baseline(rows, options)]
+    if choice.action and "action" in table and table["action"].nunique() == 1:
+        choice = replace(choice, action=table["action"].iloc[0])
+    rows = chosen(table.drop_duplicates(key), choice)
+    kept = [of_baseline(rows, choice)]
     if others:
-        kept.append(rows[(rows["run"] != options.baseline) & ~is_control(rows["model"])])
+        kept.append(rows[(rows["run"] != choice.baseline) & ~is_control(rows["model"])])
     rows = pd.concat(kept)[key].merge(table, on=key, how="left")
     empty = [name for name in CONDITIONS if name in rows and rows[name].isna().all()]
-    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= options.useful_skill))
+    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= choice.useful_skill))
 
 
 def choose(
@@ -130,14 +130,14 @@ def _only(table: pd.DataFrame, column: str, value: object) -> pd.DataFrame:
     return rows
 
 
-def of_baseline(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+def of_baseline(table: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     """Rows of the baseline run.
 
     Raises:
         ValueError: There is none; the message says which runs there are.
     """
-    rows = replicates(table, options.baseline)
-    return rows[rows["run"] == options.baseline]
+    rows = replicates(table, choice.baseline)
+    return rows[rows["run"] == choice.baseline]
 
 
 def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
@@ -162,21 +162,10 @@ def varying(
     Raises:
         ValueError: No run has this name, a column is not one of the design, or rows of one run disagree about it.
     """
-    if unknown := set(columns) - set(DESIGN):
-        raise ValueError(f"{', '.join(sorted(unknown))}: not a column of the design, which are {', '.join(DESIGN)}")
     runs = settings(table)
-    if baseline not in runs.index:
-        raise ValueError(f"no run is named {baseline!r}; the table has {', '.join(runs.index) or 'no runs'}")
-    reference = runs.loc[baseline]
-    same = pd.Series(True, index=runs.index)
-    for column in DESIGN:
-        if column not in columns:
-            value = reference[column]
-            same &= runs[column].isna() if pd.isna(value) else runs[column] == value
-    if not include_controls:
-        same &= ~is_control(runs["model"]) | (runs["model"] == reference["model"])
-    kept = runs[same].sort_values("seed", kind="stable").index
-    order = {run: i for i, run in enumerate([baseline, *kept.drop(baseline)])}
+    runs["control"] = is_control(runs["model"])
+    names = comparable(runs.to_dict("index"), baseline, columns, include_controls=include_controls)
+    order = {run: i for i, run in enumerate(names)}
     rows = table[table["run"].isin(list(order))]
     return rows.iloc[rows["run"].map(order).argsort(kind="stable")].reset_index(drop=True)
 
@@ -202,11 +191,6 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
 def is_control(model: pd.Series) -> pd.Series:
     """Whether models are exactly equivariant controls, by their names."""
     return model.str.startswith("control")
-
-
-def control_is_exact(data: pd.DataFrame) -> bool:
-    """Whether the control behind ``floor_control`` is exactly equivariant under the rotations of all rows."""
-    return all(ACTIONS[action].exact for action in set(data["action"]) & set(ACTIONS))
 
 
 def _names(table: pd.DataFrame) -> list[str]:

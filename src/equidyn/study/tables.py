@@ -6,9 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from equidyn.core.files import replacing
-
-DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
-"""Columns that runs are compared by, apart from the seed."""
+from equidyn.study.choice import DESIGN
 
 CONDITIONS = ("t", "self_conditioning", "action")
 """Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""

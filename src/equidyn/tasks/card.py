@@ -137,3 +137,8 @@ class TaskCard:
     def has_choice(self) -> bool:
         """Whether predictions can be compared in several ways, so that figures must say which."""
         return len(self.comparisons) > 1
+
+    @property
+    def has_times(self) -> bool:
+        """Whether predictions are asked for at several flow times."""
+        return self.conditions is not None and "t" in self.conditions.model_fields

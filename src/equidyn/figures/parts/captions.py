@@ -1,195 +1,249 @@
-"""Captions: what a figure shows, how its numbers were estimated and from how much, and how to read it."""
+"""Captions: what a figure shows, how its numbers were estimated and from how much, and how to read it.
+
+Sentences are Jinja templates; functions here compute the values that they say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined, Template
 
 from equidyn.core.numbers import several, short
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import Entry
-from equidyn.figures.parts.options import ACTIONS, Options
-from equidyn.study.selection import ACTION_FLOOR, control_is_exact
+from equidyn.figures.card import Figure
+from equidyn.figures.parts.options import Options
+from equidyn.study.selection import ACTION_FLOOR
 
-_ESTIMATORS = {
-    "exact": "exact average over all rotations, in closed form",
-    "sampled": "sampled rotations",
+EVIDENCE = """
+{% if comparison %}Rotations: {{ comparison.text }}.{% endif %}
+{% for how, runs in estimators %}
+Estimator: {{ how }}{% if estimators | length > 1 %} ({{ runs }}){% endif %}.
+{% endfor %}
+Networks: {{ weights }}{{ conditioning }}.
+Evidence: {{ examples }} validation {{ words.examples }} of {{ clusters }} {{ words.clusters }}.
+{% if has_interval %}
+Intervals: {{ level }}, of the share for one network, by bootstrap over the {{ words.clusters }}; they say nothing of
+the spread over seeds.
+{% endif %}
+"""
+
+READING = """
+Where the skill (1 − loss / loss of {{ words.null }}, {{ words.remark }}) is below {{ limit }}, the network predicts
+nothing useful yet:
+{% if shows == "paths" %}
+open markers and shading, dark where it is no better than {{ words.trivial }}, light where it is worse.
+Markers grow with the training step.
+{% elif shows == "comparisons" %}{{ dashed }}. {{ empty }}
+{% elif shows == "times" %}{{ dashed }}, or white bars. {{ empty }}
+{% else %}
+{{ dashed }} for each run, shading for the baseline, dark where it is no better than {{ words.trivial }} (there a small
+share is empty: a network that predicts nothing has no equivariance error), light where it is worse.
+{% endif %}
+{% if useless %}{{ useless }}.{% endif %}
+{% if averaged %}{{ averaged }}{% endif %}
+{% if overfitted is not none %}
+Overfitted is a run from the evaluation on at which its validation loss, averaged like the curves, exceeds its lowest
+value so far by more than 5 % and after which it does so to the end: here {{ overfitted or "no run" }}.
+{% endif %}
+{% if shows == "comparisons" %}Interpolation floors at the last step: {{ floors }}.{% endif %}
+{% if control_floor %}
+{% if control_is_exact %}
+Numeric floor, by an exactly equivariant network
+{%- else %}
+For comparison, an untrained network that is equivariant under the rotations of a cube alone
+{%- endif %}:
+{{ control_floor }} %.
+{% endif %}
+{% if interpolation_floor %}
+Interpolation floor (dash-dotted, where the axis reaches it): the equivariance error that a perfect prediction has when
+compared in the same way, {{ interpolation_floor }}.
+{% endif %}
+{% if unseen %}Estimates of {{ unseen }} at or below zero cannot be drawn and are left out.{% endif %}
+{% if below_axis %}Triangles at the lower edge: the value is below the axis.{% endif %}
+"""
+
+OVERVIEW = """
+{% for task in tasks %}
+{{ task.words.title }}: run {{ task.baseline }}, skill against {{ task.words.null }}. {{ task.evidence }}
+{% if task.ways %}Rotations: {{ task.ways }}.{% endif %}
+{% if task.averaged %}{{ averaged }}{% endif %}
+{% endfor %}
+Where the skill is below {{ limit }}, the network predicts nothing useful yet: {{ dashed }}. {{ empty }}
+{% if unseen %}Estimates of {{ unseen }} at or below zero cannot be drawn and are left out.{% endif %}
+"""
+
+USELESS = """
+Where the skill is below {{ limit }}, the network predicts nothing useful yet: dashed lines with open markers.
+"""
+
+_COMMON = {
+    "dashed": "dashed lines with open markers",
+    "empty": "There little equivariance error says nothing: a network that predicts nothing has none.",
 }
-_DASHED = "dashed lines with open markers"
-_EMPTY = "There little equivariance error says nothing: a network that predicts nothing has none."
 _AVERAGED = (
     "Faint: as measured; on top: exponential average through the evaluations, of which it spans one per 1,000 steps of "
     "training so far."
 )
+_WEIGHTS = {"ema": "moving average of the weights (EMA)", "raw": "raw weights"}
 
 
-def caption(entry: Entry, data: pd.DataFrame, options: Options | Mapping[str, Options]) -> str:
+def render(template: str, **values: Any) -> str:
+    """A caption's template with its values, as one line.
+
+    Raises:
+        jinja2.TemplateError: The template is no template, or needs a value that is not given.
+    """
+    return " ".join(_template(template).render(_COMMON, **values).split())
+
+
+@cache
+def _template(template: str) -> Template:
+    return Environment(undefined=StrictUndefined, autoescape=False).from_string(template)
+
+
+def caption(figure: Figure, data: pd.DataFrame, options: Options | Mapping[str, Options]) -> str:
     """Text below a figure.
 
     Args:
-        entry: The figure.
+        figure: Its ``caption`` is a template, to which ``words`` and ``ways``, of comparing predictions, are given.
         data: Rows that its draw function returned.
         options: Those it was drawn with, of one task or of each.
     """
-    if entry.notes:
-        return " ".join([entry.description, *load(entry.notes)(data, options)])
+    values: dict[str, Any] = {}
+    if not isinstance(options, Mapping):
+        ways = "; ".join(comparison.described for comparison in options.comparisons.values())
+        values = {"words": options.words, "ways": ways}
+    described = render(figure.caption, **values)
+    if figure.notes:
+        return " ".join([described, *load(f"{figure.module}:{figure.notes}")(data, options)])
     if isinstance(options, Mapping):
-        return " ".join([entry.description, *_of_tasks(data, options)])
-    return " ".join([entry.description, *evidence(data, options), *_reading(entry, data, options)])
-
-
-def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
-    """What each panel of a figure of several tasks shows, and how all are to be read."""
-    sentences = []
-    for task, rows in data.groupby("task", sort=False):
-        words = options[task].words
-        known = rows.dropna(axis="columns", how="all")
-        said = " ".join(evidence(known, options[task]))
-        sentences.append(f"{words.title}: run {options[task].baseline}, skill against {words.null}. {said}")
-        if rows["action"].nunique() > 1:
-            ways = "; ".join(ACTIONS[action].described for action in dict.fromkeys(rows["action"]))
-            sentences.append(f"Rotations: {ways}.")
-        if "percent_smoothed" in known and not rows["percent"].equals(rows["percent_smoothed"]):
-            sentences.append(_AVERAGED)
-    limit = _limit(options[task])
-    sentences.append(f"Where the skill is below {limit}, the network predicts nothing useful yet: {_DASHED}. {_EMPTY}")
-    return [*sentences, *_unseen(data, ["percent"])]
+        return f"{described} {_of_tasks(data, options)}"
+    return " ".join([described, *evidence(data, options), _reading(figure, data, options)])
 
 
 def evidence(data: pd.DataFrame, options: Options) -> list[str]:
     """How the rows were estimated and from how much."""
-    words = options.words
-    sentences = []
-    if len(actions := [action for action in dict.fromkeys(data["action"]) if action in ACTIONS]) == 1:
-        sentences.append(f"Rotations: {ACTIONS[actions[0]].text}.")
+    estimators = []
     for estimator, rows in data.groupby("estimator", sort=False):
-        how = _ESTIMATORS.get(estimator, estimator)
+        how = {"exact": "exact average over all rotations, in closed form"}.get(estimator, estimator)
         if estimator == "sampled":
             how = f"{several(rows['rotations'])} sampled rotations per example"
-        whose = "" if data["estimator"].nunique() == 1 else f" ({', '.join(dict.fromkeys(rows['run']))})"
-        sentences.append(f"Estimator: {how}{whose}.")
-    weights = {"ema": "moving average of the weights (EMA)", "raw": "raw weights"}.get(options.weights, options.weights)
+        estimators.append((how, ", ".join(dict.fromkeys(rows["run"]))))
+    conditioning = ""
     if "self_conditioning" in data:
-        weights += ", shown their own first prediction" if options.self_conditioning else ", without self-conditioning"
-    sentences.append(
-        f"Networks: {weights}. Evidence: {several(data['examples'])} validation {words.examples} "
-        f"of {several(data['clusters'])} {words.clusters}."
+        shown = ", shown their own first prediction"
+        conditioning = shown if options.self_conditioning else ", without self-conditioning"
+    text = render(
+        EVIDENCE,
+        comparison=options.comparison(data),
+        estimators=estimators,
+        weights=_WEIGHTS.get(options.weights, options.weights),
+        conditioning=conditioning,
+        examples=several(data["examples"]),
+        clusters=several(data["clusters"]),
+        words=options.words,
+        has_interval="percent_low" in data,
+        level=options.level,
     )
-    if "percent_low" in data:
-        sentences.append(
-            f"Intervals: {100 * options.confidence:g} %, of the share for one network, by bootstrap over the "
-            f"{words.clusters}; they say nothing of the spread over seeds."
-        )
-    return sentences
-
-
-def _reading(entry: Entry, data: pd.DataFrame, options: Options) -> list[str]:
-    """What shading, dashes, averages and floors mean."""
-    words = options.words
-    sentences = [
-        f"Where the skill (1 − loss / loss of {words.null}, {words.remark}) is below {_limit(options)}, the network "
-        "predicts nothing useful yet: "
-    ]
-    if "relative_equivariance" in data:
-        sentences[0] += (
-            f"open markers and shading, dark where it is no better than {words.trivial}, light where it is worse."
-        )
-        sentences.append("Markers grow with the training step.")
-    elif _is_by_action(entry):
-        sentences[0] += f"{_DASHED}. {_EMPTY}"
-    elif "t" in data:
-        sentences[0] += f"{_DASHED}, or white bars. {_EMPTY}"
-    else:
-        sentences[0] += (
-            f"{_DASHED} for each run, shading for the baseline, dark where it is no better than "
-            f"{words.trivial} (there a small share is empty: a network that predicts nothing has no equivariance "
-            "error), light where it is worse."
-        )
-    sentences += _silence(data, options)
-    if any(not data[name].equals(data[f"{name}_smoothed"]) for name in data if f"{name}_smoothed" in data):
-        sentences.append(_AVERAGED)
-    if "overfitted" in data:
-        sentences.append(_overfitting(data))
-    sentences += _floors(entry, data, options)
-    on_logarithmic = ["twirled", "equivariance"]
-    if entry.labels.get("axes", "log-log") == "log-log":
-        on_logarithmic.append("percent")
-    sentences += _unseen(data, on_logarithmic)
-    if "below_axis" in data and data["below_axis"].any():
-        sentences.append("Triangles at the lower edge: the value is below the axis.")
-    return sentences
-
-
-def _is_by_action(entry: Entry) -> bool:
-    """Whether a figure shows several ways of comparing predictions."""
-    return entry.labels.get("varies") == "rotations"
-
-
-def _limit(options: Options) -> str:
-    return f"{100 * options.useful_skill:g} %"
-
-
-def _silence(data: pd.DataFrame, options: Options) -> list[str]:
-    """When, or at which flow times, the baseline predicts nothing useful."""
-    limit = _limit(options)
-    baseline = data[data["run"] == options.baseline]
-    if "t" in data:
-        times = baseline.loc[baseline["silent"] & (baseline["step"] == baseline["step"].max()), "t"].map(short)
-        return [f"At its last step the baseline is below {limit} at t = {', '.join(times)}."] if len(times) else []
-    steps = baseline.loc[baseline["silent"]].groupby("action", sort=False)["step"].agg(["nunique", "max"])
-    if "relative_equivariance" in data or steps.empty:
-        return []
-    said = [
-        f"at {count} evaluated steps, the last {last:,}" + (f" ({ACTIONS[action].name})" if len(steps) > 1 else "")
-        for action, (count, last) in zip(steps.index, steps.to_numpy(), strict=True)
-    ]
-    return [f"The baseline is below {limit} {'; '.join(said)}."]
-
-
-def _floors(entry: Entry, data: pd.DataFrame, options: Options) -> list[str]:
-    """What is measured where there is nothing to find: of equivariant networks, and of perfect predictions."""
-    sentences = []
-    baseline = data[data["run"] == options.baseline]
-    if _is_by_action(entry):
-        last = baseline[baseline["step"] == baseline["step"].max()]
-        said = [f"{short(floor)} % ({name})" for name, floor in zip(last["series"], last["percent_floor"], strict=True)]
-        return [f"Interpolation floors at the last step: {', '.join(said)}."]
-    if "percent" in data:
-        what = "Numeric floor, by an exactly equivariant network"
-        if not control_is_exact(data):
-            what = "For comparison, an untrained network that is equivariant under the rotations of a cube alone"
-        sentences.append(f"{what}: {short(float(data['floor_control'].max()))} %.")
-    if ACTION_FLOOR in data:
-        if "percent_floor" in data:
-            much = f"as a share of the baseline's loss: at most {short(baseline['percent_floor'].max())} %"
-        else:
-            much = f"{short(baseline[ACTION_FLOOR].iloc[0])} {' or '.join(data['unit'].unique())}"
-        sentences.append(
-            "Interpolation floor (dash-dotted, where the axis reaches it): the equivariance error that a perfect "
-            f"prediction has when compared in the same way, {much}."
-        )
-    return sentences
-
-
-def _unseen(data: pd.DataFrame, on_logarithmic: list[str]) -> list[str]:
-    """Which quantities have values without a place on logarithmic axes."""
-    if len(gone := [name for name in on_logarithmic if name in data and (data[name] <= 0).any()]):
-        return [f"Estimates of {' and '.join(gone)} at or below zero cannot be drawn and are left out."]
-    return []
-
-
-def _overfitting(data: pd.DataFrame) -> str:
-    """The rule, and the runs that it finds."""
-    first = data[data["overfitted"]].groupby("run", sort=False)["step"].min()
-    found = ", ".join(f"{run} from step {step:,}" for run, step in first.items()) or "no run"
-    return (
-        "Overfitted is a run from the evaluation on at which its validation loss, averaged like the curves, exceeds "
-        f"its lowest value so far by more than 5 % and after which it does so to the end: here {found}."
-    )
+    return [text]
 
 
 def useful_note(options: Options) -> str:
-    """What open markers mean, for captions."""
-    limit = f"{100 * options.useful_skill:g} %"
-    return f"Where the skill is below {limit}, the network predicts nothing useful yet: dashed lines with open markers."
+    """What open markers mean, in figures where no share of a loss is drawn."""
+    return render(USELESS, limit=options.limit)
+
+
+def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> str:
+    """What each panel of a figure of several tasks shows, and how all are to be read."""
+    tasks = []
+    for task, rows in data.groupby("task", sort=False):
+        own = options[task]
+        known = rows.dropna(axis="columns", how="all")
+        ways = [own.comparisons[action].described for action in dict.fromkeys(rows["action"]) if own.comparisons]
+        tasks.append(
+            {
+                "words": own.words,
+                "baseline": own.baseline,
+                "evidence": " ".join(evidence(known, own)),
+                "ways": "; ".join(ways) if len(ways) > 1 else "",
+                "averaged": _is_averaged(known),
+            }
+        )
+    limit = next(iter(options.values())).limit
+    return render(OVERVIEW, tasks=tasks, averaged=_AVERAGED, limit=limit, unseen=_unseen(data, ["percent"]))
+
+
+def _reading(figure: Figure, data: pd.DataFrame, options: Options) -> str:
+    """What shading, dashes, averages and floors mean."""
+    shows = "paths" if "relative_equivariance" in data else "times" if "t" in data else "curves"
+    if figure.by_comparison:
+        shows = "comparisons"
+    baseline = data[data["run"] == options.baseline]
+    last = baseline[baseline["step"] == baseline["step"].max()]
+    has_control = "percent" in data and shows != "comparisons"
+    has_interpolation = ACTION_FLOOR in data and shows != "comparisons"
+    return render(
+        READING,
+        shows=shows,
+        words=options.words,
+        limit=options.limit,
+        useless=_useless(data, baseline, options),
+        averaged=_AVERAGED if _is_averaged(data) else "",
+        overfitted=_overfitted(data) if "overfitted" in data else None,
+        floors=_floors_of_comparisons(last) if shows == "comparisons" else "",
+        control_floor=short(float(data["floor_control"].max())) if has_control else "",
+        control_is_exact=options.control_is_exact(data),
+        interpolation_floor=_interpolation_floor(data, baseline) if has_interpolation else "",
+        unseen=_unseen(data, ["twirled", "equivariance", *["percent"] * figure.log_share]),
+        below_axis="below_axis" in data and data["below_axis"].any(),
+    )
+
+
+def _useless(data: pd.DataFrame, baseline: pd.DataFrame, options: Options) -> str:
+    """When, or at which flow times, the baseline predicts nothing useful."""
+    if "t" in data:
+        times = baseline.loc[baseline["silent"] & (baseline["step"] == baseline["step"].max()), "t"].map(short)
+        below = f"At its last step the baseline is below {options.limit} at t = {', '.join(times)}"
+        return below if len(times) else ""
+    steps = baseline.loc[baseline["silent"]].groupby("action", sort=False)["step"].agg(["nunique", "max"])
+    if "relative_equivariance" in data or steps.empty:
+        return ""
+    said = [
+        f"at {count} evaluated steps, the last {last:,}"
+        + (f" ({options.comparisons[action].name})" if len(steps) > 1 else "")
+        for action, (count, last) in zip(steps.index, steps.to_numpy(), strict=True)
+    ]
+    return f"The baseline is below {options.limit} {'; '.join(said)}"
+
+
+def _floors_of_comparisons(last: pd.DataFrame) -> str:
+    """Interpolation floors at the last step, percent, one for each way of comparing predictions."""
+    pairs = zip(last["series"], last["percent_floor"], strict=True)
+    return ", ".join(f"{short(floor)} % ({name})" for name, floor in pairs)
+
+
+def _interpolation_floor(data: pd.DataFrame, baseline: pd.DataFrame) -> str:
+    """How large the interpolation floor is."""
+    if "percent_floor" in data:
+        return f"as a share of the baseline's loss: at most {short(baseline['percent_floor'].max())} %"
+    return f"{short(baseline[ACTION_FLOOR].iloc[0])} {' or '.join(data['unit'].unique())}"
+
+
+def _is_averaged(data: pd.DataFrame) -> bool:
+    """Whether some curve is drawn as a moving average that differs from what was measured."""
+    return any(not data[name].equals(data[f"{name}_smoothed"]) for name in data if f"{name}_smoothed" in data)
+
+
+def _unseen(data: pd.DataFrame, on_logarithmic: list[str]) -> str:
+    """Which quantities have values without a place on logarithmic axes."""
+    return " and ".join(name for name in on_logarithmic if name in data and (data[name] <= 0).any())
+
+
+def _overfitted(data: pd.DataFrame) -> str:
+    """The runs that are overfitted, and from where on."""
+    first = data[data["overfitted"]].groupby("run", sort=False)["step"].min()
+    return ", ".join(f"{run} from step {step:,}" for run, step in first.items())

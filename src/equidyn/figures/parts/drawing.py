@@ -27,7 +27,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from equidyn.core.numbers import short
 from equidyn.figures.parts import style
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.options import Options
 
 STEP = "Optimiser step"
 PARTS = {
@@ -211,10 +211,10 @@ def log_labels(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def name_action(figure: Figure, data: pd.DataFrame) -> None:
+def name_action(figure: Figure, data: pd.DataFrame, options: Options) -> None:
     """Say above a figure how predictions are compared, where there is more than one way."""
-    if (action := data["action"].iloc[0]) in ACTIONS:
-        figure.suptitle(f"Rotations: {ACTIONS[action].name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
+    if comparison := options.comparison(data.head(1)):
+        figure.suptitle(f"Rotations: {comparison.name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
 
 
 def skill_axis(axes: Axes, options: Options) -> None:
@@ -235,7 +235,7 @@ def sample(colour: str, marker: str, label: str, *, silent: bool = False, linest
 
 def shades(options: Options, whose: str = "baseline: ") -> list[Patch]:
     """Legend entries of the shading."""
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     trivial = options.words.trivial
     return [
         Patch(facecolor=style.DARK_SHADE, label=f"{whose}no better than {trivial} (skill within ± {limit})"),
@@ -245,14 +245,14 @@ def shades(options: Options, whose: str = "baseline: ") -> list[Patch]:
 
 def silence(options: Options) -> str:
     """Legend text of what is drawn open."""
-    return f"skill < {100 * options.useful_skill:g} %: predicts nothing\nuseful, so a low share means little"
+    return f"skill < {options.limit}: predicts nothing\nuseful, so a low share means little"
 
 
 def guide(
     options: Options, *, shading: bool, band: bool, rings: bool = False, threshold: bool = True, seeds: bool = False
 ) -> list[Any]:
     """Legend entries that figures share, of what a figure has."""
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     entries: list[Any] = [
         sample(style.INK, "o", f"skill ≥ {limit}"),
         sample(style.INK, "o", silence(options), silent=True),
@@ -262,7 +262,7 @@ def guide(
     if shading:
         entries += shades(options)
     if band:
-        entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"))
+        entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"))
     if rings:
         text = "lowest share: before it first doubles (dip), of all steps (lowest), of those with "
         text += f"skill ≥ {limit} (with skill)"
@@ -348,14 +348,14 @@ def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
 def useful(options: Options) -> list[Line2D]:
     """Legend entries of filled and of open markers."""
     return [
-        sample(style.INK, "o", f"skill ≥ {100 * options.useful_skill:g} %"),
+        sample(style.INK, "o", f"skill ≥ {options.limit}"),
         sample(style.INK, "o", useless(options), silent=True),
     ]
 
 
 def useless(options: Options) -> str:
     """Legend text of what predicts nothing useful, where no share of a loss is drawn."""
-    return f"skill < {100 * options.useful_skill:g} %: predicts\nnothing useful"
+    return f"skill < {options.limit}: predicts\nnothing useful"
 
 
 def spread(values: Sequence[_Value], most: int) -> list[_Value]:

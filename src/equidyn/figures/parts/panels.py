@@ -15,9 +15,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.comparisons import Looks
 from equidyn.figures.parts.options import Options
-from equidyn.study.selection import control_is_exact, is_control
+from equidyn.figures.parts.variations import Looks
+from equidyn.study.selection import is_control
 
 PERCENT = "Share of held-out loss from\nequivariance error (%)"
 MARKED = {"dip": "dip", "lowest": "lowest", "lowest_useful": "with skill"}
@@ -41,7 +41,7 @@ def percent_and_skill(
     """
     rings, shading = "dip" in data, "t" not in data
     figure, (above, below), column = drawing.stacked(3.1, 1)
-    drawing.name_action(figure, data)
+    drawing.name_action(figure, data, options)
     place = drawing.Steps(data["step"], log=log_x)
     drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=log_y, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
@@ -71,7 +71,7 @@ def percent_and_skill(
             above.plot(place(part["step"]), part["percent_floor"], **drawing.FLOOR)
             reading.append(Line2D([], [], label="baseline: interpolation floor", **drawing.FLOOR))
     floor = float(data["floor_control"].max())
-    if log_y and low <= floor <= high and control_is_exact(data):
+    if log_y and low <= floor <= high and options.control_is_exact(data):
         dotted = {"color": style.MUTED, "linewidth": 1, "linestyle": ":"}
         above.axhline(floor, **dotted)
         reading.append(Line2D([], [], label="numeric floor", **dotted))
@@ -149,7 +149,7 @@ def error_against_skill(
     data = data.assign(below_axis=~(data["relative_equivariance"] >= low))
     suffix = "_smoothed" if "skill_smoothed" in data else ""
     figure, (axes,), column = drawing.stacked(1)
-    drawing.name_action(figure, data)
+    drawing.name_action(figure, data, options)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     axes.set_xscale("symlog", linthresh=1, linscale=2.2)
@@ -185,7 +185,7 @@ def error_against_skill(
         xlabel=f"Skill: 1 − loss / loss of {options.words.null}\n(linear from −1 to 1, logarithmic below)",
         ylabel="Relative equivariance error\n(variance over rotations / energy of what is predicted beyond the null)",
     )
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     dot = {"linestyle": "none", "marker": "o", "markerfacecolor": style.INK, "color": style.INK}
     reading = [
         drawing.sample(style.INK, "o", f"skill ≥ {limit}"),

@@ -104,7 +104,7 @@ def correlation_notes(data: pd.DataFrame, options: Options, x: str, y: str) -> l
         return ["There are too few checkpoints to correlate."]
     sentences = [
         f"Pearson's R and Spearman's ρ are of the natural logarithms over {several(known['pairs'])} checkpoints; "
-        f"intervals, {100 * options.confidence:g} %, are by moving-block bootstrap with blocks of "
+        f"intervals, {options.level}, are by moving-block bootstrap with blocks of "
         f"{several(known['block_length'])} checkpoints, as neighbours are alike. What falls with training correlates, "
         "whatever the cause."
     ]
@@ -120,7 +120,7 @@ def correlation_notes(data: pd.DataFrame, options: Options, x: str, y: str) -> l
     return [
         *sentences,
         f"{whole}; over the {useful['pairs'].iloc[0]} of them with skill of at least "
-        f"{100 * options.useful_skill:g} %, {correlation_text(next(useful.itertuples()), ', ')}.",
+        f"{options.limit}, {correlation_text(next(useful.itertuples()), ', ')}.",
     ]
 
 
@@ -196,7 +196,7 @@ def run_handles(data: pd.DataFrame, options: Options, *, correlations: bool = Fa
 
 def path_guide(options: Options, *, intervals: bool = True) -> list[Any]:
     """How to read `paths`."""
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     dot = {"linestyle": "none"}
     entries: list[Any] = [
         drawing.sample(style.INK, "o", f"skill ≥ {limit}", **dot),
@@ -204,7 +204,7 @@ def path_guide(options: Options, *, intervals: bool = True) -> list[Any]:
         Patch(facecolor=style.graded(3)[1], label="baseline: colour is the step"),
     ]
     if intervals:
-        entries.append(Line2D([], [], label=f"{100 * options.confidence:g} % interval", **_BARS))
+        entries.append(Line2D([], [], label=f"{options.level} interval", **_BARS))
     return entries
 
 

@@ -25,20 +25,20 @@ from equidyn.analysis.overfitting import overfitted
 from equidyn.core.numbers import count, short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
-from equidyn.figures.parts.comparisons import (
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
+from equidyn.figures.parts.panels import notes as series_notes
+from equidyn.figures.parts.times import TIME, smoothed, validation_loss
+from equidyn.figures.parts.variations import (
     MODEL_SIZE,
     OPTIMISER,
     TRAIN_SIZE,
-    Comparison,
     Looks,
+    Variation,
     distinct_looks,
     graded_looks,
     timed_looks,
 )
-from equidyn.figures.parts.options import ACTIONS, Options
-from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
-from equidyn.figures.parts.panels import notes as series_notes
-from equidyn.figures.parts.times import TIME, smoothed, validation_loss
 from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
 
 ORIGINS = {"published": "Published", "here": "Here"}
@@ -90,17 +90,17 @@ def published_force_field(
     """
     seeds = replicates(chosen(table, options), options.baseline)
     rows = []
-    if seeds["run"].nunique() > 1:
+    if seeds["seed"].nunique() > 1:
         theirs = _theirs(published, "escaip-loglog-equivariance_error_training", "percent")
         ours = _ours(seeds, options, "percent", [f"seed {seed}" for seed in seeds["seed"]])
         looks = {"published": distinct_looks(_series(theirs)), "here": distinct_looks(_series(ours))}
         rows.append(_Row(_both(theirs, ours), looks, _same_titles("percent"), "Replicate"))
-    for comparison, figure, pair in (
+    for variation, figure, pair in (
         (MODEL_SIZE, "escaip-vary-model-size", _by_rank),
         (TRAIN_SIZE, "escaip-vary-train-size", _by_rank),
         (OPTIMISER, "escaip-vary-lropt", _by_rate),
     ):
-        rows += _compared(table, options, comparison, _theirs(published, figure, "percent"), pair)
+        rows += _compared(table, options, variation, _theirs(published, figure, "percent"), pair)
     return _sheet(rows, options)
 
 
@@ -253,7 +253,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         options: Those it was drawn with.
     """
     theirs, ours = (data[data["origin"] == origin].dropna(axis="columns", how="all") for origin in ORIGINS)
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     sentences = [
         "Here:",
         *evidence(ours.rename(columns={"value_low": "percent_low"}), options),
@@ -391,19 +391,19 @@ def _series(data: pd.DataFrame) -> list[str]:
 def _compared(
     table: pd.DataFrame,
     options: Options,
-    comparison: Comparison,
+    variation: Variation,
     theirs: pd.DataFrame,
     pair: Callable[[list[str], list[str]], dict[str, Looks]],
     quantity: str = "percent",
 ) -> list[_Row]:
-    """The row of a comparison, if the study has more than one setting of it."""
-    rows = comparison.rows(table, options)
-    ours = _ours(rows, options, quantity, comparison.names(rows))
-    if ours["series"].nunique() < 2:
+    """The row of a variation, if the study has more than one setting of it."""
+    rows = variation.rows(table, options)
+    ours = _ours(rows, options, quantity, variation.names(rows))
+    if len(rows.drop_duplicates(list(variation.columns))) < 2:
         return []
     # Published curves come from small to large, as ours do.
-    looks = pair(_series(theirs), list(comparison.looks(ours)))
-    return [_Row(_both(theirs, ours), looks, _same_titles(quantity), comparison.title)]
+    looks = pair(_series(theirs), list(variation.looks(ours)))
+    return [_Row(_both(theirs, ours), looks, _same_titles(quantity), variation.title)]
 
 
 def _by_rank(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
@@ -669,8 +669,8 @@ def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str
     if "overfitted" in data:
         theirs.append(Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label="overfitted (both sides)"))
     here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
-    if action := options.conditions.get("action"):
-        here.append(Line2D([], [], linestyle="none", label=f"rotations: {ACTIONS[action].name}"))
+    if options.action:
+        here.append(Line2D([], [], linestyle="none", label=f"rotations: {options.comparisons[options.action].name}"))
     legends = {"How to read published": theirs, "How to read ours": here}
     if not common:
         return legends

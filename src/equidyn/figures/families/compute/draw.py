@@ -18,12 +18,12 @@ from matplotlib.ticker import FuncFormatter
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
-from equidyn.figures.parts.comparisons import MODEL_SIZE
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import by_run, has_replicates
 from equidyn.figures.parts.times import validation_loss
+from equidyn.figures.parts.variations import MODEL_SIZE
 from equidyn.study.costs import at_equal_compute, losses_by_compute
-from equidyn.study.selection import chosen, control_is_exact, is_control, shown, varying
+from equidyn.study.selection import chosen, is_control, shown, varying
 
 LOSS, RATIO = "loss", "ratio"
 _LOSSES = ("total", "twirled", "null_loss")
@@ -66,13 +66,13 @@ def loss_against_compute(
     ratios = _ratios(data, options)
     with style.applied():
         figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         place = drawing.Steps(data["training_flops"], log=True)
         handles = _draw_losses(panels[0], data, place, options)
         place.dress(panels[-1])
         panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
         panels[-1].set_xlabel("Training compute (FLOP)")
-        limit = f"{100 * options.useful_skill:g} %"
+        limit = options.limit
         reading = [
             drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
             drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", silent=True),
@@ -113,7 +113,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         sentences.append("Baseline and control were never evaluated at compute that both reached.")
     else:
         sentences.append(_verdict(ratios, options))
-    if len(control) and not control_is_exact(control):
+    if len(control) and not options.control_is_exact(control):
         last = control.iloc[-1]
         sentences.append(
             "The control is equivariant under the rotations of a cube alone: of its last loss here, "
@@ -121,7 +121,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         )
     sentences.append(
         f"Dashed lines with open markers: the skill (1 − loss / loss of {options.words.null}, {options.words.remark}) "
-        f"of what is drawn, or of either loss in a ratio, is below {100 * options.useful_skill:g} %: it predicts "
+        f"of what is drawn, or of either loss in a ratio, is below {options.limit}: it predicts "
         "nothing useful yet."
     )
     if (rows[["total", "twirled"]] <= 0).any(axis=None):

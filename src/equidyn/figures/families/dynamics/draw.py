@@ -17,16 +17,17 @@ from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.comparisons import (
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
+from equidyn.figures.parts.variations import (
     AUGMENTATION,
     MODEL_SIZE,
     OPTIMISER,
     TRAIN_SIZE,
-    Comparison,
+    Variation,
     distinct_looks,
 )
-from equidyn.figures.parts.options import Options
-from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
+from equidyn.study.choice import DESIGN
 from equidyn.study.selection import (
     ACTION_FLOOR,
     chosen,
@@ -37,7 +38,6 @@ from equidyn.study.selection import (
     shown,
     varying,
 )
-from equidyn.study.tables import DESIGN
 
 _SHARE = ("percent", "percent_low", "percent_high")
 
@@ -88,14 +88,12 @@ def _percent_of_replicates(
         return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
 
 
-def _percent_by(table: pd.DataFrame, options: Options, comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
+def _percent_by(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
     """One colour per setting; replicates share it."""
-    rows = comparison.rows(table, options)
-    data = _shares(rows, options, comparison.names(rows))
+    rows = variation.rows(table, options)
+    data = _shares(rows, options, variation.names(rows))
     with style.applied():
-        figure = percent_and_skill(
-            data, comparison.looks(data), options, log_x=True, log_y=True, title=comparison.title
-        )
+        figure = percent_and_skill(data, variation.looks(data), options, log_x=True, log_y=True, title=variation.title)
     return figure, data
 
 
@@ -122,9 +120,9 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "equivariance": drawing.PARTS["equivariance"],
     }
     with style.applied():
-        key = 2.0 if "action" in options.conditions else 1.5  # inch; a line more above, a floor among the losses
+        key = 2.0 if options.action else 1.5  # inch; a line more above, a floor among the losses
         figure = style.new_figure(10.5, 4.9 + key)
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
         left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
         place = drawing.Steps(data["step"], log=True)

@@ -21,7 +21,6 @@ from matplotlib.patches import Patch
 from equidyn.analysis.overfitting import overfitted
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.comparisons import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Comparison, Looks, timed_looks
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import (
     PERCENT,
@@ -33,6 +32,7 @@ from equidyn.figures.parts.panels import (
     percent_and_skill,
 )
 from equidyn.figures.parts.times import TIME, by_curve, smoothed, validation_loss
+from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, timed_looks
 from equidyn.study.selection import chosen, need, replicates, shown
 
 _SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
@@ -88,7 +88,7 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
         reading = [
             Patch(facecolor="white", edgecolor=style.INK, label=drawing.silence(options)),
             *drawing.shades(options),
-            Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{100 * options.confidence:g} % interval"),
+            Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
             Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
         ]
         drawing.legends(column, handles, "Bars from left to right", reading)
@@ -150,13 +150,13 @@ def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> t
     return figure, data
 
 
-def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comparison) -> tuple[Figure, pd.DataFrame]:
+def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
     """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
-    rows = comparison.rows(table, options)
-    data = shown(rows, [*_SHARE, "total"], options, comparison.names(rows))
+    rows = variation.rows(table, options)
+    data = shown(rows, [*_SHARE, "total"], options, variation.names(rows))
     data = smoothed(data.assign(validation_loss=validation_loss(data)), ["percent", "validation_loss"])
     data["overfitted"] = by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
-    looks = comparison.looks(data)
+    looks = variation.looks(data)
     times = sorted(data["t"].unique())
     with style.applied():
         columns = math.ceil(math.sqrt(len(times) + 1))
@@ -186,7 +186,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, comparison: Comp
         reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
         reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
         reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
-        drawing.legends(column, handles, comparison.title, reading)
+        drawing.legends(column, handles, variation.title, reading)
     return figure, data
 
 

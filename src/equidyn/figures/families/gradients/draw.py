@@ -65,7 +65,7 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = _ratios(table, options)
     with style.applied():
         figure, (axes,), column = drawing.stacked(1)
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
         _ratio_panel(axes, data, data, options, colours, room=0.16)
         axes.set(xlabel=RATIO, ylabel=PERCENT)
@@ -116,7 +116,7 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.stacked(1.25, 1.25, 1)
         figure.set_size_inches(style.WIDTH, 8.4)
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         norms, ratio, cosine = panels
         place = drawing.Steps(data["step"], log=True)
         names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
@@ -159,7 +159,7 @@ def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options:
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How gradients were measured, correlations, and what has no place in the figure, for captions."""
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     sentences = evidence(data, options)
     sentences.append(
         f"Norms are those of the gradient of the mean over all examples, without the bias that noise gives them: inner "

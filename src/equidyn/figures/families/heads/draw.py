@@ -18,7 +18,6 @@ from matplotlib.lines import Line2D
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
-from equidyn.figures.parts.comparisons import Looks, timed_looks
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import curve
 from equidyn.figures.parts.paths import (
@@ -34,6 +33,7 @@ from equidyn.figures.parts.paths import (
     run_handles,
 )
 from equidyn.figures.parts.times import TIME
+from equidyn.figures.parts.variations import Looks, timed_looks
 
 PARTS = {
     "from_deviation": ("w⊥ᵀQw⊥: deviation", style.PALETTE[0], "o"),
@@ -71,7 +71,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
         figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         place = drawing.Steps(data["step"], log=True)
         for axes, (name, label) in zip(panels, quantities.items(), strict=True):
             axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
@@ -89,7 +89,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         panels[-1].set_xlabel(drawing.STEP)
         count = int(baseline["head_parameters"].iloc[0])
         right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
-        right.set_ylabel("The same per weight" + (",\nvariance over the 3 rows" if _rows_vary(options) else ""))
+        right.set_ylabel("The same per weight")
         handles = [drawing.sample(*look, f"{options.baseline} (baseline)" if _several(data) else options.baseline)]
         if _several(data):
             handles.append(Line2D([], [], label="other runs", **_GREY))
@@ -125,7 +125,7 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     with style.applied():
         figure, panels, column = drawing.tiled(4 if parts else 3, 2)
         figure.set_size_inches(12, 8.2)
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         colours = StepColours(baseline["step"])
         place = colours.place
         scatter, form, ratio = panels[:3]
@@ -216,7 +216,7 @@ def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Opti
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How far the layer came, how well the form holds and what it is made of, for captions."""
-    limit = f"{100 * options.useful_skill:g} %"
+    limit = options.limit
     baseline = data[data["run"] == options.baseline]
     first, last = (baseline[baseline["step"] == step] for step in (baseline["step"].min(), baseline["step"].max()))
     sentences = evidence(data, options)
@@ -231,7 +231,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
             "way: w⊥ is the whole of w, and |w⊥|² says how large the weights are, not how far from equivariance."
         )
     if "measured" not in data:
-        return [*sentences, f"Open markers: skill below {limit}" + (" at all flow times." if _timed(options) else ".")]
+        return [*sentences, f"Open markers: skill below {limit}" + ("." if "skill" in data else " at all flow times.")]
     sentences += correlation_notes(data, options, "deviation", "measured")
     sentences += _fall(first, last)
     difference = baseline["difference"].abs().max()
@@ -273,14 +273,6 @@ def _range(values: pd.Series) -> str:
 def _has_symmetric(data: pd.DataFrame) -> bool:
     """Whether the layer can be equivariant at all."""
     return bool((data["symmetric"] > 0).any())
-
-
-def _rows_vary(options: Options) -> bool:
-    return options.task == "force_field"
-
-
-def _timed(options: Options) -> bool:
-    return options.task == "flow_matching"
 
 
 def _several(data: pd.DataFrame) -> bool:

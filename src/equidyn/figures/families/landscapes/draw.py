@@ -21,11 +21,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator
 from scipy.special import betaincc
 
-from equidyn.analysis.published import published_landscapes
 from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_roughness
 from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.options import Options
 
 LOSSES = {part: name for part, (name, _, _) in drawing.PARTS.items()}
 PROTOCOLS = {"common": "same rotations at all points", "fresh": "new rotations at each point"}
@@ -35,7 +34,7 @@ DIRECTIONS = {
     "random": "Random directions",
     "published": "Published",
 }
-"""By their names in tables; a figure of one shows the first that the table has."""
+"""Names of directions by those in tables; a figure of one plane shows the first that the table has."""
 
 _GRID = ("run", "block", "directions", "protocol", "loss")
 _POINT = ("i", "j", "x", "y", "value")
@@ -53,9 +52,7 @@ _ONE_SCALE = "Heights have one scale, though not one zero,"
 _VIEW = {"elev": 30, "azim": 22}
 
 
-def landscape_surfaces(
-    table: pd.DataFrame, options: Options, directions: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
+def landscape_surfaces(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Surfaces of both losses, with the same rotations at all points above, and with new ones at each below.
 
     A loss has one scale in both rows, and both losses have the same span, so that heights compare in all panels.
@@ -63,7 +60,6 @@ def landscape_surfaces(
     Args:
         table: Landscape table of a task.
         options: What is drawn.
-        directions: One of `DIRECTIONS`; if None, the first of them that the table has.
 
     Returns:
         The figure, and the points it shows.
@@ -71,7 +67,7 @@ def landscape_surfaces(
     Raises:
         ValueError: There is nothing to draw, or a grid has several values for a point.
     """
-    data = _plane(table, options, directions)
+    data = _plane(table, options)
     limits = _same_span(data)
     panels = [
         _Panel(place, rows, limits[rows["loss"].iloc[0]], *_titles(rows)) for place, rows in _by_protocol_and_loss(data)
@@ -83,15 +79,12 @@ def landscape_surfaces(
     return figure, data
 
 
-def landscape_contours(
-    table: pd.DataFrame, options: Options, directions: str | None = None
-) -> tuple[Figure, pd.DataFrame]:
+def landscape_contours(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """The grids of `landscape_surfaces` as heat maps, each on its own scale, with contours of the best quadratic.
 
     Args:
         table: Landscape table of a task.
         options: What is drawn.
-        directions: One of `DIRECTIONS`; if None, the first of them that the table has.
 
     Returns:
         The figure, and the points it shows.
@@ -99,7 +92,7 @@ def landscape_contours(
     Raises:
         ValueError: There is nothing to draw, or a grid has several values for a point.
     """
-    data = _plane(table, options, directions)
+    data = _plane(table, options)
     x_name, y_name = _axis_names(data)
     with style.applied():
         figure = style.new_figure(style.WIDTH, 8.2)
@@ -123,11 +116,12 @@ def landscape_contours(
     return figure, data
 
 
-def landscape_roughness(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Roughness of all grids around the checkpoint, and of the authors' grids.
 
     Args:
         table: Landscape table of a task.
+        published: Table of the authors' grids.
         options: What is drawn.
 
     Returns:
@@ -137,7 +131,7 @@ def landscape_roughness(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     Raises:
         ValueError: There is nothing to draw, or a grid has several values for a point.
     """
-    data = pd.concat([per_grid(_latest(table, options)), per_grid(published_landscapes())], ignore_index=True)
+    data = pd.concat([per_grid(_latest(table, options)), per_grid(published)], ignore_index=True)
     theirs = data["directions"] == "published"
     names = data["directions"].map(DIRECTIONS)
     data.insert(0, "series", names.where(~theirs, names + ", " + data["model"].astype(str)))
@@ -345,13 +339,10 @@ def _latest(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     return rows[kept].reset_index(drop=True)
 
 
-def _plane(table: pd.DataFrame, options: Options, directions: str | None) -> pd.DataFrame:
-    """Points of `_latest` in one plane."""
+def _plane(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Points of `_latest` in one plane, that of the first directions of `DIRECTIONS` that the table has."""
     rows = _latest(table, options)
-    there = list(dict.fromkeys(rows["directions"]))
-    if directions is not None and directions not in there:
-        raise ValueError(f"no landscape of directions {directions!r}; the table has {', '.join(there)}")
-    return rows[rows["directions"] == (directions or there[0])].reset_index(drop=True)
+    return rows[rows["directions"] == rows["directions"].iloc[0]].reset_index(drop=True)
 
 
 def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -531,8 +522,8 @@ def _checkpoint(data: pd.DataFrame, options: Options) -> list[str]:
         f"Run {first['run']} at step {first['step']:,} ({', '.join(about)}), {several(data['examples'])} "
         f"{options.words.examples} of {several(data['clusters'])} {options.words.clusters}."
     ]
-    if first.get("action") in ACTIONS:
-        sentences.append(f"Rotations: {ACTIONS[first['action']].text}.")
+    if "action" in data and (comparison := options.comparison(data.head(1))):
+        sentences.append(f"Rotations: {comparison.text}.")
     return sentences
 
 

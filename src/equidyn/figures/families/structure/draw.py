@@ -17,9 +17,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence, useful_note
-from equidyn.figures.parts.comparisons import Looks, graded_looks
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.times import at_times
+from equidyn.figures.parts.variations import Looks, graded_looks
 from equidyn.study.selection import of_analysis
 
 _STEPS = 6  # curves of a panel
@@ -74,7 +74,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.tiled(columns * len(rows), columns)
         figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         for row, (time, part) in enumerate(rows.items()):
             share, shape, *rest = panels[columns * row : columns * (row + 1)]
             bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
@@ -97,7 +97,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         handles = _step_handles(looks, data)
         reading = [
             *drawing.useful(options),
-            Patch(facecolor=style.MUTED, alpha=0.35, label=f"{100 * options.confidence:g} % interval"),
+            Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
         ]
         mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
         reading.append(Line2D([], [], label="right edge: average over all\nrotations, the equivariance error", **mark))
@@ -187,7 +187,7 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.stacked(*[1] * len(rows))
         figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
-        drawing.name_action(figure, data)
+        drawing.name_action(figure, data, options)
         for axes, (time, part) in zip(panels, rows.items(), strict=True):
             reach = drawing.in_reach(floors, positive) if len(positive) else None
             drawing.scale(axes, positive, log=True, include=reach)

@@ -12,13 +12,19 @@ from matplotlib.figure import Figure
 
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.comparisons import Looks, action_looks, by_action, distinct_looks, names_of, timed_looks
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
-from equidyn.figures.parts.times import smoothed
+from equidyn.figures.parts.times import at_times, smoothed
+from equidyn.figures.parts.variations import (
+    Looks,
+    by_comparison,
+    comparison_looks,
+    comparison_names,
+    distinct_looks,
+    timed_looks,
+)
 from equidyn.study.selection import chosen, of_baseline, shown
 
-_TIMES = (0.2, 0.6, 0.9)  # flow times to show, or the nearest
 _PANEL, _COLUMN = 3.3, 3.3  # inch
 _SHARE = ("percent", "percent_low", "percent_high")
 
@@ -50,7 +56,7 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
             own = options[task]
             axes = figure.add_subplot(grid[0, i], sharey=first)
             place = drawing.Steps(rows["step"], log=True)
-            looks, title = _looks(rows)
+            looks, title = _looks(rows, own)
             for series, (colour, marker) in reversed(looks.items()):
                 curve(axes, rows[rows["series"] == series], "percent", place, colour, marker)
             place.dress(axes)
@@ -75,20 +81,19 @@ def _share(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     """Rows of a task's baseline, a series for each of a few flow times, or for each action."""
     rows = of_baseline(chosen(table, options, every=("action",)), options)
     if "t" in rows and rows["t"].notna().all():
-        times = rows["t"].unique()
-        rows = rows[rows["t"].isin([min(times, key=lambda t: abs(t - wanted)) for wanted in _TIMES])]
+        rows = at_times(rows).drop(columns="flow_times")
         data = shown(rows, ("t", "self_conditioning", *_SHARE), options, [f"t = {short(t)}" for t in rows["t"]])
         return smoothed(data, ["percent"])
-    if "action" in options.conditions:
-        rows = by_action(rows)
-        return shown(rows, _SHARE, options, names_of(rows["action"]))
+    if options.comparisons:
+        rows = by_comparison(rows, options)
+        return shown(rows, _SHARE, options, comparison_names(rows, options))
     return shown(rows, _SHARE, options, rows["run"])
 
 
-def _looks(rows: pd.DataFrame) -> tuple[Looks, str]:
+def _looks(rows: pd.DataFrame, options: Options) -> tuple[Looks, str]:
     """Looks of the series of a panel, and what they are."""
     if "t" in rows:
         return timed_looks(list(dict.fromkeys(rows["series"]))), "Flow time"
-    if rows["action"].isin(ACTIONS).all():
-        return action_looks(rows), "Rotations"
+    if rows["action"].isin(list(options.comparisons)).all():
+        return comparison_looks(rows, options), "Rotations"
     return distinct_looks(list(dict.fromkeys(rows["series"]))), "Run"

@@ -15,9 +15,9 @@ from matplotlib.ticker import NullLocator
 
 from equidyn.core.numbers import power, several, short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.comparisons import action_looks, by_action, names_of
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
+from equidyn.figures.parts.variations import by_comparison, comparison_looks, comparison_names
 from equidyn.study.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
 
 _FLOORS = (
@@ -30,13 +30,13 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
 
     Losses of several actions have several scales, so equivariance errors are relative to the null loss.
     """
-    rows = by_action(of_baseline(chosen(table, options, every=("action",)), options))
+    rows = by_comparison(of_baseline(chosen(table, options, every=("action",)), options), options)
     columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", ACTION_FLOOR)
-    data = shown(rows, columns, options, names_of(rows["action"]))
+    data = shown(rows, columns, options, comparison_names(rows, options))
     data["percent_floor"] = 100 * data[ACTION_FLOOR] / data["total"]
     data["equivariance_over_null"] = data["equivariance"] / data["null_loss"]
     data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
-    looks = action_looks(data)
+    looks = comparison_looks(data, options)
     with style.applied():
         figure, panels, column = drawing.stacked(2, 2, 1)
         figure.set_size_inches(style.WIDTH, 7.6)
@@ -73,7 +73,7 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
 
     Args:
         table: One row per spacing, centre and action, as `equidyn.analysis.interpolation` makes them.
-        options: Not used, but for captions.
+        options: The ways of comparing predictions.
 
     Returns:
         The figure, and the rows by spacing, centre and action.
@@ -84,9 +84,9 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     need(table, _FLOORS)
     if table.empty:
         raise ValueError("the table of floors has no rows: measure the floors first")
-    data = by_action(table).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
-    data.insert(0, "series", names_of(data["action"]))
-    looks = action_looks(data)
+    data = by_comparison(table, options).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
+    data.insert(0, "series", comparison_names(data, options))
+    looks = comparison_looks(data, options)
     centres = data["centre"].str.replace(", ", ",\n")
     grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], centres, strict=True)]
     names, width = list(dict.fromkeys(grids)), 0.8 / len(looks)

@@ -9,7 +9,8 @@ import pandas as pd
 
 from equidyn.core.numbers import count, power
 from equidyn.figures.parts import style
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.parts.options import Options
+from equidyn.study import choice
 from equidyn.study.selection import chosen, varying
 
 Looks = dict[str, tuple[str, str]]
@@ -17,8 +18,8 @@ Looks = dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A comparison of runs that differ in one thing.
+class Variation:
+    """A thing that runs differ in.
 
     Attributes:
         title: The thing, as a title of the legend.
@@ -91,35 +92,36 @@ def _augmentations(rows: pd.DataFrame) -> list[str]:
     return [{0.0: "none", 1.0: "all"}.get(share, f"{100 * share:g} %") for share in rows["augmentation"]]
 
 
-TRAIN_SIZE = Comparison(
+TRAIN_SIZE = Variation(
     "Training examples",
-    ("train_subset", "batch_size"),
+    choice.TRAIN_SIZE,
     ("train_examples", "batch_size"),
     _train_sizes,
     ordered=True,
 )
-MODEL_SIZE = Comparison("Parameters, model", ("model",), ("parameters", "model"), _models, ordered=True)
-OPTIMISER = Comparison("Optimiser, peak learning rate", ("optimiser", "lr"), ("optimiser", "lr"), _optimisers)
-AUGMENTATION = Comparison("Rotated training examples", ("augmentation",), ("augmentation",), _augmentations)
+MODEL_SIZE = Variation("Parameters, model", choice.MODEL_SIZE, ("parameters", "model"), _models, ordered=True)
+OPTIMISER = Variation("Optimiser, peak learning rate", choice.OPTIMISER, ("optimiser", "lr"), _optimisers)
+AUGMENTATION = Variation("Rotated training examples", choice.AUGMENTATION, ("augmentation",), _augmentations)
 
 
-def by_action(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of `ACTIONS`.
+def by_comparison(rows: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows in the order in which the task's card has the ways of comparing predictions.
 
     Raises:
-        ValueError: An action is none of them.
+        ValueError: The card has not all of those in the rows.
     """
-    if unknown := sorted(set(rows["action"]) - set(ACTIONS)):
-        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(ACTIONS)}")
-    return rows.iloc[rows["action"].map(list(ACTIONS).index).argsort(kind="stable")]
+    known = list(options.comparisons)
+    if unknown := sorted(set(rows["action"]) - set(known)):
+        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(known)}")
+    return rows.iloc[rows["action"].map(known.index).argsort(kind="stable")]
 
 
-def names_of(actions: pd.Series) -> list[str]:
-    """How actions are called in legends."""
-    return [ACTIONS[action].name for action in actions]
+def comparison_names(rows: pd.DataFrame, options: Options) -> list[str]:
+    """What legends call the way in which each row compares predictions."""
+    return [options.comparisons[action].name for action in rows["action"]]
 
 
-def action_looks(data: pd.DataFrame) -> Looks:
-    """Looks of the actions among the series, in the order of `ACTIONS`."""
-    looks = distinct_looks([action.name for action in ACTIONS.values()])
+def comparison_looks(data: pd.DataFrame, options: Options) -> Looks:
+    """Looks of the ways of comparing predictions among the series, in the order of the task's card."""
+    looks = distinct_looks([comparison.name for comparison in options.comparisons.values()])
     return {name: look for name, look in looks.items() if name in set(data["series"])}

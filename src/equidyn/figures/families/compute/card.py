@@ -1,0 +1,23 @@
+"""A figure of losses against training compute."""
+
+from equidyn.figures.card import Family, Figure
+
+CARD = Family(
+    name="compute",
+    order=11,
+    figures=(
+        Figure(
+            "loss_against_compute",
+            "Held-out loss against training compute",
+            """Held-out loss of the baseline, of other sizes (thin) and of an exactly equivariant control, trained on
+            the same data in the same way, against training compute; and of the baseline averaged over rotations at
+            test time, which is its twirled loss. Below: best losses so far divided by the control's at equal
+            compute, linear in the logarithm of compute between evaluations. FLOP: matrix products and convolutions,
+            there and back, from closed formulas for examples of typical size; what else networks do takes time too,
+            and is not counted. Step 0 is the untrained network.""",
+            category="What it costs",
+            tables=("evaluation", "costs"),
+            notes="notes",
+        ),
+    ),
+)

@@ -1,0 +1,36 @@
+"""Figures of Hessians."""
+
+from equidyn.figures.card import Family, Figure
+from equidyn.figures.phrases import STEP_ZERO
+
+CARD = Family(
+    name="curvature",
+    order=6,
+    figures=(
+        Figure(
+            "hessian_spectra",
+            "Eigenvalues of the Hessian of either loss",
+            """Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, on
+            held-out data and in the parameters of one block of the baseline, against their rank; one row of panels
+            per block, with common axes, one column per training step. Positive and negative eigenvalues are ranked
+            apart: where all are known, a curve ends at how many there are. The flatter the curve, the better
+            conditioned the loss. Grey: at this step the network predicts nothing useful yet.""",
+            category="Why it is easy",
+            tables=("hessian",),
+            notes="spectra_notes",
+        ),
+        Figure(
+            "hessian_summary",
+            "Curvature of either loss over training",
+            f"""Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data
+            and in the parameters of one block of the baseline, against the training step; one column of panels per
+            block. Equivariance error is far smaller than the twirled error, so the largest eigenvalue is also shown
+            relative to the loss that it belongs to; effective rank and condition do not depend on the scale of a
+            loss. The condition is told by the median magnitude of eigenvalues, as the smallest of many are zero or
+            chance. {STEP_ZERO}""",
+            category="Why it is easy",
+            tables=("hessian",),
+            notes="notes",
+        ),
+    ),
+)

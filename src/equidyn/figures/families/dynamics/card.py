@@ -1,0 +1,94 @@
+"""Figures of runs with one curve each."""
+
+from equidyn.figures.card import Family, Figure, untimed
+from equidyn.figures.phrases import SHARE, STEP_ZERO
+from equidyn.study.choice import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE
+
+CARD = Family(
+    name="dynamics",
+    order=1,
+    figures=(
+        Figure(
+            "percent_linear",
+            "Equivariance share of the loss",
+            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
+            rise. {STEP_ZERO}""",
+            category="Training dynamics",
+            fits=untimed,
+            log_share=False,
+        ),
+        Figure(
+            "percent_logx",
+            "Equivariance share of the loss, logarithmic steps",
+            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
+            rise. {STEP_ZERO}""",
+            category="Training dynamics",
+            fits=untimed,
+            log_share=False,
+        ),
+        Figure(
+            "percent_loglog",
+            "Equivariance share of the loss, both axes logarithmic",
+            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
+            rise. {STEP_ZERO}""",
+            category="Training dynamics",
+            fits=untimed,
+        ),
+        Figure(
+            "losses",
+            "The loss and its two parts",
+            f"""Left: held-out squared error of the baseline and its two parts, which add up to it: equivariance error,
+            and twirled error, the error of the prediction averaged over rotations. Dashed across: the loss of the
+            trivial prediction behind the skill. Right: both parts relative to the first evaluated step; rings mark
+            where each first is a tenth and a hundredth of it. The twirled error starts with the whole target in it,
+            so it cannot fall far before the network predicts something. {STEP_ZERO}""",
+            category="Training dynamics",
+            fits=untimed,
+        ),
+        Figure(
+            "percent_by_train_size",
+            "Equivariance share by training set size",
+            f"""{SHARE} One colour per training set; further seeds are thin lines of the same colour. {STEP_ZERO}""",
+            category="What changes the dynamics",
+            fits=untimed,
+            varies=(TRAIN_SIZE,),
+        ),
+        Figure(
+            "percent_by_model_size",
+            "Equivariance share by model size",
+            f"""{SHARE} One colour per model; further seeds are thin lines of the same colour. {STEP_ZERO}""",
+            category="What changes the dynamics",
+            fits=untimed,
+            varies=(MODEL_SIZE,),
+        ),
+        Figure(
+            "percent_by_optimiser",
+            "Equivariance share by optimiser and learning rate",
+            f"""{SHARE} One colour per optimiser and rate; further seeds are thin lines of the same colour.
+            {STEP_ZERO}""",
+            category="What changes the dynamics",
+            fits=untimed,
+            varies=(OPTIMISER,),
+        ),
+        Figure(
+            "percent_by_augmentation",
+            "Equivariance share with and without rotated training examples",
+            f"""{SHARE} One colour per setting; further seeds are thin lines of the same colour. {STEP_ZERO}""",
+            category="What changes the dynamics",
+            fits=untimed,
+            varies=(AUGMENTATION,),
+        ),
+        Figure(
+            "skill_companion",
+            "Equivariance error against skill",
+            """Equivariance error relative to the energy of what the network predicts beyond the prediction that skill
+            is measured against, against skill; one path per run, one marker per checkpoint. Relative error does not
+            vanish when predictions do, so it tells a network that learned to rotate its predictions from one that
+            predicts next to nothing. Controls are equivariant by construction, those of grids under the rotations
+            of a cube alone; if they were evaluated by sampled rotations, those are shown, and what is left is
+            rounding, or comes from the grid.""",
+            category="What changes the dynamics",
+            fits=untimed,
+        ),
+    ),
+)

@@ -1,0 +1,131 @@
+"""Which figures a study draws, from which tables, with which options and by which code.
+
+Families of figures are found by their cards, so that a new one changes no digest of the others. What a job needs of a
+card and of the task's, it receives as parameters.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, fields
+from functools import cache
+from typing import Any
+
+from equidyn.core.rooms import cards
+from equidyn.figures.card import Figure
+from equidyn.figures.parts.options import Options
+from equidyn.models.registry import configuration
+from equidyn.study.choice import Choice, choice_of, differing
+from equidyn.study.provenance import code_digest
+from equidyn.tasks.registry import task_card
+
+ALL_TASKS = "all"
+"""Stands for a task in the paths of figures that show all tasks."""
+
+STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
+"""Tables of which a study has one, not one for each task."""
+
+
+@cache
+def figures() -> dict[str, Figure]:
+    """Every figure by name, in the order of reports.
+
+    Raises:
+        ValueError: Two figures have one name.
+    """
+    found: dict[str, Figure] = {}
+    for family in cards("equidyn.figures.families").values():
+        for figure in family.figures:
+            if figure.name in found:
+                raise ValueError(
+                    f"figure {figure.name!r}: {figure.module} and {found[figure.name].module} share a name"
+                )
+            found[figure.name] = figure
+    return found
+
+
+def figures_for(task: str) -> list[str]:
+    """Names of the figures of a task, or of those of `ALL_TASKS`."""
+    if task == ALL_TASKS:
+        return [name for name, figure in figures().items() if figure.overview]
+    card = task_card(task)
+    return [
+        name
+        for name, figure in figures().items()
+        if not figure.overview and figure.fits(card) and (not figure.tasks or task in figure.tasks)
+    ]
+
+
+def figures_drawn(
+    config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Collection[str]
+) -> list[tuple[str, str]]:
+    """Task and name of every figure that a study draws, in the order of reports.
+
+    Args:
+        config: The study's configuration, checked.
+        runs: Rows of the run table by name.
+        analyses: Kinds of tables that are made only of tasks for which the configuration asks for them.
+    """
+    tasks = dict.fromkeys(row["task"] for row in runs.values())
+    return [
+        (task, name)
+        for task in [ALL_TASKS, *tasks]
+        for name in figures_for(task)
+        if _is_made(figures()[name], task, config, analyses) and _is_varied(figures()[name], task, config, runs)
+    ]
+
+
+def _is_made(figure: Figure, task: str, config: Mapping[str, Any], analyses: Collection[str]) -> bool:
+    """Whether the study makes the tables that a figure is drawn from."""
+    asked = {kind for kind, tasks in config["analysis"].items() if kind not in analyses or task in tasks}
+    unmade = {*analyses} - asked | ({"published_tables"} if "published" not in config["figures"] else set())
+    return unmade.isdisjoint(figure.tables)
+
+
+def _is_varied(figure: Figure, task: str, config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether some run differs from the baseline in what a figure compares, and in nothing else but the seed."""
+    if not figure.varies:
+        return True
+    baseline = config["figures"]["baseline"][task]
+    models = {name: configuration(row["model"], config.get("models")) for name, row in runs.items()}
+    known = {name: {**row, "control": models[name].control} for name, row in runs.items()}
+    return any(
+        not figure.variant or models[name].variant == figure.variant
+        for columns in figure.varies
+        for name in differing(known, baseline, columns)
+    )
+
+
+def titles(tasks: Iterable[str]) -> dict[str, str]:
+    """Titles of the parts of a report: figures of all tasks, then those of each, in the order of reports."""
+    ordered = sorted(map(task_card, tasks), key=lambda card: (card.order, card.name))
+    return {ALL_TASKS: "All tasks"} | {card.name: card.words.title for card in ordered}
+
+
+def options_for(choice: Choice, **more: Any) -> Options:
+    """Options of a task, with the words and the ways of comparing predictions of its card."""
+    card = task_card(choice.task)
+    comparisons = card.comparisons if card.has_choice else {}
+    return Options(**asdict(choice), words=card.words, comparisons=comparisons, **more)
+
+
+def drawing(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], task: str, name: str) -> dict[str, Any]:
+    """What decides how a figure looks apart from tables, formats and code, all of builtin types.
+
+    Returns:
+        The arguments ``figure`` and ``options`` of `equidyn.figures.parts.making.make_figure`.
+    """
+    figure = figures()[name]
+    tasks = dict.fromkeys(row["task"] for row in runs.values()) if task == ALL_TASKS else [task]
+    confidence = config["evaluation"]["confidence"]
+    return {
+        "figure": {field.name: getattr(figure, field.name) for field in fields(figure) if field.name in _SHOWN},
+        "options": {each: asdict(options_for(choice_of(config, each), confidence=confidence)) for each in tasks},
+    }
+
+
+_SHOWN = ("name", "title", "caption", "overview", "notes", "by_comparison", "log_share", "module")
+"""Fields of a figure that its job receives."""
+
+
+def figure_code(name: str) -> str:
+    """Digest of the code that decides how a figure looks, apart from its card."""
+    return code_digest(figures()[name].module, "equidyn.figures.parts.making")

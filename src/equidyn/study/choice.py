@@ -1,0 +1,115 @@
+"""What figures and claims look at of a study, and which of its runs can be compared.
+
+Nothing here needs pandas, so that the workflow asks the same functions of the run table that figures ask of tables.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from equidyn.tasks.registry import task_card
+
+DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
+"""Columns that runs are compared by, apart from the seed."""
+
+SEED = ("seed",)
+MODEL_SIZE = ("model",)
+TRAIN_SIZE = ("train_subset", "batch_size")
+OPTIMISER = ("optimiser", "lr")
+AUGMENTATION = ("augmentation",)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows of a task are looked at.
+
+    Attributes:
+        task: Rows of other tasks are ignored.
+        baseline: Run that others are compared with.
+        weights: "raw" or "ema".
+        estimator: "exact" or "sampled"; runs without the first are shown by the second.
+        self_conditioning: Whether networks that can see their own first prediction do; tasks without the choice
+            ignore it.
+        action: How predictions are compared, in figures that show one way of several; None where there is one way.
+        useful_skill: Skill below which a network predicts nothing useful.
+        timed: Whether predictions are asked for at several flow times.
+    """
+
+    task: str
+    baseline: str = "base"
+    weights: str = "ema"
+    estimator: str = "exact"
+    self_conditioning: bool = False
+    action: str | None = None
+    useful_skill: float = 0.05
+    timed: bool = False
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Columns of the table in which rows of a curve may differ for the same weights, with the value to show."""
+        return {"self_conditioning": self.self_conditioning} | ({"action": self.action} if self.action else {})
+
+
+def choice_of(config: Mapping[str, Any], task: str) -> Choice:
+    """What a study's configuration, and the card of a task, say is looked at."""
+    section, card = config["figures"], task_card(task)
+    return Choice(
+        task=task,
+        baseline=section["baseline"][task],
+        weights=section["weights"],
+        estimator=section["estimator"],
+        action=card.comparison if card.has_choice else None,
+        timed=card.has_times,
+    )
+
+
+def choices_of(config: Mapping[str, Any], tasks: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Fields of the choice of each task, in the order of reports."""
+    ordered = sorted(tasks, key=lambda task: (task_card(task).order, task))
+    return {task: asdict(choice_of(config, task)) for task in ordered}
+
+
+def comparable(
+    runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Sequence[str], *, include_controls: bool = False
+) -> list[str]:
+    """Names of the baseline and of the runs that differ from it in nothing but some columns and the seed.
+
+    Args:
+        runs: For each run its `DESIGN`, its ``seed`` and ``control``, whether its model is exactly equivariant.
+        baseline: Name of a run.
+        columns: Some of `DESIGN`; the seed, which always may differ, does no harm among them.
+        include_controls: Whether to keep runs of exactly equivariant models.
+
+    Returns:
+        The baseline first, the others by seed, then in their order.
+
+    Raises:
+        ValueError: No run has this name, or a column is not one of the design.
+    """
+    if unknown := set(columns) - {*DESIGN, *SEED}:
+        raise ValueError(f"{', '.join(sorted(unknown))}: not a column of the design, which are {', '.join(DESIGN)}")
+    if baseline not in runs:
+        raise ValueError(f"no run is named {baseline!r}; the table has {', '.join(runs) or 'no runs'}")
+    reference = runs[baseline]
+    equal = [column for column in DESIGN if column not in columns]
+    alike = [
+        name
+        for name, run in runs.items()
+        if all(_same(run[column], reference[column]) for column in equal)
+        and (include_controls or not run["control"] or run["model"] == reference["model"])
+    ]
+    return sorted(alike, key=lambda name: (name != baseline, runs[name]["seed"]))
+
+
+def differing(runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Sequence[str]) -> list[str]:
+    """Names of the `comparable` runs that differ from the baseline in one of the columns at least."""
+    return [
+        name
+        for name in comparable(runs, baseline, columns)
+        if not all(_same(runs[name][column], runs[baseline][column]) for column in columns)
+    ]
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether two settings are equal, or both are missing."""
+    return value is other or bool(value == other) or (value != value and other != other)
