@@ -5,7 +5,7 @@ ARCHIVED_TABLES = sorted(
     {
         table(kind, task)
         for task, figure in DRAWN
-        for kind in figures()[figure].tables
+        for kind in known_figures()[figure].tables
         if kind != "claims"
     }
 )
@@ -32,7 +32,9 @@ rule redraw_figures:
         figures=[
             drawing(config, RUNS, task, figure)
             | {
-                "tables": [table(kind, task) for kind in figures()[figure].tables],
+                "tables": [
+                    table(kind, task) for kind in known_figures()[figure].tables
+                ],
                 "stem": f"{STUDY}/figures/{task}/{figure}",
                 "formats": FORMATS,
             }

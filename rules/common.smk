@@ -13,7 +13,7 @@ from equidyn.figures.planned import (
     STUDY_TABLES,
     drawing,
     figure_code,
-    figures,
+    known_figures,
     figures_drawn,
     titles,
 )
@@ -87,7 +87,7 @@ wildcard_constraints:
     run=one_of(RUNS),
     part=r"\d+",
     analysis=one_of(ANALYSES),
-    figure=one_of(figures()),
+    figure=one_of(known_figures()),
     dataset=one_of({dataset for dataset, version, file in FILES}),
     version=one_of({version for dataset, version, file in FILES}),
     file=one_of({file for dataset, version, file in FILES}),
@@ -298,7 +298,9 @@ def check_archive(files):
 
 def tables_of(wildcards):
     """The tables a figure is drawn from."""
-    return [table(kind, wildcards.task) for kind in figures()[wildcards.figure].tables]
+    return [
+        table(kind, wildcards.task) for kind in known_figures()[wildcards.figure].tables
+    ]
 
 
 def tables():

@@ -86,7 +86,7 @@ rule write_report:
     params:
         study=config["study"],
         figures=[
-            (task, name, figures()[name].title, figures()[name].category)
+            (task, name, known_figures()[name].title, known_figures()[name].category)
             for task, name in DRAWN
         ],
         tasks=titles(TASKS_RUN),

@@ -7,13 +7,14 @@ import pytest
 from equidyn.analysis.correlation import log_correlation
 from equidyn.claims.definitions import CLAIMS, COLUMNS, judge
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, verdict
-from equidyn.figures.catalogue import figures_for
-from equidyn.figures.parts.options import WORDS
+from equidyn.figures.planned import figures_for
+from equidyn.study.choice import choice_of
+from equidyn.tasks.registry import task_cards
 
 STEPS = (0, 10, 100, 1000, 10_000)
 SHARE = (50.0, 9.0, 1.5, 0.5, 0.3)  # percent
 LOSS = (2.0, 1.0, 0.9, 0.4, 0.1)  # null loss: 1
-FORCE, FLOW, VOXELS = WORDS
+FORCE, FLOW, VOXELS = task_cards()
 DESIGN = {
     "task": FORCE, "model": "net", "train_subset": "all", "batch_size": 8, "optimiser": "adamw", "lr": 1e-3,
     "augmentation": 0.0, "seed": 0,
@@ -41,7 +42,13 @@ def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, sc
     return pd.DataFrame([{"run": name, **DESIGN, **design}]), pd.concat(parts, ignore_index=True)
 
 
-def judged(*runs, analyses=None, flops=None, baseline="base", **options):
+def choice(task, baseline="base", weights="ema"):
+    """What is judged of a task, by its card."""
+    config = {"figures": {"baseline": {task: baseline}, "weights": weights, "estimator": "exact"}}
+    return choice_of(config, task)
+
+
+def judged(*runs, analyses=None, flops=None, baseline="base", weights="ema", **options):
     """Rows of the table of claims about the task of the runs, by claim."""
     evaluation = pd.concat([design for design, _ in runs], ignore_index=True)
     sums = {design["run"].iloc[0]: rows for design, rows in runs}
@@ -50,7 +57,7 @@ def judged(*runs, analyses=None, flops=None, baseline="base", **options):
     )
     task = evaluation["task"].iloc[0]
     options = {"resamples": 200, **options}
-    table = judge(evaluation, sums, analyses or {}, compute, {task: baseline}, **options)
+    table = judge(evaluation, sums, analyses or {}, compute, {task: choice(task, baseline, weights)}, **options)
     assert set(table["task"]) == {task}
     return table.set_index("claim")
 
@@ -142,7 +149,9 @@ def test_the_slowest_size_counts():
         assert judged(base, slow).loc[f"{claim}_with_skill", "value"] == 1000
         row = judged(base, run("never", (50, 9, 8, 7, 6), **{column: value})).loc[claim]
         assert (row["value"], row["verdict"]) == (np.inf, NOT_REPRODUCED)
-        lost = judge(pd.concat([base[0], slow[0]]), {"base": base[1]}, {}, base[1], {FORCE: "base"}, resamples=20)
+        lost = judge(
+            pd.concat([base[0], slow[0]]), {"base": base[1]}, {}, base[1], {FORCE: choice(FORCE)}, resamples=20
+        )
         assert lost.set_index("claim").loc[claim, "reason"] == "no sums by cluster of run 'slow'"
 
 
@@ -321,7 +330,7 @@ def test_wins_need_a_control_that_learns_and_known_compute():
     assert "have a skill of at least 0.05" in judged(base, silent).loc[name, "reason"]
     tables = pd.concat([base[0], control[0]]), {"base": base[1], "control": control[1]}
     nothing = base[1][:0].assign(training_flops=0.0)
-    table = judge(*tables, {}, nothing, {FORCE: "base"}, resamples=20).set_index("claim")
+    table = judge(*tables, {}, nothing, {FORCE: choice(FORCE)}, resamples=20).set_index("claim")
     assert table.loc[name, "reason"] == "the training compute of run 'base' is not known"
     assert table.loc[name, "verdict"] == NOT_TESTABLE
 
@@ -429,7 +438,7 @@ def test_every_claim_has_a_row_with_a_figure():
     table = judged(base, analyses={("head", FLOW): path([1.0] * 8, [1.0] * 8)}).reset_index()
     assert list(table) == list(COLUMNS)
     assert list(table["claim"]) == list(CLAIMS)
-    for task in WORDS:
+    for task in task_cards():
         for claim in CLAIMS.values():
             if claim.tasks in ((), (task,)):
                 assert claim.figures[task == FLOW] in [*figures_for(task), "loss_against_compute"]

@@ -3,14 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from matplotlib.legend import Legend
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.families.claims.draw import VERDICTS, notes, verdicts
-from equidyn.figures.parts.options import WORDS, Options
+from equidyn.tasks.registry import task_cards
 
-OPTIONS = {task: Options(task=task) for task in WORDS}
+OPTIONS = {task: of_task(task=task) for task in task_cards()}
 
 
 def row(claim, task, value=np.nan, low=np.nan, high=np.nan, verdict=NOT_TESTABLE):

@@ -4,12 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked
+from drawing_checks import draw_checked, of_task
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
 from equidyn.figures.families.compute.draw import duration, loss_against_compute
-from equidyn.figures.parts.options import Options
 
 STEPS = (0, 1, 10, 100, 1000)
 TOTALS = np.array([4.0, 3.0, 1.0, 0.4, 0.1])
@@ -22,7 +21,7 @@ RUNS = {
     "control": {"model": "control-small", "parameters": 5_000},
 }
 STEP_FLOPS = {"base": 1000.0, "again": 1000.0, "big": 5000.0, "few": 1000.0, "control": 100.0}
-OPTIONS = Options()
+OPTIONS = of_task()
 
 
 def rows(run, totals=TOTALS, percents=PERCENTS, null=1.0, **changes):
@@ -135,7 +134,7 @@ def test_caption_tells_costs_times_and_estimators():
 
 
 def test_flow_times_are_weighed_as_in_validation():
-    options = Options(task="flow_matching")
+    options = of_task(task="flow_matching")
     flow = {"task": "flow_matching", "self_conditioning": False}
     times = [(0.0, TOTALS, 1.0), (0.5, TOTALS / 10, 0.4)]
     base = [rows("base", totals, null=null, t=t, **flow) for t, totals, null in times]
@@ -162,7 +161,7 @@ def test_controls_of_grids_are_not_exact_under_all_rotations():
             for run, totals, percents, changes in of_runs
         )
     )
-    usual, cube = (Options(task="voxel_denoising", action=action) for action in (None, "cube"))
+    usual, cube = of_task("voxel_denoising"), of_task("voxel_denoising", action="cube")
     figure, data, caption = drawn(both, usual)
     assert set(data.loc[data["panel"] == "loss", "action"]) == {"trilinear"}
     assert "of its last loss here, 4 % is equivariance error" in caption
@@ -189,7 +188,7 @@ def test_models_differ_in_colour_and_marker():
 def test_refuses_what_it_cannot_draw():
     evaluation, costs = costed(*all_runs())
     with pytest.raises(ValueError, match="no run is named 'bass'"):
-        loss_against_compute(evaluation, costs, Options(baseline="bass"))
+        loss_against_compute(evaluation, costs, of_task(baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) seconds"):
         loss_against_compute(evaluation, costs.drop(columns="seconds"), OPTIONS)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import PERCENT, STEPS, TOTAL, UNIT, draw, identities
+from drawing_checks import of_task
 from matplotlib.colors import to_hex
 
-from equidyn.figures.families.curvature.draw import at_times, shortened, spread
 from equidyn.figures.parts import style
-from equidyn.figures.parts.drawing import PARTS
-from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.drawing import PARTS, shortened, spread
+from equidyn.figures.parts.times import at_times
 from equidyn.study.selection import of_analysis
 
 BLOCKS = {"direction.linear.weight": 192, "all": 68_000}
@@ -199,7 +199,7 @@ def test_a_trace_below_zero_is_left_out():
 @pytest.mark.parametrize("name", TABLES)
 def test_one_flow_time_is_shown(name):
     table = TABLES[name](task="flow_matching", times=(0.2, 0.5, 0.9))
-    _, data, text = draw(name, table, Options(task="flow_matching"))
+    _, data, text = draw(name, table, of_task(task="flow_matching"))
     assert set(data["t"]) == {0.5}
     assert "Flow time: t = 0.5, of 3 in the table." in text
 
@@ -219,9 +219,9 @@ def test_figures_draw_what_there_is(name):
 def test_figures_refuse(name):
     table = TABLES[name]()
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(name, table, Options(baseline="bass"))
+        draw(name, table, of_task(baseline="bass"))
     with pytest.raises(ValueError, match="no rows with weights 'raw'"):
-        draw(name, table, Options(weights="raw"))
+        draw(name, table, of_task(weights="raw"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) loss"):
         draw(name, table.drop(columns="loss"))
 
@@ -235,14 +235,14 @@ def test_baseline_rows_are_chosen_by_condition():
         ],
         ignore_index=True,
     )
-    rows = of_analysis(table, Options(task="voxel_denoising"), ["largest"])
+    rows = of_analysis(table, of_task(task="voxel_denoising"), ["largest"])
     assert set(rows["run"]) == {"base"}
     assert set(rows["action"]) == {"trilinear"}
     assert len(rows) == len(STEPS) * 2 * len(BLOCKS)
     assert rows["step"].is_monotonic_increasing
     assert rows.loc[rows["silent"], "step"].unique().tolist() == [0, 100]
     # An analysis under one action alone is shown under that.
-    rows = of_analysis(table[table["action"] == "cube"], Options(task="voxel_denoising"), ["largest"])
+    rows = of_analysis(table[table["action"] == "cube"], of_task(task="voxel_denoising"), ["largest"])
     assert set(rows["action"]) == {"cube"}
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 
 from equidyn.data.describe import LABELS
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.families.data.draw import data_summary
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import figures_for, known_figures
 
-OPTIONS = Options(task="flow_matching")
+OPTIONS = of_task(task="flow_matching")
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def test_histograms_count_every_example(table):
 
 def test_caption_says_how_much(table):
     _, data = data_summary(table, OPTIONS)
-    text = caption(FIGURES["data_summary"], data, OPTIONS)
+    text = caption(known_figures()["data_summary"], data, OPTIONS)
     assert "Training: 80 chains of 20 sequence families. Validation: 20 chains of 5 sequence families." in text
     assert "data_summary" in figures_for("force_field")
-    text = caption(FIGURES["data_summary"], data, Options())
+    text = caption(known_figures()["data_summary"], data, of_task())
     assert "80 examples of 20 molecules" in text
 
 

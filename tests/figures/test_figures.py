@@ -2,23 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from equidyn.analysis import ANALYSES
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import ALL_TASKS, FIGURES, STUDY_TABLES, figures_for
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import WORDS, Options
+from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose, replicates, settings, varying
-from equidyn.tasks.registry import task_cards
 
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
 BASE = {
@@ -46,7 +45,7 @@ RUNS = {
     "still-slow": {"augmentation": 0.0, "lr": 1e-3},
     "control": {"model": "control-small", "parameters": 5_000},
 }
-DYNAMICS = [name for name in figures_for("force_field") if FIGURES[name].tables == ("evaluation",)]
+DYNAMICS = [name for name in figures_for("force_field") if known_figures()[name].tables == ("evaluation",)]
 VARYING = {
     "percent_by_train_size": ["base", "other", "again", "few", "few-batch"],
     "percent_by_model_size": ["base", "other", "again", "big"],
@@ -151,8 +150,8 @@ def test_varying_refuses(table):
 
 @pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_show_the_selected_rows(table, name):
-    options = Options()
-    entry = FIGURES[name]
+    options = of_task()
+    entry = known_figures()[name]
     before = table.copy()
     figure, data = load(entry.draw)(table, options)
     pd.testing.assert_frame_equal(table, before)
@@ -178,7 +177,6 @@ def test_figures_show_the_selected_rows(table, name):
     assert "496 validation examples of 31 molecules" in text
     assert "exact average" in text
     assert entry.title
-    assert entry.labels
 
 
 def drawn(figure):
@@ -188,7 +186,7 @@ def drawn(figure):
 
 def test_every_row_is_on_the_axes(table):
     for name, place in [("percent_linear", 0.0), ("percent_loglog", 0.4)]:
-        figure, data = load(FIGURES[name].draw)(table, Options())
+        figure, data = load(known_figures()[name].draw)(table, of_task())
         points = {(float(x), float(y)) for x, y in drawn(figure)}
         (low, high), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
         for row in data.itertuples():
@@ -199,7 +197,7 @@ def test_every_row_is_on_the_axes(table):
 
 
 def test_marks_and_shading(table):
-    figure, data = load(FIGURES["percent_loglog"].draw)(table, Options())
+    figure, data = load(known_figures()["percent_loglog"].draw)(table, of_task())
     assert data.loc[data["dip"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest_useful"], "step"].tolist() == [1000] * 3
@@ -214,13 +212,13 @@ def test_marks_and_shading(table):
 
 
 def test_losses_are_relative_to_the_start(table):
-    _, data = load(FIGURES["losses"].draw)(table, Options())
+    _, data = load(known_figures()["losses"].draw)(table, of_task())
     np.testing.assert_allclose(data["equivariance_relative"], data["equivariance"] / data["equivariance"].iloc[0])
     np.testing.assert_allclose(data["total"], data["equivariance"] + data["twirled"])
 
 
 def test_controls_lie_below_the_axis(table):
-    figure, data = load(FIGURES["skill_companion"].draw)(table, Options())
+    figure, data = load(known_figures()["skill_companion"].draw)(table, of_task())
     assert data.loc[data["below_axis"], "run"].unique().tolist() == ["control"]
     assert figure.axes[0].get_ylim()[0] > 1e-6
 
@@ -229,29 +227,29 @@ def test_controls_lie_below_the_axis(table):
 def test_figures_draw_what_there_is(table, name):
     few = table[(table["run"] == "base") & (table["step"] > 0) & (table["estimator"] == "sampled")]
     few = few.assign(percent_low=np.nan, percent_high=np.nan, twirled=few["twirled"].where(few["step"] > 1, -1.0))
-    figure, data = load(FIGURES[name].draw)(few, Options())
+    figure, data = load(known_figures()[name].draw)(few, of_task())
     figure.draw_without_rendering()
     assert set(data["run"]) == {"base"}
-    assert "10 sampled rotations" in caption(FIGURES[name], data, Options())
-    load(FIGURES[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], Options())
+    assert "10 sampled rotations" in caption(known_figures()[name], data, of_task())
+    load(known_figures()[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], of_task())
 
 
 @pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_refuse(table, name):
-    draw = load(FIGURES[name].draw)
+    draw = load(known_figures()[name].draw)
     with pytest.raises(ValueError, match="no rows"):
-        draw(table[:0], Options())
+        draw(table[:0], of_task())
     with pytest.raises(ValueError, match="no rows of task 'voxels' to draw; the evaluation table has force_field"):
-        draw(table, Options(task="voxels"))
+        draw(table, replace(of_task(), task="voxels"))
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, Options(baseline="bass"))
+        draw(table, of_task(baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) skill"):
-        draw(table.drop(columns="skill"), Options())
+        draw(table.drop(columns="skill"), of_task())
 
 
 def test_save_gives_equal_bytes(table, tmp_path):
-    figure, data = load(FIGURES["percent_loglog"].draw)(table, Options())
-    redrawn, _ = load(FIGURES["percent_loglog"].draw)(table, Options())
+    figure, data = load(known_figures()["percent_loglog"].draw)(table, of_task())
+    redrawn, _ = load(known_figures()["percent_loglog"].draw)(table, of_task())
     written = [
         style.save(each, data, tmp_path / name / "share.by.step") for name, each in [("a", figure), ("b", redrawn)]
     ]
@@ -294,30 +292,10 @@ def test_colours_and_markers_tell_series_apart():
     assert len(set(style.graded(7))) == 7
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_catalogue_is_whole(name):
-    entry = FIGURES[name]
-    assert callable(load(entry.draw))
-    assert entry.title
-    assert entry.labels
-    tasks = {*task_cards(), ALL_TASKS}
-    assert set(entry.tasks) <= tasks
-    orientation = {"orientation", "orientation_tests", "orientation_angles"}
-    assert set(entry.tables) <= {*STUDY_TABLES, "data", "floors", *orientation, *ANALYSES}
-    assert entry.notes is None or callable(load(entry.notes))
-    assert {task for task in tasks if name in figures_for(task)} == set(entry.tasks) != set()
-
-
-def test_every_task_has_words_and_figures():
-    assert set(WORDS) == set(task_cards())
-    assert all(figures_for(task) for task in task_cards())
-    assert figures_for("voxels") == []
-
-
 def test_captions_use_the_words_of_the_task(table):
-    entry = FIGURES["percent_loglog"]
-    _, data = load(entry.draw)(table, Options())
-    assert "the best constant prediction, which is zero for forces" in caption(entry, data, Options())
+    entry = known_figures()["percent_loglog"]
+    _, data = load(entry.draw)(table, of_task())
+    assert "the best constant prediction, which is zero for forces" in caption(entry, data, of_task())
 
 
 def test_legends_wrap_lines_but_no_quantity():
@@ -335,13 +313,8 @@ def test_legends_wrap_lines_but_no_quantity():
 
 
 def test_figures_need_no_torch():
-    modules = {entry.draw.partition(":")[0] for entry in FIGURES.values()}
+    modules = {entry.draw.partition(":")[0] for entry in known_figures().values()}
     code = f"import sys, {', '.join(modules)}; assert not {{'torch', 'mdtraj', 'matplotlib.pyplot'}} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_catalogue_imports_nothing_heavy():
-    code = "import sys, equidyn.figures.catalogue; assert not {'numpy', 'pandas', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -3,20 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
 from equidyn.analysis.smoothing import variable_span_average
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose
 
-OPTIONS = Options(task="flow_matching")
-NAMES = [name for name in figures_for("flow_matching") if FIGURES[name].tables == ("evaluation",)]
+OPTIONS = of_task(task="flow_matching")
+NAMES = [name for name in figures_for("flow_matching") if known_figures()[name].tables == ("evaluation",)]
 STEPS = (0, 1, 10, 100, 300, 1000)
 TIMES = (0.0, 0.5, 0.9)
 PERCENT = {0.0: [15, 12, 1, 0.1, 0.01, 0.02], 0.5: [14, 11, 2, 0.4, 1, 2], 0.9: [13, 10, 3, 0.3, 4, 6]}
@@ -118,7 +118,7 @@ def drawn(axes):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_show_the_selected_rows(table, name):
-    entry = FIGURES[name]
+    entry = known_figures()[name]
     before = table.copy()
     figure, data = load(entry.draw)(table, OPTIONS)
     pd.testing.assert_frame_equal(table, before)
@@ -149,29 +149,29 @@ def test_figures_show_the_selected_rows(table, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_run_is_enough(table, name):
     alone = table[table["run"] == "base"].assign(percent_low=np.nan, percent_high=np.nan)
-    figure, data = load(FIGURES[name].draw)(alone, OPTIONS)
+    figure, data = load(known_figures()[name].draw)(alone, OPTIONS)
     figure.draw_without_rendering()
     assert set(data["run"]) == {"base"}
     some = alone[(alone["t"] == 0.9) & (alone["step"] == 0)]
-    assert len(load(FIGURES[name].draw)(some, OPTIONS)[1]) == 1
+    assert len(load(known_figures()[name].draw)(some, OPTIONS)[1]) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_refuse(table, name):
-    draw = load(FIGURES[name].draw)
+    draw = load(known_figures()[name].draw)
     with pytest.raises(ValueError, match="no rows of task 'flow_matching' to draw; the evaluation table has force"):
         draw(table[table["task"] == "force_field"], OPTIONS)
     with pytest.raises(ValueError, match=r"lacks the column\(s\) t"):
         draw(table[(table["t"] == 0) & ~table["self_conditioning"].eq(True)].drop(columns="t"), OPTIONS)
     with pytest.raises(ValueError, match=r"no rows with self_conditioning True for run\(s\) base"):
-        draw(table[~table["self_conditioning"].eq(True)], Options(task="flow_matching", self_conditioning=True))
+        draw(table[~table["self_conditioning"].eq(True)], of_task(task="flow_matching", self_conditioning=True))
 
 
 def test_self_conditioning_is_chosen(table):
     flow = table[table["task"] == "flow_matching"]
     assert len(choose(flow)) == 2 * len(choose(flow, conditions={"self_conditioning": True}))
-    with_it = Options(task="flow_matching", self_conditioning=True)
-    entry = FIGURES["percent_by_time_loglog"]
+    with_it = of_task(task="flow_matching", self_conditioning=True)
+    entry = known_figures()["percent_by_time_loglog"]
     _, data = load(entry.draw)(table, with_it)
     assert data["self_conditioning"].all()
     assert data["percent"].iloc[0] == pytest.approx(15 * 1.01)
@@ -180,7 +180,7 @@ def test_self_conditioning_is_chosen(table):
 
 @pytest.mark.parametrize("name", ["percent_by_time_loglog", "percent_by_time_logx"])
 def test_every_row_is_on_the_axes(table, name):
-    figure, data = load(FIGURES[name].draw)(table, OPTIONS)
+    figure, data = load(known_figures()[name].draw)(table, OPTIONS)
     above, below = figure.axes[:2]
     for row in data.itertuples():
         x = row.step or 0.4
@@ -191,7 +191,7 @@ def test_every_row_is_on_the_axes(table, name):
 
 
 def test_times_are_told_apart_and_silence_shows(table):
-    figure, _ = load(FIGURES["percent_by_time_loglog"].draw)(table, OPTIONS)
+    figure, _ = load(known_figures()["percent_by_time_loglog"].draw)(table, OPTIONS)
     (legend,) = figure.axes[2].artists
     assert [text.get_text() for text in legend.get_texts()] == ["0", "0.5", "0.9"]
     colours = style.timed(3)
@@ -209,7 +209,7 @@ def test_times_are_told_apart_and_silence_shows(table):
 
 
 def test_final_bars(table):
-    figure, data = load(FIGURES["percent_final_by_time"].draw)(table, OPTIONS)
+    figure, data = load(known_figures()["percent_final_by_time"].draw)(table, OPTIONS)
     above, below = figure.axes[:2]
     assert data["step"].tolist() == [STEPS[-1]] * 6
     for axes, column in ((above, "percent"), (below, "skill")):
@@ -225,7 +225,7 @@ def test_final_bars(table):
 
 
 def test_losses_are_drawn_in_their_panels(table):
-    figure, data = load(FIGURES["losses_by_time"].draw)(table, OPTIONS)
+    figure, data = load(known_figures()["losses_by_time"].draw)(table, OPTIONS)
     for axes, name in zip(figure.axes, ("total", "twirled", "equivariance"), strict=False):
         points = drawn(axes)
         assert all((row.step or 0.4, getattr(row, name)) in points for row in data.itertuples())
@@ -234,7 +234,7 @@ def test_losses_are_drawn_in_their_panels(table):
 
 
 def test_a_panel_per_time_and_one_of_the_validation_loss(table):
-    figure, data = load(FIGURES["percent_by_time_and_model_size"].draw)(table, OPTIONS)
+    figure, data = load(known_figures()["percent_by_time_and_model_size"].draw)(table, OPTIONS)
     *panels, loss, _ = figure.axes
     assert [axes.get_title(loc="left") for axes in panels] == ["t = 0", "t = 0.5", "t = 0.9"]
     for axes, t in zip(panels, TIMES, strict=True):
@@ -252,7 +252,7 @@ def test_a_panel_per_time_and_one_of_the_validation_loss(table):
 
 
 def test_overfitting_is_shaded_from_where_it_begins(table):
-    entry = FIGURES["percent_by_time_and_train_size"]
+    entry = known_figures()["percent_by_time_and_train_size"]
     figure, data = load(entry.draw)(table, OPTIONS)
     overfitted = data[data["overfitted"]]
     assert overfitted["run"].unique().tolist() == ["few"]
@@ -269,7 +269,7 @@ def test_overfitting_is_shaded_from_where_it_begins(table):
 
 
 def test_dense_curves_are_averaged_over_faint_ones(dense):
-    entry = FIGURES["percent_by_time_loglog"]
+    entry = known_figures()["percent_by_time_loglog"]
     figure, data = load(entry.draw)(dense, OPTIONS)
     for t, part in data.groupby("t"):
         np.testing.assert_array_equal(part["percent_smoothed"], variable_span_average(part["step"], part["percent"]))
@@ -285,7 +285,7 @@ def test_dense_curves_are_averaged_over_faint_ones(dense):
 
 
 def test_paths_of_many_checkpoints_mark_some(dense):
-    figure, data = load(FIGURES["error_against_skill_by_time"].draw)(dense, OPTIONS)
+    figure, data = load(known_figures()["error_against_skill_by_time"].draw)(dense, OPTIONS)
     path = data[data["t"] == 0.9]
     line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == len(path))
     np.testing.assert_array_equal(line.get_xdata(), path["skill_smoothed"])

@@ -3,17 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
 from equidyn.analysis.correlation import log_correlation
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.families.gradients.draw import GROUPS
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import known_figures
 
 STEPS = (0, 10, 100, 1000, 3000, 10_000, 30_000, 100_000)
 PERCENT = (20, 18, 9, 2, 0.1, 0.3, 0.2, 0.05)
@@ -23,9 +23,9 @@ TIMES = (0.0, 0.5, 0.9)
 SIZES = {"all": 68_000, "embedding": 4_000, "blocks": 60_000, "head": 192}
 RUNS = {"base": {}, "again": {"seed": 1}, "control": {"model": "control-small"}}
 NAMES = {
-    "gradient_ratio": Options(),
-    "gradient_split": Options(),
-    "gradient_ratio_by_time": Options(task="flow_matching"),
+    "gradient_ratio": of_task(),
+    "gradient_split": of_task(),
+    "gradient_ratio_by_time": of_task(task="flow_matching"),
 }
 
 
@@ -73,19 +73,10 @@ def offsets(axes):
     return {tuple(point) for points in axes.collections for point in np.asarray(points.get_offsets()).tolist()}
 
 
-def test_the_catalogue_has_them():
-    for name, options in NAMES.items():
-        entry = FIGURES[name]
-        assert name in figures_for(options.task)
-        assert entry.tables == ("gradients",)
-        assert entry.notes == "equidyn.figures.families.gradients.draw:notes"
-        assert entry.category == "Why it is easy"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_show_the_selected_rows(table, name):
     options, before = NAMES[name], table.copy()
-    figure, data = load(FIGURES[name].draw)(table.sample(frac=1, random_state=0), options)
+    figure, data = load(known_figures()[name].draw)(table.sample(frac=1, random_state=0), options)
     pd.testing.assert_frame_equal(table, before)
     figure.draw_without_rendering()
     for legend in figure.findobj(Legend):
@@ -98,7 +89,7 @@ def test_figures_show_the_selected_rows(table, name):
     shared = [column for column in found if column in given]
     pd.testing.assert_frame_equal(found[shared], given[shared], check_dtype=False)
     assert (data["silent"] == (data["skill"] < 0.05)).all()
-    text = caption(FIGURES[name], data, options)
+    text = caption(known_figures()[name], data, options)
     assert "256 validation" in text
     assert "8 folds" in text
     assert "skill below 5 %" in text
@@ -106,7 +97,7 @@ def test_figures_show_the_selected_rows(table, name):
 
 
 def test_the_path_has_every_checkpoint_and_its_correlation(table):
-    figure, data = load(FIGURES["gradient_ratio"].draw)(table, Options())
+    figure, data = load(known_figures()["gradient_ratio"].draw)(table, of_task())
     axes = figure.axes[0]
     assert {(row.ratio, row.percent) for row in data.itertuples()} <= offsets(axes)
     base = data[data["run"] == "base"]
@@ -122,17 +113,17 @@ def test_the_path_has_every_checkpoint_and_its_correlation(table):
     silent = [points for points in axes.collections if len(points.get_offsets()) == len(STEPS)][-1]
     faces = [to_hex(face) == "#ffffff" for face in silent.get_facecolors()]
     assert faces == data.loc[data["run"] == "again", "silent"].tolist()
-    options = Options(useful_skill=0.005)
-    _, data = load(FIGURES["gradient_ratio"].draw)(table, options)
+    options = of_task(useful_skill=0.005)
+    _, data = load(known_figures()["gradient_ratio"].draw)(table, options)
     useful = data[(data["run"] == "base") & ~data["silent"]]
     again = log_correlation(useful["ratio"], useful["percent"])
     assert f"over the 6 of them with skill of at least 0.5 %, R = {again.pearson:.2f}" in caption(
-        FIGURES["gradient_ratio"], data, options
+        known_figures()["gradient_ratio"], data, options
     )
 
 
 def test_the_box_is_below_the_points(table):
-    figure, _ = load(FIGURES["gradient_ratio"].draw)(table, Options())
+    figure, _ = load(known_figures()["gradient_ratio"].draw)(table, of_task())
     figure.draw_without_rendering()
     axes = figure.axes[0]
     frame = axes.texts[0].get_bbox_patch().get_window_extent()
@@ -140,7 +131,7 @@ def test_the_box_is_below_the_points(table):
 
 
 def test_colours_run_with_the_step(table):
-    figure, _ = load(FIGURES["gradient_ratio"].draw)(table, Options())
+    figure, _ = load(known_figures()["gradient_ratio"].draw)(table, of_task())
     bar = figure.axes[-1]
     assert bar.get_xlabel() == "Optimiser step"
     assert bar.get_xticklabels()[0].get_text() == "0"
@@ -151,7 +142,7 @@ def test_colours_run_with_the_step(table):
 
 def test_a_panel_per_time_has_its_own_correlation(table):
     options = NAMES["gradient_ratio_by_time"]
-    figure, data = load(FIGURES["gradient_ratio_by_time"].draw)(table, options)
+    figure, data = load(known_figures()["gradient_ratio_by_time"].draw)(table, options)
     panels = figure.axes[: len(TIMES)]
     assert [axes.get_title(loc="left") for axes in panels] == ["t = 0", "t = 0.5", "t = 0.9"]
     for axes, t in zip(panels, TIMES, strict=True):
@@ -159,11 +150,11 @@ def test_a_panel_per_time_has_its_own_correlation(table):
         assert {(row.ratio, row.percent) for row in part.itertuples()} <= offsets(axes)
         assert f"R = {log_correlation(part['ratio'], part['percent']).pearson:.2f}" in axes.texts[0].get_text()
         assert axes.get_xlim() == panels[0].get_xlim()
-    assert "t = 0: R = " in caption(FIGURES["gradient_ratio_by_time"], data, options)
+    assert "t = 0: R = " in caption(known_figures()["gradient_ratio_by_time"], data, options)
 
 
 def test_norms_ratios_and_angles(table):
-    figure, data = load(FIGURES["gradient_split"].draw)(table, Options())
+    figure, data = load(known_figures()["gradient_split"].draw)(table, of_task())
     norms, ratio, cosine = figure.axes[:3]
     drawn = [
         {(float(x), float(y)) for line in axes.lines for x, y in zip(*line.get_data(), strict=True)}
@@ -180,12 +171,12 @@ def test_norms_ratios_and_angles(table):
     assert "head (192 parameters)" in labels
     assert [len(axes.collections) for axes in (ratio, cosine)] == [4, 1]  # intervals
     last = data[(data["step"] == STEPS[-1]) & (data["group"] == "head")].iloc[0]
-    assert f"{last['ratio']:.3g} (head)" in caption(FIGURES["gradient_split"], data, Options())
+    assert f"{last['ratio']:.3g} (head)" in caption(known_figures()["gradient_split"], data, of_task())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_draw_what_there_is(table, name):
-    options, entry = NAMES[name], FIGURES[name]
+    options, entry = NAMES[name], known_figures()[name]
     draw = load(entry.draw)
     base = table[(table["run"] == "base") & (table["task"] == options.task)].copy()
     late = base["step"] >= 10_000
@@ -203,11 +194,11 @@ def test_figures_draw_what_there_is(table, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_refuse(table, name):
-    draw, task = load(FIGURES[name].draw), NAMES[name].task
+    draw, task = load(known_figures()[name].draw), NAMES[name].task
     with pytest.raises(ValueError, match="no rows of task 'voxel_denoising' to draw"):
-        draw(table, Options(task="voxel_denoising"))
+        draw(table, of_task(task="voxel_denoising"))
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, Options(task=task, baseline="bass"))
+        draw(table, of_task(task=task, baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) ratio_plugin"):
         draw(table.drop(columns="ratio_plugin"), NAMES[name])
     with pytest.raises(ValueError, match=r"lacks the column\(s\) group"):

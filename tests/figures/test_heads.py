@@ -1,8 +1,11 @@
 """Figures of the last layer show the rows they say, and captions say what the layer can be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
@@ -10,10 +13,9 @@ from matplotlib.legend import Legend
 from equidyn.analysis.correlation import log_correlation
 from equidyn.core.numbers import short
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import known_figures
 
 STEPS = (0, 10, 100, 1000, 3000, 10_000, 30_000, 100_000)
 VARIANCE = (0.01075, 0.0107, 0.0106, 0.0105, 0.0103, 0.009, 0.008, 0.0063)
@@ -69,20 +71,11 @@ def drawn(axes):
     return {(float(x), float(y)) for x, y in points}
 
 
-def test_the_catalogue_has_them():
-    for name in NAMES:
-        entry = FIGURES[name]
-        assert all(name in figures_for(task) for task in TASKS)
-        assert entry.tables == ("head",)
-        assert entry.notes == "equidyn.figures.families.heads.draw:notes"
-        assert entry.category == "Why it is easy"
-
-
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_show_the_selected_rows(table, name, task):
-    options, before = Options(task=task), table.copy()
-    figure, data = load(FIGURES[name].draw)(table.sample(frac=1, random_state=0), options)
+    options, before = of_task(task=task), table.copy()
+    figure, data = load(known_figures()[name].draw)(table.sample(frac=1, random_state=0), options)
     pd.testing.assert_frame_equal(table, before)
     figure.draw_without_rendering()
     for legend in figure.findobj(Legend):
@@ -95,7 +88,7 @@ def test_figures_show_the_selected_rows(table, name, task):
     given = given.drop_duplicates(keys).set_index(keys).sort_index()
     found = data.set_index(keys).sort_index()
     pd.testing.assert_series_equal(found["deviation"], given["deviation"])
-    text = caption(FIGURES[name], data, options)
+    text = caption(known_figures()[name], data, options)
     assert "The layer has 192 weights." in text
     assert "256 validation" in text
     assert ("No weights but zero make this layer equivariant" in text) == (task == "flow_matching")
@@ -103,7 +96,7 @@ def test_figures_show_the_selected_rows(table, name, task):
 
 
 def test_deviation_and_its_share(table):
-    figure, data = load(FIGURES["head_deviation"].draw)(table, Options())
+    figure, data = load(known_figures()["head_deviation"].draw)(table, of_task())
     above, below = figure.axes[:2]
     for row in data.itertuples():
         x = row.step or 4.0
@@ -114,23 +107,22 @@ def test_deviation_and_its_share(table):
     (right,) = above.child_axes
     figure.draw_without_rendering()
     np.testing.assert_allclose(np.array(right.get_ylim()) * PARAMETERS, above.get_ylim())
-    assert "variance over the 3 rows" in right.get_ylabel()
     assert above.patches  # shading
 
 
 def test_deviation_does_not_depend_on_the_flow_time(table):
-    options = Options(task="flow_matching")
-    figure, data = load(FIGURES["head_deviation"].draw)(table, options)
+    options = of_task(task="flow_matching")
+    figure, data = load(known_figures()["head_deviation"].draw)(table, options)
     assert "t" not in data
     assert len(data) == 2 * len(STEPS)
     assert data.loc[data["run"] == "base", "silent"].tolist() == [skill < 0.05 for skill in SKILL]
     assert len([axes for axes in figure.axes if axes.get_ylabel()]) == 1
     assert "variance" not in figure.axes[0].child_axes[0].get_ylabel()
-    assert "skill below 5 % at all flow times" in caption(FIGURES["head_deviation"], data, options)
+    assert "skill below 5 % at all flow times" in caption(known_figures()["head_deviation"], data, options)
 
 
 def test_error_against_deviation_and_form(table):
-    figure, data = load(FIGURES["head_error"].draw)(table, Options())
+    figure, data = load(known_figures()["head_error"].draw)(table, of_task())
     scatter, form, ratio, shares = figure.axes[:4]
     base = data[data["run"] == "base"]
     assert {(row.deviation, row.measured) for row in data.itertuples()} <= drawn(scatter)
@@ -145,24 +137,26 @@ def test_error_against_deviation_and_form(table):
     assert f"R = {found.pearson:.2f} [{found.pearson_low:.2f}, " in scatter.texts[0].get_text().replace("−", "-")
     assert "0.0007 %" in form.texts[0].get_text() or "7e-4 %" in form.texts[0].get_text()
     np.testing.assert_allclose(base["difference"], 1e-6 * np.arange(len(STEPS)), atol=1e-12)
-    text = caption(FIGURES["head_error"], data, Options())
+    text = caption(known_figures()["head_error"], data, of_task())
     assert "w⊥ᵀQw⊥: deviation 100 %; 2 w⊥ᵀQw∥: both 0 %; w∥ᵀQw∥: equivariant part 0 %." in text
     assert "|w⊥|² is 0.586 times what it was at the first" in text
     assert f"make the error {short(base['measured'].iloc[-1] / base['measured'].iloc[0])} times" in text
 
 
 def test_parts_of_the_error_on_grids(table):
-    options = Options(task="voxel_denoising")
-    figure, data = load(FIGURES["head_error"].draw)(table, options)
+    options = of_task(task="voxel_denoising")
+    figure, data = load(known_figures()["head_error"].draw)(table, options)
     for value in (90, 20, -10):
         assert any(np.isclose(y, value) for _, y in drawn(figure.axes[3]))
     assert figure.axes[3].get_ylim()[0] < -10
-    assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in caption(FIGURES["head_error"], data, options)
+    assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in caption(
+        known_figures()["head_error"], data, options
+    )
 
 
 def test_times_have_colours(table):
-    options = Options(task="flow_matching")
-    figure, data = load(FIGURES["head_error"].draw)(table, options)
+    options = of_task(task="flow_matching")
+    figure, data = load(known_figures()["head_error"].draw)(table, options)
     scatter, form, ratio = figure.axes[:3]
     assert not scatter.texts
     for t, colour in zip(TIMES, style.timed(3), strict=True):
@@ -180,7 +174,7 @@ def test_times_have_colours(table):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_draw_what_there_is(table, name, task):
-    options, entry = Options(task=task), FIGURES[name]
+    options, entry = of_task(task=task), known_figures()[name]
     base = table[(table["run"] == "base") & (table["task"] == task)].copy()
     zero = base["step"] == 0  # a layer that starts at zero
     base.loc[zero, ["deviation", "measured", "predicted", "from_deviation", "cross", "from_symmetric"]] = 0.0
@@ -196,10 +190,10 @@ def test_figures_draw_what_there_is(table, name, task):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_refuse(table, name):
-    draw = load(FIGURES[name].draw)
+    draw = load(known_figures()[name].draw)
     with pytest.raises(ValueError, match="no rows of task 'voxels' to draw"):
-        draw(table, Options(task="voxels"))
+        draw(table, replace(of_task(), task="voxels"))
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, Options(baseline="bass"))
+        draw(table, of_task(baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) symmetric"):
-        draw(table.drop(columns="symmetric"), Options())
+        draw(table.drop(columns="symmetric"), of_task())

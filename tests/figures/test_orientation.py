@@ -3,18 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 
 from equidyn.analysis.orientation import along_frame, examine, uniformity
 from equidyn.core.plugins import load
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.families.orientation import draw as orientation
 from equidyn.figures.families.orientation.draw import equal_area, orientation_audit
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import figures_for, known_figures
 
-OPTIONS = Options(task="voxel_denoising")
-ENTRY = FIGURES["orientation_audit"]
+OPTIONS = of_task(task="voxel_denoising")
+ENTRY = known_figures()["orientation_audit"]
 
 
 def axes_of(rng, count, stretch=1.0):

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked
+from drawing_checks import draw_checked, of_task
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
 from equidyn.analysis.published import VOXMOL_FILES, published_curves, voxmol_curves
 from equidyn.figures.families.beside_published import draw as figures
-from equidyn.figures.parts.options import Options
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/published/voxmol"
 STEPS = (0, 1, 10, 100, 1000)
@@ -102,7 +101,7 @@ def drawn(published):
 
 def draw(name, table, published):
     """A checked figure, its rows of either origin, and its notes; legends lie apart."""
-    options = Options(task=DRAWN[name], baseline="base")
+    options = of_task(task=DRAWN[name], baseline="base")
     figure, data, _ = draw_checked(name, table, published, options)
     boxes = [legend.get_window_extent() for legend in figure.findobj(Legend)]
     assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import STEPS, draw, identities
+from drawing_checks import of_task
 from matplotlib.colors import to_hex
 
 from equidyn.figures.families.structure.draw import closed_form
 from equidyn.figures.parts import drawing
-from equidyn.figures.parts.options import Options
 
 ANGLES = (5, 15, 30, 45, 60, 75, 90, 120, 150, 180)
 LAYERS = {
@@ -108,7 +108,7 @@ def test_error_against_angle_of_many_steps():
 
 def test_without_derivatives_there_is_no_degree():
     table = angles(task="voxel_denoising", action="trilinear", degree=np.nan)
-    figure, _, text = draw("error_by_angle", table, Options(task="voxel_denoising"))
+    figure, _, text = draw("error_by_angle", table, of_task(task="voxel_denoising"))
     assert len(figure.axes) == 3  # two panels and the legends
     assert figure.get_suptitle() == "Rotations: all, trilinear"
     assert "there is no effective degree" in text
@@ -117,7 +117,7 @@ def test_without_derivatives_there_is_no_degree():
 @pytest.mark.parametrize("name", TABLES)
 def test_flow_times_have_panels(name):
     table = TABLES[name](task="flow_matching", times=(0.0, 0.2, 0.6, 0.9))
-    figure, data, text = draw(name, table, Options(task="flow_matching"))
+    figure, data, text = draw(name, table, of_task(task="flow_matching"))
     assert sorted(set(data["t"])) == [0.2, 0.6, 0.9]
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title for title in titles if title.startswith("t =")] == ["t = 0.2", "t = 0.6", "t = 0.9"]
@@ -168,6 +168,6 @@ def test_figures_draw_one_step(name):
 @pytest.mark.parametrize("name", TABLES)
 def test_figures_refuse(name):
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(name, TABLES[name](), Options(baseline="bass"))
+        draw(name, TABLES[name](), of_task(baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\)"):
         draw(name, TABLES[name]().drop(columns=["haar", "floor"], errors="ignore"))

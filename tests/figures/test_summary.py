@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawing_checks import of_task
 from matplotlib.legend import Legend
 
-from equidyn.figures.catalogue import ALL_TASKS, FIGURES, figures_for
 from equidyn.figures.families.summary.draw import summary
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.parts.options import WORDS, Options
+from equidyn.figures.planned import ALL_TASKS, figures_for, known_figures
+from equidyn.tasks.registry import task_cards
 
-OPTIONS = {task: Options(baseline=f"base-{task}", task=task) for task in WORDS}
+WORDS = {task: card.words for task, card in task_cards().items()}
+OPTIONS = {task: of_task(baseline=f"base-{task}", task=task) for task in WORDS}
 STEPS = (0, 1, 10, 100, 1000)
 TIMES = (0.0, 0.25, 0.5, 0.6, 0.9, 0.95)
 ACTIONS = ("atoms", "cube", "trilinear")
@@ -132,13 +134,13 @@ def test_tasks_without_rows_are_left_out(table, there):
     assert legends_fit(figure)
     assert list(panels(figure)) == [WORDS[task].title for task in there]
     assert set(data["task"]) == set(there)
-    text = caption(FIGURES["summary"], data, OPTIONS)
+    text = caption(known_figures()["summary"], data, OPTIONS)
     assert [words.title + ": run" in text for task, words in WORDS.items()] == [task in there for task in WORDS]
 
 
 def test_caption_tells_of_each_task(table):
     _, data = summary(table, OPTIONS)
-    text = caption(FIGURES["summary"], data, OPTIONS)
+    text = caption(known_figures()["summary"], data, OPTIONS)
     assert "Force field: run base-force_field, skill against the best constant prediction. Estimator: exact" in text
     assert "Flow matching: run base-flow_matching, skill against the best multiple of the noisy input" in text
     assert "without self-conditioning" in text
@@ -152,7 +154,7 @@ def test_refuses(table):
     with pytest.raises(ValueError, match="no rows of any task to draw: neither force_field, nor flow_matching"):
         summary(table[:0], OPTIONS)
     with pytest.raises(ValueError, match="no run is named 'bass'"):
-        summary(table, OPTIONS | {"force_field": Options(baseline="bass")})
+        summary(table, OPTIONS | {"force_field": of_task(baseline="bass")})
     with pytest.raises(ValueError, match=r"lacks the column\(s\) percent_low"):
         summary(table.drop(columns="percent_low"), OPTIONS)
 

@@ -3,18 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked
+from drawing_checks import draw_checked, of_task
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
-from equidyn.figures.catalogue import FIGURES, figures_for
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.options import ACTIONS, Options
+from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose
-from equidyn.tasks.voxel_denoising import task as voxel_denoising
 
-OPTIONS = Options(task="voxel_denoising")
+COMPARISONS = of_task("voxel_denoising").comparisons
+OPTIONS = of_task(task="voxel_denoising")
 STEPS = (0, 1, 10, 100, 300, 1000)
 TOTAL = (0.1, 0.05, 1e-3, 2.65e-4, 2.6e-4, 1e-4)
 PERCENT = (80.0, 60.0, 20.0, 2.0, 1.0, 8.0)
@@ -38,7 +37,7 @@ SHOWN = {
     "percent_by_augmentation": ["base", "again", "still"],
     "skill_companion": list(RUNS),
 }
-NAMES = [name for name in figures_for("voxel_denoising") if FIGURES[name].tables == ("evaluation",)]
+NAMES = [name for name in figures_for("voxel_denoising") if known_figures()[name].tables == ("evaluation",)]
 OF_ONE_ACTION = [name for name in NAMES if name != "percent_by_action"]
 SHARES = [name for name in OF_ONE_ACTION if name.startswith("percent")]
 
@@ -133,10 +132,6 @@ def points(axes):
     return {(float(x), float(y)) for line in axes.lines for x, y in np.column_stack(line.get_data())}
 
 
-def test_actions_are_those_of_the_task():
-    assert list(ACTIONS) == list(voxel_denoising.ACTIONS)
-
-
 @pytest.mark.parametrize("name", OF_ONE_ACTION)
 def test_figures_show_the_selected_rows(table, name):
     figure, data, text = draw(name, table)
@@ -158,7 +153,7 @@ def test_figures_show_the_selected_rows(table, name):
 
 
 def test_another_action_is_chosen(table):
-    _, data, text = draw("percent_loglog", table, Options(task="voxel_denoising", action="cube"))
+    _, data, text = draw("percent_loglog", table, of_task(task="voxel_denoising", action="cube"))
     assert set(data["action"]) == {"cube"}
     assert "Rotations: the 24 of a cube alone" in text
     assert "Interpolation floor" not in text  # there is none
@@ -177,7 +172,7 @@ def test_the_share_of_interpolation(table, name):
     assert f"at most {100 * 1e-6 / 1.02e-4:.3g} %" in text
     assert "Numeric floor" not in text
     assert "equivariant under the rotations of a cube alone: 31 %" in text
-    figure, _, _ = draw(name, table, Options(task="voxel_denoising", action="cube"))
+    figure, _, _ = draw(name, table, of_task(task="voxel_denoising", action="cube"))
     assert not dash_dotted(figure.axes[0])
 
 
@@ -199,14 +194,14 @@ def test_losses_have_a_blank_grid_and_a_floor(table):
 
 
 def test_a_floor_far_below_leaves_the_axis_alone(table):
-    options = Options(task="voxel_denoising", action="atoms")
+    options = of_task(task="voxel_denoising", action="atoms")
     figure, data, text = draw("losses", table, options)
     assert not dash_dotted(figure.axes[0])
     assert figure.axes[0].get_ylim()[0] > 1e-3 * data["equivariance"].min()
     labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
     assert "Interpolation floor of the\nequivariance error: 1e-14 (below the\naxis)" in labels
     assert "1e-14 density²" in text
-    draw("losses", table, Options(task="voxel_denoising", action="cube"))
+    draw("losses", table, of_task(task="voxel_denoising", action="cube"))
 
 
 def test_actions_side_by_side(table):
@@ -222,13 +217,13 @@ def test_actions_side_by_side(table):
     by_colour = {line.get_color(): line.get_ydata() for line in dash_dotted(error)}
     assert len(by_colour) == len(SCALE)
     for action, part in data.groupby("action"):
-        colour = style.PALETTE[list(ACTIONS).index(action)]
+        colour = style.PALETTE[list(COMPARISONS).index(action)]
         expected = (FLOOR[action] or np.nan) / part["null_loss"]  # no line at zero
         np.testing.assert_allclose(by_colour[colour], expected)
     trilinear = FLOOR["trilinear"] / (NULL * SCALE["trilinear"])
     assert error.get_ylim()[0] < trilinear  # in reach, unlike that of the atoms
     assert error.get_ylim()[0] > 1e-9
-    assert all(action.text in text for action in ACTIONS.values())
+    assert all(action.text in text for action in COMPARISONS.values())
     assert "Interpolation floors at the last step: 0 % (of a cube), 0.98 % (all, trilinear), 3.3e-11 % (all, at" in text
     assert "the last 300 (of a cube); at" in text
 
@@ -254,7 +249,7 @@ def test_figures_refuse(table, name):
     with pytest.raises(ValueError, match="no rows of task 'voxel_denoising' to draw; the evaluation table has force"):
         draw(name, table[table["task"] == "force_field"])
     with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(name, table, Options(task="voxel_denoising", baseline="bass"))
+        draw(name, table, of_task(task="voxel_denoising", baseline="bass"))
     if name != "skill_companion":
         with pytest.raises(ValueError, match=r"lacks the column\(s\) floor_action_equivariance"):
             draw(name, table.drop(columns="floor_action_equivariance"))
@@ -273,13 +268,13 @@ def test_floors_are_bars(floors):
         np.testing.assert_allclose([bar.get_height() for bar in bars], data[column])
         for i, (bar, row) in enumerate(zip(bars, data.itertuples(), strict=True)):
             assert round(bar.get_center()[0]) == i // 4
-            assert to_hex(bar.get_facecolor()) == style.PALETTE[list(ACTIONS).index(row.action)].lower()
+            assert to_hex(bar.get_facecolor()) == style.PALETTE[list(COMPARISONS).index(row.action)].lower()
     assert [label.get_text() for label in above.texts[:4]] == ["0", "0.0086", "3e-5", "2e-10"]
     low, high = above.get_ylim()
     assert low < 2e-10
     assert high > 0.0086 * 2
     assert "3 conformers, 2 rotations each" in text
-    assert all(action.text in text for action in ACTIONS.values())
+    assert all(action.text in text for action in COMPARISONS.values())
 
 
 def test_floors_refuse(floors):

@@ -1,11 +1,9 @@
 """Identity columns of tables of analyses for tests of figures, and what draws them."""
 
-from drawing_checks import draw_checked
+from drawing_checks import draw_checked, of_task
 from evaluation_rows import evaluation_row
 
-from equidyn.figures.parts.options import Options
-
-OPTIONS = Options()
+OPTIONS = of_task()
 STEPS = (0, 100, 1000, 20_000)
 TOTAL = (1.0, 0.98, 0.2, 0.01)
 PERCENT = (30.0, 1.5, 2.0, 6.0)

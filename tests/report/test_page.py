@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
-from equidyn.report.page import Figure, write_report
+from equidyn.figures.planned import titles
+from equidyn.report.page import Picture, write_report
+from equidyn.tasks.registry import task_cards
 
 VOID = {"br", "img", "meta"}
 
@@ -58,7 +60,7 @@ def claim(name="falls", task="force_field", verdict=REPRODUCED, **values):
 @pytest.fixture
 def parts(tmp_path):
     """A report's input, figures out of order."""
-    figures = []
+    pictures = []
     for shade, (task, name, category) in enumerate(
         [
             ("voxel_denoising", "losses", "Training dynamics"),
@@ -70,7 +72,7 @@ def parts(tmp_path):
     ):
         png = tmp_path / f"{task}-{name}.png"
         Image.new("RGB", (320, 160), (shade, 90, 160)).save(png, dpi=(160, 160))
-        figures.append(Figure(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
+        pictures.append(Picture(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
     runs = pd.DataFrame(
         {
             "run": ["default", "control"],
@@ -84,7 +86,8 @@ def parts(tmp_path):
     )
     return {
         "study": "tiny",
-        "figures": figures,
+        "tasks": titles(task_cards()),
+        "pictures": pictures,
         "claims": pd.DataFrame([claim(), claim(task="flow_matching", verdict=NOT_REPRODUCED)]),
         "runs": runs,
         "manifest": {"machine": {"cores": 2}, "seeds": {"runs": {"default": 2025}}, "seconds": 61.53, "steps": [0, 10]},
@@ -104,7 +107,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         "figure-all-summary", "figure-force_field-percent_loglog", "figure-force_field-losses",
         "figure-force_field-hessian", "figure-voxel_denoising-losses",
     ]  # fmt: skip
-    by_id = {figure.anchor: figure for figure in parts["figures"]}
+    by_id = {figure.anchor: figure for figure in parts["pictures"]}
     for id, image in zip(ids, page.elements["img"], strict=True):
         figure = by_id[id]
         kind, data = image["src"].split(",")
@@ -127,7 +130,7 @@ def test_the_page_needs_nothing_but_itself(tmp_path, parts):
     ids = page.attributes("id")
     assert len(ids) == len(set(ids))
     links = page.attributes("href")
-    assert {f"#{figure.anchor}" for figure in parts["figures"]} <= set(links)
+    assert {f"#{figure.anchor}" for figure in parts["pictures"]} <= set(links)
     for link in links:
         assert link.startswith("#")
         assert link[1:] in ids
@@ -201,8 +204,8 @@ def test_runs_manifest_and_configuration(tmp_path, parts):
 def test_text_is_escaped(tmp_path, parts):
     sly = '<b>bold</b> & "quoted"'
     plain = Page(written(tmp_path, parts))
-    figures = [replace(parts["figures"][0], title=sly, caption=sly), *parts["figures"][1:]]
-    page = Page(written(tmp_path, parts, figures=figures, study=sly, claims=pd.DataFrame([claim(statement=sly)])))
+    figures = [replace(parts["pictures"][0], title=sly, caption=sly), *parts["pictures"][1:]]
+    page = Page(written(tmp_path, parts, pictures=figures, study=sly, claims=pd.DataFrame([claim(statement=sly)])))
     assert len(page.elements["b"]) == len(plain.elements["b"])
     assert page.elements["img"][-1]["alt"] == sly
     assert page.text("figure-voxel_denoising-losses") == f"{sly} {sly}"
@@ -217,12 +220,12 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, parts):
 
 
 def test_bad_input_says_what_is_wrong(tmp_path, parts):
-    parts["figures"][2].png.unlink()
+    parts["pictures"][2].png.unlink()
     with pytest.raises(ValueError, match=r"before the report: .*force_field-hessian\.png"):
         written(tmp_path, parts)
     assert not (tmp_path / "report.html").exists()
-    figures = parts["figures"][:2]
+    figures = parts["pictures"][:2]
     with pytest.raises(ValueError, match=r"unknown tasks \['weather'\]"):
-        written(tmp_path, parts, figures=[replace(figures[0], task="weather"), figures[1]])
+        written(tmp_path, parts, pictures=[replace(figures[0], task="weather"), figures[1]])
     with pytest.raises(ValueError, match=r"unknown verdicts \['perhaps'\]"):
-        written(tmp_path, parts, figures=figures, claims=pd.DataFrame([claim(verdict="perhaps")]))
+        written(tmp_path, parts, pictures=figures, claims=pd.DataFrame([claim(verdict="perhaps")]))

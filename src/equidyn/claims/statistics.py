@@ -444,11 +444,11 @@ def wins(task: TaskTables, *, averaged: bool) -> Found:
         ]
         budgets, *found = pairs[0]
         null = curves.over_times(curves.null_loss)[0, 0]
-        useful = np.maximum(*found) <= (1 - Options.useful_skill) * null
+        useful = np.maximum(*found) <= (1 - task.choice.useful_skill) * null
         if not useful.any():
             raise Untestable(
                 f"there is no training compute at which both {run!r} and {task.control!r} have a skill of at least "
-                f"{Options.useful_skill:g}"
+                f"{task.choice.useful_skill:g}"
             )
         ratios = np.array([best / reference for _, best, reference in pairs])[:, useful]
         least.append(Bounds.exact(ratios.min(axis=1)))

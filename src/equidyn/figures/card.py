@@ -55,7 +55,7 @@ class Figure:
     name: str
     title: str
     caption: str
-    category: str
+    category: str = ""
     fits: Callable[[TaskCard], bool] = any_task
     tasks: tuple[str, ...] = ()
     overview: bool = False

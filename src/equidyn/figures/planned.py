@@ -13,7 +13,7 @@ from equidyn.core.rooms import cards
 from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
 from equidyn.models.registry import configuration
-from equidyn.study.choice import Choice, choice_of, differing
+from equidyn.study.choice import choice_of, differing
 from equidyn.study.provenance import code_digest
 from equidyn.tasks.registry import task_card
 
@@ -25,7 +25,7 @@ STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables"
 
 
 @cache
-def figures() -> dict[str, Figure]:
+def known_figures() -> dict[str, Figure]:
     """Every figure by name, in the order of reports.
 
     Raises:
@@ -45,11 +45,11 @@ def figures() -> dict[str, Figure]:
 def figures_for(task: str) -> list[str]:
     """Names of the figures of a task, or of those of `ALL_TASKS`."""
     if task == ALL_TASKS:
-        return [name for name, figure in figures().items() if figure.overview]
+        return [name for name, figure in known_figures().items() if figure.overview]
     card = task_card(task)
     return [
         name
-        for name, figure in figures().items()
+        for name, figure in known_figures().items()
         if not figure.overview and figure.fits(card) and (not figure.tasks or task in figure.tasks)
     ]
 
@@ -69,7 +69,8 @@ def figures_drawn(
         (task, name)
         for task in [ALL_TASKS, *tasks]
         for name in figures_for(task)
-        if _is_made(figures()[name], task, config, analyses) and _is_varied(figures()[name], task, config, runs)
+        if _is_made(known_figures()[name], task, config, analyses)
+        and _is_varied(known_figures()[name], task, config, runs)
     ]
 
 
@@ -100,11 +101,12 @@ def titles(tasks: Iterable[str]) -> dict[str, str]:
     return {ALL_TASKS: "All tasks"} | {card.name: card.words.title for card in ordered}
 
 
-def options_for(choice: Choice, **more: Any) -> Options:
-    """Options of a task, with the words and the ways of comparing predictions of its card."""
-    card = task_card(choice.task)
+def options_for(task: str, **fields: Any) -> Options:
+    """Options of a task: words and comparisons of its card, what is usual of it, and other fields as given."""
+    card = task_card(task)
+    usual = {"action": card.comparison if card.has_choice else None, "timed": card.has_times}
     comparisons = card.comparisons if card.has_choice else {}
-    return Options(**asdict(choice), words=card.words, comparisons=comparisons, **more)
+    return Options(**usual | {"task": task, "words": card.words, "comparisons": comparisons} | fields)
 
 
 def drawing(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], task: str, name: str) -> dict[str, Any]:
@@ -113,12 +115,14 @@ def drawing(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], ta
     Returns:
         The arguments ``figure`` and ``options`` of `equidyn.figures.parts.making.make_figure`.
     """
-    figure = figures()[name]
+    figure = known_figures()[name]
     tasks = dict.fromkeys(row["task"] for row in runs.values()) if task == ALL_TASKS else [task]
     confidence = config["evaluation"]["confidence"]
     return {
         "figure": {field.name: getattr(figure, field.name) for field in fields(figure) if field.name in _SHOWN},
-        "options": {each: asdict(options_for(choice_of(config, each), confidence=confidence)) for each in tasks},
+        "options": {
+            each: asdict(options_for(**asdict(choice_of(config, each)), confidence=confidence)) for each in tasks
+        },
     }
 
 
@@ -128,4 +132,4 @@ _SHOWN = ("name", "title", "caption", "overview", "notes", "by_comparison", "log
 
 def figure_code(name: str) -> str:
     """Digest of the code that decides how a figure looks, apart from its card."""
-    return code_digest(figures()[name].module, "equidyn.figures.parts.making")
+    return code_digest(known_figures()[name].module, "equidyn.figures.parts.making")

@@ -1,6 +1,6 @@
 """Training dynamics: how much of the held-out loss is equivariance error, step by step.
 
-Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; the card lists
 them. The conventions of all figures are in `equidyn.figures.parts.drawing`. Runs have one curve here, for one way of
 comparing predictions where there are several; those evaluated at several flow times are drawn by
 `equidyn.figures.families.flow_times.draw`, several ways side by side by `equidyn.figures.families.voxels.draw`.

@@ -1,6 +1,6 @@
 """Training dynamics of flow matching: how much of the held-out loss is equivariance error, at each flow time.
 
-Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; `catalogue` lists
+Each function takes the evaluation table and `Options`, and returns a figure with the rows it shows; the card lists
 them. The conventions of all figures are in `equidyn.figures.parts.drawing`. Flow time t runs from 0, noise, to 1, data;
 colours run with it. Curves are drawn as the moving average of `equidyn.analysis.smoothing`, what was measured lies
 behind them faintly; where evaluations are far apart the two are the same.
