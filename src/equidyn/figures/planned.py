@@ -12,8 +12,8 @@ from typing import Any
 from equidyn.core.rooms import cards
 from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
-from equidyn.models.registry import configuration
 from equidyn.study.choice import choice_of, differing
+from equidyn.study.config import model_of
 from equidyn.study.provenance import code_digest
 from equidyn.tasks.registry import task_card
 
@@ -86,7 +86,7 @@ def _is_varied(figure: Figure, task: str, config: Mapping[str, Any], runs: Mappi
     if not figure.varies:
         return True
     baseline = config["figures"]["baseline"][task]
-    models = {name: configuration(row["model"], config.get("models")) for name, row in runs.items()}
+    models = {name: model_of(config, row) for name, row in runs.items()}
     known = {name: {**row, "control": models[name].control} for name, row in runs.items()}
     return any(
         not figure.variant or models[name].variant == figure.variant
