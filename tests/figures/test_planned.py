@@ -1,9 +1,12 @@
 """A study draws the figures whose tables it makes and whose runs can be compared, and a job is told what it needs."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +25,7 @@ from equidyn.figures.planned import (
     known_figures,
     options_for,
 )
+from equidyn.models.registry import configurations
 from equidyn.study.choice import comparable, differing
 from equidyn.tasks.registry import task_cards
 
@@ -185,3 +189,17 @@ def test_a_title_changes_what_one_figure_is_told_and_no_code(monkeypatch):
     monkeypatch.setattr(planned, "known_figures", lambda: retitled)
     after = {name: (drawing(config, runs, "force_field", name), figure_code(name)) for name in names}
     assert [name for name in names if before[name] != after[name]] == ["losses"]
+
+
+def test_no_module_of_figures_or_claims_asks_for_a_task_or_model_by_name():
+    floors = Path(planned.__file__).parents[1]
+    known = {*task_cards(), *configurations()} - {"control"}  # which is a role too
+    names = "|".join(map(re.escape, sorted(known)))
+    asks = re.compile(rf"(==|!=|\bin)\W{{1,3}}({names})\b|(starts|ends)with\(.control")
+    for floor in ("figures", "claims", "report"):
+        for file in (floors / floor).rglob("*.py"):
+            code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))
+            assert not asks.search(code), f"{file}: {asks.search(code)[0]}"
+            if floor == "figures" and file.parent.name != "beside_published":  # pairs the paper's networks with tasks
+                values = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
+                assert not values & known, file

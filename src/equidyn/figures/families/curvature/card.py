@@ -1,13 +1,17 @@
 """Figures of Hessians."""
 
+from functools import partial
+
 from equidyn.figures.card import Family, Figure
 from equidyn.figures.phrases import STEP_ZERO
+
+figure = partial(Figure, category="Why it is easy", tables=("hessian",))
 
 CARD = Family(
     name="curvature",
     order=6,
     figures=(
-        Figure(
+        figure(
             "hessian_spectra",
             "Eigenvalues of the Hessian of either loss",
             """Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, on
@@ -15,11 +19,9 @@ CARD = Family(
             per block, with common axes, one column per training step. Positive and negative eigenvalues are ranked
             apart: where all are known, a curve ends at how many there are. The flatter the curve, the better
             conditioned the loss. Grey: at this step the network predicts nothing useful yet.""",
-            category="Why it is easy",
-            tables=("hessian",),
             notes="spectra_notes",
         ),
-        Figure(
+        figure(
             "hessian_summary",
             "Curvature of either loss over training",
             f"""Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data
@@ -28,8 +30,6 @@ CARD = Family(
             relative to the loss that it belongs to; effective rank and condition do not depend on the scale of a
             loss. The condition is told by the median magnitude of eigenvalues, as the smallest of many are zero or
             chance. {STEP_ZERO}""",
-            category="Why it is easy",
-            tables=("hessian",),
             notes="notes",
         ),
     ),

@@ -1,40 +1,35 @@
 """Figures of runs with one curve each."""
 
+from functools import partial
+
 from equidyn.figures.card import Family, Figure, untimed
 from equidyn.figures.phrases import SHARE, STEP_ZERO
 from equidyn.study.choice import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE
+
+figure = partial(Figure, category="What changes the dynamics", fits=untimed)
+of_replicates = partial(
+    Figure,
+    caption=f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
+    rise. {STEP_ZERO}""",
+    category="Training dynamics",
+    fits=untimed,
+)
+
+
+def by(name: str, title: str, colour: str, columns: tuple[str, ...]) -> Figure:
+    """A figure of the share of the loss by what runs differ in."""
+    lines = f"One colour per {colour}; further seeds are thin lines of the same colour."
+    return figure(name, title, f"{SHARE} {lines} {STEP_ZERO}", varies=(columns,))
+
 
 CARD = Family(
     name="dynamics",
     order=1,
     figures=(
-        Figure(
-            "percent_linear",
-            "Equivariance share of the loss",
-            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
-            rise. {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=untimed,
-            log_share=False,
-        ),
-        Figure(
-            "percent_logx",
-            "Equivariance share of the loss, logarithmic steps",
-            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
-            rise. {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=untimed,
-            log_share=False,
-        ),
-        Figure(
-            "percent_loglog",
-            "Equivariance share of the loss, both axes logarithmic",
-            f"""{SHARE} One line per seed of the baseline; rings mark the lowest values, and the dip before the first
-            rise. {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=untimed,
-        ),
-        Figure(
+        of_replicates("percent_linear", "Equivariance share of the loss", log_share=False),
+        of_replicates("percent_logx", "Equivariance share of the loss, logarithmic steps", log_share=False),
+        of_replicates("percent_loglog", "Equivariance share of the loss, both axes logarithmic"),
+        figure(
             "losses",
             "The loss and its two parts",
             f"""Left: held-out squared error of the baseline and its two parts, which add up to it: equivariance error,
@@ -43,42 +38,22 @@ CARD = Family(
             where each first is a tenth and a hundredth of it. The twirled error starts with the whole target in it,
             so it cannot fall far before the network predicts something. {STEP_ZERO}""",
             category="Training dynamics",
-            fits=untimed,
         ),
-        Figure(
-            "percent_by_train_size",
-            "Equivariance share by training set size",
-            f"""{SHARE} One colour per training set; further seeds are thin lines of the same colour. {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=untimed,
-            varies=(TRAIN_SIZE,),
-        ),
-        Figure(
-            "percent_by_model_size",
-            "Equivariance share by model size",
-            f"""{SHARE} One colour per model; further seeds are thin lines of the same colour. {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=untimed,
-            varies=(MODEL_SIZE,),
-        ),
-        Figure(
+        by("percent_by_train_size", "Equivariance share by training set size", "training set", TRAIN_SIZE),
+        by("percent_by_model_size", "Equivariance share by model size", "model", MODEL_SIZE),
+        by(
             "percent_by_optimiser",
             "Equivariance share by optimiser and learning rate",
-            f"""{SHARE} One colour per optimiser and rate; further seeds are thin lines of the same colour.
-            {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=untimed,
-            varies=(OPTIMISER,),
+            "optimiser and rate",
+            OPTIMISER,
         ),
-        Figure(
+        by(
             "percent_by_augmentation",
             "Equivariance share with and without rotated training examples",
-            f"""{SHARE} One colour per setting; further seeds are thin lines of the same colour. {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=untimed,
-            varies=(AUGMENTATION,),
+            "setting",
+            AUGMENTATION,
         ),
-        Figure(
+        figure(
             "skill_companion",
             "Equivariance error against skill",
             """Equivariance error relative to the energy of what the network predicts beyond the prediction that skill
@@ -87,8 +62,6 @@ CARD = Family(
             predicts next to nothing. Controls are equivariant by construction, those of grids under the rotations
             of a cube alone; if they were evaluated by sampled rotations, those are shown, and what is left is
             rounding, or comes from the grid.""",
-            category="What changes the dynamics",
-            fits=untimed,
         ),
     ),
 )

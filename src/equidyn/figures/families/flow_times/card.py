@@ -1,5 +1,7 @@
 """Figures of runs at several flow times."""
 
+from functools import partial
+
 from equidyn.figures.card import Family, Figure, timed
 from equidyn.figures.phrases import FLOW, SHARE, STEP_ZERO
 from equidyn.study.choice import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE
@@ -10,67 +12,56 @@ BY_TIME = (
     "weight in training. Panels share one scale, but for times at which no network predicts anything useful. "
 )
 
+of_times = partial(
+    Figure,
+    caption=f"{SHARE} One colour per flow time for the baseline; further seeds are thin. {FLOW} {STEP_ZERO}",
+    category="Training dynamics",
+    fits=timed,
+)
+figure = partial(Figure, category="Training dynamics", fits=timed)
+
+
+def by(name: str, title: str, colour: str, columns: tuple[str, ...]) -> Figure:
+    """A figure of the share of the loss at each flow time by what runs differ in."""
+    text = f"{BY_TIME} One colour per {colour}; further seeds are thin. {FLOW} {STEP_ZERO}"
+    return Figure(name, title, text, "What changes the dynamics", timed, varies=(columns,))
+
+
 CARD = Family(
     name="flow_times",
     order=2,
     figures=(
-        Figure(
-            "percent_by_time_loglog",
-            "Equivariance share of the loss by flow time, both axes logarithmic",
-            f"""{SHARE} One colour per flow time for the baseline; further seeds are thin. {FLOW} {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=timed,
+        of_times("percent_by_time_loglog", "Equivariance share of the loss by flow time, both axes logarithmic"),
+        of_times(
+            "percent_by_time_logx", "Equivariance share of the loss by flow time, logarithmic steps", log_share=False
         ),
-        Figure(
-            "percent_by_time_logx",
-            "Equivariance share of the loss by flow time, logarithmic steps",
-            f"""{SHARE} One colour per flow time for the baseline; further seeds are thin. {FLOW} {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=timed,
-            log_share=False,
-        ),
-        Figure(
+        figure(
             "percent_final_by_time",
             "Equivariance share of the loss after training, by flow time",
             f"""Share of the held-out squared error that comes from equivariance error at the last step of the baseline
             and of its replicates, with its value above each bar; below, the skill of the same networks. {FLOW}""",
-            category="Training dynamics",
-            fits=timed,
             log_share=False,
         ),
-        Figure(
+        figure(
             "losses_by_time",
             "The loss and its two parts by flow time",
             f"""Held-out squared error of the baseline and its two parts, which add up to it: twirled error, the error
             of the prediction averaged over rotations, and equivariance error. {FLOW} {STEP_ZERO}""",
-            category="Training dynamics",
-            fits=timed,
         ),
-        Figure(
+        by(
             "percent_by_time_and_train_size",
             "Equivariance share by flow time and training set size",
-            f"""{BY_TIME} One colour per training set; further seeds are thin. {FLOW} {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=timed,
-            varies=(TRAIN_SIZE,),
+            "training set",
+            TRAIN_SIZE,
         ),
-        Figure(
-            "percent_by_time_and_model_size",
-            "Equivariance share by flow time and model size",
-            f"""{BY_TIME} One colour per model; further seeds are thin. {FLOW} {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=timed,
-            varies=(MODEL_SIZE,),
-        ),
-        Figure(
+        by("percent_by_time_and_model_size", "Equivariance share by flow time and model size", "model", MODEL_SIZE),
+        by(
             "percent_by_time_and_augmentation",
             "Equivariance share by flow time, with and without rotated training examples",
-            f"""{BY_TIME} One colour per setting; further seeds are thin. {FLOW} {STEP_ZERO}""",
-            category="What changes the dynamics",
-            fits=timed,
-            varies=(AUGMENTATION,),
+            "setting",
+            AUGMENTATION,
         ),
-        Figure(
+        figure(
             "error_against_skill_by_time",
             "Equivariance error against skill by flow time",
             f"""Equivariance error relative to the energy of what the baseline predicts beyond the prediction that skill
@@ -78,7 +69,6 @@ CARD = Family(
             predictions do, so it tells a network that learned to rotate its predictions from one that predicts next
             to nothing. {FLOW}""",
             category="What changes the dynamics",
-            fits=timed,
         ),
     ),
 )

@@ -1,5 +1,7 @@
 """Figures of loss landscapes."""
 
+from functools import partial
+
 from equidyn.figures.card import Family, Figure
 
 ROUGHNESS = (
@@ -7,32 +9,32 @@ ROUGHNESS = (
     "is the share of the variance that it explains."
 )
 
+figure = partial(Figure, category="Why it is easy")
+
 CARD = Family(
     name="landscapes",
     order=10,
     figures=(
-        Figure(
+        figure(
             "landscape_surfaces",
             "Loss landscapes",
             f"""The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it. Above,
             batch, noise and rotations are the same at all points; below, rotations are drawn anew at each, as
             published grids look. Heights have one scale in all panels, though not one zero. {ROUGHNESS}""",
-            category="Why it is easy",
             tables=("landscape",),
             notes="notes",
         ),
-        Figure(
+        figure(
             "landscape_contours",
             "Loss landscapes, each on its own scale",
             f"""The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it (cross),
             with contours of the best quadratic. Above, batch, noise and rotations are the same at all points;
             below, rotations are drawn anew at each, as published grids look. Colours have a scale of their own in
             each panel. {ROUGHNESS}""",
-            category="Why it is easy",
             tables=("landscape",),
             notes="notes",
         ),
-        Figure(
+        figure(
             "landscape_roughness",
             "Roughness of loss landscapes",
             f"""Roughness of the two parts of the loss around a checkpoint of the baseline, along eigenvectors of the
@@ -40,16 +42,14 @@ CARD = Family(
             rotations are the same at all points; open: rotations are drawn anew at each. On the right, how many
             times rougher the latter is. {ROUGHNESS} Grey: where 95 % of grids of the same size lie that are nothing
             but noise.""",
-            category="Why it is easy",
             tables=("landscape", "published_landscape"),
             notes="roughness_notes",
         ),
-        Figure(
+        figure(
             "landscape_published",
             "Published loss landscapes",
             f"""The authors' grids of the two parts of the loss, drawn as ours are. Heights have one scale in each row,
             though not one zero. {ROUGHNESS}""",
-            category="Why it is easy",
             overview=True,
             tables=("published_landscape",),
             notes="published_notes",

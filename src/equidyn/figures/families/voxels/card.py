@@ -1,13 +1,17 @@
 """Figures of predicted grids."""
 
+from functools import partial
+
 from equidyn.figures.card import Family, Figure, compared
 from equidyn.figures.phrases import STEP_ZERO
+
+figure = partial(Figure, fits=compared)
 
 CARD = Family(
     name="voxels",
     order=4,
     figures=(
-        Figure(
+        figure(
             "percent_by_action",
             "Equivariance share by rotations and how predictions are compared",
             f"""Top: share of the baseline's held-out squared error that comes from equivariance error, against the
@@ -17,10 +21,9 @@ CARD = Family(
             the same way, on top as a share of the same network's loss; where there is none, or only below the axis,
             there is no line. {STEP_ZERO}""",
             category="Training dynamics",
-            fits=compared,
             by_comparison=True,
         ),
-        Figure(
+        figure(
             "interpolation_floor",
             "What turning grids costs by itself",
             """Errors of a prediction that is perfect for every orientation of the molecule, the clean grid: all of it
@@ -30,7 +33,6 @@ CARD = Family(
             middle; the "upstream" grid has it 0.625 voxels off on each axis, which the rotation knows unless said
             to be ignored.""",
             category="Data",
-            fits=compared,
             tables=("floors",),
             notes="floor_notes",
         ),
