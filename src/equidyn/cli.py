@@ -80,25 +80,27 @@ def _printed(result: Callable[[], object], foreseen: type[Exception]) -> int:
 
 
 def _verify(files: list[str], tolerance: float | None) -> int:
-    from equidyn.verification import TOLERANCE, FixtureError, verify
+    from equidyn.verification.fixtures import TOLERANCE, FixtureError, verify
 
     tolerance = TOLERANCE if tolerance is None else tolerance
     status = 0
     for file in files:
         print(file)
         try:
-            deviations = verify(file)
+            verification = verify(file)
         except FixtureError as error:
             print(f"  error: {error}", file=sys.stderr)
             status = 1
             continue
-        for deviation in deviations:
+        status |= not verification.within(tolerance)
+        for deviation in verification.deviations:
             good = deviation.within(tolerance)
-            status |= not good
             print(
                 f"  {deviation.quantity:<48}{deviation.absolute:10.2e}"
                 f"  of {deviation.scale:8.3g}  {'ok' if good else 'DEVIATES'}"
             )
+        if verification.lacking:
+            print(f"  the fixture lacks: {', '.join(verification.lacking)}")
     return int(status)
 
 

@@ -23,7 +23,7 @@ from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.run.recipe import Recipe
 from equidyn.run.training import TrainingError, augmentation, train, with_network
 from equidyn.tasks.force_field.task import ForceField
-from equidyn.verification.escaip import escaip_parameter_name
+from equidyn.verification.networks.escaip import escaip_parameter_name
 
 RECIPE = Recipe(
     model="control-small",

@@ -28,8 +28,8 @@ from equidyn.models.proteina.network import (
 )
 from equidyn.models.registry import build, configuration, configurations
 from equidyn.tasks.flow_matching.task import auxiliary_loss, flow_loss
-from equidyn.verification import Deviation, FixtureError, verify
-from equidyn.verification.escaip import escaip_parameter_name
+from equidyn.verification.fixtures import Deviation, FixtureError, verify
+from equidyn.verification.networks.escaip import escaip_parameter_name
 
 FOLDER = Path(__file__).parents[1] / "fixtures"
 FIXTURES = sorted(FOLDER.glob("escaip_fixture_*.npz"))
@@ -70,7 +70,7 @@ def edit(fixture, key, **changes):
 
 
 def deviating(path, tolerance=1e-5):
-    return {found.quantity for found in verify(path) if not found.within(tolerance)}
+    return {found.quantity for found in verify(path).deviations if not found.within(tolerance)}
 
 
 # --- golden numbers -------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_there_are_golden_fixtures():
 
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_golden_fixture_verifies(path):
-    deviations = {found.quantity: found for found in verify(path)}
+    deviations = {found.quantity: found for found in verify(path).deviations}
     fixture = load(path)
     recorded = {key for key in fixture if key.split("/")[0] in ("graph", "feat", "head", "out", "derived")}
     assert deviations.keys() == recorded
@@ -95,7 +95,7 @@ def test_golden_fixture_verifies(path):
 
 @pytest.mark.parametrize("path", PROTEINA, ids=lambda path: path.stem)
 def test_golden_proteina_verifies(path):
-    deviations = {found.quantity: found for found in verify(path)}
+    deviations = {found.quantity: found for found in verify(path).deviations}
     fixture = load(path)
     derived = {"in/x_0", "in/x_1", "in/x_t", "in/x_sc", "in/fm_loss_weight", "num_params"}
     recorded = {key for key in fixture if key.split("/")[0] in ("mid", "out", "loss", "logged", "grad_norm", "steps")}
@@ -257,8 +257,6 @@ BROKEN = {
     "config not JSON": (lambda f: f | {"config_json": np.array("{")}, "escaip_fixture_test.npz: "),
     "no config": (lambda f: without(f, "config_json"), "lacks 'config_json'"),
     "no positions": (lambda f: without(f, "in/pos"), "lacks 'in/pos'"),
-    "no mask": (lambda f: without(f, "graph/neighbor_mask"), "lacks 'graph/neighbor_mask'"),
-    "no forces": (lambda f: without(f, "out/forces"), "lacks 'out/forces'"),
     "missing parameter": (
         lambda f: without(f, "param/backbone.input_block.norm.node_norm.weight"),
         r"Missing key.*input\.node_norm\.weight",
@@ -406,7 +404,7 @@ MISTAKES = {
 @pytest.mark.parametrize(("kind", "mistake"), MISTAKES.values(), ids=MISTAKES)
 def test_mistaken_module_deviates(monkeypatch, kind, mistake):
     monkeypatch.setattr(kind, "spread" if kind is Conditioning else "forward", mistake)
-    found = {d.quantity: d.absolute for d in verify(FOLDER / "proteina_fixture_tri.npz")}
+    found = {d.quantity: d.absolute for d in verify(FOLDER / "proteina_fixture_tri.npz").deviations}
     assert found["out/sc/coors_pred"] > 1e-3
 
 
@@ -455,8 +453,6 @@ BROKEN_PROTEINA = {
     "other features": (with_config("nn", feats_init_seq=["x_sc"]), r"feats_init_seq=\['x_sc'\] is not implemented"),
     "impossible size": (with_config("nn", nheads=7), "not a multiple of heads=7"),
     "other size": (with_config("nn", nlayers=4), r"Missing key.*layers\.3\."),
-    "no noise": (lambda f: without(f, "in/x_0_raw"), "lacks 'x_0_raw'"),
-    "no velocities": (lambda f: without(f, "out/sc/coors_pred"), "lacks 'out/sc/coors_pred'"),
     "missing parameter": (lambda f: without(f, "param/registers"), "Missing key.*registers"),
 }
 
@@ -465,6 +461,52 @@ BROKEN_PROTEINA = {
 def test_broken_proteina_fixture(proteina, write, change, message):
     with pytest.raises(FixtureError, match=re.compile(message, re.DOTALL)):
         verify(write(change(proteina), "proteina_x.npz"))
+
+
+# --- what a fixture lacks is listed ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["out/forces", "out/energy", "graph/neighbor_mask", "feat/node_projected"])
+def test_a_quantity_that_escaip_s_fixture_lacks(golden, write, key):
+    found, whole = verify(write(without(golden, key))), verify(write(golden))
+    assert {one.quantity for one in found.deviations} == {one.quantity for one in whole.deviations} - {key}
+    assert found.lacking == [key]
+    assert found.within(1e-5)
+
+
+def test_no_rotation(golden, write):
+    found = verify(write(without(golden, "in/rotation")))
+    assert found.lacking == ["in/rotation"]
+    assert not {one.quantity for one in found.deviations} & {"out/forces_rotated_input", "out/energy_rotated_input"}
+
+
+LACKING_PROTEINA = {
+    "no noise": (["in/x_0_raw"], ["in/x_0_raw"]),
+    "no velocities": (["out/sc/coors_pred"], ["out/sc/coors_pred"]),
+    "no order of parameters": (["param_names"], ["param_names"]),
+    "no residue numbers": (["in/residue_pdb_idx"], ["in/residue_pdb_idx"]),
+}
+
+
+@pytest.mark.parametrize(("keys", "lacking"), LACKING_PROTEINA.values(), ids=LACKING_PROTEINA)
+def test_what_proteina_s_fixture_lacks(proteina, write, keys, lacking):
+    found = verify(write({key: value for key, value in proteina.items() if key not in keys}, "proteina_x.npz"))
+    assert found.lacking == lacking
+    assert found.within(1e-5)
+
+
+def test_a_proteina_fixture_without_what_lies_on_the_way(proteina, write, capsys):
+    outside = {key: value for key, value in proteina.items() if not key.startswith("mid/")}
+    path = write(outside, "proteina_x.npz")
+    assert set(verify(path).lacking) == {key for key in proteina if key.startswith("mid/")}
+    assert main(["verify", str(path)]) == 0
+    assert "the fixture lacks: mid/sc/" in capsys.readouterr().out
+
+
+def test_nothing_to_compare(golden, write):
+    needed = {key: value for key, value in golden.items() if key.startswith(("in/", "param/", "config", "meta"))}
+    with pytest.raises(FixtureError, match=r"nothing to compare: the fixture lacks graph/neighbor_mask, .*out/forces"):
+        verify(write(needed))
 
 
 # --- files that are none --------------------------------------------------------------------------------------------
@@ -604,7 +646,7 @@ def test_fixture_of_another_configuration_verifies(golden, write, energy, sizes)
     batch = molecules((11, 6), seed=4, elements=(1, 9, 16, 17, 35, 53))
     fixture = own_fixture(golden, batch, energy=energy, **sizes)
     path = write(fixture)
-    assert {found.quantity for found in verify(path)} == {
+    assert {found.quantity for found in verify(path).deviations} == {
         key for key in fixture if key.split("/")[0] in ("graph", "out")
     }
     assert deviating(path) == set()

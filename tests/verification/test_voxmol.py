@@ -13,14 +13,14 @@ from torch import nn
 from equidyn.core.voxels import Grid
 from equidyn.models.voxmol import network as voxmol
 from equidyn.models.voxmol.network import Attention, Block, ResidualBlock, VoxMol
-from equidyn.verification import FixtureError, verify
-from equidyn.verification.published import Recorder
-from equidyn.verification.voxmol import (
+from equidyn.verification.fixtures import FixtureError, verify
+from equidyn.verification.networks import voxmol as verifier
+from equidyn.verification.networks.voxmol import (
     ADAM_EPSILON,
-    verify_voxmol,
     voxmol_config,
     voxmol_parameter_name,
 )
+from equidyn.verification.recorded import Recorded, Recorder
 
 FOLDER = Path(__file__).parents[1] / "fixtures"
 NETWORKS = {"output", "loss_sum", "grad_norms", "grad_grid_projection_weight", "grad_final_weight", "n_params"}
@@ -48,7 +48,7 @@ def write(tmp_path):
 
 
 def deviating(path):
-    return {found.quantity for found in verify(path) if not found.within(1e-5)}
+    return {found.quantity for found in verify(path).deviations if not found.within(1e-5)}
 
 
 # --- golden numbers -------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def deviating(path):
 
 @pytest.mark.parametrize("name", ["unet_a", "unet_b", "voxels", "optimiser"])
 def test_golden_fixture_verifies(name):
-    deviations = {found.quantity: found for found in verify(FOLDER / f"voxmol_fixture_{name}.npz")}
+    deviations = {found.quantity: found for found in verify(FOLDER / f"voxmol_fixture_{name}.npz").deviations}
     steps = {key for key in load("optimiser") if key.split(".")[0] in ("param", "ema0")}
     assert deviations.keys() == {"voxels": VOXELS, "optimiser": steps}.get(name, NETWORKS)
     assert all(found.within(1e-5) for found in deviations.values())
@@ -85,7 +85,7 @@ def test_stages_on_the_way_agree(name):
 
 
 def test_gradients_are_missing_where_they_were(golden):
-    norms = verify_voxmol(golden)["grad_norms"]
+    norms = verifier.verify(Recorded(golden))["grad_norms"]
     names = json.loads(str(golden["param_names"]))
     missing = {name for name, norm in zip(names, norms, strict=True) if norm == -1}
     assert missing == {name for name in names if ".attn.norm." in name}
@@ -254,7 +254,6 @@ BROKEN = {
     "impossible groups": ("unet_b", lambda f: with_config(f, n_groups=4), "a width of 6 is not a multiple of groups=4"),
     "other size": ("unet_b", lambda f: with_config(f, n_channels=12), "size mismatch"),
     "missing parameter": ("unet_b", lambda f: without(f, "param.final.bias"), r"Missing key.*last\.bias"),
-    "no output": ("unet_b", lambda f: without(f, "output"), "lacks 'output'"),
     "no configuration": ("unet_b", lambda f: without(f, "config"), "lacks 'config'"),
     "other spacing": ("voxels", lambda f: f | {"resolution": np.array(0.5)}, "centre='upstream' needs spacing 0.25"),
     "other window": (
@@ -265,7 +264,7 @@ BROKEN = {
     "other radius": ("voxels", lambda f: f | {"radius": 2 * f["radius"]}, "radius must be 0.5 for all atoms"),
     "too few channels": ("voxels", lambda f: f | {"num_channels": np.array(3)}, "channel must lie in 0 to 2"),
     "epsilon": ("optimiser", lambda f: f | {"eps": np.array(1e-8)}, "eps=1e-08 is not implemented, only 0"),
-    "missing step": ("optimiser", lambda f: without(f, "grad.1.step3"), "lacks 'grad.1.step3'"),
+    "no step": ("optimiser", lambda f: without(f, "grad.1.step1"), "nothing to compare: .* lacks grad.1.step1"),
 }
 
 
@@ -273,3 +272,27 @@ BROKEN = {
 def test_broken_fixture(write, name, change, message):
     with pytest.raises(FixtureError, match=re.compile(message, re.DOTALL)):
         verify(write(change(load(name))))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "lost"),
+    [
+        ("unet_b", "output", {"output"}),
+        ("unet_b", "target", NETWORKS - {"output", "n_params"}),
+        ("unet_b", "param_names", {"grad_norms"}),
+        ("voxels", "drug_index", {"drug_value", "drug_channel_sums", "drug_sum_of_squares"}),
+        ("voxels", "rotation_matrix", {"rotation_matrix"}),
+    ],
+)
+def test_what_a_fixture_lacks_is_listed(write, name, key, lost):
+    found = verify(write(without(load(name), key)))
+    expected = VOXELS if name == "voxels" else NETWORKS
+    assert {one.quantity for one in found.deviations} == expected - lost
+    assert found.lacking == [key]
+    assert found.within(1e-5)
+
+
+def test_steps_are_compared_as_far_as_there_are_gradients(write):
+    found = verify(write(without(load("optimiser"), "grad.1.step3")))
+    assert {one.quantity[-1] for one in found.deviations} == {"1", "2"}
+    assert found.lacking == ["grad.1.step3"]

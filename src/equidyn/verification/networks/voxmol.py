@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equidyn.core.voxels import REACH, Grid, published_rotation, voxelise
 from equidyn.models.voxmol.network import VoxMol, VoxMolConfig
-from equidyn.verification.published import renamed
+from equidyn.verification.recorded import Recorded, renamed
 
 ADAM_EPSILON = 1e-20
 """Stands for the published optimiser's 0, with which it makes no step where the denominator is zero.
@@ -59,8 +59,8 @@ def voxmol_config(published: Mapping[str, Any]) -> VoxMolConfig:
     return VoxMolConfig(**{ours: published[key] for key, ours in _SIZES.items()})
 
 
-def verify_voxmol(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every recorded number, computed by our network, grids or optimiser, whichever the fixture is about."""
+def verify(fixture: Recorded) -> dict[str, np.ndarray]:
+    """Every quantity that the inputs allow, computed by our network, grids or optimiser: the fixture is about one."""
     if "coords" in fixture:
         found = _voxels(fixture)
     elif "lr" in fixture:
@@ -70,7 +70,7 @@ def verify_voxmol(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {key: value.detach().numpy() for key, value in found.items()}
 
 
-def _network(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def _network(fixture: Recorded) -> dict[str, Tensor]:
     """Output, loss and gradients of the U-Net."""
     model = VoxMol(voxmol_config(json.loads(str(fixture["config"])))).eval()
     model.load_state_dict(
@@ -80,20 +80,29 @@ def _network(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
             if key.startswith("param.")
         }
     )
-    output = model(torch.from_numpy(fixture["input"]))
-    loss = (output - torch.from_numpy(fixture["target"])).square().sum(dtype=torch.float64)
+    output = model(fixture.tensor("input"))
+    count = torch.tensor(sum(parameter.numel() for parameter in model.parameters()))
+    return {"n_params": count, "output": output} | fixture.where_held(_learned, model, output, fixture)
+
+
+def _learned(model: VoxMol, output: Tensor, fixture: Recorded) -> dict[str, Tensor]:
+    """Loss, and gradients."""
+    loss = (output - fixture.tensor("target")).square().sum(dtype=torch.float64)
     loss.backward()
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    in_order = [gradients[voxmol_parameter_name(name)] for name in json.loads(str(fixture["param_names"]))]
-    norms = torch.stack([torch.tensor(-1.0) if g is None else torch.linalg.vector_norm(g) for g in in_order]).double()
-    return {
-        "n_params": torch.tensor(sum(parameter.numel() for parameter in model.parameters())),
-        "output": output,
+    found = {
         "loss_sum": loss,
-        "grad_norms": _without_rounding(norms, torch.from_numpy(fixture["grad_norms"])),
         "grad_grid_projection_weight": model.first.weight.grad,
         "grad_final_weight": model.last.weight.grad,
     }
+    return found | fixture.where_held(_gradients, model, fixture)
+
+
+def _gradients(model: VoxMol, fixture: Recorded) -> dict[str, Tensor]:
+    """Norms of the gradients in the fixture's order."""
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    in_order = [gradients[voxmol_parameter_name(name)] for name in json.loads(str(fixture["param_names"]))]
+    norms = torch.stack([torch.tensor(-1.0) if g is None else torch.linalg.vector_norm(g) for g in in_order]).double()
+    return {"grad_norms": _without_rounding(norms, fixture.tensor("grad_norms"))}
 
 
 def _without_rounding(norms: Tensor, recorded: Tensor) -> Tensor:
@@ -107,7 +116,7 @@ def _without_rounding(norms: Tensor, recorded: Tensor) -> Tensor:
     return torch.where(vanishing, recorded, norms)
 
 
-def _voxels(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def _voxels(fixture: Recorded) -> dict[str, Tensor]:
     """Grids of molecules, and what they sum up to; a rotation of the augmentation."""
     channels = int(fixture["num_channels"])
 
@@ -123,23 +132,30 @@ def _voxels(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
         positions, channel, molecule = map(torch.from_numpy, (positions[real], channel[real], molecule))
         return voxelise(positions, channel.long(), molecule, len(real), grid, channels)
 
-    grid, drug = grids(""), grids("drug_")[0]
-    channel, x, y, z = torch.from_numpy(fixture["drug_index"]).long().unbind(1)
-    return {
-        "grid": grid,
-        "channel_sums": grid.sum((2, 3, 4), dtype=torch.float64),
-        "drug_value": drug[channel, x, y, z],
-        "drug_channel_sums": drug.sum((1, 2, 3), dtype=torch.float64),
-        "drug_sum_of_squares": drug.double().square().sum(),
-        "rotation_matrix": published_rotation(torch.from_numpy(fixture["rotation_angles_xyz"])).float(),
-    }
+    def small() -> dict[str, Tensor]:
+        grid = grids("")
+        return {"grid": grid, "channel_sums": grid.sum((2, 3, 4), dtype=torch.float64)}
+
+    def large() -> dict[str, Tensor]:
+        drug = grids("drug_")[0]
+        channel, x, y, z = fixture.tensor("drug_index").long().unbind(1)
+        return {
+            "drug_value": drug[channel, x, y, z],
+            "drug_channel_sums": drug.sum((1, 2, 3), dtype=torch.float64),
+            "drug_sum_of_squares": drug.double().square().sum(),
+        }
+
+    def turned() -> dict[str, Tensor]:
+        return {"rotation_matrix": published_rotation(fixture.tensor("rotation_angles_xyz")).float()}
+
+    return {key: value for part in (small, large, turned) for key, value in fixture.where_held(part).items()}
 
 
-def _optimiser(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def _optimiser(fixture: Recorded) -> dict[str, Tensor]:
     """Weights along some steps of AdamW, and their moving averages."""
     if fixture["eps"] != 0:
         raise ValueError(f"eps={fixture['eps']} is not implemented, only 0")
-    initial = [torch.from_numpy(fixture[key]) for key in fixture if key.startswith("init.")]
+    initial = [fixture.tensor(key) for key in fixture if key.startswith("init.")]
     model = nn.ParameterList(value.clone() for value in initial)
     averages = {decay: AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay)) for decay in (0.9, 0.999)}
     for average in averages.values():
@@ -152,10 +168,13 @@ def _optimiser(fixture: dict[str, np.ndarray]) -> dict[str, Tensor]:
         weight_decay=float(fixture["weight_decay"]),
         fused=True,
     )
-    found = {}
+    found: dict[str, Tensor] = {}
     for step in range(1, int(fixture["steps"]) + 1):
-        for place, parameter in enumerate(model):
-            parameter.grad = torch.from_numpy(fixture[f"grad.{place}.step{step}"])
+        keys = [f"grad.{place}.step{step}" for place in range(len(model))]
+        if not (gradients := fixture.where_held(lambda keys=keys: {key: fixture.tensor(key) for key in keys})):
+            break
+        for parameter, gradient in zip(model, gradients.values(), strict=True):
+            parameter.grad = gradient
         optimiser.step()
         found |= {f"param.{place}.step{step}": value.detach().clone() for place, value in enumerate(model)}
         for decay, average in averages.items():

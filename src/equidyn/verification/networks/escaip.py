@@ -10,7 +10,7 @@ from equidyn.core.batch import MoleculeBatch
 from equidyn.core.decomposition import decompose_exact
 from equidyn.models.escaip.network import AngularGraph, EScAIP, EScAIPConfig, gaussian
 from equidyn.models.graph import Graph
-from equidyn.verification.published import Recorder, load_weights, refuse_other, renamed
+from equidyn.verification.recorded import Recorded, Recorder, load_weights, refuse_other, renamed
 
 _SIZES = {
     "num_layers": "layers",
@@ -98,8 +98,8 @@ def escaip_config(published: dict, *, energy: bool) -> EScAIPConfig:
     return EScAIPConfig(energy=energy, **{ours: published[key] for key, ours in _SIZES.items()})
 
 
-def verify_escaip(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every recorded number, computed by our network."""
+def verify(fixture: Recorded) -> dict[str, np.ndarray]:
+    """Every quantity that the inputs allow, computed by our network."""
     generation = json.loads(str(fixture["meta_json"])).get("generation", "g1")
     if generation != "g1":
         raise ValueError(f"EScAIP generation {generation!r} is not implemented, only the paper's 'g1'")
@@ -111,44 +111,44 @@ def verify_escaip(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise ValueError(f"in/atomic_numbers holds {number}, max_num_elements={config.elements} allows less")
 
     batch = MoleculeBatch(
-        torch.from_numpy(fixture["in/pos"]),
-        torch.from_numpy(fixture["in/atomic_numbers"]).long(),
+        fixture.tensor("in/pos"),
+        fixture.tensor("in/atomic_numbers").long(),
         torch.from_numpy(np.bincount(fixture["in/batch"])),
     )
     graph = model.graph(batch)
     found = _graph(config, graph, fixture)
     with torch.no_grad(), Recorder(model) as record:
         output = model(batch)
-    for name, value in _features(model, record).items():
-        found[f"feat/{name}"] = value
+    found |= {f"feat/{name}": value for name, value in _features(model, record).items()}
     found["head/edge_vector"] = record[model.direction]
     found["head/force_magnitude"] = record[model.magnitude]
     found["out/forces"] = output.forces
-    rotation = torch.from_numpy(fixture["in/rotation"])
-    with torch.no_grad():
-        rotated = model(batch.with_positions(rotate(batch.positions, rotation)))
-    found["out/forces_rotated_input"] = rotated.forces
     if output.energy is not None:
         found["head/atom_energy"] = record[model.energy]
         found["out/energy"] = output.energy
-        found["out/energy_rotated_input"] = rotated.energy
+    found |= fixture.where_held(_rotated, model, batch, fixture)
 
     atoms = torch.arange(len(batch.positions))
     exact = decompose_exact(output.head_tensor, torch.zeros_like(output.forces), atoms, len(atoms))
     found["derived/forces_group_mean"] = output.head_tensor.mean(1)
     found["derived/equiv_sqerr_per_atom"] = torch.from_numpy(exact.equivariance)
-    return {
-        key: _recorded_layout(value.detach().numpy(), key, graph, fixture)
-        for key, value in found.items()
-        if key in fixture or key == "out/forces"  # without which nothing would be verified
-    }
+    return {key: _recorded_layout(value.detach().numpy(), fixture.get(key), graph) for key, value in found.items()}
 
 
-def _graph(config: EScAIPConfig, graph: AngularGraph, fixture: dict) -> dict[str, torch.Tensor]:
+def _rotated(model: EScAIP, batch: MoleculeBatch, fixture: Recorded) -> dict[str, torch.Tensor]:
+    """Outputs for rotated molecules."""
+    with torch.no_grad():
+        output = model(batch.with_positions(rotate(batch.positions, fixture.tensor("in/rotation"))))
+    found = {"out/forces_rotated_input": output.forces}
+    return found if output.energy is None else found | {"out/energy_rotated_input": output.energy}
+
+
+def _graph(config: EScAIPConfig, graph: AngularGraph, fixture: Recorded) -> dict[str, torch.Tensor]:
     """Graph and feature tensors under the fixture's keys."""
-    width = fixture["graph/neighbor_mask"].shape[1]
-    mask = torch.zeros(len(graph.mask), width, dtype=torch.bool)
-    mask[:, : graph.mask.shape[1]] = graph.mask
+    mask = graph.mask
+    if (recorded := fixture.get("graph/neighbor_mask")) is not None:
+        mask = torch.zeros(len(graph.mask), recorded.shape[1], dtype=torch.bool)
+        mask[:, : graph.mask.shape[1]] = graph.mask
     step = config.max_radius / (config.distance_expansion - 1)
     distance = graph.pair_distance[graph.pair]
     return {
@@ -161,11 +161,9 @@ def _graph(config: EScAIPConfig, graph: AngularGraph, fixture: dict) -> dict[str
     }
 
 
-def _recorded_layout(ours: np.ndarray, key: str, graph: Graph, fixture: dict[str, np.ndarray]) -> np.ndarray:
+def _recorded_layout(ours: np.ndarray, recorded: np.ndarray | None, graph: Graph) -> np.ndarray:
     """Edge tensors in the fixture's (N, K, …) layout; empty slots are filled with what the fixture has there."""
-    recorded = fixture[key]
-    edges = len(graph.centre)
-    if len(ours) != edges or recorded.shape[:2] != fixture["graph/neighbor_mask"].shape:
+    if recorded is None or recorded.ndim != ours.ndim + 1 or len(ours) != len(graph.centre):
         return ours
     rows = graph.centre.numpy()
     columns = graph.slot.numpy() - rows * graph.mask.shape[1]

@@ -1,4 +1,4 @@
-"""What the verifiers share: published names and options, and a look inside a network."""
+"""What the verifiers share: recorded arrays, published names and options, and a look inside a network."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,6 +6,37 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+
+class MissingArrayError(KeyError):
+    """A fixture lacks an array."""
+
+
+class Recorded(dict[str, np.ndarray]):
+    """The arrays of a fixture by key, which remember those that were asked for in vain.
+
+    Attributes:
+        missed: Their keys.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]):
+        super().__init__(arrays)
+        self.missed: list[str] = []
+
+    def __missing__(self, key: str) -> np.ndarray:
+        raise MissingArrayError(key)
+
+    def tensor(self, key: str) -> Tensor:
+        """The array of a key."""
+        return torch.from_numpy(self[key])
+
+    def where_held(self, compute: Callable[..., Mapping[str, Any]], *arguments: Any) -> Mapping[str, Any]:
+        """What a function computes from arrays of the fixture; nothing if it lacks one of them."""
+        try:
+            return compute(*arguments)
+        except MissingArrayError as error:
+            self.missed.append(error.args[0])
+            return {}
 
 
 def renamed(name: str, replacements: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ from equidyn.tasks.flow_matching.task import (
     flow_loss,
     interpolate,
 )
-from equidyn.verification.published import Recorder, load_weights, refuse_other, renamed
+from equidyn.verification.recorded import Recorded, Recorder, load_weights, refuse_other, renamed
 
 _SIZES = {
     "nlayers": "layers",
@@ -154,64 +154,81 @@ def proteina_config(published: dict) -> ProteinaConfig:
     )
 
 
-def verify_proteina(fixture: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every recorded number, computed by our network and objective."""
+def verify(fixture: Recorded) -> dict[str, np.ndarray]:
+    """Every quantity that the inputs allow, computed by our network and objective."""
     published = json.loads(str(fixture["config"]))
     config, order = proteina_config(published), published["nn"]["feats_init_seq"]
     model = Proteina(config).eval()
     load_weights(model, _with_our_sequence_features(fixture, order, config), proteina_parameter_name)
-    given = {
-        key.removeprefix("in/"): torch.from_numpy(value) for key, value in fixture.items() if key.startswith("in/")
-    }
+    found = {"num_params": torch.tensor(sum(parameter.numel() for parameter in model.parameters()))}
+    for derived in (_noise, _data, _noisy, _weight):
+        found |= fixture.where_held(derived, fixture)
+    for case in _CASES:
+        found |= fixture.where_held(_case, case, model, fixture, order)
+    found |= fixture.where_held(_steps, model, fixture)
+    return {key: value.detach().numpy() for key, value in found.items()}
+
+
+def _case(case: str, model: Proteina, fixture: Recorded, order: list[str]) -> dict[str, Tensor]:
+    """Outputs, losses and gradients of one case of inputs, and what lies on the way with self-conditioning."""
+    batch = _batch(fixture, case)
+    model.zero_grad()
+    with Recorder(model) as record:
+        loss, computed = _objective(model, batch, fixture.tensor("in/x_1"))
+    loss.backward()
+    found = {key.format(case): value for key, value in computed.items()}
+    found |= fixture.where_held(_gradients, case, model, fixture)
+    if case == "nosc":
+        found["in/x_sc"] = computed["out/{}/x_1_pred"]
+    if case == "sc":
+        found |= {f"mid/sc/{key}": value for key, value in _inside(model, batch, record, order).items()}
+    return found
+
+
+def _gradients(case: str, model: Proteina, fixture: Recorded) -> dict[str, Tensor]:
+    """Norms of the gradients in the fixture's order."""
     parameters = dict(model.named_parameters())
     in_order = [parameters[proteina_parameter_name(str(name))] for name in fixture["param_names"]]
-
-    found = {"num_params": torch.tensor(sum(parameter.numel() for parameter in in_order))} | _inputs(given)
-    for case in _CASES:
-        batch = _batch(given, case)
-        model.zero_grad()
-        with Recorder(model) as record:
-            loss, computed = _objective(model, batch, given["x_1"])
-        loss.backward()
-        found |= {key.format(case): value for key, value in computed.items()}
-        # The distogram's last layers have no gradient where nothing is learned from it.
-        norms = [torch.zeros(()) if p.grad is None else p.grad.double().norm() for p in in_order]
-        found[f"grad_norm/{case}"] = torch.stack(norms)
-        if case == "nosc":
-            found["in/x_sc"] = computed["out/{}/x_1_pred"]
-        if case == "sc":
-            found |= {f"mid/sc/{key}": value for key, value in _inside(model, batch, record, order).items()}
-    return {key: value.detach().numpy() for key, value in (found | _steps(model, given)).items()}
+    # The distogram's last layers have no gradient where nothing is learned from it.
+    norms = [torch.zeros(()) if p.grad is None else p.grad.double().norm() for p in in_order]
+    return {f"grad_norm/{case}": torch.stack(norms)}
 
 
-def _with_our_sequence_features(fixture: dict, order: list[str], config: ProteinaConfig) -> dict:
+def _with_our_sequence_features(fixture: Recorded, order: list[str], config: ProteinaConfig) -> dict:
     """The fixture with the columns that read the residues' features, published in various orders, in ours."""
     name, width = "param/init_repr_factory.linear_out.weight", {"res_seq_pdb_idx": config.index_embedding, "x_sc": 3}
     if sorted(order) != sorted(_SEQUENCE_FEATURES):
         raise ValueError(f"feats_init_seq={order!r} is not implemented, only {list(_SEQUENCE_FEATURES)!r} in any order")
     parts = np.split(fixture[name], np.cumsum([width.get(feature, 1) for feature in order])[:-1], axis=1)
-    return fixture | {name: np.concatenate([parts[order.index(feature)] for feature in _SEQUENCE_FEATURES], 1)}
+    return dict(fixture) | {name: np.concatenate([parts[order.index(feature)] for feature in _SEQUENCE_FEATURES], 1)}
 
 
-def _inputs(given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The recorded inputs that follow from others."""
-    mask, t = given["mask"], given["t"]
-    ones = torch.ones_like(given["x_1"])
-    return {
-        "in/x_0": centred(given["x_0_raw"], mask),
-        # Published rotations multiply row vectors from the right.
-        "in/x_1": centred(given["ca_coords_angstrom"] @ given["rotation"] / NANOMETRE, mask),
-        "in/x_t": interpolate(given["x_0"], given["x_1"], t),
-        "in/fm_loss_weight": flow_loss(ones, 0 * ones, t, mask),
-    }
+def _noise(fixture: Recorded) -> dict[str, Tensor]:
+    return {"in/x_0": centred(fixture.tensor("in/x_0_raw"), fixture.tensor("in/mask"))}
 
 
-def _batch(given: dict[str, Tensor], case: str) -> ProteinBatch:
-    batch = ProteinBatch(given["x_t"], given["t"], given["mask"])
+def _data(fixture: Recorded) -> dict[str, Tensor]:
+    # Published rotations multiply row vectors from the right.
+    turned = fixture.tensor("in/ca_coords_angstrom") @ fixture.tensor("in/rotation")
+    return {"in/x_1": centred(turned / NANOMETRE, fixture.tensor("in/mask"))}
+
+
+def _noisy(fixture: Recorded) -> dict[str, Tensor]:
+    return {"in/x_t": interpolate(*(fixture.tensor(f"in/{name}") for name in ("x_0", "x_1", "t")))}
+
+
+def _weight(fixture: Recorded) -> dict[str, Tensor]:
+    ones = torch.ones_like(fixture.tensor("in/x_1"))
+    return {"in/fm_loss_weight": flow_loss(ones, 0 * ones, fixture.tensor("in/t"), fixture.tensor("in/mask"))}
+
+
+def _batch(fixture: Recorded, case: str) -> ProteinBatch:
+    batch = ProteinBatch(*(fixture.tensor(f"in/{name}") for name in ("x_t", "t", "mask")))
     if case == "default_idx":
         return batch
-    batch = replace(batch, residue_index=given["residue_pdb_idx"], chain_break=given["chain_breaks_per_residue"])
-    return replace(batch, x_sc=given["x_sc"]) if case == "sc" else batch
+    index, chain_break = (fixture.tensor(f"in/{name}") for name in ("residue_pdb_idx", "chain_breaks_per_residue"))
+    batch = replace(batch, residue_index=index, chain_break=chain_break)
+    return replace(batch, x_sc=fixture.tensor("in/x_sc")) if case == "sc" else batch
 
 
 def _objective(model: Proteina, batch: ProteinBatch, x_1: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -284,24 +301,24 @@ def _inside(model: Proteina, batch: ProteinBatch, record: Recorder, order: list[
     return found
 
 
-def _steps(model: Proteina, given: dict[str, Tensor]) -> dict[str, Tensor]:
+def _steps(model: Proteina, fixture: Recorded) -> dict[str, Tensor]:
     """Losses and gradient norms along three optimiser steps, as published training makes them."""
-    model, batch = copy.deepcopy(model), _batch(given, "nosc")
+    model, batch, x_1 = copy.deepcopy(model), _batch(fixture, "nosc"), fixture.tensor("in/x_1")
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.999))
     averaged.update_parameters(model)  # the first update copies
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
     losses, norms = [], []
     for _ in range(3):
         optimiser.zero_grad()
-        loss, _ = _objective(model, batch, given["x_1"])
+        loss, _ = _objective(model, batch, x_1)
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
         losses.append(loss)
         optimiser.step()
         averaged.update_parameters(model)
-    losses.append(_objective(model, batch, given["x_1"])[0])
+    losses.append(_objective(model, batch, x_1)[0])
     return {
         "steps/loss": torch.stack(losses),
         "steps/grad_norm_before_clip": torch.stack(norms),
-        "steps/loss_with_ema_weights": _objective(averaged.module, batch, given["x_1"])[0],
+        "steps/loss_with_ema_weights": _objective(averaged.module, batch, x_1)[0],
     }
