@@ -1,147 +1,135 @@
-"""Geometries of molecules from their SMILES, by RDKit: what the builders of molecular stores share.
+"""Geometries of molecules: what stores hold of them, and what manifests say of them."""
 
-Seeds are passed in, one thread does the work, and equal input gives equal coordinates under the same version of RDKit.
-RDKit is imported where it is used, in worker processes.
-"""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
+from equidyn.data.store import Field
 
-ORIENTATIONS = {
-    "generator": "as embedded by RDKit, centred on the mean position; not random: the embedding "
-    "prefers to lay molecules along its axes (statistics: orientation_of_longest_axis)",
-    "random": "Haar-random rotation per geometry, centred on the mean position",
-}
-"""How geometries can be turned, and what the manifest says of it."""
+BOHR_ANGSTROM = 0.529177210903  # CODATA 2018
+HARTREE_EV = 27.211386245988  # CODATA 2018
 
-
-class RejectError(Exception):
-    """A molecule or geometry that is left out; the message is the reason it is counted under."""
+POSITIONS = Field("float32", (3,), "angstrom", "Cartesian coordinates, centred on their mean")
+ATOMIC_NUMBERS = Field("uint8", (), "", "atomic number Z")
+FORCES = Field("float32", (3,), "eV/angstrom", "minus the gradient of the energy")
+ENERGY = Field("float64", (), "eV", "total energy minus those of the isolated atoms", ragged=False)
 
 
-def read_molecule(smiles: str) -> Mol:
-    """Read a molecule and add its hydrogens, behind all other atoms.
-
-    Raises:
-        RejectError: The SMILES cannot be read, or the molecule is charged or a radical.
-    """
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-        if mol is None:
-            raise RejectError("SMILES not readable")
-        mol = Chem.AddHs(mol)
-    radicals = sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
-    if Chem.GetFormalCharge(mol) != 0 or radicals:
-        raise RejectError("not neutral and closed-shell")
-    return mol
+def cluster_field(meaning: str) -> Field:
+    """The field that numbers the molecule of each example."""
+    return Field("int32", (), "", meaning, ragged=False)
 
 
-def embed(mol: Mol, count: int, seed: int) -> None:
-    """Give a molecule conformers by ETKDGv3, in place of those it has.
+FORCE_FIELD = {"positions": POSITIONS, "atomic_numbers": ATOMIC_NUMBERS, "forces": FORCES, "energy": ENERGY}
+"""Fields of every force-field store, but for the cluster."""
+
+CHANNELS = (1, 6, 7, 8, 9, 16, 17, 35)
+"""Atomic numbers that have a channel in VoxMol's grids."""
+
+AS_IN_SOURCE = "as the source has it, centred on the mean position"
+"""What manifests say of the orientation of geometries that are not turned."""
+
+
+class Description:
+    """Gathers what a manifest says of the geometries of a store.
 
     Args:
-        mol: With hydrogens.
-        count: Try as many; fewer for a rigid molecule: one, and two more for each rotatable bond and saturated ring.
-        seed: In [0, 2**31).
-
-    Raises:
-        RejectError: Not a single embedding succeeded.
+        share: Share of the geometries whose orientation is measured.
+        rng: Chooses them; may be left out if all are measured.
     """
-    from rdkit import rdBase
-    from rdkit.Chem import rdDistGeom, rdMolDescriptors
 
-    saturated_rings = rdMolDescriptors.CalcNumAliphaticRings(mol)
-    flexible = rdMolDescriptors.CalcNumRotatableBonds(mol, False) + saturated_rings
-    parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed
-    parameters.numThreads = 1
-    parameters.maxIterations = 50
-    with rdBase.BlockLogs():
-        try:
-            found = len(rdDistGeom.EmbedMultipleConfs(mol, min(1 + 2 * flexible, count), parameters))
-        except RuntimeError:
-            found = 0
-    if found == 0:
-        raise RejectError("embedding failed")
-
-
-def relax(mol: Mol) -> np.ndarray:
-    """Relax all conformers with MMFF94s, or UFF where that has no parameters.
-
-    Returns:
-        (conformers,) energies in kcal/mol, comparable within the molecule only.
-
-    Raises:
-        RejectError: Neither force field has parameters.
-    """
-    from rdkit import rdBase
-    from rdkit.Chem import rdForceFieldHelpers
-
-    with rdBase.BlockLogs():
-        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-            results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(
-                mol, numThreads=1, maxIters=500, mmffVariant="MMFF94s"
-            )
-        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-            results = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=500)
-        else:
-            raise RejectError("no force field to relax with")
-    return np.array([energy for _, energy in results])
-
-
-def atomic_numbers(mol: Mol) -> np.ndarray:
-    """Return (atoms,) atomic numbers."""
-    return np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
-
-
-def conformer_positions(mol: Mol) -> np.ndarray:
-    """Return (conformers, atoms, 3) coordinates in angstrom."""
-    return np.array([conformer.GetPositions() for conformer in mol.GetConformers()])
-
-
-def placed(positions: np.ndarray, orientation: str, turns: np.random.Generator) -> np.ndarray:
-    """Return `positions` (atoms, 3) turned as `orientation`, a key of `ORIENTATIONS`, says, and centred."""
-    if orientation == "random":
-        from scipy.spatial.transform import Rotation
-
-        positions = positions @ Rotation.random(rng=turns).as_matrix().T
-    return positions - positions.mean(axis=0)
-
-
-class LongestAxes:
-    """Collects how geometries lie in their frame."""
-
-    def __init__(self) -> None:
+    def __init__(self, share: float = 1.0, rng: np.random.Generator | None = None) -> None:
+        self._share, self._rng = share, rng or np.random.default_rng(0)
+        self._elements = np.zeros(256, np.int64)
+        self._lengths: list[np.ndarray] = []
+        self._radii: list[np.ndarray] = []
+        self._force_squares = 0.0
         self._moment = np.zeros((3, 3))
-        self._count = 0
+        self._oriented = 0
+        self.measured = 0
+        """Geometries that were chosen for their orientation."""
 
-    def add(self, positions: np.ndarray) -> None:
-        """Take in a geometry (atoms, 3), centred; two atoms or fewer are passed over."""
+    def add(
+        self,
+        lengths: np.ndarray | Sequence[int],
+        positions: np.ndarray,
+        atomic_numbers: np.ndarray,
+        forces: np.ndarray | None = None,
+        **_: Any,
+    ) -> None:
+        """Take in geometries that lie end to end; other columns of a portion are ignored.
+
+        Args:
+            lengths: (m,) atoms of each geometry, n in all.
+            positions: (n, 3) Å, each geometry centred.
+            atomic_numbers: (n,).
+            forces: (n, 3) eV/Å, if the store has them.
+        """
+        lengths = np.asarray(lengths, np.int64)
+        if not len(lengths):
+            return
+        ends = np.cumsum(lengths)
+        starts = ends - lengths
+        self._lengths.append(lengths)
+        self._elements += np.bincount(atomic_numbers, minlength=256)
+        self._radii.append(np.maximum.reduceat(np.linalg.norm(positions, axis=1), starts).astype(np.float64))
+        if forces is not None:
+            self._force_squares += float(np.square(forces, dtype=np.float64).sum())
+        for index in np.flatnonzero(self._rng.random(len(lengths)) < self._share):
+            self._measure(positions[starts[index] : ends[index]])
+
+    def _measure(self, positions: np.ndarray) -> None:
+        """Add the longest axis of a geometry (atoms, 3); one of two atoms or fewer has none."""
+        self.measured += 1
         if len(positions) > 2:
             positions = positions.astype(np.float64)
             longest = np.linalg.eigh(positions.T @ positions)[1][:, -1]
             self._moment += np.outer(longest, longest)
-            self._count += 1
+            self._oriented += 1
 
-    def add_some(self, positions: np.ndarray, lengths: np.ndarray, share: float, rng: np.random.Generator) -> int:
-        """Take in a random share of geometries that lie end to end, (rows, 3) and (m,); return how many."""
-        ends = np.cumsum(lengths)
-        chosen = np.flatnonzero(rng.random(len(lengths)) < share)
-        for index in chosen:
-            self.add(positions[ends[index] - lengths[index] : ends[index]])
-        return len(chosen)
+    @property
+    def lengths(self) -> np.ndarray:
+        """(m,) atoms of each geometry."""
+        return np.concatenate([np.empty(0, np.int64), *self._lengths])
 
-    def mean_squares(self) -> list[float]:
+    @property
+    def radii(self) -> np.ndarray:
+        """(m,) distance of the farthest atom from the mean position of each geometry, Å."""
+        return np.concatenate([np.empty(0), *self._radii])
+
+    def sizes(self) -> dict[str, Any]:
+        """Atoms of each element, and of a geometry on average and at most."""
+        elements = {symbol(z): int(self._elements[z]) for z in np.flatnonzero(self._elements)}
+        lengths = self.lengths
+        return {
+            "elements_atoms": elements,
+            "atoms_mean": float(lengths.mean()),
+            "atoms_max": int(lengths.max()),
+        }
+
+    def force_rms(self) -> dict[str, float]:
+        """Root mean square of the components of all forces, the convention of SPICE's 1.0758 eV/Å."""
+        return {"force_rms_ev_per_angstrom": (self._force_squares / (3 * int(self._elements.sum()))) ** 0.5}
+
+    def reach(self) -> dict[str, Any]:
+        """Largest distance of an atom from the centre, and its quantiles over the geometries."""
+        radii = self.radii
+        return {
+            "radius_max_angstrom": float(radii.max()),
+            "radius_quantiles_angstrom": quantiles(radii, (0.05, 0.25, 0.5, 0.75, 0.95)),
+        }
+
+    def orientation(self) -> dict[str, list[float]]:
         """Mean square of x, y and z over the unit vectors of the longest axes: all 1/3 if they lie at random."""
-        return np.diag(self._moment / max(self._count, 1)).tolist()
+        return {"orientation_of_longest_axis": np.diag(self._moment / max(self._oriented, 1)).tolist()}
+
+
+def quantiles(values: np.ndarray, shares: Sequence[float]) -> dict[str, float]:
+    """Quantiles of (m,) values by their names, such as "5 %"."""
+    return {
+        f"{100 * share:g} %": float(value) for share, value in zip(shares, np.quantile(values, shares), strict=True)
+    }
 
 
 def symbol(number: int) -> str:

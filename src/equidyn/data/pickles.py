@@ -3,8 +3,7 @@
 A pickle is a program: Python's own unpickler imports what it names and calls it. Here `pickletools.genops`, Python's
 disassembler, takes the file apart, and a small interpreter executes the few operations that plain data need. Nothing
 is imported or called on the pickle's word: the names in `ALLOWED` stand for functions of this module that keep data,
-and any other name or operation is an error. An interpreter of one's own can also hand over the items of a long list as
-they are read and forget them, which neither of Python's unpicklers does.
+and any other name or operation is an error.
 
 What is read may still hurt a parser further on, RDKit's for one, and memory. `run_confined` therefore does the reading
 in a child process without network, in limited memory, of which nothing comes back but files and text.
@@ -18,7 +17,7 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -31,7 +30,6 @@ from equidyn.data.store import StoreError
 PROTOCOLS = range(2, 6)
 """Of the pickles that can be read; Python 3 writes no others unless asked to."""
 
-_SHARED_TEXT = 32  # characters; longer texts are forgotten between the items of a list
 _FORETOLD = 3  # exit code of a child that says in one message what is wrong
 
 
@@ -117,27 +115,6 @@ ALLOWED: Mapping[str, _Constructor] = {
 """Names that a pickle may use."""
 
 
-def read_list(stream: BinaryIO) -> Iterator[Any]:
-    """Yield the items of a pickled list while it is read.
-
-    Python writes lists a thousand items at a time, and as many are in memory. What an item held is forgotten when the
-    next ones are read, but for short texts, so items cannot share molecules or lists.
-
-    Args:
-        stream: Of a pickle of a list, protocol 2 to 5. Molecules come as `PickledMolecule`.
-
-    Raises:
-        PickleError: The pickle is cut short or damaged, names something that is not in `ALLOWED`, wants an operation
-            that plain data do not need, or is not a list.
-    """
-    machine = _Machine()
-    for operation in _execute(stream, machine):
-        if operation in ("APPEND", "APPENDS") and machine.at_outermost_list():
-            yield from machine.take_items()
-    if not isinstance(machine.result(), list):
-        raise PickleError(f"found a {type(machine.result()).__name__}, expected a list")
-
-
 def read_object(stream: BinaryIO) -> Any:
     """Return a pickled object, all of it in memory.
 
@@ -145,58 +122,18 @@ def read_object(stream: BinaryIO) -> Any:
         stream: Of a pickle, protocol 2 to 5. Molecules come as `PickledMolecule`, NumPy's numbers as Python's.
 
     Raises:
-        PickleError: As in `read_list`.
+        PickleError: The pickle is cut short or damaged, names something that is not in `ALLOWED`, or wants an operation
+            that plain data do not need.
     """
-    machine = _Machine()
-    for _ in _execute(stream, machine):
-        pass
-    return machine.result()
-
-
-def _execute(stream: BinaryIO, machine: "_Machine") -> Iterator[str]:
-    """Execute one operation after the other, and yield the name of each."""
-    position = 0
+    machine, position = _Machine(), 0
     try:
         for operation, argument, position in pickletools.genops(stream):  # noqa: B007  (read in errors)
             machine.execute(operation.name, argument)
-            yield operation.name
     except PickleError as error:
         raise PickleError(f"byte {position}: {error}") from None
     except ValueError as error:
         raise PickleError(f"behind byte {position} the pickle is cut short or damaged ({error})") from None
-
-
-class _Memo:
-    """What a pickle may refer to again, by number.
-
-    Pickles number their entries one by one, or leave that to the reader; those that were forgotten count.
-    """
-
-    def __init__(self) -> None:
-        self._shared: dict[int, Any] = {}
-        self._recent: dict[int, Any] = {}
-        self._count = 0
-
-    def put(self, value: Any, number: int | None = None) -> None:
-        number = self._count if number is None else number
-        self._recent[number] = value
-        self._count = max(self._count, number + 1)
-
-    def get(self, number: int) -> Any:
-        for entries in (self._recent, self._shared):
-            if number in entries:
-                return entries[number]
-        if number < self._count:
-            raise PickleError(f"refers to entry {number}, part of an earlier item, which was forgotten to save memory")
-        raise PickleError(f"refers to entry {number}, which does not exist")
-
-    def forget(self) -> None:
-        """Forget all but what items share because the pickler, not the data, has it so: names and short texts."""
-        for number, value in self._recent.items():
-            is_short_text = isinstance(value, str) and len(value) <= _SHARED_TEXT
-            if is_short_text or isinstance(value, (_Constructor, _NumberType)):
-                self._shared[number] = value
-        self._recent.clear()
+    return machine.result()
 
 
 class _Machine:
@@ -205,7 +142,7 @@ class _Machine:
     def __init__(self) -> None:
         self._stack: list[Any] = []
         self._marks: list[int] = []
-        self._memo = _Memo()
+        self._memo: dict[int, Any] = {}
         self._started = False
 
     def execute(self, operation: str, argument: Any) -> None:
@@ -224,16 +161,6 @@ class _Machine:
             raise PickleError(f"operation {operation} refused: plain data do not need it")
         if not self._started:
             raise PickleError(f"no pickle of protocol {PROTOCOLS[0]} to {PROTOCOLS[-1]}")
-
-    def at_outermost_list(self) -> bool:
-        """Whether nothing is being read but one list."""
-        return not self._marks and len(self._stack) == 1 and type(self._stack[0]) is list
-
-    def take_items(self) -> list[Any]:
-        """Take away what the outermost list holds so far, and forget it."""
-        items, self._stack[0] = self._stack[0], []
-        self._memo.forget()
-        return items
 
     def result(self) -> Any:
         """Return what was read, at the end."""
@@ -303,10 +230,13 @@ class _Machine:
         self._top(dict)[key] = value
 
     def _put(self, number: int | None) -> None:
-        self._memo.put(self._top(), number)
+        # Entries are numbered by the pickle, or else one by one.
+        self._memo[len(self._memo) if number is None else number] = self._top()
 
     def _get(self, number: int) -> None:
-        self._stack.append(self._memo.get(number))
+        if number not in self._memo:
+            raise PickleError(f"refers to entry {number}, which does not exist")
+        self._stack.append(self._memo[number])
 
     def _name(self, text: str) -> None:
         self._stack.append(_allowed(".".join(text.split(" ", 1))))

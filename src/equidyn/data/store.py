@@ -101,6 +101,13 @@ class Field:
         return "text" if self.is_text else "ragged" if self.ragged else "scalar"
 
 
+SPLIT = Field("uint8", (), "", "0 training, 1 validation, 2 test, as the source has it", ragged=False)
+"""The field `split` of stores whose source prescribes one."""
+
+TRAINING, VALIDATION, TEST = range(3)
+"""What its numbers mean."""
+
+
 class StoreWriter:
     """Write a store example by example, in memory that does not grow with their number.
 

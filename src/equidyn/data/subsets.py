@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from equidyn.core.files import replacing
-from equidyn.data.store import Store, StoreError
+from equidyn.data.store import TRAINING, VALIDATION, Store, StoreError
 
 _REMEDY = "delete the file and run the subset step again"
 
@@ -50,10 +50,6 @@ def split_by_cluster(cluster: np.ndarray, *, validation_fraction: float, seed: i
     taken = 1 + int(np.argmin(np.abs(held_out - wanted)))
     is_validation = np.isin(member, order[:taken])
     return np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
-
-
-TRAINING, VALIDATION, TEST = range(3)
-"""What the field `split` of a store says of an example."""
 
 
 def published_split(store: Store) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +33,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equidyn.core.seeding import seed_for
-from equidyn.data.geometries import (
+from equidyn.data.embedding import (
     ORIENTATIONS,
-    LongestAxes,
     RejectError,
     atomic_numbers,
     conformer_positions,
@@ -43,25 +42,24 @@ from equidyn.data.geometries import (
     placed,
     read_molecule,
     relax,
-    symbol,
 )
+from equidyn.data.geometries import ATOMIC_NUMBERS, CHANNELS, POSITIONS, Description, cluster_field, symbol
 from equidyn.data.store import Field, StoreError, StoreWriter
 from equidyn.data.workers import workers
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
+    from equidyn.data.sources.offline_conformers.card import OfflineConformers
+
 log = logging.getLogger(__name__)
 
 FIELDS = {
-    "positions": Field("float32", (3,), "angstrom", "Cartesian coordinates, centred on their mean"),
-    "atomic_numbers": Field("uint8", (), "", "atomic number Z"),
+    "positions": POSITIONS,
+    "atomic_numbers": ATOMIC_NUMBERS,
     "smiles": Field("str", (), "", "stereoisomer; its atoms, then the hydrogens, come in the order of the positions"),
-    "cluster": Field("int32", (), "", "molecule: row of the manifest's table `molecules`", ragged=False),
+    "cluster": cluster_field("molecule: row of the manifest's table `molecules`"),
 }
-
-ELEMENTS = (1, 6, 7, 8, 9, 16, 17, 35)
-"""Atomic numbers that a molecule may hold: the channels of VoxMol's grids."""
 
 DISTINCT = 0.125
 """Å; conformers with a smaller r.m.s.d. of heavy atoms count as equal, as in GEOM's conformer search (CREST)."""
@@ -70,79 +68,33 @@ LIST = "Pains/test_data/wehi_mols.csv"
 """Below RDKit's data folder: 10,000 screening compounds, columns SMILES and name, no header (BSD-3-Clause)."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which molecules are made into conformers.
+def objection(smiles: str, recipe: OfflineConformers) -> str:
+    """Return the first reason to leave a molecule out; empty if there is none.
 
-    Neutral closed-shell molecules of the elements `ELEMENTS` in one fragment, without isotope labels, and:
-
-    Attributes:
-        heavy_atoms: Fewest and most atoms other than hydrogen.
-        max_atoms: Most atoms, hydrogens counted.
+    Wanted are neutral closed-shell molecules of the elements `CHANNELS` in one fragment, without isotope labels, and
+    within the recipe's limits on atoms.
     """
+    from rdkit import Chem
 
-    heavy_atoms: tuple[int, int] = (10, 40)
-    max_atoms: int = 79
-
-    def __post_init__(self) -> None:
-        low, high = self.heavy_atoms
-        if not 1 <= low <= high:
-            raise ValueError(f"heavy_atoms is {self.heavy_atoms}, expected 1 <= fewest <= most")
-
-    def objection(self, smiles: str) -> str:
-        """Return the first reason to leave the molecule out; empty if there is none."""
-        from rdkit import Chem
-
-        try:
-            mol = read_molecule(smiles)
-        except RejectError as failure:
-            return str(failure)
-        atoms = mol.GetAtoms()
-        low, high = self.heavy_atoms
-        if len(Chem.GetMolFrags(mol)) > 1:
-            return "more than one fragment"
-        if any(atom.GetAtomicNum() not in ELEMENTS for atom in atoms):
-            return "other elements than " + ", ".join(map(symbol, ELEMENTS))
-        if any(atom.GetIsotope() for atom in atoms):
-            return "isotope labels"
-        if mol.GetNumHeavyAtoms() < low:
-            return f"fewer than {low} heavy atoms"
-        if mol.GetNumHeavyAtoms() > high:
-            return f"more than {high} heavy atoms"
-        if len(atoms) > self.max_atoms:
-            return f"more than {self.max_atoms} atoms"
-        return ""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How conformers are made, the same for all molecules of a store.
-
-    Attributes:
-        conformers: Largest number kept per molecule.
-        embeddings: Largest number tried per molecule; see `embed`.
-        seed: The study's seed; each molecule hashes its own from it.
-        max_radius: A molecule is left out if a conformer to be kept has an atom farther (Å) from the mean position;
-            None for no limit.
-        orientation: "random" turns each conformer by a Haar-random rotation, "generator" keeps the frame in which
-            RDKit embedded it.
-    """
-
-    conformers: int = 5
-    embeddings: int = 10
-    seed: int = 0
-    max_radius: float | None = None
-    orientation: str = "random"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.conformers <= self.embeddings:
-            raise ValueError(
-                f"conformers is {self.conformers}, embeddings {self.embeddings}: expected 1 <= conformers <= embeddings"
-            )
-        if self.max_radius is not None and not self.max_radius > 0:
-            raise ValueError(f"max_radius is {self.max_radius}, expected a positive number of angstrom or None")
-        if self.orientation not in ORIENTATIONS:
-            raise ValueError(f"orientation is {self.orientation!r}: use one of {', '.join(ORIENTATIONS)}")
+    try:
+        mol = read_molecule(smiles)
+    except RejectError as failure:
+        return str(failure)
+    atoms = mol.GetAtoms()
+    fewest, most = recipe.heavy_atoms
+    if len(Chem.GetMolFrags(mol)) > 1:
+        return "more than one fragment"
+    if any(atom.GetAtomicNum() not in CHANNELS for atom in atoms):
+        return "other elements than " + ", ".join(map(symbol, CHANNELS))
+    if any(atom.GetIsotope() for atom in atoms):
+        return "isotope labels"
+    if mol.GetNumHeavyAtoms() < fewest:
+        return f"fewer than {fewest} heavy atoms"
+    if mol.GetNumHeavyAtoms() > most:
+        return f"more than {most} heavy atoms"
+    if len(atoms) > recipe.max_atoms:
+        return f"more than {recipe.max_atoms} atoms"
+    return ""
 
 
 def listed_molecules() -> tuple[list[str], str]:
@@ -169,15 +121,9 @@ def listed_molecules() -> tuple[list[str], str]:
 
 def build_store(
     path: str | Path,
+    recipe: OfflineConformers,
     *,
-    molecules: int | Sequence[str] | str = 300,
-    heavy_atoms: tuple[int, int] = (10, 40),
-    max_atoms: int = 79,
-    conformers: int = 5,
-    embeddings: int = 10,
-    seed: int = 0,
-    max_radius: float | None = None,
-    orientation: str = "random",
+    molecules: Sequence[str] | None = None,
     processes: int = 1,
     progress: bool = True,
     overwrite: bool = False,
@@ -195,14 +141,8 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
-        molecules: How many of RDKit's list, "all" of them, or SMILES of the caller's own.
-        heavy_atoms: Fewest and most atoms other than hydrogen; see `Selection` for this and the next.
-        max_atoms: Most atoms.
-        conformers: Per molecule, at most; see `Recipe` for this and the next four.
-        embeddings: Per molecule, at most.
-        seed: Chooses molecules, stereoisomers, conformers and orientations.
-        max_radius: Å, or None.
-        orientation: "random" or "generator".
+        recipe: Which molecules, and how their conformers are made.
+        molecules: SMILES to choose from in place of the list that RDKit ships.
         processes: Worker processes; the result does not depend on it.
         progress: Show a progress bar on stderr.
         overwrite: Replace a store that is already at `path`.
@@ -216,24 +156,23 @@ def build_store(
     """
     from tqdm import tqdm
 
-    selection = Selection(tuple(heavy_atoms), max_atoms)
-    recipe = Recipe(conformers, embeddings, seed, max_radius, orientation)
-    if isinstance(molecules, int) or molecules == "all":
+    if molecules is None:
         listed, source = listed_molecules()
     else:
         listed, source = list(molecules), f"{len(molecules)} molecules of the user's own"
     summary = _Summary()
     candidates = []
-    for smiles in sorted(listed, key=lambda smiles: seed_for(seed, "order", smiles)):
-        if objection := selection.objection(smiles):
-            summary.reject(smiles, objection)
+    for smiles in sorted(listed, key=lambda smiles: seed_for(recipe.seed, "order", smiles)):
+        if reason := objection(smiles, recipe):
+            summary.reject(smiles, reason)
         else:
             candidates.append(smiles)
-    wanted = molecules if isinstance(molecules, int) else len(candidates)
+    asked = None if recipe.molecules == "all" else recipe.molecules
+    wanted = asked or len(candidates)
     if not 1 <= wanted <= len(candidates):
         raise ValueError(
             f"{wanted} molecules asked, {len(candidates)} of {source} pass the selection; left out were "
-            f"{summary.counted()}"
+            f"{summary.rejects()}"
         )
     with (
         StoreWriter(path, FIELDS, overwrite=overwrite) as writer,
@@ -241,8 +180,8 @@ def build_store(
         tqdm(total=wanted, unit="molecule", file=sys.stderr, disable=not progress) as bar,
     ):
         for smiles, made in zip(candidates, pool.map(_make, candidates, [recipe] * len(candidates)), strict=True):
-            if objection := summary.objection(made):
-                summary.reject(smiles, objection)
+            if reason := summary.objection(made):
+                summary.reject(smiles, reason)
                 continue
             for positions in made.positions:
                 writer.append(
@@ -252,24 +191,25 @@ def build_store(
             bar.update()
             if len(summary.table) == wanted:
                 break
-        if not summary.table or (isinstance(molecules, int) and len(summary.table) < molecules):
+        if not summary.table or (asked and len(summary.table) < asked):
             raise ValueError(
                 f"{len(summary.table)} of the {wanted} molecules asked could be made; left out were "
-                f"{summary.counted()}: ask for fewer, or widen max_radius"
+                f"{summary.rejects()}: ask for fewer, or widen max_radius"
             )
         statistics = summary.statistics()
+        limits = {"heavy_atoms", "max_atoms"}
         writer.finish(
-            source=f"made by equidyn.data.conformers from {source}; not GEOM, only of the same kind of molecules",
+            source=f"made by equidyn from {source}; not GEOM, only of the same kind of molecules",
             level_of_theory="MMFF94s minima from ETKDGv3 (UFF where MMFF94s has no parameters), by rising energy",
-            orientation=ORIENTATIONS[orientation],
-            selection=asdict(selection),
-            recipe=asdict(recipe),
+            orientation=ORIENTATIONS[recipe.orientation],
+            selection=recipe.model_dump(include=limits),
+            recipe=recipe.model_dump(exclude={"molecules", *limits}),
             versions={name: metadata.version(name) for name in ("rdkit", "numpy")},
-            rejects=summary.counted(),
+            rejects=summary.rejects(),
             statistics=statistics,
             molecules=summary.table,
         )
-    log.info("%s: %s; left out: %s", path, statistics, summary.counted())
+    log.info("%s: %s; left out: %s", path, statistics, summary.rejects())
     return Path(path)
 
 
@@ -290,7 +230,7 @@ class _Made:
     failure: str = ""
 
 
-def _make(smiles: str, recipe: Recipe) -> _Made:
+def _make(smiles: str, recipe: OfflineConformers) -> _Made:
     """Make the conformers of one molecule. Runs in a worker."""
     turns = np.random.default_rng(seed_for(recipe.seed, "orientation", smiles))
     try:
@@ -335,25 +275,25 @@ def _lowest(mol: Mol, energies: np.ndarray, count: int) -> list[int]:
 
 
 class _Summary:
-    """Count and describe what goes into the store, one molecule at a time.
+    """Counts and describes what goes into the store, one molecule at a time.
 
     Attributes:
-        table: A row per molecule, for the manifest.
+        table: A row for each molecule, for the manifest.
     """
 
     def __init__(self) -> None:
         self.table: list[dict[str, Any]] = []
         self._rejects: Counter[str] = Counter()
         self._seen: set[str] = set()
-        self._elements: Counter[int] = Counter()
-        self._radii: list[float] = []
-        self._axes = LongestAxes()
+        self._description = Description()
 
     def reject(self, smiles: str, reason: str) -> None:
+        """Count a molecule that is left out."""
         self._rejects[reason] += 1
         log.info("left out %s: %s", smiles, reason)
 
-    def counted(self) -> dict[str, int]:
+    def rejects(self) -> dict[str, int]:
+        """Return how many molecules were left out, by reason."""
         return dict(sorted(self._rejects.items()))
 
     def objection(self, made: _Made) -> str:
@@ -367,40 +307,32 @@ class _Summary:
         return ""
 
     def add(self, smiles: str, made: _Made) -> None:
-        radii = np.linalg.norm(made.positions, axis=2).max(axis=1).tolist()
+        """Take in the conformers of a molecule."""
+        conformers, atoms = made.positions.shape[:2]
+        self._description.add([atoms] * conformers, made.positions.reshape(-1, 3), np.tile(made.numbers, conformers))
         self.table.append(
             {
                 "cluster": len(self.table),
                 "listed_smiles": smiles,
                 "smiles": made.smiles,
-                "atoms": len(made.numbers),
+                "atoms": atoms,
                 "heavy_atoms": int((made.numbers > 1).sum()),
-                "conformers": len(made.positions),
-                "radius": max(radii),
+                "conformers": conformers,
+                "radius": float(np.linalg.norm(made.positions, axis=2).max()),
             }
         )
-        self._radii += radii
-        for positions in made.positions:
-            self._elements.update(made.numbers.tolist())
-            self._axes.add(positions)
 
     def statistics(self) -> dict[str, Any]:
-        conformers, atoms, heavy = (
-            np.array([row[column] for row in self.table]) for column in ("conformers", "atoms", "heavy_atoms")
-        )
+        """Return what the manifest says of the conformers."""
+        conformers, heavy = (np.array([row[column] for row in self.table]) for column in ("conformers", "heavy_atoms"))
         return {
             "examples": int(conformers.sum()),
             "molecules": len(self.table),
             "molecules_by_conformers": dict(sorted(Counter(conformers.tolist()).items())),
-            "elements_atoms": {symbol(z): self._elements[z] for z in sorted(self._elements)},
-            "atoms_mean": float(np.average(atoms, weights=conformers)),
-            "atoms_max": int(atoms.max()),
+            **self._description.sizes(),
             "heavy_atoms_mean": float(np.average(heavy, weights=conformers)),
-            "radius_max_angstrom": max(self._radii),
-            "radius_quantiles_angstrom": {
-                f"{100 * share:g} %": float(np.quantile(self._radii, share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)
-            },
-            "orientation_of_longest_axis": self._axes.mean_squares(),
+            **self._description.reach(),
+            **self._description.orientation(),
         }
 
 

@@ -1,0 +1,125 @@
+"""What other rooms may know of a source of data without importing what makes its store.
+
+A card imports nothing heavy: the workflow reads it whenever it is parsed.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, create_model
+
+from equidyn.core.settings import Settings
+
+Seed = Annotated[int, Field(ge=0, description="Seed of everything that is drawn at random: data, split and subsets.")]
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+_Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class Section(Settings):
+    """The section ``data.<task>`` of a configuration, but for the recipe of the source."""
+
+    source: str = Field(description="Name of the source of the examples.")
+    seed: Seed
+    validation_fraction: Fraction = Field(
+        description="Share of the examples to hold out, by whole clusters (molecules, families of sequences)."
+    )
+    subsets: dict[_Name, Literal["all"] | _Count | Fraction] = Field(
+        min_length=1,
+        description="Training subsets by name: a number of examples, a fraction, or `all`; smaller ones lie in larger "
+        "ones.",
+    )
+
+
+class SplitSection(Section):
+    """The same for a source that has a split of its own."""
+
+    validation_fraction: Fraction | None = Field(
+        None,
+        description="Share of the examples to hold out, by whole clusters; without it the source's own split counts.",
+    )
+
+
+@dataclass(frozen=True)
+class Typical:
+    """What examples of a source are like, for plans.
+
+    Attributes:
+        examples: How many there are, about.
+        held_out: How many of them are for validation where the source has a split of its own.
+        mean: Size of an average example, in the unit of the task's card; 0 where the settings decide it.
+        largest: Size of the largest example.
+    """
+
+    examples: int
+    held_out: int = 0
+    mean: float = 0.0
+    largest: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A step before the store is made: index files are read to select entries, which are then downloaded one by one.
+
+    The registry of downloads has the index files and one template for the entries.
+
+    Attributes:
+        select: Function that writes the table of selected entries, as ``"module:name"``. It is called with the path of
+            the table, the settings, and the paths of the index files by name; the table has a column ``entry``, and
+            the function writes what it counted to the same name with the ending ``.json``.
+        check: Function that is called with the path and the id of each downloaded file and raises `ValueError` if the
+            file is not that of the entry.
+        settings: Class of the settings that decide the selection.
+    """
+
+    select: str
+    check: str
+    settings: type[Settings]
+
+
+@dataclass(frozen=True)
+class SourceCard:
+    """What other rooms may know of a source.
+
+    Attributes:
+        task: Name of the task that the examples are for.
+        source: Name of the source in ``data.<task>.source``.
+        text: What the source is, for the documentation.
+        build: Function that makes the store, as ``"module:name"``. It is called with the path of the store, the
+            recipe, ``processes=``, and, if anything is downloaded, ``files=`` (path of each file of the data set by
+            its name; of a template the folder of its files) and ``scratch=`` (a folder for unfinished work).
+        recipe: Class of the settings that decide what is in the store.
+        typical: What the examples are like.
+        dataset: Data set of the registry of downloads that the store is made from; "" if nothing is downloaded.
+        has_split: Whether the source says which examples are for validation.
+        selection: How entries are selected before they are downloaded; None if the registry names all files.
+    """
+
+    task: str
+    source: str
+    text: str
+    build: str
+    recipe: type[Settings]
+    typical: Typical
+    dataset: str = ""
+    has_split: bool = False
+    selection: Selection | None = None
+
+    @property
+    def name(self) -> str:
+        """Name among the sources of all tasks."""
+        return f"{self.task}/{self.source}"
+
+    @property
+    def module(self) -> str:
+        """Module of the function that makes the store, for digests of code."""
+        return self.build.partition(":")[0]
+
+    @cached_property
+    def settings(self) -> type[Section]:
+        """Class of the section ``data.<task>`` of a configuration that names this source."""
+        selection = (self.selection.settings,) if self.selection else ()
+        base = SplitSection if self.has_split else Section
+        return create_model(f"{self.recipe.__name__}Section", __base__=(base, *selection, self.recipe))

@@ -1,0 +1,1 @@
+"""GEOM-drugs as NumPy arrays."""

@@ -1,0 +1,1 @@
+"""Protein chains that come with the package."""

@@ -1,0 +1,1 @@
+"""Conformers of drug-like molecules that are made on this machine."""

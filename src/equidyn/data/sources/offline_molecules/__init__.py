@@ -1,0 +1,1 @@
+"""Small molecules that are made and labelled on this machine."""

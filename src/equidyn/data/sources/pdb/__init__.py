@@ -1,0 +1,1 @@
+"""Protein chains of the Protein Data Bank, selected by its index files."""

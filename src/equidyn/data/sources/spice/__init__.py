@@ -1,0 +1,1 @@
+"""SPICE as its authors release it, in HDF5."""

@@ -1,0 +1,1 @@
+"""SPICE in the selection and split of MACE-OFF23."""

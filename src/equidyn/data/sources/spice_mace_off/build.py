@@ -1,0 +1,268 @@
+"""Force-field data of the paper: the two archives of MACE-OFF23, extended XYZ, cut into training and test by frame."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from equidyn.data.preparation import Portion
+from equidyn.data.spice import DAMAGED, ELEMENTS, FIELDS, SYMBOLS, Geometries, SourceFile, build
+from equidyn.data.store import SPLIT, TRAINING, VALIDATION, StoreError
+
+if TYPE_CHECKING:
+    from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
+
+TRAIN_FILE, TEST_FILE = "train_large_neut_no_bad_clean.tar.gz", "test_large_neut_all.tar.gz"
+
+
+class Archive(NamedTuple):
+    """What is known of one archive of MACE-OFF23: the side of the split it holds, and its published frames."""
+
+    split: int
+    frames: int
+
+
+ARCHIVES = {TRAIN_FILE: Archive(TRAINING, 951_005), TEST_FILE: Archive(VALIDATION, 50_195)}
+
+BLOCK_BYTES = 8 << 20  # of extended XYZ in a piece, and the frame that the block's end cuts
+_MOST_ATOMS = 100_000  # more than that is no atom count but another number in its place
+
+
+def build_store(
+    path: str | Path,
+    recipe: SpiceMaceOff,
+    *,
+    files: Mapping[str, str | Path],
+    scratch: str | Path,
+    processes: int = 1,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> Path:
+    """Make the force-field data set of the paper from the two archives of MACE-OFF23.
+
+    Their test file is what the paper's networks were validated on, so its examples are marked as validation. The split
+    is by frame: most molecules are on both sides.
+
+    Args:
+        path: Store folder to make, with the fields `equidyn.data.spice.FIELDS` and `split`.
+        recipe: The seed.
+        files: Where the archives `TRAIN_FILE` and `TEST_FILE` are, by these names.
+        scratch: Folder for unfinished work; see `equidyn.data.spice.build` for this and the rest.
+        processes: Worker processes.
+        progress: Show a progress bar on stderr.
+        overwrite: Replace a store that is already at `path`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: `files` has other names.
+        StoreError: An archive is missing, cut short or damaged, or it is lost where a frame ends; nothing is left then.
+    """
+    if files.keys() != ARCHIVES.keys():
+        raise ValueError(f"files: found {sorted(files)}, expected {sorted(ARCHIVES)}")
+    sources = [
+        SourceFile(
+            name,
+            Path(files[name]),
+            pieces=xyz_blocks,
+            make=portion_of_xyz,
+            frames=archive.frames,
+            constant={"split": archive.split},
+        )
+        for name, archive in ARCHIVES.items()
+    ]
+    return build(
+        path,
+        FIELDS | {"split": SPLIT},
+        sources,
+        scratch=scratch,
+        seed=recipe.seed,
+        processes=processes,
+        progress=progress,
+        overwrite=overwrite,
+        versions=("numpy",),
+        source="SPICE as MACE-OFF23 was trained on, DOI 10.17863/CAM.107498",
+        split="by frame, as the source has it; its test file is the validation side",
+        grouping="frames of equal SMILES; those without, of equal composition",
+    )
+
+
+class XyzBlock(NamedTuple):
+    """Whole frames of an extended XYZ file.
+
+    Attributes:
+        file: What messages call the file.
+        first: Frames before these.
+        text: The frames, end to end.
+    """
+
+    file: str
+    first: int
+    text: bytes
+
+
+class _Frame(NamedTuple):
+    """Atoms of a frame, and where in its text its header, its atoms and its successor begin."""
+
+    atoms: int
+    header: int
+    body: int
+    end: int
+
+
+class _Layout(NamedTuple):
+    """Columns of the atoms of a frame: where the element is, where x, y, z and the forces are, and how many in all."""
+
+    species: int
+    values: tuple[int, ...]
+    width: int
+
+
+# A value in quotes may hold anything, quotes after a backslash too; a bare one ends at a space.
+_KEY_VALUE = re.compile(r'([^\s=]+)=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))')
+# What a missing value may be written as.
+_NO_SMILES = ("", "None", "nan")
+
+
+def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
+    """Cut the extended XYZ files in a ``.tar.gz`` into blocks of whole frames, without unpacking it on disk.
+
+    Hidden members, such as the companions that macOS adds, are skipped.
+
+    Raises:
+        StoreError: The archive is cut short or damaged, holds no frame, or it is lost where a frame ends.
+    """
+    found = False
+    try:
+        # Not tarfile's own gzip mode, which neither checks the checksum nor reads on behind a first part.
+        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20) as archive:
+            for member in archive:
+                if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
+                    for block in _blocks(archive.extractfile(member), f"{path}, {member.name}"):
+                        found = True
+                        yield block
+            while unpacked.read(1 << 20):  # to the end, where the checksum is
+                pass
+    except (EOFError, OSError, tarfile.TarError, zlib.error) as error:
+        raise StoreError(path, f"an archive that cannot be read ({error})", "a whole .tar.gz", DAMAGED) from error
+    if not found:
+        raise StoreError(path, "no frame", "an archive of extended XYZ", DAMAGED)
+
+
+def _blocks(stream: BinaryIO, file: str) -> Iterator[XyzBlock]:
+    rest, first = b"", 0
+    while content := stream.read(BLOCK_BYTES):
+        text = rest + content
+        frames = _frames(file, first, text)
+        end = frames[-1].end if frames else 0
+        if frames:
+            yield XyzBlock(file, first, text[:end])
+        rest, first = text[end:], first + len(frames)
+    if rest.strip():
+        text = rest.rstrip() + b"\n"
+        frames = _frames(file, first, text)
+        if not frames or frames[-1].end < len(text):
+            raise StoreError(file, f"the end of the file within frame {first + len(frames)}", "a whole frame", DAMAGED)
+        yield XyzBlock(file, first, text)
+
+
+def _frames(file: str, first: int, text: bytes) -> list[_Frame]:
+    """Find the whole frames at the start of a text whose first frame is number `first`, counted from 0."""
+    ends = (np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1).tolist()
+    frames, line, start = [], 0, 0
+    while line < len(ends):
+        count = text[start : ends[line]]
+        if not count.strip() and not text[start:].strip():  # empty lines may end a file
+            break
+        if not (count.strip().isdigit() and 0 < int(count) <= _MOST_ATOMS):
+            raise StoreError(
+                file,
+                f"{count[:60]!r} where frame {first + len(frames)} (from 0) should begin",
+                "its number of atoms",
+                "compare that frame and the one before it with their numbers of atoms; if the file has changed, "
+                "download it again",
+            )
+        last = line + 1 + int(count)
+        if last >= len(ends):
+            break
+        frames.append(_Frame(int(count), ends[line], ends[line + 1], ends[last]))
+        start, line = ends[last], last + 1
+    return frames
+
+
+def portion_of_xyz(block: XyzBlock) -> Portion:
+    """Read a block of frames. A frame that cannot be understood is counted, and its neighbours are read."""
+    geometries = Geometries()
+    for frame in _frames(*block):
+        try:
+            info = read_header(block.text[frame.header : frame.body].decode())
+            numbers, positions, forces = _read_atoms(block.text[frame.body : frame.end].decode(), frame.atoms, info)
+            energy, charge = float(_first(info, "energy", "REF_energy")), float(info.get("total_charge", 0))
+        except (KeyError, ValueError):
+            geometries.rejects["unreadable"] += 1
+            continue
+        if charge != 0:
+            geometries.rejects["charged"] += 1
+            continue
+        smiles = info.get("smiles", "")
+        molecule = _composition(numbers) if smiles in _NO_SMILES else smiles
+        geometries.add([frame.atoms], numbers, positions, forces, [energy], molecule, info.get("config_type", ""))
+    return geometries.portion()
+
+
+def read_header(line: str) -> dict[str, str]:
+    """Return what the second line of a frame says, by key; quotes around a value are removed."""
+    return {key: quoted or bare for key, quoted, bare in _KEY_VALUE.findall(line)}
+
+
+def _read_atoms(text: str, atoms: int, info: Mapping[str, str]) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Return atomic numbers, (atoms, 3) positions and (atoms, 3) forces of one frame."""
+    layout = _layout(info["Properties"])
+    tokens = text.split()
+    if len(tokens) != atoms * layout.width:
+        raise ValueError(f"{len(tokens)} columns of {atoms} atoms, expected {layout.width} each")
+    species = tokens[layout.species :: layout.width]
+    numbers = [ELEMENTS.get(symbol, 0) for symbol in species]
+    if 0 in numbers and not all(map(str.isalpha, species)):  # rows of unequal lengths can add up
+        raise ValueError("a number in the column of elements")
+    values = [token for column in layout.values for token in tokens[column :: layout.width]]
+    positions, forces = np.array(list(map(float, values))).reshape(2, 3, atoms)
+    return numbers, positions.T, forces.T
+
+
+@lru_cache
+def _layout(properties: str) -> _Layout:
+    """Read a frame's key ``Properties``: name, type and number of columns, and so on."""
+    parts = properties.split(":")
+    columns, width = {}, 0
+    for name, _, size in zip(parts[0::3], parts[1::3], parts[2::3], strict=True):
+        columns[name] = range(width, width + int(size))
+        width += int(size)
+    (species,) = columns["species"]
+    positions, forces = columns["pos"], _first(columns, "forces", "REF_forces")
+    if not len(positions) == len(forces) == 3:
+        raise ValueError(f"{len(positions)} columns of positions and {len(forces)} of forces, expected 3 of each")
+    return _Layout(species, (*positions, *forces), width)
+
+
+def _first(values: Mapping[str, Any], *names: str) -> Any:
+    """Return what stands under the first of `names` that is there."""
+    for name in names:
+        if name in values:
+            return values[name]
+    raise KeyError(names[0])
+
+
+def _composition(numbers: Sequence[int]) -> str:
+    counts = Counter(numbers)
+    return "composition " + " ".join(f"{SYMBOLS.get(number, '?')}{counts[number]}" for number in sorted(counts))

@@ -1,0 +1,1 @@
+"""Protein chains of the user's own PDB and mmCIF files."""
