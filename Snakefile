@@ -43,7 +43,7 @@ if not ARCHIVED:
 
     localrules:
         download_file,
-        select_chains,
+        select_entries,
         download_entries,
         split_store,
         draw_subset,

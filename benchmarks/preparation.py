@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from equidyn.data import spice
-from equidyn.data.molecules import FIELDS
+from equidyn.data.sources.offline_molecules.build import FIELDS
 from equidyn.data.store import Store, StoreWriter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

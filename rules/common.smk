@@ -7,7 +7,6 @@ from pathlib import Path
 import yaml
 
 from equidyn.analysis import ANALYSES
-from equidyn.data import SOURCES
 from equidyn.figures.planned import (
     ALL_TASKS,
     STUDY_TABLES,
@@ -36,11 +35,16 @@ from equidyn.study.config import (
     protocol,
     read_runs,
     recipe,
-    selection_limits,
-    store_settings,
     task_settings,
 )
-from equidyn.study.sources import PUBLISHED, wanted_files
+from equidyn.study.sources import (
+    PUBLISHED,
+    entries_folder,
+    selection_settings,
+    source_of,
+    store_recipe,
+    wanted_files,
+)
 from equidyn.tasks.registry import task_card
 
 
@@ -153,11 +157,6 @@ def analysed(wildcards):
     )
 
 
-def source_of(task):
-    """Where the task's examples come from."""
-    return SOURCES[task][config["data"][task]["source"]]
-
-
 def receipts(task):
     """Receipts of the downloaded files that a task's examples are made from."""
     return [
@@ -168,32 +167,31 @@ def receipts(task):
 
 
 def template(task):
-    """The line of the registry that stands for many files."""
-    return next(entry for entry in ENTRIES[task] if entry.is_template)
+    """The line of the registry that stands for many files; None if there is none."""
+    return next((entry for entry in ENTRIES[task] if entry.is_template), None)
 
 
 def store_files(wildcards):
     """What a store is made from: receipts of downloaded files, and what was selected from them."""
-    selected = config["data"][wildcards.task]["source"] == "pdb"
-    tables = [
-        rules.select_chains.output.selection,
-        rules.download_entries.output.entries,
+    selects = source_of(config, wildcards.task).selection
+    tables = ["selection", "entries"] if selects else []
+    return [
+        *receipts(wildcards.task),
+        *(f"{STUDY}/data/{wildcards.task}/{name}.tsv" for name in tables),
     ]
-    return receipts(wildcards.task) + tables * selected
 
 
-def builder_settings(task):
-    """Arguments of a store's builder, apart from files of one name each."""
-    selected = config["data"][task]["source"] == "pdb"
-    folder = {"folder": entries_folder(task)} if selected else {}
-    return store_settings(config, task) | folder
+def store_folders(task):
+    """Folders of the files of which a task's store is made, by the name of their template."""
+    entry = template(task)
+    return {entry.file: entries_folder(DOWNLOADS, entry)} if entry else {}
 
 
 def store_resources(of_made, of_downloaded):
     """A resource of making a store: more for downloaded data, and more with each attempt."""
 
     def amount(wildcards, attempt):
-        downloaded = source_of(wildcards.task).dataset
+        downloaded = source_of(config, wildcards.task).dataset
         return attempt * of_downloaded if downloaded else of_made
 
     return amount
@@ -212,11 +210,6 @@ def needs(resource, kind=None):
         return needed(wildcards.run, kind or wildcards.analysis, attempt)[resource]
 
     return amount
-
-
-def entries_folder(task):
-    """Where the files lie that the template stands for."""
-    return f"{DOWNLOADS}/{template(task).path.parent}/entries"
 
 
 def store_of(wildcards):

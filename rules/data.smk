@@ -18,9 +18,10 @@ rule make_store:
         runtime=store_resources(60, 1440),
     params:
         source=lambda wildcards: config["data"][wildcards.task]["source"],
-        settings=lambda wildcards: builder_settings(wildcards.task),
+        recipe=lambda wildcards: store_recipe(config, wildcards.task),
+        folders=lambda wildcards: store_folders(wildcards.task),
         scratch=f"{STUDY}/state",
-        code=lambda wildcards: code_digest(module_of(source_of(wildcards.task).builder)),
+        code=lambda wildcards: code_digest(source_of(config, wildcards.task).module),
     message:
         "Making the examples of {wildcards.task}"
     script:
@@ -97,7 +98,10 @@ rule describe_data:
         mem_mb=store_resources(2000, 16000),
         runtime=store_resources(30, 240),
     params:
-        code=code_digest("equidyn.data.describe"),
+        quantities=lambda wildcards: task_card(wildcards.task).quantities,
+        code=lambda wildcards: code_digest(
+            "equidyn.data.describe", module_of(task_card(wildcards.task).quantities)
+        ),
     message:
         "Describing the examples of {wildcards.task}"
     script:

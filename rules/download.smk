@@ -1,4 +1,4 @@
-# Download: files of the registry, one job each, and those entries of the Protein Data Bank that a study selects.
+# Download: files of the registry, one job each, and the entries that a study selects from an index.
 # What is downloaded lies undeclared beside what declares it, as Snakemake deletes outputs before each try.
 
 
@@ -25,39 +25,42 @@ rule download_file:
         "../workflow/scripts/download_file.py"
 
 
-rule select_chains:
+rule select_entries:
     input:
-        receipts=lambda wildcards: receipts("flow_matching"),
+        receipts=lambda wildcards: receipts(wildcards.task),
     output:
-        selection=f"{STUDY}/data/flow_matching/selection.tsv",
-        counts=f"{STUDY}/data/flow_matching/selection.json",
+        selection=f"{STUDY}/data/{{task}}/selection.tsv",
+        counts=f"{STUDY}/data/{{task}}/selection.json",
     log:
-        f"{STUDY}/logs/select_chains.log",
+        f"{STUDY}/logs/select_entries/{{task}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/select_chains.tsv"
+        f"{STUDY}/benchmarks/select_entries/{{task}}.tsv"
     conda:
         "../envs/data.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        limits=lambda wildcards: selection_limits(config),
-        code=code_digest("equidyn.data.pdb"),
+        source=lambda wildcards: config["data"][wildcards.task]["source"],
+        settings=lambda wildcards: selection_settings(config, wildcards.task),
+        code=lambda wildcards: code_digest(
+            module_of(source_of(config, wildcards.task).selection.select)
+        ),
     message:
-        "Selecting protein chains from the index of the Protein Data Bank"
+        "Selecting entries for {wildcards.task} from their index"
     script:
-        "../workflow/scripts/select_chains.py"
+        "../workflow/scripts/select_entries.py"
 
 
 rule download_entries:
     input:
-        selection=rules.select_chains.output.selection,
+        selection=rules.select_entries.output.selection,
     output:
-        entries=f"{STUDY}/data/flow_matching/entries.tsv",
+        entries=f"{STUDY}/data/{{task}}/entries.tsv",
     log:
-        f"{STUDY}/logs/download_entries.log",
+        f"{STUDY}/logs/download_entries/{{task}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/download_entries.tsv"
+        f"{STUDY}/benchmarks/download_entries/{{task}}.tsv"
     retries: 3
     conda:
         "../envs/data.yaml"
@@ -66,11 +69,12 @@ rule download_entries:
         runtime=2880,
         downloads=1,
     params:
-        template=lambda wildcards: template("flow_matching").model_dump(mode="json"),
-        folder=lambda wildcards: entries_folder("flow_matching"),
+        check=lambda wildcards: source_of(config, wildcards.task).selection.check,
+        template=lambda wildcards: template(wildcards.task).model_dump(mode="json"),
+        folder=lambda wildcards: entries_folder(DOWNLOADS, template(wildcards.task)),
         mirror=config.get("downloads", {}).get("mirror"),
         connections=config.get("downloads", {}).get("connections", 4),
     message:
-        "Downloading the selected entries of the Protein Data Bank"
+        "Downloading the entries selected for {wildcards.task}"
     script:
         "../workflow/scripts/download_entries.py"

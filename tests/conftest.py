@@ -14,9 +14,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from equidyn.data import conformers as conformers_module
-from equidyn.data import proteins
-from equidyn.data.molecules import FIELDS
+from equidyn.data import chains as chains_module
+from equidyn.data.sources.offline_conformers import build as conformers_module
+from equidyn.data.sources.offline_molecules.build import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.data.subsets import split_by_cluster
 from equidyn.models.registry import build
@@ -115,7 +115,7 @@ def chains(tmp_path_factory):
     """16 chains of 9 to 20 residues in 8 families, steps of 3.8 Å that keep their distance."""
     rng = np.random.default_rng(11)
     path = tmp_path_factory.mktemp("data") / "chains"
-    with StoreWriter(path, proteins.FIELDS) as writer:
+    with StoreWriter(path, chains_module.FIELDS) as writer:
         for number in range(16):
             length = int(rng.integers(9, 21))
             walk = [np.zeros(3)]

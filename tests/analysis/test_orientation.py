@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 from equidyn.analysis import orientation
 from equidyn.analysis.orientation import CELLS, along_frame, audit, examine, noticeable, principal_axes, uniformity
-from equidyn.data.molecules import FIELDS
+from equidyn.data.sources.offline_molecules.build import FIELDS
 from equidyn.data.store import Store, StoreWriter
 
 EACH = np.eye(3)

@@ -19,7 +19,7 @@ from equidyn.analysis.published import (
     voxmol_curves,
 )
 from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_roughness
-from equidyn.data.registry import read_registry
+from equidyn.data.download_registry import read_registry
 
 ROOT = Path(__file__).parents[2]
 CURVES = Path(equidyn.__file__).parent / "data/published/curves"

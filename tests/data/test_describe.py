@@ -6,8 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from equidyn.data import proteins
-from equidyn.data.describe import LABELS, describe, secondary_structure
+from equidyn.data import chains as chains_module
+from equidyn.data.describe import (
+    LABELS,
+    chain_quantities,
+    conformer_quantities,
+    describe,
+    molecule_quantities,
+    secondary_structure,
+)
 from equidyn.data.store import Store, StoreWriter
 
 mdtraj = pytest.importorskip("mdtraj")
@@ -147,7 +154,7 @@ def chains(tmp_path_factory):
     """A helix, a strand, and one chain of both with a break."""
     helix, strand = backbone(20, *HELIX)[:, 1], backbone(20, *STRAND)[:, 1]
     path = tmp_path_factory.mktemp("data") / "chains"
-    with StoreWriter(path, proteins.FIELDS) as writer:
+    with StoreWriter(path, chains_module.FIELDS) as writer:
         for cluster, positions in enumerate([helix, strand, np.concatenate([helix, strand + 60])]):
             n = len(positions)
             writer.append(
@@ -163,7 +170,7 @@ def chains(tmp_path_factory):
 
 
 def test_description_of_chains(chains):
-    table = describe("flow_matching", chains, np.array([0, 2]))
+    table = describe(chains, np.array([0, 2]), chain_quantities)
     assert list(table) == ["example", "cluster", "side", "residues", "radius_of_gyration", "helix", "strand"]
     assert table["side"].tolist() == ["train", "validation", "train"]
     assert table["example"].tolist() == table["cluster"].tolist() == [0, 1, 2]
@@ -179,7 +186,7 @@ def test_description_of_chains(chains):
 
 
 def test_description_of_molecules(store, train_indices):
-    table = describe("force_field", store, train_indices)
+    table = describe(store, train_indices, molecule_quantities)
     assert list(table) == ["example", "cluster", "side", "atoms", "heavy_atoms", "force_rms"]
     assert table["cluster"].tolist() == store.scalar("cluster").tolist()
     assert np.flatnonzero(table["side"] == "train").tolist() == train_indices.tolist()
@@ -190,7 +197,7 @@ def test_description_of_molecules(store, train_indices):
 
 
 def test_description_of_conformers(conformers):
-    table = describe("voxel_denoising", conformers, np.arange(6))
+    table = describe(conformers, np.arange(6), conformer_quantities)
     for row in table.itertuples():
         example = conformers[row.example]
         assert row.atoms == len(example["positions"])
@@ -200,15 +207,9 @@ def test_description_of_conformers(conformers):
 
 
 def test_every_quantity_has_a_label(chains, store, conformers):
-    stores = {"flow_matching": chains, "force_field": store, "voxel_denoising": conformers}
-    for task, one in stores.items():
-        quantities = list(describe(task, one, np.array([0])))[3:]
-        assert set(quantities) <= set(LABELS)
-
-
-def test_unknown_tasks(store):
-    with pytest.raises(ValueError, match="task is 'density', expected one of force_field, flow_matching"):
-        describe("density", store, np.array([0]))
+    kinds = {chain_quantities: chains, molecule_quantities: store, conformer_quantities: conformers}
+    for quantities, examples in kinds.items():
+        assert quantities(examples).keys() <= LABELS.keys()
 
 
 def test_labels_need_neither_mdtraj_nor_torch():

@@ -358,7 +358,7 @@ class TestResuming:
         server.on(NAME, standin.slow(10_000, 0.02), times=1)
         code = (
             "from equidyn.data.download import download_file\n"
-            "from equidyn.data.registry import PublishedFile\n"
+            "from equidyn.data.download_registry import PublishedFile\n"
             f"download_file({entry!r}, {str(path)!r}, progress=False)"
         )
         process = subprocess.Popen([sys.executable, "-c", code])
@@ -687,7 +687,7 @@ class TestEntries:
         many.on(f"files/{id}.cif.gz", standin.stall(20), times=1)
         code = (
             "from equidyn.data.download import download_entries\n"
-            "from equidyn.data.registry import PublishedFile\n"
+            "from equidyn.data.download_registry import PublishedFile\n"
             f"download_entries({template!r}, [{id!r}], {str(tmp_path)!r}, progress=False)"
         )
         process = subprocess.Popen([sys.executable, "-c", code])
@@ -701,7 +701,7 @@ class TestEntries:
         assert files(tmp_path) == [f"{id}.cif.gz"]
 
     def test_lie_where_the_reader_of_the_protein_data_bank_looks(self, template, tmp_path):
-        from equidyn.data.pdb import entry_path
+        from equidyn.data.sources.pdb.build import entry_path
 
         self.fetch(template, self.IDS[:3], tmp_path)
         assert all(entry_path(tmp_path, id).exists() for id in self.IDS[:3])

@@ -10,22 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from equidyn.data import pickles as module
-from equidyn.data.geom_drugs import unpickle_list
 from equidyn.data.pickles import (
     ConfinementError,
     PickledMolecule,
     PickleError,
-    read_list,
     read_object,
     run_confined,
 )
+from equidyn.data.sources.geom_dataverse.build import unpickle_members
 
 Chem = pytest.importorskip("rdkit.Chem")
 
@@ -39,10 +37,6 @@ def confined():
         run_confined(os.getpid, memory_gb=4)
     except ConfinementError as error:
         pytest.skip(str(error))
-
-
-def listed(content):
-    return list(read_list(io.BytesIO(content)))
 
 
 def read(content):
@@ -99,7 +93,7 @@ def test_numpy_numbers_of_the_first_version_are_known():
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_molecules_keep_their_binary(protocol):
     items = [(smiles, [Chem.MolFromSmiles(smiles) for _ in range(2)]) for smiles in ("CCO", "c1ccccc1Br")]
-    found = listed(pickle.dumps(items, protocol))
+    found = read(pickle.dumps(items, protocol))
     for (smiles, molecules), (expected, originals) in zip(found, items, strict=True):
         assert smiles == expected
         for molecule, original in zip(molecules, originals, strict=True):
@@ -112,22 +106,7 @@ def test_attributes_of_molecules_are_dropped():
     molecule.note = {"a": [1]}
     content = pickle.dumps([molecule], 4)
     assert b"note" in content
-    assert listed(content) == [PickledMolecule(molecule.ToBinary())]
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("count", [0, 1, 2, 999, 1000, 1001, 2001])
-def test_lists_come_item_by_item(protocol, count):
-    items = [(f"item {number}", [number, [number] * 2]) for number in range(count)]
-    assert listed(pickle.dumps(items, protocol)) == items
-
-
-def test_first_items_come_before_the_rest_is_read():
-    content = pickle.dumps([("x" * 40, [number]) for number in range(3000)], 4)
-    stream = io.BytesIO(content)
-    items = read_list(stream)
-    assert next(items) == ("x" * 40, [0])
-    assert stream.tell() < len(content) / 2
+    assert read(content) == [PickledMolecule(molecule.ToBinary())]
 
 
 def test_pickles_without_frames_can_be_read():
@@ -136,44 +115,20 @@ def test_pickles_without_frames_can_be_read():
     pickler.framer.start_framing = lambda: None
     pickler.dump([("a", [1, 2])])
     assert b"\x95" not in stream.getvalue()
-    assert listed(stream.getvalue()) == [("a", [1, 2])]
+    assert read(stream.getvalue()) == [("a", [1, 2])]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_one_item_shares_within_itself_is_kept(protocol):
+def test_what_items_share_is_kept(protocol):
     shared = [b"y" * 100]
     items = [("a", shared, shared), ("b", [])] * 3
-    assert listed(pickle.dumps(items[:2], protocol)) == items[:2]
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_references_to_forgotten_items_are_errors(protocol):
-    shared = [b"y" * 100]
-    items = [("a", shared), *(("b", []) for _ in range(1000)), ("c", shared)]
-    with pytest.raises(PickleError, match=r"refers to entry \d+, part of an earlier item"):
-        listed(pickle.dumps(items, protocol))
+    assert read(pickle.dumps(items, protocol)) == items
 
 
 def test_short_texts_are_shared_between_items():
     text = "shared"
     items = [(text, [number]) for number in range(2500)]
-    assert listed(pickle.dumps(items, 4)) == items
-
-
-def test_memory_does_not_grow_with_the_list(tmp_path):
-    peaks = []
-    for count in (2000, 6000):
-        path = tmp_path / str(count)
-        path.write_bytes(
-            pickle.dumps([(f"{number:050d}", [b"%d" % number + b"z" * 2000]) for number in range(count)], 4)
-        )
-        with path.open("rb") as stream:
-            tracemalloc.start()
-            assert sum(1 for _ in read_list(stream)) == count
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert peaks[0] < 8e6
-    assert peaks[1] < 1.1 * peaks[0]
+    assert read(pickle.dumps(items, 4)) == items
 
 
 # Damage
@@ -184,7 +139,7 @@ def test_pickles_that_are_cut_short(protocol):
     content = pickle.dumps([("CCO", [1.5, b"x" * 300, {"a": 2}])], protocol)
     for size in range(2, len(content)):
         with pytest.raises(PickleError, match="cut short or damaged"):
-            listed(content[:size])
+            read(content[:size])
 
 
 @pytest.mark.parametrize(
@@ -210,12 +165,6 @@ def test_pickles_that_are_cut_short(protocol):
 def test_damaged_pickles(content, message):
     with pytest.raises(PickleError, match=message):
         read(content)
-
-
-@pytest.mark.parametrize("value", [{"a": 1}, (1, 2), "text", 5])
-def test_lists_must_be_lists(value):
-    with pytest.raises(PickleError, match=f"found a {type(value).__name__}, expected a list"):
-        listed(pickle.dumps(value, 4))
 
 
 # Programs
@@ -270,9 +219,8 @@ def hostile(name, path, protocol):
 def test_programs_are_refused_and_not_run(name, protocol, tmp_path):
     target = tmp_path / "executed"
     content = hostile(name, target, protocol)
-    for reader in (listed, read):
-        with pytest.raises(PickleError, match=r"byte \d+: .*(refused|which is data|made from|state|type)"):
-            reader(content)
+    with pytest.raises(PickleError, match=r"byte \d+: .*(refused|which is data|made from|state|type)"):
+        read(content)
     assert not target.exists()
 
 
@@ -354,27 +302,29 @@ def test_confined_process_has_no_network(confined):
             run_confined(socket.create_connection, memory_gb=4, address=address)
 
 
-def test_confined_process_has_limited_memory(confined, tmp_path):
-    path = tmp_path / "list.pickle"
-    path.write_bytes(b"\x80\x04\x8e" + (5 * 2**30).to_bytes(8, "little"))  # says that 5 GB of bytes follow
+def test_confined_process_has_limited_memory(confined):
     with pytest.raises(ConfinementError, match=r"4 GB of memory do not suffice.*To repair: set memory_gb higher"):
-        run_confined(
-            unpickle_list, memory_gb=4, file=str(path), split=0, folder=str(tmp_path), conformers=1, molecules=9
-        )
+        run_confined(bytearray, memory_gb=4, source=5 * 2**30)
 
 
 def test_confined_process_tells_what_is_wrong_with_a_pickle(confined, tmp_path):
-    path = tmp_path / "list.pickle"
-    arguments = {"file": str(path), "split": 0, "folder": str(tmp_path), "conformers": 1, "molecules": 9}
-    path.write_bytes(pickle.dumps([("CO", [Chem.MolFromSmiles("CO")])], 4)[:-40])
-    with pytest.raises(ConfinementError, match=r"^\S*list\.pickle: found a pickle.*cut short.*download it again"):
-        run_confined(unpickle_list, memory_gb=4, **arguments)
+    molecule = {"conformers": [{"rd_mol": Chem.MolFromSmiles("CO"), "totalenergy": 0.5}]}
+    with pytest.raises(ConfinementError, match=r"^\S*some\.tar, pickle of CO.*cut short.*download it again"):
+        unpickled(tmp_path, pickle.dumps(molecule, 4)[:-40])
     target = tmp_path / "executed"
-    path.write_bytes(hostile("call", target, 4))
     with pytest.raises(ConfinementError, match=r"(posix|os)\.system refused.*do not trust it"):
-        run_confined(unpickle_list, memory_gb=4, **arguments)
+        unpickled(tmp_path, hostile("call", target, 4))
     assert not target.exists()
     assert not list(tmp_path.glob("*.npz"))
+
+
+def unpickled(folder, content):
+    """Have a confined process read a pickle as if it were a member of GEOM's archive."""
+    path = folder / "some.tar"
+    path.write_bytes(content)
+    members = [["CO", 0, 0, len(content)]]
+    target = str(folder / "made.npz")
+    run_confined(unpickle_members, memory_gb=4, tar=str(path), members=members, conformers=1, target=target)
 
 
 def test_failures_of_the_function_come_with_its_traceback(confined):

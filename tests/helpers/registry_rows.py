@@ -1,6 +1,6 @@
 """Rows of registries of downloads."""
 
-from equidyn.data.registry import PublishedFile
+from equidyn.data.download_registry import PublishedFile
 
 
 def published_file(*cells, **others):

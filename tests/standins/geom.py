@@ -1,4 +1,4 @@
-"""Stand-ins for GEOM-drugs in the forms it is published in: the same few small molecules by all three routes.
+"""Stand-ins for GEOM-drugs in the forms it is published in: the same few small molecules by both routes.
 
 Files are written where the registry has them, so that the folder can serve as a mirror. Conformers are ETKDG's and
 their energies made up.
@@ -75,19 +75,6 @@ def split_of(count: int) -> list[str]:
     order = np.random.RandomState(0).permutation(count)
     labels = ["test"] * int(0.1 * count) + ["val"] * int(0.1 * count)
     return [(labels + ["train"] * count)[place] for place in order]
-
-
-def write_midi(folder: Path, made: Sequence[Molecule] = (), protocol: int = 4) -> dict[str, Path]:
-    """Write the three pickles; return their paths by name."""
-    made = made or molecules()
-    target = folder / "geom_drugs_midi" / "1"
-    target.mkdir(parents=True)
-    files = {}
-    for split in SPLITS:
-        chosen = [one for one, of in zip(made, split_of(len(made)), strict=True) if of == split]
-        path = files[f"{split}_data.pickle"] = target / f"{split}_data.pickle"
-        path.write_bytes(pickle.dumps([(one.smiles, list(one.conformers)) for one in chosen], protocol))
-    return files
 
 
 def write_dataverse(

@@ -13,7 +13,7 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
-from equidyn.data.proteins import PackagedChains
+from equidyn.data.sources.offline_chains.build import packaged_chains
 from equidyn.data.structures import STANDARD
 
 NAMES = {letter: name for name, letter in STANDARD.items()} | {"X": "UNK"}
@@ -259,7 +259,7 @@ def _left_out() -> tuple[Counter[str], frozenset[str]]:
 
 
 def _packaged() -> list:
-    return list(PackagedChains().chains(Counter(), processes=1, progress=False))
+    return list(packaged_chains())
 
 
 def trace(positions: np.ndarray, sequence: str) -> list[Residue]:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from equidyn.data.molecules import BOHR_ANGSTROM, HARTREE_EV
-from equidyn.data.spice import ELEMENTS, REFERENCE_EV, TEST_FILE, TRAIN_FILE
+from equidyn.data.geometries import BOHR_ANGSTROM, HARTREE_EV
+from equidyn.data.sources.spice_mace_off.build import TEST_FILE, TRAIN_FILE
+from equidyn.data.spice import ELEMENTS, REFERENCE_EV
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1, "P": 3, "S": 2, "Cl": 1, "Br": 1, "I": 1}
 SHARES = {"C": 0.6, "N": 0.12, "O": 0.12, "F": 0.03, "P": 0.03, "S": 0.04, "Cl": 0.03, "Br": 0.02, "I": 0.01}

@@ -8,7 +8,7 @@ import torch
 
 from equidyn.core.batch import ForceOutput
 from equidyn.core.rotations import haar
-from equidyn.data.molecules import FIELDS
+from equidyn.data.sources.offline_molecules.build import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.models.registry import build
 from equidyn.tasks.contract import Task

@@ -40,7 +40,7 @@ def server(tmp_path_factory):
     spice.write_xyz_archives(folder / "spice_mace_off/2023", train=300, test=60)
     spice.write_hdf5(folder / "spice/1.1.4/SPICE-1.1.4.hdf5", molecules=20, conformers=12)
     pdb.write_pdb(folder)
-    for write in (geom.write_midi, geom.write_dataverse, geom.write_arrays):
+    for write in (geom.write_dataverse, geom.write_arrays):
         write(folder)
     with serve(folder) as running:
         yield running
@@ -75,7 +75,7 @@ def point_registry_to(path, server):
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     rows = list(csv.DictReader(lines, delimiter="\t"))
     for row in rows:
-        row |= {"url": f"{server.url}/{row['dataset']}/{row['version']}/{row['file']}", "bytes": "", "checksum": ""}
+        row |= {"urls": f"{server.url}/{row['dataset']}/{row['version']}/{row['file']}", "bytes": "", "checksum": ""}
     with path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n")
         writer.writeheader()
@@ -88,13 +88,12 @@ def point_registry_to(path, server):
         {
             "force_field": {"source": "spice-mace-off"},
             "flow_matching": {"source": "pdb", "validation_fraction": 0.2},
-            "voxel_denoising": {"source": "geom-midi"},
+            "voxel_denoising": {"source": "geom-arrays"},
         },
         {
             "force_field": {"source": "spice", "release": "1.1.4", "validation_fraction": 0.2},
             "voxel_denoising": {"source": "geom-dataverse"},
         },
-        {"voxel_denoising": {"source": "geom-arrays"}},
     ],
     ids=lambda sources: "+".join(data["source"] for data in sources.values()),
 )
@@ -129,23 +128,23 @@ def test_from_download_to_evaluation(sources, server, tmp_path):
 
 def test_data_can_be_staged_from_a_folder(server, tmp_path, tmp_path_factory):
     """A mirror in a folder serves machines without a network, and a file that it lacks is named."""
-    sources = {"voxel_denoising": {"source": "geom-midi"}}
+    sources = {"voxel_denoising": {"source": "geom-arrays"}}
     project = paper_study(tmp_path, server, sources)
     mirror = tmp_path / "mirror"
-    geom.write_midi(mirror)
-    lost = mirror / "geom_drugs_midi/1/val_data.pickle"
+    geom.write_arrays(mirror)
+    lost = mirror / "geom_drugs_arrays/18484634/geom_drugs_processed.zip"
     kept = lost.read_bytes()
     lost.unlink()
     project.config["downloads"]["mirror"] = str(mirror)
     result = project.run("data", "--retries", "0")
     assert result.returncode != 0
-    assert "val_data.pickle" in result.stderr + result.stdout
-    assert not (tmp_path / "downloads/geom_drugs_midi/1/val_data.pickle").exists()
+    assert "geom_drugs_processed.zip" in result.stderr + result.stdout
+    assert not (tmp_path / "downloads/geom_drugs_arrays/18484634/geom_drugs_processed.zip").exists()
     lost.write_bytes(kept)
     result = project.run("data", "--retries", "0")
     assert result.returncode == 0, result.stderr[-5000:]
     assert not server.requests
-    receipt = json.loads((tmp_path / "downloads/geom_drugs_midi/1/val_data.pickle.json").read_text())
+    receipt = json.loads((tmp_path / "downloads/geom_drugs_arrays/18484634/geom_drugs_processed.zip.json").read_text())
     assert receipt["bytes"] == len(kept)
 
 

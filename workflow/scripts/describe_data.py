@@ -3,15 +3,16 @@
 from equidyn.core import process
 
 
-def main(store, train, table, log, task):
+def main(store, train, table, log, quantities):
     process.start(log, threads=1)
+    from equidyn.core.plugins import load
     from equidyn.data.describe import describe
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
     from equidyn.study.tables import write_table
 
     store = Store(store)
-    write_table(describe(task, store, read_index(train, len(store))), table)
+    write_table(describe(store, read_index(train, len(store)), load(quantities)), table)
 
 
 if __name__ == "__main__":
@@ -20,5 +21,5 @@ if __name__ == "__main__":
         snakemake.input.train,
         snakemake.output.table,
         snakemake.log[0],
-        snakemake.wildcards.task,
+        snakemake.params.quantities,
     )

@@ -1,4 +1,4 @@
-"""Download the selected entries of the Protein Data Bank."""
+"""Download the entries that were selected from an index."""
 
 import csv
 from pathlib import Path
@@ -8,9 +8,9 @@ from equidyn.core import process
 
 def main(selection, output, log, params):
     process.start(log, threads=1)
+    from equidyn.core.plugins import load
     from equidyn.data.download import download_entries, write_entries
-    from equidyn.data.pdb import check_entry
-    from equidyn.data.registry import PublishedFile
+    from equidyn.data.download_registry import PublishedFile
 
     with Path(selection).open(encoding="utf-8", newline="") as stream:
         ids = {row["entry"] for row in csv.DictReader(stream, delimiter="\t")}
@@ -20,7 +20,7 @@ def main(selection, output, log, params):
         params.folder,
         mirror=params.mirror,
         connections=params.connections,
-        check=check_entry,
+        check=load(params.check),
     )
     write_entries(rows, output)
 

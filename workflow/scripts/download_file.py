@@ -6,7 +6,7 @@ from equidyn.core import process
 def main(receipt, log, entry, mirror):
     process.start(log, threads=1)
     from equidyn.data.download import download_file
-    from equidyn.data.registry import PublishedFile
+    from equidyn.data.download_registry import PublishedFile
 
     download_file(PublishedFile(**entry), receipt.removesuffix(".json"), mirror=mirror)
 

@@ -9,15 +9,16 @@ def main(files, store, log, threads, task, params):
     process.start(log, threads=1)
     from equidyn.core.files import state_folder
     from equidyn.core.plugins import load
-    from equidyn.data import SOURCES
+    from equidyn.data.registry import source_card
 
-    settings = dict(params.settings)
+    source, given = source_card(task, params.source), {}
     if files:
         contents = [Path(file).read_bytes() for file in files]
         # A receipt, which is a rule's output, stands for the file beside it.
-        settings["files"] = {name.name: name for name in (Path(file.removesuffix(".json")) for file in files)}
-        settings["scratch"] = state_folder(params.scratch, task, params.source, params.settings, contents, params.code)
-    load(SOURCES[task][params.source].builder)(store, processes=threads, **settings)
+        given["files"] = {path.name: path for path in (Path(file.removesuffix(".json")) for file in files)}
+        given["files"] |= {name: Path(folder) for name, folder in params.folders.items()}
+        given["scratch"] = state_folder(params.scratch, task, params.source, params.recipe, contents, params.code)
+    load(source.build)(store, source.recipe(**params.recipe), processes=threads, **given)
 
 
 if __name__ == "__main__":

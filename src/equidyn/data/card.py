@@ -19,13 +19,10 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 class Section(Settings):
-    """The section ``data.<task>`` of a configuration, but for the recipe of the source."""
+    """What the section ``data.<task>`` of a configuration holds beside the recipe of the source."""
 
     source: str = Field(description="Name of the source of the examples.")
     seed: Seed
-    validation_fraction: Fraction = Field(
-        description="Share of the examples to hold out, by whole clusters (molecules, families of sequences)."
-    )
     subsets: dict[_Name, Literal["all"] | _Count | Fraction] = Field(
         min_length=1,
         description="Training subsets by name: a number of examples, a fraction, or `all`; smaller ones lie in larger "
@@ -33,8 +30,16 @@ class Section(Settings):
     )
 
 
-class SplitSection(Section):
-    """The same for a source that has a split of its own."""
+class DrawnSplit(Section):
+    """The same for a source without a split of its own."""
+
+    validation_fraction: Fraction = Field(
+        description="Share of the examples to hold out, by whole clusters (molecules, families of sequences)."
+    )
+
+
+class GivenSplit(Section):
+    """The same for a source that says which examples are for validation."""
 
     validation_fraction: Fraction | None = Field(
         None,
@@ -121,5 +126,5 @@ class SourceCard:
     def settings(self) -> type[Section]:
         """Class of the section ``data.<task>`` of a configuration that names this source."""
         selection = (self.selection.settings,) if self.selection else ()
-        base = SplitSection if self.has_split else Section
+        base = GivenSplit if self.has_split else DrawnSplit
         return create_model(f"{self.recipe.__name__}Section", __base__=(base, *selection, self.recipe))

@@ -4,6 +4,7 @@
 proteins and is imported where it does.
 """
 
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -37,27 +38,21 @@ CONTACT, SHEET_CONTACTS = (4.2, 5.2), 5
 _ANGSTROM_PER_NM = 10.0
 
 
-def describe(task: str, store: Store, train: np.ndarray) -> pd.DataFrame:
+def describe(store: Store, train: np.ndarray, quantities: Callable[[Store], Mapping[str, np.ndarray]]) -> pd.DataFrame:
     """Describe every example of a store.
 
     Args:
-        task: Name of a task, which says what the store holds.
-        store: Its examples.
-        train: Examples on the training side of the split; all others are on the validation side.
+        store: The examples.
+        train: (m,) examples on the training side of the split; all others are on the validation side.
+        quantities: What describes them: (n,) values by name, which `LABELS` explains.
 
     Returns:
-        One row per example: `example`, `cluster`, `side` ("train" or "validation"), and the quantities of the task,
-        which `LABELS` explains.
-
-    Raises:
-        ValueError: The task is unknown.
+        One row per example: `example`, `cluster`, `side` ("train" or "validation"), and the quantities.
     """
-    if task not in _QUANTITIES:
-        raise ValueError(f"task is {task!r}, expected one of {', '.join(_QUANTITIES)}")
     side = np.full(len(store), "validation", dtype=object)
     side[train] = "train"
     columns = {"example": np.arange(len(store)), "cluster": store.scalar("cluster"), "side": side}
-    return pd.DataFrame(columns | _QUANTITIES[task](store))
+    return pd.DataFrame(columns | dict(quantities(store)))
 
 
 def molecule_quantities(store: Store) -> dict[str, np.ndarray]:
@@ -201,11 +196,3 @@ def _covered(runs: np.ndarray, at_end: np.ndarray) -> np.ndarray:
     for start, end in runs:
         inside[start - at_end[start - 1] : end + at_end[end]] = True
     return inside
-
-
-_QUANTITIES = {
-    "force_field": molecule_quantities,
-    "flow_matching": chain_quantities,
-    "voxel_denoising": conformer_quantities,
-}
-"""What describes the examples of each task."""

@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 from equidyn import __version__
 from equidyn.core.files import receipt_path, replacing, shelved
-from equidyn.data.registry import ID, PublishedFile
+from equidyn.data.download_registry import ID, PublishedFile
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
 """What servers are told; some refuse the names that HTTP libraries give themselves."""

@@ -188,25 +188,6 @@ def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int
     return sorted(steps | {last})
 
 
-def store_settings(config: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """What the builder of a task's store is told, apart from files."""
-    elsewhere = (
-        "source",
-        "validation_fraction",
-        "subsets",
-        *(_SELECTED if config["data"][task]["source"] == "pdb" else ()),
-    )
-    return {name: value for name, value in config["data"][task].items() if name not in elsewhere}
-
-
-_SELECTED = ("min_length", "max_length", "worst_resolution")
-
-
-def selection_limits(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the selection of chains of the Protein Data Bank is told."""
-    return {name: config["data"]["flow_matching"][name] for name in _SELECTED}
-
-
 def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `equidyn.run.recipe.Recipe`: the run's row, its network, and the settings of its task."""
     training = config["training"]

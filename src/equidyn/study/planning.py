@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from equidyn.analysis import ANALYSES
+from equidyn.data.card import Typical
 from equidyn.models.costs import Work, work
 from equidyn.models.registry import configuration
 from equidyn.study.config import (
@@ -32,6 +33,7 @@ from equidyn.study.config import (
     read_runs,
     recipe,
 )
+from equidyn.study.sources import source_of
 
 
 @dataclass(frozen=True)
@@ -97,43 +99,6 @@ FLOOR_EXAMPLES = 32
 SAFETY = 2.0
 """Time to ask for in terms of the estimate."""
 
-
-@dataclass(frozen=True)
-class Typical:
-    """What examples of a source are like.
-
-    Attributes:
-        examples: How many, about.
-        held_out: How many of them are for validation where the source says so itself.
-        mean: Atoms of a molecule.
-        largest: Atoms of the largest one.
-    """
-
-    examples: int
-    held_out: int = 0
-    mean: float = 0.0
-    largest: int = 0
-
-
-TYPICAL = {
-    "force_field": {
-        "offline": Typical(3_300, mean=17.5, largest=40),
-        "spice-mace-off": Typical(1_001_200, 50_195, mean=30, largest=90),
-        "spice": Typical(1_000_000, mean=30, largest=90),
-    },
-    "flow_matching": {
-        "offline": Typical(2_000),
-        "files": Typical(10_000),
-        "pdb": Typical(225_000),
-    },
-    "voxel_denoising": {
-        "offline": Typical(5_000),
-        "geom-arrays": Typical(1_250_000, 146_000),
-        "geom-midi": Typical(1_250_000, 146_000),
-        "geom-dataverse": Typical(1_250_000, 146_000),
-    },
-}
-"""Of each task's sources. Lengths of chains are spread evenly over the range that the configuration asks for."""
 
 LEAST_ON_CPU = {"training": (2000, 120), "evaluation": (3000, 120), "analysis": (4000, 240)}
 """Megabytes and minutes that jobs without a GPU ask for at least."""
@@ -395,7 +360,7 @@ def _read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def _source(config: Mapping[str, Any], task: str) -> Typical:
-    return TYPICAL[task][config["data"][task]["source"]]
+    return source_of(config, task).typical
 
 
 def _held_out(config: Mapping[str, Any], task: str) -> int:

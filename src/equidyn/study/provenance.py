@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 def code_digest(*modules: str, script: str | Path = "") -> str:
     """Digest of modules of this package, of a script, and of all that these import from the package, directly or not.
 
-    What counts is the syntax tree without docstrings and descriptions of settings. Imports inside functions count too.
+    What counts is the syntax tree without docstrings and descriptions of settings. Imports inside functions count too,
+    those for type checkers alone do not.
     The package's own `__init__` does not: it holds the version.
 
     Args:
@@ -125,10 +126,7 @@ def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
     while waiting:
         node = waiting.pop()
         for block in _BLOCKS & set(node._fields):
-            # A string that is a statement has no effect: a docstring, of an attribute perhaps.
-            kept = [
-                s for s in getattr(node, block) if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-            ]
+            kept = [statement for statement in getattr(node, block) if not _has_no_effect(statement)]
             if block == "body" and not kept:
                 kept = [ast.Pass()]
             setattr(node, block, kept)
@@ -139,6 +137,14 @@ def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
                 node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
     return _Parsed(tree, statements, frozenset((PACKAGE, package)))
+
+
+def _has_no_effect(statement: ast.stmt) -> bool:
+    """Whether it is a mere string, such as the docstring of an attribute, or for type checkers alone."""
+    match statement:
+        case ast.Expr(ast.Constant()) | ast.If(ast.Name("TYPE_CHECKING"), orelse=[]):
+            return True
+    return False
 
 
 _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}

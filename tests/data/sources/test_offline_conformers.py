@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from equidyn.data import conformers as module
-from equidyn.data.conformers import DISTINCT, FIELDS, Recipe, Selection, build_store, listed_molecules
+from equidyn.data.sources.offline_conformers import build as module
+from equidyn.data.sources.offline_conformers.build import DISTINCT, FIELDS, build_store, listed_molecules, objection
+from equidyn.data.sources.offline_conformers.card import OfflineConformers
 from equidyn.data.store import Store, StoreError
 
 Chem = pytest.importorskip("rdkit.Chem")
@@ -20,12 +21,20 @@ OPEN = "CC(O)C(F)Cl"  # two stereocentres left open
 FLEXIBLE = "OCCCCN"
 MADE = ["c1ccccc1", OPEN, FLEXIBLE, "C[C@H](N)C(=O)NC", "BrC=CC1CCS1"]
 MOLECULES = [*MADE, "NCCCCO", UNEMBEDDABLE, "C[NH3+]", "C1("]
-SETTINGS = {"heavy_atoms": (1, 40), "seed": 5, "progress": False}
+
+
+def recipe(**settings):
+    """A recipe in which only some settings are said."""
+    return OfflineConformers(**({"molecules": "all", "conformers": 5, "heavy_atoms": (1, 40), "seed": 5} | settings))
+
+
+def build(path, listed=MOLECULES, processes=1, **settings):
+    return build_store(path, recipe(**settings), molecules=listed, processes=processes, progress=False)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    return build_store(tmp_path_factory.mktemp("conformers") / "store", molecules=MOLECULES, **SETTINGS)
+    return build(tmp_path_factory.mktemp("conformers") / "store")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,7 @@ def force_field(mol, conformer):
 
 
 @pytest.mark.parametrize(
-    ("smiles", "objection"),
+    ("smiles", "reason"),
     [
         ("C1(", "SMILES not readable"),
         ("CC[NH3+]", "not neutral and closed-shell"),
@@ -76,15 +85,15 @@ def force_field(mol, conformer):
         ("FC(F)(Br)SCl", ""),
     ],
 )
-def test_selection(smiles, objection):
-    assert Selection((3, 6), 16).objection(smiles) == objection
+def test_selection(smiles, reason):
+    assert objection(smiles, recipe(heavy_atoms=(3, 6), max_atoms=16)) == reason
 
 
 def test_listed_molecules_are_drug_like():
     listed, source = listed_molecules()
     assert len(set(listed)) == 10_000
     assert "SHA-256" in source
-    objections = Counter(Selection().objection(smiles) for smiles in listed[::25])
+    objections = Counter(objection(smiles, recipe(heavy_atoms=(10, 40))) for smiles in listed[::25])
     assert objections[""] > 0.95 * sum(objections.values())
 
 
@@ -96,15 +105,13 @@ def test_missing_list(monkeypatch, tmp_path):
 
 def test_others_take_the_place_of_failed_molecules(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "listed_molecules", lambda: (MOLECULES, "a list"))
-    few, more = (
-        Store(build_store(tmp_path / str(count), molecules=count, conformers=1, **SETTINGS)) for count in (2, len(MADE))
-    )
+    few, more = (Store(build(tmp_path / str(count), None, molecules=count, conformers=1)) for count in (2, len(MADE)))
     assert [len(few), len(more)] == [2, len(MADE)]
     assert [example["smiles"] for example in few] == [more[i]["smiles"] for i in range(2)]
     with pytest.raises(ValueError, match=r"5 of the 6 molecules asked could be made.*'embedding failed': 1"):
-        build_store(tmp_path / "many", molecules=6, **SETTINGS)
+        build(tmp_path / "many", None, molecules=6)
     with pytest.raises(ValueError, match="9 molecules asked, 7 of a list pass the selection"):
-        build_store(tmp_path / "many", molecules=9, **SETTINGS)
+        build(tmp_path / "many", None, molecules=9)
     assert not (tmp_path / "many").exists()
 
 
@@ -158,7 +165,7 @@ def test_equal_conformers_count_once():
 
 
 def test_fewer_conformers_are_the_lowest_of_more():
-    more, fewer = (module._make(FLEXIBLE, Recipe(conformers=count)) for count in (5, 2))
+    more, fewer = (module._make(FLEXIBLE, recipe(conformers=count, seed=0)) for count in (5, 2))
     assert len(more.positions) == 5
     np.testing.assert_array_equal(fewer.positions, more.positions[:2])
 
@@ -183,7 +190,7 @@ def test_given_stereochemistry_stays_and_open_is_drawn(store):
 
 
 def test_orientation_is_random_by_default():
-    turned, embedded = (module._make(FLEXIBLE, Recipe(**recipe)) for recipe in ({}, {"orientation": "generator"}))
+    turned, embedded = (module._make(FLEXIBLE, recipe(orientation=name)) for name in ("random", "generator"))
     assert turned.smiles == embedded.smiles
     turns = []
     for one, other in zip(turned.positions, embedded.positions, strict=True):
@@ -200,7 +207,7 @@ def test_embedding_lays_molecules_along_its_axes_and_turning_undoes_it(tmp_path)
     chains = ["C" * count + end for count in range(4, 9) for end in ("F", "Cl", "Br", "O", "S")]
     spread = {}
     for orientation in ("generator", "random"):
-        path = build_store(tmp_path / orientation, molecules=chains, orientation=orientation, **SETTINGS)
+        path = build(tmp_path / orientation, chains, orientation=orientation)
         spread[orientation] = Store(path).provenance["statistics"]["orientation_of_longest_axis"]
     assert max(spread["generator"]) > 0.9
     np.testing.assert_allclose(spread["random"], 1 / 3, atol=0.12)
@@ -251,18 +258,18 @@ def test_statistics_describe_the_store(store):
 def test_molecules_beyond_the_radius_are_left_out(tmp_path, store):
     rows = store.provenance["molecules"]
     limit = sorted(row["radius"] for row in rows)[2] + 1e-4
-    near = Store(build_store(tmp_path / "near", molecules=MOLECULES, max_radius=limit, **SETTINGS))
+    near = Store(build(tmp_path / "near", max_radius=limit))
     assert near.provenance["rejects"][f"reaches beyond {limit:g} Å"] >= 2
     assert near.provenance["statistics"]["radius_max_angstrom"] <= limit
     assert [row["smiles"] for row in near.provenance["molecules"]] == [
         row["smiles"] for row in rows if row["radius"] <= limit
     ]
     with pytest.raises(ValueError, match=r"0 of the 7 molecules asked could be made.*widen max_radius"):
-        build_store(tmp_path / "none", molecules=MOLECULES, max_radius=0.5, **SETTINGS)
+        build(tmp_path / "none", max_radius=0.5)
 
 
 def test_bytes_do_not_depend_on_processes(built, tmp_path):
-    again = build_store(tmp_path / "again", molecules=MOLECULES, processes=2, **SETTINGS)
+    again = build(tmp_path / "again", processes=2)
     names = sorted(file.name for file in built.iterdir())
     assert sorted(file.name for file in again.iterdir()) == names
     for name in names:
@@ -270,7 +277,7 @@ def test_bytes_do_not_depend_on_processes(built, tmp_path):
 
 
 def test_seed_changes_order_and_conformers():
-    assert not np.array_equal(*(module._make(FLEXIBLE, Recipe(seed=seed)).positions[0] for seed in (0, 1)))
+    assert not np.array_equal(*(module._make(FLEXIBLE, recipe(seed=seed)).positions[0] for seed in (0, 1)))
 
 
 @pytest.mark.parametrize(
@@ -283,12 +290,11 @@ def test_seed_changes_order_and_conformers():
         {"heavy_atoms": (9, 8)},
     ],
 )
-def test_impossible_settings(tmp_path, settings):
+def test_impossible_settings(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
-        build_store(tmp_path / "s", molecules=MOLECULES, **settings)
-    assert not list(tmp_path.iterdir())
+        recipe(**settings)
 
 
 def test_empty_list(tmp_path):
     with pytest.raises(ValueError, match="0 molecules asked, 0 of 0 molecules of the user's own"):
-        build_store(tmp_path / "s", molecules=[], progress=False)
+        build(tmp_path / "s", [])

@@ -8,7 +8,7 @@ import pytest
 from registry_rows import published_file
 
 from equidyn.core.settings import StudyError
-from equidyn.data.registry import files_of, read_registry
+from equidyn.data.download_registry import files_of, read_registry
 
 SHIPPED = Path(__file__).parents[2] / "config/downloads.tsv"
 HEADER = "dataset\tversion\tfile\turls\tbytes\tchecksum\tlicence\tdate\n"
@@ -85,7 +85,7 @@ def test_files_are_those_of_a_data_set_and_its_release():
 
 def test_is_read_without_heavy_imports():
     code = (
-        "import sys, equidyn.data.registry\n"
+        "import sys, equidyn.data.download_registry\n"
         "print(*{'requests', 'tenacity', 'tqdm', 'pandas', 'numpy', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

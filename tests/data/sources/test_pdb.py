@@ -13,13 +13,19 @@ import pandas as pd
 import pytest
 from standins.pdb import Entry, Molecule, mmcif, trace, write_pdb
 
-from equidyn.data import pdb
-from equidyn.data.pdb import build_store, check_entry, entry_path, select_chains, write_selection
-from equidyn.data.proteins import FIELDS
+from equidyn.data.chain_limits import ChainLimits
+from equidyn.data.chains import FIELDS
+from equidyn.data.sources.pdb import build as pdb
+from equidyn.data.sources.pdb.build import CLUSTERS, ENTRY, build_store, entry_path
+from equidyn.data.sources.pdb.card import ProteinDataBank
+from equidyn.data.sources.pdb.index import INDEX_FILES
+from equidyn.data.sources.pdb.select import check_entry, select_chains, write_selection
 from equidyn.data.store import Store
 from equidyn.data.structures import NON_STANDARD, read_chains
 
 # Selection
+
+LIMITS = ChainLimits(min_length=51, max_length=255)
 
 
 @pytest.fixture
@@ -93,20 +99,20 @@ def index(tmp_path):
     ],
 )
 def test_each_limit_of_the_selection(index, said, reason):
-    table, rejects = select_chains(index(**said))
+    table, rejects = select_chains(index(**said), LIMITS)
     assert rejects == ({reason: 1} if reason else {})
     assert table["entry"].tolist() == (["2abc"] if reason else sorted([said.get("id", "1abc"), "2abc"]))
 
 
 def test_the_table(index):
-    table, _ = select_chains(index(experiment="EM", resolution="-1.00", entries="3.25"))
+    table, _ = select_chains(index(experiment="EM", resolution="-1.00", entries="3.25"), LIMITS)
     assert list(table.columns) == ["entry", "chain", "length", "resolution", "experiment"]
     assert table.to_numpy().tolist() == [["1abc", "A", 60, 3.25, "EM"], ["2abc", "B", 60, 1.5, "diffraction"]]
 
 
 def test_other_limits(index):
     table, rejects = select_chains(
-        index(sequence="A" * 20, resolution="6.00"), min_length=20, max_length=59, worst_resolution=6
+        index(sequence="A" * 20, resolution="6.00"), ChainLimits(min_length=20, max_length=59, worst_resolution=6)
     )
     assert table["entry"].tolist() == ["1abc"]
     assert rejects == {"longer than 59 residues": 1}
@@ -115,14 +121,14 @@ def test_other_limits(index):
 def test_an_entry_of_unknown_experiment(index):
     files = index()
     files["pdb_entry_type.txt"].write_text("2abc\tprot\tdiffraction\n")
-    assert select_chains(files)[1] == {"entry not in pdb_entry_type.txt": 1}
+    assert select_chains(files, LIMITS)[1] == {"entry not in pdb_entry_type.txt": 1}
 
 
 def test_a_chain_that_is_listed_twice(index):
     files = index()
     path = files["pdb_seqres.txt.gz"]
     path.write_bytes(path.read_bytes() * 2)  # gzip members follow each other
-    table, rejects = select_chains(files)
+    table, rejects = select_chains(files, LIMITS)
     assert len(table) == 2
     assert rejects == {"listed before": 2}
 
@@ -131,19 +137,19 @@ def test_chain_ids_keep_their_case(index):
     files = index()
     text = "".join(f">1abc_{chain} mol:protein length:60  N\n{'A' * 60}\n" for chain in ("b", "B", "AA", "NA"))
     files["pdb_seqres.txt.gz"].write_bytes(gzip.compress(text.encode()))
-    assert select_chains(files)[0]["chain"].tolist() == ["AA", "B", "NA", "b"]
+    assert select_chains(files, LIMITS)[0]["chain"].tolist() == ["AA", "B", "NA", "b"]
 
 
 HTML = b"<!DOCTYPE html>\n<html><body>\n503 Service Unavailable\n</body></html>\n"
 
 
-@pytest.mark.parametrize("name", pdb.INDEX_FILES)
+@pytest.mark.parametrize("name", INDEX_FILES)
 @pytest.mark.parametrize("content", [b"", HTML, HTML * 50])
 def test_index_files_that_are_something_else(index, name, content):
     files = index()
     files[name].write_bytes(content)
     with pytest.raises(ValueError, match=r"found .*; expected .*delete the file and fetch it again") as caught:
-        select_chains(files)
+        select_chains(files, LIMITS)
     assert str(files[name]) in str(caught.value)
 
 
@@ -166,7 +172,7 @@ def test_changed_forms_of_index_files(index, name, content, found):
     files = index()
     files[name].write_bytes(content)
     with pytest.raises(ValueError, match=found):
-        select_chains(files)
+        select_chains(files, LIMITS)
 
 
 @pytest.mark.parametrize(("rows", "odd", "passes"), [(200, 2, True), (200, 3, False)])
@@ -175,41 +181,41 @@ def test_one_odd_row_in_a_hundred_is_skipped(index, caplog, rows, odd, passes):
     text = "".join(f"{1000 + number}\tprot\tNMR\n" for number in range(rows - 2)) + "5000 something else\n" * odd
     files["pdb_entry_type.txt"].write_text("1abc\tprot\tEM\n2abc\tprot\tEM\n" + text)
     if passes:
-        assert len(select_chains(files)[0]) == 2
+        assert len(select_chains(files, LIMITS)[0]) == 2
         assert f"{odd} odd rows were skipped, the first is line {rows + 1}, '5000 something else'" in caplog.text
     else:
         with pytest.raises(ValueError, match=f"found line {rows + 1}, '5000 something else'"):
-            select_chains(files)
+            select_chains(files, LIMITS)
 
 
 def test_index_files_must_all_be_given(index):
     files = index()
     del files["resolu.idx"]
     with pytest.raises(ValueError, match=r"no resolu\.idx$"):
-        select_chains(files)
+        select_chains(files, LIMITS)
 
 
-def test_limits_must_be_possible(index):
+def test_limits_must_be_possible():
     with pytest.raises(ValueError, match="max_length 20"):
-        select_chains(index(), max_length=20)
+        ChainLimits(min_length=51, max_length=20)
 
 
 def test_nothing_selected_says_why(index):
     with pytest.raises(ValueError, match=r"no chain is left.*'shorter than 70 residues': 2"):
-        select_chains(index(), min_length=70)
+        select_chains(index(), ChainLimits(min_length=70, max_length=255))
 
 
 def test_written_selection(index, tmp_path):
     files, path = index(sequence="X" * 60), tmp_path / "made" / "selection.tsv"
     receipt = {"retrieved": "2026-01-02", "bytes": files["resolu.idx"].stat().st_size, "sha256": "stated"}
     Path(f"{files['resolu.idx']}.json").write_text(json.dumps(receipt))
-    write_selection(path, files)
+    write_selection(path, LIMITS, files=files)
     assert path.read_text() == "entry\tchain\tlength\tresolution\texperiment\n2abc\tB\t60\t1.5\tdiffraction\n"
     about = json.loads(path.with_suffix(".json").read_text())
     assert about["limits"] == {"min_length": 51, "max_length": 255, "worst_resolution": 5.0}
     assert (about["chains"], about["entries"], about["residues"]) == (1, 1, 60)
     assert about["rejects"] == {"has non-standard residues": 1}
-    assert set(about["index"]) == set(pdb.INDEX_FILES)
+    assert set(about["index"]) == set(INDEX_FILES)
     assert about["index"]["resolu.idx"] == {"retrieved": "2026-01-02", "sha256": "stated"}
     digest = hashlib.sha256(files["entries.idx"].read_bytes()).hexdigest()
     assert about["index"]["entries.idx"] == {"retrieved": None, "sha256": digest}
@@ -218,7 +224,7 @@ def test_written_selection(index, tmp_path):
 
 def test_a_failed_selection_leaves_nothing(index, tmp_path):
     with pytest.raises(ValueError, match="no chain is left"):
-        write_selection(tmp_path / "selection.tsv", index(), min_length=70)
+        write_selection(tmp_path / "selection.tsv", ChainLimits(min_length=70, max_length=255), files=index())
     assert not list(tmp_path.glob("*selection*"))
 
 
@@ -278,8 +284,8 @@ def bank(tmp_path_factory):
 @pytest.fixture
 def prepare(bank, tmp_path):
     """Select, put the entries' files where a download would, and build a store."""
-    files = bank.files(pdb.CLUSTERS) | {name: tmp_path / name for name in ("selection.tsv", "entries.tsv")}
-    write_selection(files["selection.tsv"], bank.files(*pdb.INDEX_FILES))
+    files = bank.files(CLUSTERS) | {name: tmp_path / name for name in ("selection.tsv", "entries.tsv")}
+    write_selection(files["selection.tsv"], LIMITS, files=bank.files(*INDEX_FILES))
     entries = sorted(set(pd.read_csv(files["selection.tsv"], sep="\t", dtype=str)["entry"]))
     has_file = [bank.entries[entry].has_file for entry in entries]
     for entry in (entry for entry, has in zip(entries, has_file, strict=True) if has):
@@ -289,9 +295,9 @@ def prepare(bank, tmp_path):
     rows = {"id": entries, "status": ["ok" if has else "missing" for has in has_file], "bytes": 1, "sha256": ""}
     pd.DataFrame(rows).to_csv(files["entries.tsv"], sep="\t", index=False)
 
-    def build(name="store", **settings):
-        places = {"files": files, "folder": tmp_path / "entries", "scratch": tmp_path / f"scratch-{name}"}
-        return build_store(tmp_path / name, **places, progress=False, **settings)
+    def build(name="store", seed=0, **settings):
+        places = {"files": files | {ENTRY: tmp_path / "entries"}, "scratch": tmp_path / f"scratch-{name}"}
+        return build_store(tmp_path / name, ProteinDataBank(seed=seed), **places, progress=False, **settings)
 
     build.files = files
     return build
@@ -302,7 +308,7 @@ def same_bytes(one, other):
 
 
 def test_the_stand_in_is_selected_as_it_says(bank):
-    table, rejects = select_chains(bank.files(*pdb.INDEX_FILES))
+    table, rejects = select_chains(bank.files(*INDEX_FILES), LIMITS)
     assert rejects == bank.rejects
     expected = {
         (entry.name, one.author)
@@ -316,7 +322,7 @@ def test_the_stand_in_is_selected_as_it_says(bank):
 
 def test_the_stand_in_has_chains_to_train_on(tmp_path):
     bank = write_pdb(tmp_path)
-    table, _ = select_chains(bank.files(*pdb.INDEX_FILES))
+    table, _ = select_chains(bank.files(*INDEX_FILES), LIMITS)
     assert len(table) >= 40
     for entry in bank.entries.values():
         if entry.has_file:
@@ -489,8 +495,8 @@ def test_tables_that_are_something_else(prepare, tmp_path, name, change, message
     [(HTML, "line 1, '<!DOCTYPE"), (b"", "an empty file"), (b"AF_X_1 MA_Y_1\n3XYZ_1\n", "none of the .* entities")],
 )
 def test_cluster_files_that_are_something_else(prepare, tmp_path, content, message):
-    prepare.files[pdb.CLUSTERS] = tmp_path / "clusters"
-    prepare.files[pdb.CLUSTERS].write_bytes(content)
+    prepare.files[CLUSTERS] = tmp_path / "clusters"
+    prepare.files[CLUSTERS].write_bytes(content)
     with pytest.raises(ValueError, match=message):
         prepare()
 

@@ -6,15 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from equidyn.data import molecules as module
-from equidyn.data.molecules import (
-    FIELDS,
-    HARTREE_EV,
+from equidyn.data.geometries import HARTREE_EV
+from equidyn.data.sources.offline_molecules import build as module
+from equidyn.data.sources.offline_molecules.build import FIELDS, atomic_references, build_store
+from equidyn.data.sources.offline_molecules.card import OfflineMolecules
+from equidyn.data.sources.offline_molecules.molecules import (
+    FAMILIES,
     RESIDUES,
     Molecule,
-    Recipe,
-    atomic_references,
-    build_store,
     capped_peptide,
     force_field_molecules,
 )
@@ -36,10 +35,16 @@ MOLECULES = [
 ]
 
 
+def recipe(**settings):
+    """A recipe in which only some settings are said."""
+    usual = {"molecules": "all", "conformers": 3, "displacement": (0.01, 0.035), "orientation": "generator"}
+    return OfflineMolecules(**(usual | settings))
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     path = tmp_path_factory.mktemp("offline") / "store"
-    return build_store(path, molecules=MOLECULES, conformers=3, seed=5, processes=1, progress=False)
+    return build_store(path, recipe(seed=5), molecules=MOLECULES, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def store(built):
 def test_all_families_residues_and_elements_are_listed():
     molecules = force_field_molecules()
     families = {molecule.family for molecule in molecules}
-    assert families == set(module.FAMILIES)
+    assert families == set(FAMILIES)
     listed = {molecule.smiles for molecule in molecules}
     assert len(RESIDUES) == 20
     assert {capped_peptide(name) for name in RESIDUES} <= listed
@@ -84,7 +89,7 @@ def test_molecule_lists_are_prefixes_with_all_families():
     everything = force_field_molecules(seed=3)
     few = force_field_molecules(20, seed=3)
     assert few == everything[:20]
-    assert {molecule.family for molecule in few} == set(module.FAMILIES)
+    assert {molecule.family for molecule in few} == set(FAMILIES)
     assert force_field_molecules(20, seed=4) != few
     assert len(force_field_molecules(dipeptides=60)) == len(everything) + 30
     with pytest.raises(ValueError, match="9999 molecules asked"):
@@ -104,7 +109,7 @@ def test_forces_are_minus_the_energy_gradient(store):
     for atom, axis in [(0, 0), (4, 1), (len(numbers) - 1, 2)]:
         shift = np.zeros_like(positions)
         shift[atom, axis] = step
-        above, below = (module._single_point(numbers, positions + sign * shift, Recipe())[0] for sign in (1, -1))
+        above, below = (module._single_point(numbers, positions + sign * shift, recipe())[0] for sign in (1, -1))
         assert -(above - below) / (2 * step) == pytest.approx(forces[atom, axis], abs=2e-4)
 
 
@@ -124,7 +129,7 @@ def test_units_by_water():
     curve = {}
     for length in (0.90, 0.96, 1.05):
         positions = np.vstack([np.zeros(3), length * direction])
-        energy, forces = module._single_point(np.array([8, 1, 1]), positions, Recipe())
+        energy, forces = module._single_point(np.array([8, 1, 1]), positions, recipe())
         curve[length] = energy, forces[1] @ direction[0]
     assert curve[0.96][0] / HARTREE_EV == pytest.approx(-5.0705, abs=2e-4)
     assert curve[0.90][1] > 2  # pushed apart
@@ -132,11 +137,11 @@ def test_units_by_water():
 
 
 def test_reference_energies_are_removed(store):
-    references = atomic_references([1, 8], Recipe())
+    references = atomic_references([1, 8], recipe())
     assert references[1] == pytest.approx(-10.707, abs=1e-3)
     assert store.provenance["reference_energies_ev"]["H"] == references[1]
     frame = store[0]
-    total, _ = module._single_point(frame["atomic_numbers"].astype(int), frame["positions"].astype(float), Recipe())
+    total, _ = module._single_point(frame["atomic_numbers"].astype(int), frame["positions"].astype(float), recipe())
     assert frame["energy"] == pytest.approx(total - references[8] - 2 * references[1], abs=1e-9)
     assert -16 < frame["energy"] < -8  # two O-H bonds
 
@@ -189,7 +194,7 @@ def test_statistics_describe_the_store(store):
 
 
 def test_bytes_do_not_depend_on_processes(built, tmp_path):
-    again = build_store(tmp_path / "again", molecules=MOLECULES, conformers=3, seed=5, processes=2, progress=False)
+    again = build_store(tmp_path / "again", recipe(seed=5), molecules=MOLECULES, processes=2, progress=False)
     names = sorted(file.name for file in built.iterdir())
     assert sorted(file.name for file in again.iterdir()) == names
     for name in names:
@@ -197,15 +202,14 @@ def test_bytes_do_not_depend_on_processes(built, tmp_path):
     assert json.loads((built / MANIFEST).read_text())["examples"] == 15
 
 
-def frames_of(smiles, **recipe):
-    recipe = Recipe(**{"conformers": 2, **recipe})
-    references = atomic_references([1, 6, 8], Recipe())
-    return module._label(Molecule(smiles, "monomer"), recipe, references)
+def frames_of(smiles, **settings):
+    references = atomic_references([1, 6, 8], recipe())
+    return module._label(Molecule(smiles, "monomer"), recipe(conformers=2, **settings), references)
 
 
 def test_seed_and_orientation_change_the_geometries():
     first, again, other, turned = (
-        frames_of("CO", **recipe) for recipe in ({}, {}, {"seed": 1}, {"orientation": "random"})
+        frames_of("CO", **settings) for settings in ({}, {}, {"seed": 1}, {"orientation": "random"})
     )
     np.testing.assert_array_equal(first.frames[0]["forces"], again.frames[0]["forces"])
     assert np.abs(first.frames[0]["positions"] - other.frames[0]["positions"]).max() > 1e-3
@@ -231,36 +235,40 @@ def test_rejected_geometries_are_counted():
     [
         ([Molecule("O", "monomer"), Molecule("[H]O[H]", "fragment")], "the same molecule as O"),
         ([Molecule("C[Se]C", "monomer")], "no GFN2-xTB reference energy for Se: drop"),
-        ([], "list is empty"),
-        (10_000, "10000 molecules asked"),
     ],
 )
 def test_impossible_lists(tmp_path, molecules, message):
     with pytest.raises(ValueError, match=message):
-        build_store(tmp_path / "s", molecules=molecules, progress=False)
+        build_store(tmp_path / "s", recipe(), molecules=molecules, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_molecules_than_there_are(tmp_path):
+    with pytest.raises(ValueError, match="10000 molecules asked"):
+        build_store(tmp_path / "s", recipe(molecules=10_000), progress=False)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    "recipe",
+    "settings",
     [{"conformers": 0}, {"displacement": (0.2, 0.1)}, {"orientation": "upright"}],
 )
-def test_impossible_recipes(recipe):
-    with pytest.raises(ValueError, match=next(iter(recipe))):
-        Recipe(**recipe)
+def test_impossible_recipes(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        recipe(**settings)
 
 
 def test_references_name_an_unknown_element():
     with pytest.raises(ValueError, match="reference energy for Na"):
-        atomic_references([11], Recipe())
+        atomic_references([11], recipe())
 
 
 def test_references_that_do_not_converge():
     with pytest.raises(ValueError, match=r"isolated H atom.*raise scf_iterations"):
-        atomic_references([1], Recipe(scf_iterations=1))
+        atomic_references([1], recipe(scf_iterations=1))
 
 
 def test_nothing_labelled_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no geometry could be labelled"):
-        build_store(tmp_path / "s", molecules=[Molecule("C[NH3+]", "monomer")], progress=False)
+        build_store(tmp_path / "s", recipe(), molecules=[Molecule("C[NH3+]", "monomer")], progress=False)
     assert not list(tmp_path.iterdir())

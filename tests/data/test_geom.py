@@ -1,8 +1,9 @@
-"""GEOM-drugs by its three routes: the same conformers, exactly; traps of each source; preparation that goes on."""
+"""GEOM-drugs by its two routes: the same conformers, exactly; traps of each source; preparation that goes on."""
 
 import json
 import pickle
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,25 +14,22 @@ import torch
 from rdkit import Chem
 from standins import geom
 
-from equidyn.data import geom_drugs as module
-from equidyn.data.conformers import ELEMENTS
-from equidyn.data.geom_drugs import (
-    FIELDS,
-    SPLITS,
-    build_store_of_arrays,
-    build_store_of_dataverse,
-    build_store_of_midi,
-    midi_splits,
-    unpickle_list,
-)
+from equidyn.data import geom as module
+from equidyn.data.geom import FIELDS, SPLITS
+from equidyn.data.geometries import CHANNELS
 from equidyn.data.pickles import ConfinementError, run_confined
+from equidyn.data.preparation import Portion
+from equidyn.data.sources.geom_arrays import build as arrays
+from equidyn.data.sources.geom_arrays.card import GeomArrays
+from equidyn.data.sources.geom_dataverse import build as dataverse
+from equidyn.data.sources.geom_dataverse.build import midi_splits, unpickle_members
+from equidyn.data.sources.geom_dataverse.card import GeomDataverse
 from equidyn.data.store import Store, StoreError
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
 ROUTES = {
-    "arrays": (geom.write_arrays, build_store_of_arrays),
-    "midi": (geom.write_midi, build_store_of_midi),
-    "dataverse": (geom.write_dataverse, build_store_of_dataverse),
+    "arrays": (geom.write_arrays, GeomArrays),
+    "dataverse": (geom.write_dataverse, GeomDataverse),
 }
 DROPPED = "other elements than H, C, N, O, F, S, Cl, Br"
 SILICA = 2  # of the stand-in's molecules
@@ -54,8 +52,10 @@ def written(write, folder, **settings):
     return files
 
 
-def built(build, folder, files, **settings):
-    return Store(build(folder / "store", files=files, scratch=folder / "scratch", progress=False, **settings))
+def built(recipe, folder, files, conformers=5, **options):
+    build = {GeomArrays: arrays, GeomDataverse: dataverse}[recipe].build_store
+    places = {"files": files, "scratch": folder / "scratch"}
+    return Store(build(folder / "store", recipe(conformers=conformers), **places, progress=False, **options))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory, sources):
-    return {name: built(build, tmp_path_factory.mktemp(name), sources[name]) for name, (_, build) in ROUTES.items()}
+    return {name: built(recipe, tmp_path_factory.mktemp(name), sources[name]) for name, (_, recipe) in ROUTES.items()}
 
 
 @pytest.fixture(params=ROUTES)
@@ -152,14 +152,9 @@ def test_smiles_are_of_the_molecules(store):
 
 
 def test_routes_agree_on_the_same_molecules(stores):
-    midi, arrays = stores["midi"], stores["arrays"]
-    for name in ("positions", "atomic_numbers"):
-        np.testing.assert_array_equal(midi.ragged(name), arrays.ragged(name))
-    for name in ("cluster", "split"):
-        np.testing.assert_array_equal(midi.scalar(name), arrays.scalar(name))
-    raw = {smiles: rest for *rest, smiles in by_molecule(stores["dataverse"])}
-    for split, positions, numbers, smiles in by_molecule(midi):
-        other_split, other_positions, other_numbers = raw.pop(smiles)
+    raw = {Chem.CanonSmiles(smiles): rest for *rest, smiles in by_molecule(stores["dataverse"])}
+    for split, positions, numbers, smiles in by_molecule(stores["arrays"]):
+        other_split, other_positions, other_numbers = raw.pop(Chem.CanonSmiles(smiles))
         assert split == other_split
         np.testing.assert_array_equal(positions, other_positions)
         np.testing.assert_array_equal(numbers, other_numbers)
@@ -206,9 +201,9 @@ def test_molecules_beyond_the_box_are_kept_and_counted(store):
 
 
 def test_the_box_has_two_faces_along_each_axis_and_corners():
-    gathered = module._Molecules()
+    gathered = module.Molecules()
     for positions in ([[-9, 0, 0], [4.5, 0, 0], [4.5, 0, 0]], [[0, 6, 6], [0, -6, -6]], [[0, 0, 7], [0, 0, -7]]):
-        gathered.add([module._Conformer("C", np.full(len(positions), 6), np.array(positions))], 0)
+        gathered.add([module.Conformer("C", np.full(len(positions), 6), np.array(positions))], 0)
     summary = module._Summary(0)
     summary.add(gathered.portion())
     beyond = summary.statistics()["examples_beyond_box"]
@@ -218,7 +213,7 @@ def test_the_box_has_two_faces_along_each_axis_and_corners():
 def test_voxel_task_takes_the_store(store):
     task = VoxelDenoising.fit(store, np.arange(len(store)), side=16, spacing=0.5)
     task.check(torch.nn.Identity(), np.arange(len(store)))
-    assert set(np.unique(store.ragged("atomic_numbers"))) == set(ELEMENTS)
+    assert set(np.unique(store.ragged("atomic_numbers"))) == set(CHANNELS)
 
 
 def test_nothing_unfinished_is_left(stores):
@@ -234,9 +229,10 @@ def test_fewer_conformers_are_the_lowest_of_more(route, sources, stores, tmp_pat
 
 
 def test_bytes_depend_neither_on_processes_nor_on_a_restart(route, sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_PORTION", 8)
-    _, build = ROUTES[route]
-    whole = built(build, tmp_path / "whole", sources[route])
+    monkeypatch.setattr(arrays, "PORTION", 8)
+    monkeypatch.setattr(dataverse, "PORTION", 8)
+    _, recipe = ROUTES[route]
+    whole = built(recipe, tmp_path / "whole", sources[route])
 
     seen = []
 
@@ -249,7 +245,7 @@ def test_bytes_depend_neither_on_processes_nor_on_a_restart(route, sources, tmp_
     with monkeypatch.context() as context:
         context.setattr(module._Summary, "add", fail)
         with pytest.raises(RuntimeError, match="interrupted"):
-            built(build, tmp_path / "again", sources[route], processes=2)
+            built(recipe, tmp_path / "again", sources[route], processes=2)
     assert not (tmp_path / "again" / "store").exists()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "again" / "scratch").rglob("*.npz")}
     assert len(kept) >= 2
@@ -260,21 +256,17 @@ def test_bytes_depend_neither_on_processes_nor_on_a_restart(route, sources, tmp_
         add(self, portion)
 
     monkeypatch.setattr(module._Summary, "add", check)
-    again = built(build, tmp_path / "again", sources[route], processes=2)
+    again = built(recipe, tmp_path / "again", sources[route], processes=2)
     for path in whole.path.iterdir():
         assert (again.path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [({"conformers": 0}, "conformers is 0"), ({"files": {}}, r"files has no \w+")],
-)
-def test_impossible_settings(route, sources, tmp_path, settings, message):
-    with pytest.raises(ValueError, match=message):
-        ROUTES[route][1](
-            tmp_path / "store",
-            **{"files": sources[route], "scratch": tmp_path / "scratch", "progress": False} | settings,
-        )
+def test_impossible_settings(route, sources, tmp_path):
+    _, recipe = ROUTES[route]
+    with pytest.raises(ValueError, match=r"conformers\n.*greater than or equal to 1"):
+        built(recipe, tmp_path, sources[route], conformers=0)
+    with pytest.raises(ValueError, match=r"files: found \[\], expected \w+"):
+        built(recipe, tmp_path, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -296,34 +288,21 @@ def test_sources_of_dropped_molecules_only(route, tmp_path):
 # Which file it is
 
 
-@pytest.mark.parametrize("name", ["midi", "dataverse"])
-def test_pickles_need_a_checksum_and_are_compared_with_it(name, tmp_path, monkeypatch):
-    write, build = ROUTES[name]
-    files = write(tmp_path / "mirror", geom.molecules()[:10])
-    monkeypatch.setattr(module, "run_confined", lambda *_, **__: pytest.fail("unpickled"))
-    with pytest.raises(StoreError, match=r"no SHA-256 is known, and no receipt \S+\.json"):
-        built(build, tmp_path, files)
+def test_pickles_need_a_checksum_and_are_compared_with_it(tmp_path, monkeypatch):
+    build = partial(built, GeomDataverse)
+    files = geom.write_dataverse(tmp_path / "mirror", geom.molecules()[:10])
+    monkeypatch.setattr(dataverse, "run_confined", lambda *_, **__: pytest.fail("unpickled"))
+    with pytest.raises(StoreError, match=r"no SHA-256 is known, as there is no receipt \S+\.json"):
+        build(tmp_path, files)
     for path in files.values():
         geom.write_receipt(path)
     changed = list(files.values())[-1]
     changed.write_bytes(changed.read_bytes() + b"\0")
     with pytest.raises(StoreError, match=rf"{changed.name}: found SHA-256 \w+; expected \w+, as {changed.name}\.json"):
-        built(build, tmp_path, files)
-    with pytest.raises(StoreError, match=r"as the settings say.*download it again"):
-        built(build, tmp_path, files, sha256=dict.fromkeys(files, "0" * 64))
+        build(tmp_path, files)
     changed.unlink()
     with pytest.raises(StoreError, match="no such file"):
-        built(build, tmp_path, files)
-
-
-def test_a_stated_checksum_stands_for_a_receipt(tmp_path):
-    files = written(geom.write_midi, tmp_path / "mirror", made=geom.molecules()[:12])
-    stated = {}
-    for name, path in files.items():
-        receipt = path.with_name(f"{name}.json")
-        stated[name] = json.loads(receipt.read_text())["sha256"]
-        receipt.unlink()
-    assert len(built(build_store_of_midi, tmp_path, files, sha256=stated)) > 0
+        build(tmp_path, files)
 
 
 # Arrays
@@ -331,14 +310,14 @@ def test_a_stated_checksum_stands_for_a_receipt(tmp_path):
 
 def test_the_sixth_conformer_takes_the_place_of_one_that_is_not_there(tmp_path):
     made = [geom.Molecule(one.smiles, one.conformers[:2] + one.conformers[3:]) for one in geom.molecules()[:12]]
-    store = built(build_store_of_arrays, tmp_path, geom.write_arrays(tmp_path / "mirror", made, manifest=False))
+    store = built(GeomArrays, tmp_path, geom.write_arrays(tmp_path / "mirror", made, manifest=False))
     lengths = {len(positions) for _, positions, _, _ in by_molecule(store)}
     assert lengths == {5}
 
 
 def test_molecules_with_few_conformers_have_few(tmp_path):
     made = [geom.Molecule(one.smiles, one.conformers[: 1 + place % 7]) for place, one in enumerate(geom.molecules())]
-    store = built(build_store_of_arrays, tmp_path, geom.write_arrays(tmp_path / "mirror", made))
+    store = built(GeomArrays, tmp_path, geom.write_arrays(tmp_path / "mirror", made))
     kept = [min(5, 1 + place % 7) for place, one in enumerate(geom.molecules()) if "Si" not in one.smiles]
     assert sorted(np.bincount(store.scalar("cluster")).tolist()) == sorted(kept)
 
@@ -350,7 +329,7 @@ def test_members_must_have_the_checksums_of_the_manifest(tmp_path):
     contents["val_n_atoms.npy"] = contents["val_n_atoms.npy"][:-1] + b"\x01"
     geom.write_zip(files["geom_drugs_processed.zip"], contents, manifest=False)  # with the old manifest
     with pytest.raises(StoreError, match=r"val_n_atoms\.npy: found SHA-256 .* as manifest\.json says"):
-        built(build_store_of_arrays, tmp_path, files)
+        built(GeomArrays, tmp_path, files)
 
 
 def swapped(array):
@@ -384,7 +363,7 @@ def swapped(array):
 def test_arrays_that_do_not_fit(few, tmp_path, part, change, message):
     name, content = geom.member(f"train_{part}", change(arrays_of_split("train")[part]))
     with pytest.raises(StoreError, match=message):
-        built(build_store_of_arrays, tmp_path, few({name: content}))
+        built(GeomArrays, tmp_path, few({name: content}))
     assert not (tmp_path / "store").exists()
 
 
@@ -394,7 +373,7 @@ def test_arrays_that_do_not_fit(few, tmp_path, part, change, message):
 )
 def test_smiles_that_are_no_list(few, tmp_path, content, message):
     with pytest.raises(StoreError, match=rf"train_smiles\.json: found .*{message}"):
-        built(build_store_of_arrays, tmp_path, few({"train_smiles.json": content}))
+        built(GeomArrays, tmp_path, few({"train_smiles.json": content}))
 
 
 def test_texts_are_read_piece_by_piece(tmp_path, monkeypatch):
@@ -404,102 +383,42 @@ def test_texts_are_read_piece_by_piece(tmp_path, monkeypatch):
     for size in (1, 2, 3, 7, 1000):
         monkeypatch.setattr(module, "_BYTES", size)
         with path.open() as stream:
-            assert list(module._texts(stream)) == texts
+            assert list(arrays._texts(stream)) == texts
 
 
 def test_missing_members_and_other_files(few, tmp_path):
     with pytest.raises(StoreError, match=r"no archive that can be read.*test_offsets\.npy"):
-        built(build_store_of_arrays, tmp_path, few({"test_offsets.npy": None}))
+        built(GeomArrays, tmp_path, few({"test_offsets.npy": None}))
     path = tmp_path / "page.zip"
     path.write_text("<html>503</html>")
     with pytest.raises(StoreError, match="no archive that can be read"):
-        built(build_store_of_arrays, tmp_path, {"geom_drugs_processed.zip": path})
+        built(GeomArrays, tmp_path, {"geom_drugs_processed.zip": path})
 
 
 def test_the_pickle_among_the_arrays_is_not_unpacked(few, tmp_path, monkeypatch):
     unpacked = []
 
-    def unpack(archive, name, *rest, unpack=module._unpack_member):
+    def unpack(archive, name, *rest, unpack=arrays._unpack_member):
         unpacked.append(name)
         unpack(archive, name, *rest)
 
-    monkeypatch.setattr(module, "_unpack_member", unpack)
-    built(build_store_of_arrays, tmp_path, few({f"{split}_atom_type_lookup.npy": b"hostile" for split in geom.SPLITS}))
+    monkeypatch.setattr(arrays, "_unpack_member", unpack)
+    built(GeomArrays, tmp_path, few({f"{split}_atom_type_lookup.npy": b"hostile" for split in geom.SPLITS}))
     assert len(unpacked) == 18
     assert not any("lookup" in name for name in unpacked)
 
 
-# MiDi's pickles
-
-
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_pickles_of_other_protocols(tmp_path, protocol):
-    files = written(geom.write_midi, tmp_path / "mirror", made=geom.molecules()[:12], protocol=protocol)
-    assert built(build_store_of_midi, tmp_path, files, processes=3).provenance["statistics"]["molecules"] == 11
-
-
-@pytest.mark.parametrize(
-    ("items", "message"),
-    [
-        ([("CO", "C")], "a tuple in the list"),
-        ([["CO", []]], "a list in the list"),
-        ([("CO", [5])], "a int for CO"),
-        ([("CO", [Chem.MolFromSmiles("CO")])], "a molecule CO that RDKit .* cannot read .*newer RDKit"),
-        ({"CO": []}, "found a dict, expected a list"),
-    ],
-)
-def test_lists_of_something_else(tmp_path, items, message):
-    path = tmp_path / "list.pickle"
-    path.write_bytes(pickle.dumps(items, 4))
-    with pytest.raises(StoreError, match=message):
-        unpickle_list(str(path), 0, str(tmp_path), 5, 10)
-    assert not (tmp_path / "complete.json").exists()
-
-
-def test_reading_a_list_goes_on_where_it_was(sources, tmp_path, monkeypatch):
-    arguments = (str(sources["midi"]["train_data.pickle"]), 0, str(tmp_path), 5, 6)
-    saved = []
-
-    def save(self, path, save=module.Portion.save):
-        saved.append(path.name)
-        if len(saved) == 3:
-            raise OSError("disk full")
-        save(self, path)
-
-    monkeypatch.setattr(module.Portion, "save", save)
-    with pytest.raises(OSError, match="disk full"):
-        unpickle_list(*arguments)
-    assert {path.name for path in tmp_path.iterdir()} == {"000000.npz", "000001.npz"}
-    saved[:] = ["one", "other", "third"]
-    unpickle_list(*arguments)
-    assert saved[3:] == ["000002.npz", "000003.npz"]
-    assert json.loads((tmp_path / "complete.json").read_text()) == {"portions": 4}
-
-
-def test_damaged_file_stops_the_preparation_and_keeps_the_others(tmp_path):
-    files = written(geom.write_midi, tmp_path / "mirror", made=geom.molecules()[:12])
-    damaged = files["val_data.pickle"]
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:-300])
-    geom.write_receipt(damaged)
-    with pytest.raises(ConfinementError, match=r"val_data\.pickle: found a pickle that cannot be read: .*cut short"):
-        built(build_store_of_midi, tmp_path, files)
-    kept = tmp_path / "scratch" / "training" / "000000.npz"
-    assert kept.exists()
-    assert not (tmp_path / "store").exists()
-
-
-def test_molecules_without_conformers_are_counted(tmp_path):
-    made = [*geom.molecules()[:12], geom.Molecule("CO", ())]
-    files = written(geom.write_midi, tmp_path / "mirror", made=made)
-    assert built(build_store_of_midi, tmp_path, files).provenance["rejects"]["no conformers"] == 1
+def test_molecules_without_conformers_are_counted():
+    gathered = module.Molecules()
+    gathered.add([], 0)
+    assert gathered.portion().rejects == {"no conformers": 1}
 
 
 def test_coordinates_that_are_not_finite_are_counted():
-    gathered = module._Molecules()
+    gathered = module.Molecules()
     positions = np.zeros((2, 3))
-    gathered.add([module._Conformer("C", np.array([6, 1]), positions)], 0)
-    gathered.add([module._Conformer("C", np.array([6, 1]), positions * np.nan)], 0)
+    gathered.add([module.Conformer("C", np.array([6, 1]), positions)], 0)
+    gathered.add([module.Conformer("C", np.array([6, 1]), positions * np.nan)], 0)
     portion = gathered.portion()
     assert len(portion) == 1
     assert portion.rejects == {"coordinates not finite": 1}
@@ -526,13 +445,13 @@ def test_members_that_are_not_read_are_counted(stores):
 def test_compressed_archive_gives_the_same_store(tmp_path, stores):
     files = written(geom.write_dataverse, tmp_path / "mirror", compressed=True)
     assert next(iter(files.values())).read_bytes()[:2] == b"\x1f\x8b"
-    store = built(build_store_of_dataverse, tmp_path, files)
+    store = built(GeomDataverse, tmp_path, files)
     np.testing.assert_array_equal(store.ragged("positions"), stores["dataverse"].ragged("positions"))
     path = files["rdkit_folder.tar.gz"]
     path.write_bytes(path.read_bytes()[:-2000])
     geom.write_receipt(path)
     with pytest.raises(StoreError, match="gzip that cannot be read"):
-        built(build_store_of_dataverse, tmp_path / "cut", files)
+        built(GeomDataverse, tmp_path / "cut", files)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +466,7 @@ def test_other_files_are_no_archive(tmp_path, content, message):
     path.write_bytes(content)
     geom.write_receipt(path)
     with pytest.raises(StoreError, match=message):
-        built(build_store_of_dataverse, tmp_path, {path.name: path})
+        built(GeomDataverse, tmp_path, {path.name: path})
 
 
 @pytest.mark.parametrize(
@@ -564,7 +483,7 @@ def test_members_that_hold_something_else(tmp_path, record, message):
     path = tmp_path / "some.tar"
     path.write_bytes(content)
     with pytest.raises(StoreError, match=rf"pickle of CO at byte 0: .*{message}"):
-        module.unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
+        unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
     assert not (tmp_path / "portion.npz").exists()
 
 
@@ -572,5 +491,5 @@ def test_conformers_without_energy_are_counted(tmp_path):
     path = tmp_path / "some.tar"
     content = pickle.dumps({"conformers": [{"rd_mol": None, "totalenergy": None}]}, 3)
     path.write_bytes(content)
-    module.unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
-    assert module.Portion.load(tmp_path / "portion.npz").rejects == {"conformer without energy": 1}
+    unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
+    assert Portion.load(tmp_path / "portion.npz").rejects == {"conformer without energy": 1}

@@ -1,6 +1,5 @@
 """SPICE: exact numbers through the whole chain, the traps of the files, restart, and memory."""
 
-import fcntl
 import gzip
 import json
 import logging
@@ -13,37 +12,30 @@ import sys
 import tarfile
 import time
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
-from standins.spice import pool, write_archive, write_group, write_hdf5, write_xyz_archives, xyz_frames
+from standins.spice import pool, write_archive, write_xyz_archives, xyz_frames
 
-from equidyn.data import spice
+import equidyn
 from equidyn.data.preparation import Portion
-from equidyn.data.spice import ARCHIVES, REFERENCE_EV, TEST_FILE, TRAIN_FILE
-from equidyn.data.store import MANIFEST, Store, StoreError
+from equidyn.data.sources.spice_mace_off import build as module
+from equidyn.data.sources.spice_mace_off.build import ARCHIVES, TEST_FILE, TRAIN_FILE, build_store
+from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
+from equidyn.data.spice import FIELDS, REFERENCE_EV
+from equidyn.data.store import MANIFEST, SPLIT, Store, StoreError
 from equidyn.data.subsets import published_split
 from equidyn.tasks.force_field.task import ForceField
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
-def build(folder, files, name="store", **settings):
-    path = spice.build_store_of_xyz(
-        folder / name, files=files, scratch=folder / f"{name}-scratch", progress=False, **settings
-    )
+def build(folder, files, name="store", **options):
+    places = {"files": files, "scratch": folder / f"{name}-scratch"}
+    path = build_store(folder / name, SpiceMaceOff(), **places, progress=False, **options)
     assert not (folder / f"{name}-scratch").exists()
     return Store(path)
-
-
-def build_hdf5(folder, file, **settings):
-    settings = {"release": "9.9", "progress": False} | settings
-    return Store(
-        spice.build_store_of_hdf5(folder / "store", files={file.name: file}, scratch=folder / "scratch", **settings)
-    )
 
 
 def archives(folder, train, test=None):
@@ -101,7 +93,7 @@ def test_known_numbers_come_through_exactly(tmp_path):
     assert found["energy"] == pytest.approx(-2080.5 + 2043.933693071156 + 2 * 13.571964772646918, abs=1e-9)
     assert store.scalar("split").tolist() == [0, 1]
     assert store.scalar("cluster").tolist() == [0, 0]
-    assert store.fields == spice.FIELDS_WITH_SPLIT
+    assert store.fields == FIELDS | {"split": SPLIT}
 
 
 def read_plainly(path):
@@ -198,7 +190,7 @@ def same_bytes(first, second):
 
 
 def test_the_number_of_processes_does_not_change_a_byte(usual, tmp_path, monkeypatch):
-    monkeypatch.setattr(spice, "BLOCK_BYTES", 500_000)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 500_000)
     one = build(tmp_path, usual[0], name="one")
     two = build(tmp_path, usual[0], name="two", processes=2)
     assert same_bytes(one, two)
@@ -206,7 +198,7 @@ def test_the_number_of_processes_does_not_change_a_byte(usual, tmp_path, monkeyp
 
 @pytest.mark.parametrize("size", [7_000, 100_000])
 def test_where_the_text_is_cut_does_not_matter(usual, tmp_path, monkeypatch, size):
-    monkeypatch.setattr(spice, "BLOCK_BYTES", size)
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
     cut = build(tmp_path, usual[0])
     for name, entry in usual[1].manifest["files"].items():
         assert cut.manifest["files"][name] == entry
@@ -258,7 +250,7 @@ def test_predictions_of_a_model_are_never_taken_for_labels(tmp_path):
     ],
 )
 def test_headers(line, expected):
-    assert spice.read_header(line) == expected
+    assert module.read_header(line) == expected
 
 
 def test_subsets_are_counted_quoted_or_bare(tmp_path):
@@ -299,7 +291,7 @@ def test_only_visible_files_of_an_archive_are_read(tmp_path):
     members |= {"data/a.xyz": water(1).encode(), "b.xyz": water(2).encode()}
     write_archive(files[TRAIN_FILE], members)
     with tarfile.open(tmp_path / "more.tar.gz", "w:gz") as archive:
-        archive.add(TESTS / "unit", "folder", recursive=False)
+        archive.add(TESTS / "data", "folder", recursive=False)
         link = tarfile.TarInfo("link.xyz")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
@@ -367,7 +359,7 @@ def test_where_the_ends_of_frames_are_lost_the_frame_is_named(tmp_path, bad, mes
 
 
 def test_frames_are_numbered_through_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(spice, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 1_000)
     files = archives(tmp_path, "".join(map(water, range(20))) + "none\n")
     with pytest.raises(StoreError, match=r"'none\\n' where frame 20 \(from 0\)"):
         build(tmp_path, files)
@@ -418,7 +410,7 @@ def wrong_checksum(content):
     ],
 )
 def test_a_damaged_archive_is_a_clear_error_and_leaves_nothing(tmp_path, monkeypatch, damage, processes):
-    monkeypatch.setattr(spice, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 20_000)
     rng = np.random.default_rng(0)
     files = archives(tmp_path, "".join(xyz_frames(pool(3), 30, rng)))
     path = files[TRAIN_FILE]
@@ -454,7 +446,7 @@ def test_the_manifest_says_where_the_data_are_from(tmp_path):
 
 
 def test_another_number_of_frames_than_published_is_a_warning(tmp_path, monkeypatch, caplog):
-    monkeypatch.setitem(ARCHIVES, TEST_FILE, spice.Archive(split=1, frames=1))
+    monkeypatch.setitem(ARCHIVES, TEST_FILE, module.Archive(split=1, frames=1))
     with caplog.at_level(logging.WARNING):
         store = build(tmp_path, archives(tmp_path, water(0) + water(1)))
     expected = f"{TRAIN_FILE}: found 2 frames, 951,005 were published"
@@ -468,7 +460,7 @@ def run(folder, text, *arguments):
     """Start a Python program in a process group of its own."""
     script = folder / "script.py"
     script.write_text(text)
-    path = os.pathsep.join([str(Path(spice.__file__).parents[2]), str(TESTS)])
+    path = os.pathsep.join([str(Path(equidyn.__file__).parents[1]), str(TESTS)])
     return subprocess.Popen(
         [sys.executable, script, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": path},
@@ -481,18 +473,19 @@ def run(folder, text, *arguments):
 SLOW = """
 import sys, time
 from pathlib import Path
-from equidyn.data import spice
+from equidyn.data.sources.spice_mace_off import build as module
+from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
 
-made = spice.portion_of_xyz
+made = module.portion_of_xyz
 
 def slowly(block):
     time.sleep(0.1)
     return made(block)
 
-spice.portion_of_xyz, spice.BLOCK_BYTES = slowly, 200_000
+module.portion_of_xyz, module.BLOCK_BYTES = slowly, 200_000
 archives, folder = map(Path, sys.argv[1:])
-files = {name: archives / name for name in spice.ARCHIVES}
-spice.build_store_of_xyz(folder / "store", files=files, scratch=folder / "scratch", progress=False)
+files = {name: archives / name for name in module.ARCHIVES}
+module.build_store(folder / "store", SpiceMaceOff(), files=files, scratch=folder / "scratch", progress=False)
 """
 
 
@@ -508,10 +501,10 @@ def test_a_killed_preparation_goes_on_where_it_was(usual, tmp_path, monkeypatch)
     kept = sorted(scratch.glob("0/[0-9]*.npz"))
     before = [path.stat().st_mtime_ns for path in kept]
 
-    monkeypatch.setattr(spice, "BLOCK_BYTES", 200_000)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 200_000)
     whole = build(tmp_path, files, name="whole")
-    blocks = [sum(1 for _ in spice.xyz_blocks(path)) for path in files.values()]
-    made, made_from, load = spice.portion_of_xyz, [], Portion.load
+    blocks = [sum(1 for _ in module.xyz_blocks(path)) for path in files.values()]
+    made, made_from, load = module.portion_of_xyz, [], Portion.load
 
     def counted(block):
         made_from.append(block.first)
@@ -522,9 +515,9 @@ def test_a_killed_preparation_goes_on_where_it_was(usual, tmp_path, monkeypatch)
             assert path.stat().st_mtime_ns == before[kept.index(path)]
         return load(path)
 
-    monkeypatch.setattr(spice, "portion_of_xyz", counted)
+    monkeypatch.setattr(module, "portion_of_xyz", counted)
     monkeypatch.setattr(Portion, "load", loaded)
-    spice.build_store_of_xyz(tmp_path / "store", files=files, scratch=scratch, progress=False)
+    build_store(tmp_path / "store", SpiceMaceOff(), files=files, scratch=scratch, progress=False)
     assert len(made_from) == sum(blocks) - len(kept)
     assert 0 not in made_from[: blocks[0] - len(kept)]
     assert same_bytes(whole, Store(tmp_path / "store"))
@@ -534,7 +527,8 @@ def test_a_killed_preparation_goes_on_where_it_was(usual, tmp_path, monkeypatch)
 MEASURED = """
 import multiprocessing, re, sys, threading, time
 from pathlib import Path
-from equidyn.data import spice
+from equidyn.data.sources.spice_mace_off import build as module
+from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
 
 def peak(process):
     status = Path(f"/proc/{process}/status")
@@ -549,12 +543,13 @@ def watch(peaks):
                 pass
         time.sleep(0.05)
 
-spice.BLOCK_BYTES = 1 << 19  # a varying number of blocks waits, which must be little beside the program itself
+module.BLOCK_BYTES = 1 << 19  # a varying number of blocks waits, which must be little beside the program itself
 if __name__ == "__main__":
     peaks, folder = {}, Path(sys.argv[1])
     threading.Thread(target=watch, args=[peaks], daemon=True).start()
-    files = {name: folder / name for name in spice.ARCHIVES}
-    spice.build_store_of_xyz(folder / "store", files=files, scratch=folder / "scratch", processes=2, progress=False)
+    files = {name: folder / name for name in module.ARCHIVES}
+    places = {"files": files, "scratch": folder / "scratch"}
+    module.build_store(folder / "store", SpiceMaceOff(), **places, processes=2, progress=False)
     print(peak("self"), max(peaks.values()))
 """
 """Prints the peak memory in kB of a preparation and of the largest of its worker processes."""
@@ -573,179 +568,3 @@ def test_memory_does_not_grow_with_the_source(tmp_path):
     for few, many in zip(*peaks, strict=True):
         assert many < 1.15 * few, f"kB of this and of the largest worker process: {peaks}"
     assert max(peaks[1]) < 300_000
-
-
-# HDF5
-
-HARTREE_EV, BOHR_ANGSTROM, HARTREE_PER_BOHR = 27.211386246, 0.529177211, 51.42206747
-
-
-@pytest.fixture
-def one(tmp_path):
-    """A file with one group of two conformations of water, in atomic units, and the function that changes it."""
-    path = tmp_path / "SPICE.hdf5"
-    positions = np.arange(18, dtype=np.float64).reshape(2, 3, 3) ** 1.5 / 10
-    forces = np.arange(18, dtype=np.float64).reshape(2, 3, 3) - 8
-    with h5py.File(path, "w") as file:
-        write_group(
-            file.create_group("water"), "OHH", [-2080.5, -2081.5], positions, forces, "[O:1]([H:2])[H:3]", "Dimers"
-        )
-    return path
-
-
-def change(path, name, **changes):
-    """Replace data sets of a group; `None` removes one."""
-    with h5py.File(path, "a") as file:
-        group = file.require_group(name)
-        for key, value in changes.items():
-            if key in group:
-                del group[key]
-            if isinstance(value, str):
-                group.create_dataset(key, data=[value], dtype=h5py.string_dtype())
-            elif value is not None:
-                group[key] = value
-
-
-def copy_group(path, name, **changes):
-    with h5py.File(path, "a") as file:
-        file.copy(file["water"], name)
-    change(path, name, **changes)
-
-
-def test_units_signs_and_references_of_hdf5(tmp_path, one):
-    change(
-        one,
-        "water",
-        conformations=np.array([[[0, 0, 0], [0, 0, 3], [3, 0, 0]], [[0, 0, 0], [0, 0, 6], [6, 0, 0]]], np.float32),
-        dft_total_gradient=np.array([[[0.5, 0, 0], [0, -0.25, 0], [0, 0, 0]]] * 2, np.float32),
-        dft_total_energy=np.array([-76.5, -76.25]),
-    )
-    store = build_hdf5(tmp_path, one)
-    assert store.fields == spice.FIELDS
-    found = store[0]
-    expected = BOHR_ANGSTROM * np.array([[-1, 0, -1], [-1, 0, 2], [2, 0, -1]])
-    np.testing.assert_allclose(found["positions"], expected, rtol=1e-7, atol=1e-12)
-    np.testing.assert_allclose(store[1]["positions"], 2 * expected, rtol=1e-7, atol=1e-12)
-    expected = HARTREE_PER_BOHR * np.array([[-0.5, 0, 0], [0, 0.25, 0], [0, 0, 0]])
-    np.testing.assert_allclose(found["forces"], expected, rtol=1e-7)
-    reference = REFERENCE_EV["O"] + 2 * REFERENCE_EV["H"]
-    expected = [energy * HARTREE_EV - reference for energy in (-76.5, -76.25)]
-    assert store.scalar("energy").tolist() == pytest.approx(expected, abs=1e-7)
-    assert found["atomic_numbers"].tolist() == [8, 1, 1]
-
-
-def test_every_number_of_hdf5_agrees_with_an_independent_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr(spice, "CONFORMATIONS", 16)
-    path = write_hdf5(tmp_path / "SPICE-9.9.hdf5", molecules=8, conformers=40)
-    store = build_hdf5(tmp_path, path, processes=2)
-    number, clusters = 0, []
-    by_number = {spice.ELEMENTS[symbol]: energy for symbol, energy in REFERENCE_EV.items()}
-    with h5py.File(path) as file:
-        for name in sorted(file):
-            if not name.isdigit():
-                continue
-            group = file[name]
-            clusters += [len(set(clusters))] * 40
-            positions = group["conformations"][()].astype(float)
-            positions = (positions - positions.mean(axis=1, keepdims=True)) * BOHR_ANGSTROM
-            for conformation in range(40):
-                found = store[number]
-                assert found["atomic_numbers"].tolist() == group["atomic_numbers"][()].tolist()
-                np.testing.assert_allclose(found["positions"], positions[conformation], rtol=2e-7, atol=1e-7)
-                gradient = group["dft_total_gradient"][conformation].astype(float)
-                np.testing.assert_allclose(found["forces"], -gradient * HARTREE_PER_BOHR, rtol=2e-7)
-                reference = math.fsum(by_number[z] for z in group["atomic_numbers"][()].tolist())
-                expected = group["dft_total_energy"][conformation] * 27.211386245988 - reference
-                assert found["energy"] == pytest.approx(expected, abs=1e-8)
-                number += 1
-    assert number == len(store) == 320
-    assert store.scalar("cluster").tolist() == clusters
-    file = store.provenance["files"]["SPICE-9.9.hdf5"]
-    assert file["rejects"] == {"charged": 1, "group without conformations": 1, "ion pairs": 1}
-    assert file["frames"] == 322
-    assert sum(file["examples_by_subset"].values()) == 320
-    assert store.provenance["release"] == "9.9"
-    assert set(store.provenance["versions"]) == {"h5py", "numpy", "rdkit"}
-    assert store.provenance["warnings"] == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "rejected"),
-    [
-        ({"smiles": "[O-:1]([H:2])[H:3]"}, {"charged": 2}),
-        ({"smiles": "[O-:1][H:2].[H+:3]"}, {}),
-        ({"smiles": "[Ca++:1].[Cl-:2]"}, {"charged": 2}),
-        ({"smiles": "no-molecule"}, {"charge unknown, no readable SMILES": 2}),
-        ({"smiles": None}, {"charge unknown, no readable SMILES": 2}),
-        ({"subset": "SPICE Ion Pairs Single Points Dataset v1.1"}, {"ion pairs": 2}),
-        ({"subset": None}, {}),
-        ({"atomic_numbers": np.array([11, 1, 1], np.int16)}, {"element without reference energy": 2}),
-        ({"atomic_numbers": np.array([8, 1], np.int16)}, {"labels missing or of another shape": 2}),
-        ({"dft_total_gradient": None}, {"labels missing or of another shape": 2}),
-        ({"dft_total_gradient": np.zeros((1, 3, 3), np.float32)}, {"labels missing or of another shape": 2}),
-        ({"dft_total_energy": np.array([np.nan, -76.0])}, {"not finite": 1}),
-        ({"dft_total_gradient": np.array([np.zeros((3, 3)), np.full((3, 3), np.inf)], np.float32)}, {"not finite": 1}),
-        ({"conformations": None}, {"group without conformations": 1}),
-        ({"conformations": np.zeros(0, np.float32)}, {"group without conformations": 1}),
-        ({"conformations": np.zeros((0, 3, 3), np.float32)}, {"group without conformations": 1}),
-    ],
-)
-def test_what_cannot_be_an_example_of_hdf5_is_counted(tmp_path, one, changes, rejected):
-    copy_group(one, "z!", **changes)
-    store = build_hdf5(tmp_path, one)
-    assert rejects(store, one.name) == rejected
-    whole_group_lost = "group without conformations" in rejected
-    assert len(store) == 4 - (2 if whole_group_lost else sum(rejected.values()))
-    assert store.provenance["files"][one.name]["frames"] == (2 if whole_group_lost else 4)
-
-
-def test_single_atoms_of_hdf5_are_left_out(tmp_path, one):
-    numbers, zeros = np.array([8], np.int16), np.zeros((2, 1, 3), np.float32)
-    copy_group(one, "atom", smiles="[O:1]", atomic_numbers=numbers, conformations=zeros, dft_total_gradient=zeros)
-    assert rejects(build_hdf5(tmp_path, one), one.name) == {"single atom": 2}
-
-
-def test_groups_of_equal_smiles_are_one_molecule(tmp_path, one):
-    copy_group(one, "again")
-    copy_group(one, "CO", smiles=None)
-    copy_group(one, "other", smiles="[O:1].[H:2][H:3]")
-    store = build_hdf5(tmp_path, one)
-    # In the order of the names: CO, again, other, water.
-    assert store.scalar("cluster").tolist() == [0, 0, 1, 1, 2, 2, 1, 1]
-
-
-def test_pieces_of_hdf5_are_bounded_and_complete(tmp_path, one, monkeypatch):
-    monkeypatch.setattr(spice, "CONFORMATIONS", 5)
-    change(one, "big", conformations=np.zeros((23, 2, 3), np.float32))
-    for number in range(12):
-        change(one, f"empty {number:02d}", conformations=np.zeros(0, np.float32))
-    pieces = list(spice.hdf5_ranges(one))
-    assert all(sum(part.stop - part.start for part in piece) < 10 and len(piece) <= 5 for piece in pieces)
-    parts = [part for piece in pieces for part in piece]
-    assert [part.group for part in parts] == ["big"] * 5 + [f"empty {number:02d}" for number in range(12)] + ["water"]
-    big = [part for part in parts if part.group == "big"]
-    assert (big[0].start, big[-1].stop) == (0, 23)
-    assert all(before.stop == after.start for before, after in pairwise(big))
-
-
-@pytest.mark.parametrize("damage", [half, lambda content: b"", lambda content: b"<html>502 Bad gateway</html>"])
-def test_a_damaged_hdf5_file_is_a_clear_error_and_leaves_nothing(tmp_path, one, damage):
-    one.write_bytes(damage(one.read_bytes()))
-    with pytest.raises(StoreError, match=r"SPICE\.hdf5: found a file that cannot be read.*download it again"):
-        build_hdf5(tmp_path, one)
-    assert [path.name for path in tmp_path.iterdir()] == [one.name]
-
-
-def test_a_locked_hdf5_file_can_be_read(tmp_path, one):
-    with one.open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match="unable to lock file"):
-            h5py.File(one, "r", locking=True)
-        assert len(build_hdf5(tmp_path, one)) == 2
-
-
-def test_one_hdf5_file_is_taken(tmp_path, one):
-    with pytest.raises(ValueError, match=r"expected one HDF5 file"):
-        spice.build_store_of_hdf5(
-            tmp_path / "store", files={"a": one, "b": one}, scratch=tmp_path / "scratch", release="9.9"
-        )
