@@ -350,14 +350,6 @@ class TestStudy:
             assert found.evaluation_gb <= config["cluster"]["accelerator"]["memory_gb"]
 
 
-def test_every_source_has_typical_examples():
-    from equidyn.data import SOURCES
-
-    assert {task: set(sources) for task, sources in SOURCES.items()} == {
-        task: set(sources) for task, sources in planning.TYPICAL.items()
-    }
-
-
 def test_nothing_heavy_is_imported():
     check = "import sys, equidyn.study.planning; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
