@@ -43,9 +43,9 @@ TASKS = ("force_field", "flow_matching", "voxel_denoising")
 COMMON = {"optimiser": "adamw", "lr": 1e-3, "augmentation": 0.5, "seed": 0, "warmup_steps": 3, "weight_decay": 0.1}
 # Batches do not divide evenly, and the last one of an epoch has a single example, but for the voxels.
 RECIPES = {
-    "force_field": Recipe(model="escaip-tiny", steps=20, batch_size=7, **COMMON),
-    "flow_matching": Recipe(model="proteina-0.5M", steps=20, batch_size=5, **COMMON),
-    "voxel_denoising": Recipe(model="voxmol-0.3M", steps=20, batch_size=5, **COMMON),
+    "force_field": Recipe(model="escaip-tiny", steps=12, batch_size=7, **COMMON),
+    "flow_matching": Recipe(model="proteina-0.5M", steps=12, batch_size=5, **COMMON),
+    "voxel_denoising": Recipe(model="voxmol-0.3M", steps=12, batch_size=5, **COMMON),
 }
 EXAMPLES = {"force_field": 29, "flow_matching": 16, "voxel_denoising": 8}
 GRID = {"side": 8, "spacing": 0.75, "noise": 0.4}
@@ -80,7 +80,7 @@ def metrics(folder):
     return pd.read_parquet(folder / "out" / "metrics.parquet")
 
 
-def weights(folder, kind="raw", step=20):
+def weights(folder, kind="raw", step=12):
     return load_checkpoint(folder / "out" / kind / checkpoint_name(step))[0]
 
 
@@ -95,7 +95,7 @@ def assert_identical(found, expected):
     __tracebackhide__ = True
     pd.testing.assert_frame_equal(metrics(found), metrics(expected), check_exact=True)
     for kind in ("raw", "ema"):
-        mine, theirs = weights(found, kind, 40), weights(expected, kind, 40)
+        mine, theirs = weights(found, kind, LONG.steps), weights(expected, kind, LONG.steps)
         assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
 
 
@@ -247,7 +247,7 @@ def test_devices_that_are_not_there(tmp_path, devices, device, message):
 
 # --- signals --------------------------------------------------------------------------------------------------------
 
-LONG = replace(RECIPES["flow_matching"], steps=40)
+LONG = replace(RECIPES["flow_matching"], steps=24)
 
 
 def signalled(task, folder, devices, number):
@@ -269,8 +269,8 @@ def assert_terminated(folder, code, errors):
     __tracebackhide__ = True
     assert code == 128 + signal.SIGTERM, errors
     reached = load_state(folder / "state" / "state.pt")["step"]
-    assert 0 < reached < 40
-    assert f"the next start resumes at step {reached} of 40" in folder.with_suffix(".log").read_text()
+    assert 0 < reached < LONG.steps
+    assert f"the next start resumes at step {reached} of {LONG.steps}" in folder.with_suffix(".log").read_text()
     assert not (folder / "out").exists()
 
 
