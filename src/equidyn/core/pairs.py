@@ -6,7 +6,8 @@ from torch import Tensor
 
 def pair_distances(x: Tensor) -> Tensor:
     """Distances (..., L, L) between points (..., L, 3), as norms of differences, so that the diagonal is exactly 0."""
-    return torch.linalg.vector_norm(x.unsqueeze(-2) - x.unsqueeze(-3), dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(x.unsqueeze(-2) - x.unsqueeze(-3), dim=-1)
+    return distance
 
 
 def distance_class(distance: Tensor, low: float, high: float, classes: int) -> Tensor:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 
 def start(log: str | Path, threads: int) -> None:
@@ -87,7 +88,7 @@ def _log_to(*handlers: logging.Handler) -> None:
     logging.captureWarnings(True)
 
 
-def _log_error(kind: type[BaseException], error: BaseException, traceback) -> None:
+def _log_error(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         return
     logging.getLogger(__name__).critical("%s: %s", kind.__name__, error, exc_info=(kind, error, traceback))

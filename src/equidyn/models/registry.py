@@ -57,7 +57,7 @@ def configurations(file: str | None = None) -> dict[str, Configuration]:
     Raises:
         StudyError: If the file cannot be used; the message names file, table and key.
     """
-    known = {}
+    known: dict[str, Configuration] = {}
     for card in cards("equidyn.models").values():
         package = card.network.partition(":")[0].rpartition(".")[0]
         text = resources.files(package).joinpath("configurations.toml").read_text("utf-8")

@@ -1,7 +1,9 @@
 """Checkpoints: the weights of a network at one training step, as safetensors with metadata."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +24,7 @@ def checkpoint_name(step: int) -> str:
     return f"{step:08d}.safetensors"
 
 
-def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict) -> None:
+def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write weights and JSON-able metadata under a temporary name, then rename."""
     text = json.dumps({"format_version": FORMAT_VERSION, **metadata})
     contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
@@ -30,7 +32,7 @@ def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: dict
         save_file(contiguous, temporary, metadata={"equidyn": text})
 
 
-def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights and metadata of a checkpoint.
 
     Raises:
@@ -55,7 +57,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     return weights, metadata
 
 
-def save_state(path: str | Path, state: dict) -> None:
+def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write the resumable state of a training run, replacing the last one in one step."""
     try:
         with replacing(path) as temporary, temporary.open("wb") as stream:
@@ -64,7 +66,7 @@ def save_state(path: str | Path, state: dict) -> None:
         raise OSError(f"{path}: the state could not be written ({error}); is the disk full?") from error
 
 
-def load_state(path: str | Path) -> dict | None:
+def load_state(path: str | Path) -> dict[str, Any] | None:
     """The resumable state, or None where there is none yet."""
     path = Path(path)
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

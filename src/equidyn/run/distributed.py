@@ -66,9 +66,9 @@ class World:
         # laid out anew after a first step, and a resumed run would add up in another order.
         return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=True)
 
-    def apart(self, shared: nn.Module) -> AbstractContextManager:
+    def apart(self, shared: nn.Module) -> AbstractContextManager[None]:
         """Where gradients of a model from `share` add up in this process alone."""
-        return nullcontext() if self.size == 1 else shared.no_sync()
+        return shared.no_sync() if isinstance(shared, DistributedDataParallel) else nullcontext()
 
 
 def launch(

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 
 class MissingArrayError(KeyError):
@@ -67,7 +68,9 @@ class Recorder:
     """Outputs of the modules of a model during one forward pass, by module."""
 
     def __init__(self, model: nn.Module):
-        self.model, self.outputs, self.handles = model, {}, []
+        self.model = model
+        self.outputs: dict[nn.Module, Any] = {}
+        self.handles: list[RemovableHandle] = []
 
     def __enter__(self):
         for module in self.model.modules():
@@ -81,5 +84,5 @@ class Recorder:
     def _keep(self, module, _, output):
         self.outputs[module] = output
 
-    def __getitem__(self, module: nn.Module) -> Tensor | tuple[Tensor, ...]:
+    def __getitem__(self, module: Any) -> Any:
         return self.outputs[module]

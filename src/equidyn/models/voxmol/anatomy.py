@@ -1,12 +1,14 @@
 """The parts of VoxMol. Features of its finest level turn as grids do; coarser ones lie half a voxel off the middle."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from equidyn.models.anatomy import Anatomy
 
 
-def anatomy(model: nn.Module) -> Anatomy:
+def anatomy(model: Any) -> Anatomy:
     """The parts of a VoxMol of any size."""
     blocks, up = model.config.blocks, len(model.up)
     finest = {"down": range(blocks), "up": range(up - blocks - 1, up)}

@@ -8,6 +8,8 @@ kernels would make the network equivariant under the 24 rotations that permute v
 Source: VoxMol (Pinheiro et al. 2023, arXiv 2306.07473), as trained by Shen et al. 2025 (arXiv 2512.02303).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,7 +57,7 @@ class Attention(nn.Module):
         if rows >= q.shape[1]:
             mixed = _attend(q, k, v)
         else:  # scores of many voxels are not kept, but computed anew, as they were, on the way back
-            again = {"use_reentrant": False, "preserve_rng_state": False}
+            again: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
             mixed = torch.cat([checkpoint(_attend, part, k, v, **again) for part in q.split(rows, 1)], 1)
         return x + self.project_out(mixed).mT.unflatten(2, x.shape[2:])
 
@@ -97,7 +99,8 @@ class VoxMol(nn.Module):
         self.config = config
         levels = list(zip(config.widths, config.multipliers, config.attention, strict=True))
         self.first = _conv(config.channels, config.width)
-        down, width_in = [], config.width
+        down: list[nn.Module] = []
+        width_in = config.width
         for place, (width, _, attention) in enumerate(levels):
             if place:
                 down.append(nn.Conv3d(width_in, width_in, 3, stride=2, padding=1))
@@ -106,7 +109,7 @@ class VoxMol(nn.Module):
             width_in = width
         self.down = nn.ModuleList(down)
         self.middle = nn.Sequential(Block(width_in, width_in, True, config), ResidualBlock(width_in, width_in, config))
-        up = []
+        up: list[nn.Module] = []
         for place, (width, multiplier, attention) in reversed(list(enumerate(levels))):
             narrow = width // multiplier
             up += [Block(2 * width, width, attention, config) for _ in range(config.blocks)]

@@ -3,10 +3,11 @@
 import copy
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equidyn.core.batch import ProteinBatch
@@ -231,7 +232,7 @@ def _batch(fixture: Recorded, case: str) -> ProteinBatch:
     return replace(batch, x_sc=fixture.tensor("in/x_sc")) if case == "sc" else batch
 
 
-def _objective(model: Proteina, batch: ProteinBatch, x_1: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _objective(model: nn.Module, batch: ProteinBatch, x_1: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The training loss, and outputs and losses under the fixture's keys, with a place for the case."""
     t, mask = batch.t, batch.mask
     velocity, logits = model(batch)
@@ -274,6 +275,7 @@ def _inside(model: Proteina, batch: ProteinBatch, record: Recorder, order: list[
         return x.reshape(-1, size, size, config.pair) * (real[:, :, None] & real[:, None])[..., None]
 
     # The number of published padding, -1, is not shifted as those of residues are.
+    assert batch.residue_index is not None
     index = torch.where(mask, batch.residue_index, batch.residue_index[:, :1] - 2)
     features = {
         "res_seq_pdb_idx": (
@@ -284,7 +286,7 @@ def _inside(model: Proteina, batch: ProteinBatch, record: Recorder, order: list[
         "x_sc": ("Xsc", batch.x_sc),
     }
     named = [(place, *features[feature]) for place, feature in enumerate(order)]
-    found = {f"feat_seq_{place}_{name}SeqFeat": value for place, name, value in named}
+    found: dict[str, Any] = {f"feat_seq_{place}_{name}SeqFeat": value for place, name, value in named}
     found |= {
         "feat_time": time_embedding(batch.t, config.time_embedding),
         "seq_feats_embedded": of_residues(record[model.sequence]),
@@ -296,8 +298,8 @@ def _inside(model: Proteina, batch: ProteinBatch, record: Recorder, order: list[
     for place, layer in enumerate(model.layers):
         found[f"attn_branch_{place}"] = of_tokens(record[layer.attention_gate])
         found[f"seqs_after_layer_{place}"] = of_tokens(record[layer])
-    for place, update in model.pair_updates.items():
-        found[f"pair_after_update_{place}"] = of_pairs(record[update], present)
+    for layer_name, update in model.pair_updates.items():
+        found[f"pair_after_update_{layer_name}"] = of_pairs(record[update], present)
     return found
 
 

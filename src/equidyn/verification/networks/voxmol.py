@@ -129,8 +129,8 @@ def _voxels(fixture: Recorded) -> dict[str, Tensor]:
         if (radius := fixture.get(prefix + "radius")) is not None and (radius[real] != grid.radius).any():
             raise ValueError(f"radius must be {grid.radius} for all atoms")
         molecule, _ = real.nonzero()
-        positions, channel, molecule = map(torch.from_numpy, (positions[real], channel[real], molecule))
-        return voxelise(positions, channel.long(), molecule, len(real), grid, channels)
+        where, kind, owner = (torch.from_numpy(values) for values in (positions[real], channel[real], molecule))
+        return voxelise(where, kind.long(), owner, len(real), grid, channels)
 
     def small() -> dict[str, Tensor]:
         grid = grids("")
@@ -179,6 +179,6 @@ def _optimiser(fixture: Recorded) -> dict[str, Tensor]:
         found |= {f"param.{place}.step{step}": value.detach().clone() for place, value in enumerate(model)}
         for decay, average in averages.items():
             average.update_parameters(model)
-            values = enumerate(average.module)
-            found |= {f"ema{decay}.{place}.step{step}": value.detach().clone() for place, value in values}
+            values = list(average.module.parameters())
+            found |= {f"ema{decay}.{place}.step{step}": value.detach().clone() for place, value in enumerate(values)}
     return found
