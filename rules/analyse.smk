@@ -106,7 +106,7 @@ rule read_published:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.analysis.published"),
+        code=code_digest("equidyn.analysis.authors"),
     message:
         "Reading the authors' curves and loss landscapes"
     script:
@@ -130,7 +130,7 @@ rule correct_published:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.analysis.published"),
+        code=code_digest("equidyn.analysis.authors"),
     message:
         "Correcting the authors' tables for their number of rotations"
     script:

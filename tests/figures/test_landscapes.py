@@ -6,7 +6,7 @@ import pytest
 from drawing_checks import of_task
 from matplotlib.legend import Legend
 
-from equidyn.analysis.published import published_landscapes
+from equidyn.analysis.authors import published_landscapes
 from equidyn.analysis.roughness import roughness
 from equidyn.figures.families.landscapes.draw import (
     landscape_contours,

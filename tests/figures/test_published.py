@@ -10,7 +10,7 @@ from drawing_checks import draw_checked, of_task
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
-from equidyn.analysis.published import VOXMOL_FILES, published_curves, voxmol_curves
+from equidyn.analysis.authors import VOXMOL_FILES, published_curves, voxmol_curves
 from equidyn.figures.families.beside_published import draw as figures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/published/voxmol"

@@ -7,7 +7,7 @@ from equidyn.core import process
 
 def main(receipts, outputs, log):
     process.start(log, threads=1)
-    from equidyn.analysis.published import voxmol_corrections, voxmol_curves
+    from equidyn.analysis.authors import voxmol_corrections, voxmol_curves
     from equidyn.study.tables import write_table
 
     # A receipt, which is a rule's output, stands for the file beside it.

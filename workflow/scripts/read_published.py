@@ -5,7 +5,7 @@ from equidyn.core import process
 
 def main(outputs, log):
     process.start(log, threads=1)
-    from equidyn.analysis.published import published_curves, published_landscapes
+    from equidyn.analysis.authors import published_curves, published_landscapes
     from equidyn.study.tables import write_table
 
     write_table(published_curves(), outputs.curves)

@@ -1,6 +1,6 @@
 """Published training curves beside ours: left as published, right from the tables of a study.
 
-Each function takes the evaluation table, the table of published curves (`equidyn.analysis.published`) and `Options`,
+Each function takes the evaluation table, the table of published curves (`equidyn.analysis.authors`) and `Options`,
 and returns a figure with the rows of both that it shows. The conventions of all figures are in
 `equidyn.figures.parts.drawing`, with one exception: skill of the published networks is not known, so that their curves
 are solid throughout. Panels share the step axis, and shares of the loss their axis in each row. Losses have units of
@@ -216,7 +216,7 @@ def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Opti
 
     Args:
         table: Evaluation table.
-        published: What `equidyn.analysis.published.voxmol_curves` returns; other rows are ignored.
+        published: What `equidyn.analysis.authors.voxmol_curves` returns; other rows are ignored.
         options: What is drawn of the table.
 
     Raises:

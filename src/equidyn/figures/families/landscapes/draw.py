@@ -175,7 +175,7 @@ def landscape_published(table: pd.DataFrame, options: Mapping[str, Options]) -> 
     """Surfaces of the authors' grids, drawn as ours are; both losses of a network have the same span.
 
     Args:
-        table: What `equidyn.analysis.published.published_landscapes` returns.
+        table: What `equidyn.analysis.authors.published_landscapes` returns.
         options: Not used, but for captions.
 
     Returns:

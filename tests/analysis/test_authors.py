@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import equidyn
-from equidyn.analysis.published import (
+from equidyn.analysis.authors import (
     CURVE,
     VOXMOL_FILES,
     correct_voxmol,
