@@ -21,15 +21,17 @@ def checked(output: Any, kind: type[Output], shape: torch.Size, model: nn.Module
     Raises:
         TypeError: If it is neither of them, or has another shape.
     """
+    named: Any = kind  # there is no type of named tuples in general
+    first, *others = named._fields
     if isinstance(output, Tensor):
-        output = kind(*[output, *[None] * (len(kind._fields) - 1)])
+        output = named(output, *[None for _ in others])
     if not isinstance(output, kind):
         found = type(output).__name__
     elif output[0].shape != shape:
-        found = f"{kind._fields[0]} of shape {tuple(output[0].shape)}"
+        found = f"{first} of shape {tuple(output[0].shape)}"
     else:
         return output
     raise TypeError(
-        f"{type(model).__name__} returns {found}, expected {kind._fields[0]} as a tensor of shape {tuple(shape)}, or "
+        f"{type(model).__name__} returns {found}, expected {first} as a tensor of shape {tuple(shape)}, or "
         f"{kind.__module__}.{kind.__name__} with it"
     )

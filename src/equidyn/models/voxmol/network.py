@@ -56,7 +56,7 @@ class Attention(nn.Module):
         rows = max(1, SCORES // k.shape[1])
         if rows >= q.shape[1]:
             mixed = _attend(q, k, v)
-        else:  # scores of many voxels are not kept, but computed anew, as they were, on the way back
+        else:  # scores of many voxels are not kept, but computed anew, as they were, in the backward pass
             again: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
             mixed = torch.cat([checkpoint(_attend, part, k, v, **again) for part in q.split(rows, 1)], 1)
         return x + self.project_out(mixed).mT.unflatten(2, x.shape[2:])
@@ -66,7 +66,8 @@ def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, n, C) scaled queries, (B, N, C) keys and values -> (B, n, C).
 
     Nothing norms what is attended to, and scores reach 1e10 in training. PyTorch's fused kernel for CPUs computes them
-    anew on the way back, but in another order: rounding errors of such scores, in an exponent, made gradients of 1e17.
+    anew in the backward pass, but in another order: rounding errors of such scores, in an exponent, made gradients of
+    1e17.
     """
     return (q @ k.mT).softmax(-1) @ v
 
