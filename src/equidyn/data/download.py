@@ -14,7 +14,7 @@ import queue
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -410,7 +410,7 @@ class _Transfer:
         try:
             yield
         except OSError as error:
-            if (reason := _DISK_ERRORS.get(error.errno)) is None:
+            if (reason := _DISK_ERRORS.get(error.errno or 0)) is None:
                 raise
             raise DownloadError(self._about_disk(reason)) from error
 
@@ -452,7 +452,7 @@ def _obtain(transfer: _Transfer, mirror: str | Path | None, client: _Client, id:
 
 
 def _places(entry: PublishedFile, mirror: str | Path | None, id: str) -> list[str | Path]:
-    urls = [url.replace(ID, id) for url in entry.urls]
+    urls: list[str | Path] = [url.replace(ID, id) for url in entry.urls]
     if not mirror:
         return urls
     name = _name_in_mirror(entry, id)
@@ -668,7 +668,7 @@ def _entry_file(
 
 def _in_parallel(
     work: Callable[[str], EntryFile], items: Iterable[str], connections: int, cancelled: threading.Event
-) -> Iterator[EntryFile]:
+) -> Generator[EntryFile]:
     """Yield results as they come, a few items ahead; what waits is dropped if the caller stops or an item fails."""
     with ThreadPoolExecutor(connections) as pool:
         waiting: set = set()

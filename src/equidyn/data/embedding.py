@@ -6,7 +6,7 @@ RDKit is imported where it is used, in worker processes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def embed(mol: Mol, count: int, seed: int) -> None:
 
     saturated_rings = rdMolDescriptors.CalcNumAliphaticRings(mol)
     flexible = rdMolDescriptors.CalcNumRotatableBonds(mol, False) + saturated_rings
-    parameters = rdDistGeom.ETKDGv3()
+    parameters: Any = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed
     parameters.numThreads = 1
     parameters.maxIterations = 50

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def build(
         for portion in portions:
             if len(portion):
                 cluster = portion.columns["cluster"] + np.int32(summary.molecules)
-                writer.extend(portion.lengths, **portion.columns | {"cluster": cluster})
+                writer.extend(portion.lengths, **{**portion.columns, "cluster": cluster})
             summary.add(portion)
         statistics = summary.statistics()
         writer.finish(
@@ -117,7 +117,7 @@ def build(
     return Path(path)
 
 
-def blocks_of(stream: BinaryIO) -> Iterator[bytes]:
+def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield what is in a stream, in blocks that fit into memory."""
     while block := stream.read(_BYTES):
         yield block
@@ -171,7 +171,7 @@ class Molecules:
 
     def portion(self) -> Portion:
         """Return what was gathered; clusters count from zero."""
-        columns = {
+        columns: dict[str, Any] = {
             "positions": np.concatenate([np.empty((0, 3), np.float32), *(each.positions for each in self._kept)]),
             "atomic_numbers": np.concatenate([np.empty(0, np.uint8), *(each.numbers for each in self._kept)]),
             "smiles": [each.smiles for each in self._kept],
@@ -218,8 +218,8 @@ class _Summary:
         self.molecules += len(first)
         self._by_conformers.update(conformers.tolist())
         for number, counts in enumerate(self._by_split.values()):
-            counts["examples"] += int((split == number).sum())
-            counts["molecules"] += int((split[first] == number).sum())
+            counts["examples"] += int(np.count_nonzero(split == number))
+            counts["molecules"] += int(np.count_nonzero(split[first] == number))
         farthest = np.maximum.reduceat(np.abs(positions).max(axis=1), np.cumsum(portion.lengths) - portion.lengths)
         self._beyond_faces += int((farthest > HALF_BOX).sum())
         self._description.add(portion.lengths, **portion.columns)

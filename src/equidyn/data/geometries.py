@@ -100,7 +100,7 @@ class Description:
 
     def sizes(self) -> dict[str, Any]:
         """Atoms of each element, and of a geometry on average and at most."""
-        elements = {symbol(z): int(self._elements[z]) for z in np.flatnonzero(self._elements)}
+        elements = {symbol(z): int(self._elements[z]) for z in np.flatnonzero(self._elements).tolist().tolist()}
         lengths = self.lengths
         return {
             "elements_atoms": elements,
@@ -136,4 +136,4 @@ def symbol(number: int) -> str:
     """Return the symbol of the element with this atomic number."""
     from rdkit import Chem
 
-    return Chem.GetPeriodicTable().GetElementSymbol(int(number))
+    return Chem.GetPeriodicTable().GetElementSymbol(number)

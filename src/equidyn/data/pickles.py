@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class _NumberType:
     code: str
     align: bool = False
     copy: bool = True
-    order: str = "="
+    order: Literal["<", ">", "|", "="] = "="
 
     def __post_init__(self) -> None:
         if self.code not in ("b1", *(f"{kind}{size}" for kind in "iu" for size in "1248"), "f2", "f4", "f8"):
@@ -99,19 +99,17 @@ class _Constructor:
     make: Callable[..., Any]
 
 
-ALLOWED: Mapping[str, _Constructor] = {
-    name: _Constructor(name, make)
-    for name, make in {
-        # Molecules are what the files are about.
-        "rdkit.Chem.rdchem.Mol": PickledMolecule,
-        # Protocol 2 has no bytes, and writes them as a text to be encoded.
-        "_codecs.encode": _encode,
-        # Energies and weights may be NumPy's numbers; of NumPy 1 and 2.
-        "numpy.dtype": _NumberType,
-        "numpy.core.multiarray.scalar": _number,
-        "numpy._core.multiarray.scalar": _number,
-    }.items()
+_MAKERS: Mapping[str, Callable[..., Any]] = {
+    # Molecules are what the files are about.
+    "rdkit.Chem.rdchem.Mol": PickledMolecule,
+    # Protocol 2 has no bytes, and writes them as a text to be encoded.
+    "_codecs.encode": _encode,
+    # Energies and weights may be NumPy's numbers; of NumPy 1 and 2.
+    "numpy.dtype": _NumberType,
+    "numpy.core.multiarray.scalar": _number,
+    "numpy._core.multiarray.scalar": _number,
 }
+ALLOWED = {name: _Constructor(name, make) for name, make in _MAKERS.items()}
 """Names that a pickle may use."""
 
 
@@ -125,7 +123,8 @@ def read_object(stream: BinaryIO) -> Any:
         PickleError: The pickle is cut short or damaged, names something that is not in `ALLOWED`, or wants an operation
             that plain data do not need.
     """
-    machine, position = _Machine(), 0
+    machine = _Machine()
+    position: int | None = 0
     try:
         for operation, argument, position in pickletools.genops(stream):  # noqa: B007  (read in errors)
             machine.execute(operation.name, argument)
@@ -336,6 +335,8 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
     # The child's input stays open until it has ended; leaving the block for an error closes it, and ends the child. One
     # that ends at once breaks the pipe, when it is written to or when it is closed, and says why on stderr.
     with suppress(BrokenPipeError), child:
+        assert child.stdin is not None  # they are pipes
+        assert child.stderr is not None
         with suppress(BrokenPipeError):
             child.stdin.write(json.dumps(request) + "\n")
             child.stdin.flush()

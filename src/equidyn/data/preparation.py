@@ -9,7 +9,7 @@ import hashlib
 import json
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Portion:
     """
 
     lengths: np.ndarray
-    columns: Mapping[str, np.ndarray | Sequence[str]]
+    columns: Mapping[str, Any]
     rejects: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Portion:
     def save(self, path: str | Path) -> None:
         """Write the portion as ``.npz``, under a temporary name first; nothing in it is pickled."""
         texts = {name: list(values) for name, values in self.columns.items() if not isinstance(values, np.ndarray)}
-        arrays = {f"column_{name}": values for name, values in self.columns.items() if isinstance(values, np.ndarray)}
+        arrays: dict[str, Any] = {f"column_{name}": array for name, array in self.columns.items() if name not in texts}
         about = json.dumps({"texts": texts, "rejects": self.rejects}).encode()
         with replacing(path) as temporary:
             np.savez(temporary, lengths=self.lengths, about=np.frombuffer(about, np.uint8), **arrays)

@@ -220,7 +220,7 @@ class Geometries:
     def __init__(self) -> None:
         self.rejects: Counter[str] = Counter()
         self._lengths: list[Sequence[int]] = []
-        self._numbers: list[Sequence[int]] = []
+        self._numbers: list[Sequence[int] | np.ndarray] = []
         self._positions, self._forces = [np.zeros((0, 3))], [np.zeros((0, 3))]
         self._energy: list[Sequence[float]] = []
         self._molecule: list[str] = []
@@ -229,7 +229,7 @@ class Geometries:
     def add(
         self,
         lengths: Sequence[int],
-        numbers: Sequence[int],
+        numbers: Sequence[int] | np.ndarray,
         positions: np.ndarray,
         forces: np.ndarray,
         energy: Sequence[float],

@@ -198,7 +198,8 @@ def _first_word(content: bytes) -> bytes:
 
 def _trace(polymer: Iterable[gemmi.Residue], **about) -> Chain:
     """Return the chain of a polymer's residues."""
-    positions, numbers, letters, dropped = [], [], [], Counter()
+    positions, numbers, letters = [], [], []
+    dropped: Counter[str] = Counter()
     for _, group in groupby(polymer, key=lambda residue: str(residue.seqid)):
         alternatives = list(group)
         candidates = [(atom, residue) for residue in alternatives for atom in residue if atom.name == "CA"]

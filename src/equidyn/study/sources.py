@@ -31,8 +31,9 @@ def store_recipe(config: Mapping[str, Any], task: str) -> dict[str, Any]:
 
 
 def selection_settings(config: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """What decides which entries are selected, for a source that selects them."""
-    return _part(config, task, source_of(config, task).selection.settings)
+    """What decides which entries are selected; nothing for a source that selects none."""
+    selection = source_of(config, task).selection
+    return _part(config, task, selection.settings) if selection else {}
 
 
 def _part(config: Mapping[str, Any], task: str, settings: type[Settings]) -> dict[str, Any]:

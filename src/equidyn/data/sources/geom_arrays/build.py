@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, TextIO
+from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 
@@ -159,7 +159,7 @@ def _unpack_member(archive: zipfile.ZipFile, name: str, folder: Path, sha256: st
     """Unpack a member, and refuse it if it has another SHA-256."""
     digest = hashlib.sha256()
 
-    def checked(stream: BinaryIO) -> Iterator[bytes]:
+    def checked(stream: IO[bytes]) -> Iterator[bytes]:
         for block in blocks_of(stream):
             digest.update(block)
             yield block

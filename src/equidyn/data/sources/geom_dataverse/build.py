@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -119,7 +119,7 @@ def _unpacked(smiles: str, molecule: Any, where: str) -> Conformer:
     if not isinstance(molecule, PickledMolecule):
         raise StoreError(where, f"a {type(molecule).__name__} for {smiles}", "an RDKit molecule", REFETCH)
     try:
-        mol = Chem.Mol(molecule.binary)
+        mol = Chem.Mol(cast(Any, molecule.binary))
         positions = mol.GetConformer().GetPositions()
     except (RuntimeError, ValueError) as error:
         raise StoreError(
@@ -159,7 +159,7 @@ def _plain_tar(archive: Path, work: Path) -> Path:
     if not plain.exists():
         try:
             with gzip.open(archive) as stream:
-                write_blocks(plain, blocks_of(stream))
+                write_blocks(plain, blocks_of(cast(IO[bytes], stream)))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise StoreError(archive, f"gzip that cannot be read ({error})", "a whole archive", REFETCH) from error
     return plain
@@ -195,12 +195,12 @@ def _index(tar: Path) -> tuple[dict[str, tuple[int, int]], dict[str, dict[str, A
     try:
         with tarfile.open(tar, "r:") as archive:
             while member := archive.next():
-                archive.members.clear()  # it would keep half a million
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep half a million
                 path = PurePosixPath(member.name)
                 if not member.isreg() or path.name.startswith("._"):
                     continue
                 if path == PurePosixPath(_SUMMARY):
-                    summary = json.load(archive.extractfile(member))
+                    summary = json.load(cast(IO[bytes], archive.extractfile(member)))
                 elif path.parent == PurePosixPath(_DRUGS) and path.suffix == ".pickle":
                     members[f"drugs/{path.name}"] = member.offset_data, member.size
     except (tarfile.TarError, ValueError) as error:

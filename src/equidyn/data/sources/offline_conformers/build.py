@@ -25,7 +25,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def objection(smiles: str, recipe: OfflineConformers) -> str:
         return f"fewer than {fewest} heavy atoms"
     if mol.GetNumHeavyAtoms() > most:
         return f"more than {most} heavy atoms"
-    if len(atoms) > recipe.max_atoms:
+    if mol.GetNumAtoms() > recipe.max_atoms:
         return f"more than {recipe.max_atoms} atoms"
     return ""
 
@@ -225,8 +225,8 @@ class _Made:
     """
 
     smiles: str = ""
-    numbers: np.ndarray | None = None
-    positions: np.ndarray | None = None
+    numbers: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+    positions: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3), np.float32))
     failure: str = ""
 
 
@@ -316,7 +316,7 @@ class _Summary:
                 "listed_smiles": smiles,
                 "smiles": made.smiles,
                 "atoms": atoms,
-                "heavy_atoms": int((made.numbers > 1).sum()),
+                "heavy_atoms": int(np.count_nonzero(made.numbers > 1)),
                 "conformers": conformers,
                 "radius": float(np.linalg.norm(made.positions, axis=2).max()),
             }

@@ -151,7 +151,7 @@ def atomic_references(elements: Sequence[int], recipe: OfflineMolecules) -> dict
 class _Labelled:
     """What one worker returns for one molecule: examples for the store, and what was left out."""
 
-    frames: list[dict[str, np.ndarray | float]]
+    frames: list[dict[str, Any]]
     rejects: Counter[str]
     failure: str = ""
 

@@ -140,12 +140,12 @@ def _clusters(entities: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
     ``MA_…``), so that they need not be kept out.
     """
     wanted = set(entities)
-    first = {}
+    first: dict[str, str] = {}
     for match in rows_of(path, _CLUSTER, "entities ENTRY_ENTITY"):
         first |= {member: match[1] for member in match.string.split() if member in wanted}
     if not first:
         raise unexpected(path, f"none of the {len(wanted)} entities of the data set", "most of them")
-    labels, _ = pd.factorize(np.array([first.get(entity, entity) for entity in entities], object))
+    labels, _ = pd.factorize(np.array([first.get(entity, entity) for entity in entities], dtype=object))
     return labels.astype(np.int32), sum(entity not in first for entity in entities)
 
 
@@ -184,7 +184,8 @@ def _pieces(wanted: Mapping[str, Mapping[str, int]], folder: str | Path) -> Iter
 
 def _portion(piece: Sequence[tuple[Path, Mapping[str, int]]]) -> Portion:
     """Read the wanted chains of some entries."""
-    chains, rejects = [], Counter()
+    chains: list[Chain] = []
+    rejects: Counter[str] = Counter()
     for path, wanted in piece:
         try:
             found = {chain.chain: chain for chain in read_chains(path)}
@@ -197,8 +198,8 @@ def _portion(piece: Sequence[tuple[Path, Mapping[str, int]]]) -> Portion:
             raise ValueError(f"{path}: no such file, although {FETCHED} calls it fetched; fetch the entries") from None
         for name, deposited in wanted.items():
             chain = found.get(name)
-            if reason := _objection(chain):
-                rejects[f"chains: {reason}"] += 1
+            if chain is None or (reason := _objection(chain)):
+                rejects[f"chains: {'no such protein chain in the file' if chain is None else reason}"] += 1
                 continue
             chains.append(chain)
             rejects.update({f"residues: {reason}": count for reason, count in chain.dropped.items()})
@@ -208,9 +209,8 @@ def _portion(piece: Sequence[tuple[Path, Mapping[str, int]]]) -> Portion:
     return Portion(lengths, columns, +rejects)
 
 
-def _objection(chain: Chain | None) -> str:
-    if chain is None:
-        return "no such protein chain in the file"
+def _objection(chain: Chain) -> str:
+    """Return the reason to leave a chain out; empty if there is none."""
     if len(chain) < 2:
         return "fewer than 2 resolved residues"
     if not np.isfinite(chain.positions).all():

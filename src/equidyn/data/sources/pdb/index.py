@@ -52,7 +52,9 @@ def rows_of(path: Path, pattern: re.Pattern[str], expected: str) -> Iterator[re.
 
     One odd row in a hundred is skipped with a warning; more of them mean another format.
     """
-    rows, odd, header = 0, [], []
+    rows = 0
+    odd: list[str] = []
+    header: list[str] = []
     with Path(path).open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
             if match := pattern.match(line):

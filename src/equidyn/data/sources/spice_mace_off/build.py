@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -148,7 +148,7 @@ def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20) as archive:
             for member in archive:
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
-                    for block in _blocks(archive.extractfile(member), f"{path}, {member.name}"):
+                    for block in _blocks(cast(IO[bytes], archive.extractfile(member)), f"{path}, {member.name}"):
                         found = True
                         yield block
             while unpacked.read(1 << 20):  # to the end, where the checksum is
@@ -159,7 +159,7 @@ def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
         raise StoreError(path, "no frame", "an archive of extended XYZ", DAMAGED)
 
 
-def _blocks(stream: BinaryIO, file: str) -> Iterator[XyzBlock]:
+def _blocks(stream: IO[bytes], file: str) -> Iterator[XyzBlock]:
     rest, first = b"", 0
     while content := stream.read(BLOCK_BYTES):
         text = rest + content
@@ -179,7 +179,8 @@ def _blocks(stream: BinaryIO, file: str) -> Iterator[XyzBlock]:
 def _frames(file: str, first: int, text: bytes) -> list[_Frame]:
     """Find the whole frames at the start of a text whose first frame is number `first`, counted from 0."""
     ends = (np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1).tolist()
-    frames, line, start = [], 0, 0
+    frames: list[_Frame] = []
+    line = start = 0
     while line < len(ends):
         count = text[start : ends[line]]
         if not count.strip() and not text[start:].strip():  # empty lines may end a file
