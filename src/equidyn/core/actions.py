@@ -15,12 +15,17 @@ only permute the voxels (`rotate_grid_exactly`); all others need values between 
 """
 
 import torch
+from jaxtyping import Float, Int64
 from scipy.ndimage import affine_transform
 from torch import Tensor
 from torch.nn import functional
 
 
-def rotate(vectors: Tensor, R: Tensor, example: Tensor | None = None) -> Tensor:
+def rotate(
+    vectors: Float[Tensor, "N 3"],
+    R: Float[Tensor, "3 3"] | Float[Tensor, "E 3 3"],
+    example: Int64[Tensor, " N"] | None = None,
+) -> Float[Tensor, "N 3"]:
     """Rotate points or vectors, all by one rotation or each example by its own.
 
     Args:
@@ -49,12 +54,14 @@ def rotate(vectors: Tensor, R: Tensor, example: Tensor | None = None) -> Tensor:
     return torch.einsum("nij,nj->ni", R[example], vectors)
 
 
-def inverse(R: Tensor) -> Tensor:
+def inverse(R: Float[Tensor, "*several 3 3"]) -> Float[Tensor, "*several 3 3"]:
     """Return the inverse rotations: transposes, (..., 3, 3) to (..., 3, 3)."""
     return R.mT
 
 
-def rotate_grid_exactly(values: Tensor, R: Tensor) -> Tensor:
+def rotate_grid_exactly(
+    values: Float[Tensor, "B C G G G"], R: Float[Tensor, "3 3"] | Float[Tensor, "B 3 3"]
+) -> Float[Tensor, "B C G G G"]:
     """Rotate cubic grids about their middle by rotations that map the cube onto itself: axes are permuted and flipped.
 
     Args:
@@ -79,7 +86,12 @@ def rotate_grid_exactly(values: Tensor, R: Tensor) -> Tensor:
     return torch.stack(turned)
 
 
-def rotate_grid(values: Tensor, R: Tensor, origin: float, order: int = 1) -> Tensor:
+def rotate_grid(
+    values: Float[Tensor, "B C G G G"],
+    R: Float[Tensor, "3 3"] | Float[Tensor, "B 3 3"],
+    origin: float,
+    order: int = 1,
+) -> Float[Tensor, "B C G G G"]:
     """Rotate cubic grids by any rotation, interpolating; what lies outside of a grid is zero.
 
     Args:
@@ -115,7 +127,9 @@ def rotate_grid(values: Tensor, R: Tensor, origin: float, order: int = 1) -> Ten
     return functional.grid_sample(values, points, align_corners=True)
 
 
-def _one_per_example(values: Tensor, R: Tensor) -> Tensor:
+def _one_per_example(
+    values: Float[Tensor, "B C G G G"], R: Float[Tensor, "3 3"] | Float[Tensor, "B 3 3"]
+) -> Float[Tensor, "B 3 3"]:
     """R as (B, 3, 3), for grids (B, C, G, G, G)."""
     if values.ndim != 5 or len(set(values.shape[2:])) != 1:
         raise ValueError(f"grids have shape {tuple(values.shape)}; expected (B, C, G, G, G)")

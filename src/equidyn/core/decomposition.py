@@ -19,6 +19,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64, Int64
 from numpy.typing import ArrayLike
 from scipy import stats
 from torch import Tensor
@@ -51,17 +52,17 @@ class Decomposition:
         gap_huber: Jensen gap of the Huber loss of that length, threshold `HUBER_DELTA`.
     """
 
-    weight: np.ndarray
-    total: np.ndarray
-    equivariance: np.ndarray
-    equivariance_plugin: np.ndarray
-    prediction_energy: np.ndarray
-    null_energy: np.ndarray
-    gap_weight: np.ndarray
-    gap_mae: np.ndarray
-    gap_huber: np.ndarray
+    weight: Float64[np.ndarray, " E"]
+    total: Float64[np.ndarray, " E"]
+    equivariance: Float64[np.ndarray, " E"]
+    equivariance_plugin: Float64[np.ndarray, " E"]
+    prediction_energy: Float64[np.ndarray, " E"]
+    null_energy: Float64[np.ndarray, " E"]
+    gap_weight: Float64[np.ndarray, " E"]
+    gap_mae: Float64[np.ndarray, " E"]
+    gap_huber: Float64[np.ndarray, " E"]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shapes = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
         if len(set(shapes.values())) != 1 or len(shapes["total"]) != 1:
             raise ValueError(f"fields must all have one shape (E,), found {shapes}")
@@ -70,14 +71,16 @@ class Decomposition:
         return len(self.total)
 
     @property
-    def twirled(self) -> np.ndarray:
+    def twirled(self) -> Float64[np.ndarray, " E"]:
         """Unbiased twirled loss (E,); sampling can make it slightly negative."""
-        return self.total - self.equivariance
+        twirled: np.ndarray = self.total - self.equivariance
+        return twirled
 
     @property
-    def twirled_plugin(self) -> np.ndarray:
+    def twirled_plugin(self) -> Float64[np.ndarray, " E"]:
         """Plug-in twirled loss (E,): |h̄ - y|² of the mean h̄ of the sampled rotations; too large."""
-        return self.total - self.equivariance_plugin
+        twirled: np.ndarray = self.total - self.equivariance_plugin
+        return twirled
 
     def select(self, examples: ArrayLike) -> "Decomposition":
         """Return the examples picked by an index array, a boolean mask (E,) or a slice."""
@@ -92,12 +95,12 @@ def concatenate(parts: Sequence[Decomposition]) -> Decomposition:
 
 @torch.no_grad()
 def decompose(
-    predictions: Tensor,
-    target: Tensor,
-    example: Tensor,
+    predictions: Float[Tensor, "K N C"],
+    target: Float[Tensor, "N C"],
+    example: Int64[Tensor, " N"],
     examples: int,
     *,
-    null: Tensor | None = None,
+    null: Float[Tensor, "N C"] | None = None,
     cosets: int | None = None,
 ) -> Decomposition:
     """Estimate the decomposition from predictions for sampled rotations.
@@ -171,7 +174,12 @@ def decompose(
 
 @torch.no_grad()
 def decompose_exact(
-    tensor: Tensor, target: Tensor, example: Tensor, examples: int, *, null: Tensor | None = None
+    tensor: Float[Tensor, "N 3 3"],
+    target: Float[Tensor, "N 3"],
+    example: Int64[Tensor, " N"],
+    examples: int,
+    *,
+    null: Float[Tensor, "N 3"] | None = None,
 ) -> Decomposition:
     """Compute the decomposition in closed form for predictions that are bilinear in directions.
 
@@ -231,7 +239,9 @@ def decompose_exact(
     return _sum_examples(moments, target, example, examples, chunk=_CHUNK // (3 * len(R)))
 
 
-def twist_from_tensor(tensor: Tensor, R: Tensor) -> Tensor:
+def twist_from_tensor(
+    tensor: Float[Tensor, "N 3 3"], R: Float[Tensor, "*several 3 3"]
+) -> Float[Tensor, "*several N 3"]:
     """Return the twisted predictions (h_R)_a = Σ_kb R_ka T_kb R_kb of `decompose_exact`.
 
     Args:
@@ -245,7 +255,7 @@ def twist_from_tensor(tensor: Tensor, R: Tensor) -> Tensor:
     return rotated @ R
 
 
-def huber(error: Tensor) -> Tensor:
+def huber(error: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """Return the Huber loss of lengths r ≥ 0: r²/2 up to δ = `HUBER_DELTA`, then δ (r - δ/2)."""
     near = error.clamp(max=HUBER_DELTA)
     return near * (error - near / 2)
@@ -254,7 +264,9 @@ def huber(error: Tensor) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mae": lambda error: error, "huber": huber}
 
 
-def jensen_gap(predictions: Tensor, target: Tensor, loss: str | Callable[[Tensor], Tensor]) -> Tensor:
+def jensen_gap(
+    predictions: Float[Tensor, "K N C"], target: Float[Tensor, "N C"], loss: str | Callable[[Tensor], Tensor]
+) -> Float64[Tensor, " N"]:
     """Return what twirling would gain per vector: mean_k loss(|h_k - y|) - loss(|h̄ - y|).
 
     For squared error the gap is the equivariance error. For another convex loss of the error's
@@ -403,7 +415,7 @@ def summarise(
     }
 
 
-def _null(null: Tensor | None, target: Tensor) -> Tensor:
+def _null(null: Float[Tensor, "N C"] | None, target: Float[Tensor, "N C"]) -> Float[Tensor, "N C"]:
     """Return the null prediction, zero unless given."""
     if null is None:
         return torch.zeros_like(target)
@@ -412,13 +424,15 @@ def _null(null: Tensor | None, target: Tensor) -> Tensor:
     return null
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> float:
+def _ratio(numerator: Float64[np.ndarray, " E"], denominator: Float64[np.ndarray, " E"]) -> float:
     """Return Σ numerator / Σ denominator, or NaN over zero."""
     below = denominator.sum()
     return float(numerator.sum() / below) if below else float("nan")
 
 
-def _gaps(errors: Tensor, mean_error: Tensor, weights: Tensor | None = None) -> dict[str, Tensor]:
+def _gaps(
+    errors: Float[Tensor, "K N"], mean_error: Float[Tensor, " N"], weights: Float[Tensor, " K"] | None = None
+) -> dict[str, Tensor]:
     """Return the gaps (N,) from error lengths (K, N), weighted (K,), and those (N,) of the mean."""
     if weights is None:
         weights = errors.new_full((len(errors),), 1 / len(errors))
@@ -427,8 +441,8 @@ def _gaps(errors: Tensor, mean_error: Tensor, weights: Tensor | None = None) -> 
 
 def _sum_examples(
     moments: Callable[[slice], dict[str, Tensor]],
-    target: Tensor,
-    example: Tensor,
+    target: Float[Tensor, "N C"],
+    example: Int64[Tensor, " N"],
     examples: int,
     *,
     chunk: int,
@@ -464,7 +478,7 @@ def _sum_examples(
 
 
 @cache
-def _twist_rule(degree: int) -> tuple[Tensor, Tensor]:
+def _twist_rule(degree: int) -> tuple[Float64[Tensor, "m 3 3"], Float64[Tensor, " m"]]:
     """Return `quadrature(degree)` with rotations of equal twist merged.
 
     `twist_from_tensor` depends on R only through the products R_ka R_kb: changing the sign of a row

@@ -14,6 +14,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from scipy.integrate import lebedev_rule
 from torch import Tensor
 
@@ -37,7 +38,7 @@ def haar(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float64,
     device: torch.device | str | None = None,
-) -> Tensor:
+) -> Float[Tensor, "count 3 3"]:
     """Draw independent rotations from the Haar (uniform) measure of SO(3).
 
     A Gaussian 4-vector has a uniform direction, and a uniform unit quaternion is a Haar rotation.
@@ -64,7 +65,7 @@ def haar(
     return matrices.to(dtype=dtype, device=device)
 
 
-def tetrahedral_group() -> Tensor:
+def tetrahedral_group() -> Float64[Tensor, "12 3 3"]:
     """Return the 12 rotations of a tetrahedron: averages of degree ≤ 2 in R are exact.
 
     Returns:
@@ -74,7 +75,7 @@ def tetrahedral_group() -> Tensor:
     return _closure((_TWOFOLD, _THREEFOLD)).clone()
 
 
-def octahedral_group() -> Tensor:
+def octahedral_group() -> Float64[Tensor, "24 3 3"]:
     """Return the 24 rotations of a cube or octahedron: averages of degree ≤ 3 in R are exact.
 
     They map a cubic voxel grid onto itself without interpolation.
@@ -86,7 +87,7 @@ def octahedral_group() -> Tensor:
     return _closure((_FOURFOLD, _THREEFOLD)).clone()
 
 
-def icosahedral_group() -> Tensor:
+def icosahedral_group() -> Float64[Tensor, "60 3 3"]:
     """Return the 60 rotations of an icosahedron: averages of degree ≤ 5 in R are exact.
 
     Returns:
@@ -95,7 +96,9 @@ def icosahedral_group() -> Tensor:
     return _closure((_FIVEFOLD, _THREEFOLD)).clone()
 
 
-def randomised_cosets(group: Tensor, cosets: int, *, generator: torch.Generator) -> Tensor:
+def randomised_cosets(
+    group: Float[Tensor, "m 3 3"], cosets: int, *, generator: torch.Generator
+) -> Float[Tensor, "cosets m 3 3"]:
     """Turn a finite group into independent, unbiased sets of rotations.
 
     Each coset is the whole group times one Haar rotation g₀ of its own, ``g = o @ g₀``: the input
@@ -116,7 +119,7 @@ def randomised_cosets(group: Tensor, cosets: int, *, generator: torch.Generator)
     return group.to(start.device) @ start[:, None]
 
 
-def quadrature(degree: int) -> tuple[Tensor, Tensor]:
+def quadrature(degree: int) -> tuple[Float64[Tensor, "m 3 3"], Float64[Tensor, " m"]]:
     """Return a rule that integrates polynomials of degree ≤ `degree` in the entries of R exactly.
 
     A rotation is a direction (its third row) and an angle about it. The rule is the product of a
@@ -146,7 +149,7 @@ def quadrature(degree: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(rotations.reshape(-1, 3, 3)), torch.from_numpy(weights.flatten())
 
 
-def _frames(directions: np.ndarray) -> np.ndarray:
+def _frames(directions: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3 3"]:
     """Return (n, 3, 3) rotations whose third rows are the unit vectors `directions` (n, 3)."""
     axes = np.eye(3)[np.abs(directions).argmin(axis=1)]  # never nearly parallel to the direction
     first = np.cross(axes, directions)
@@ -155,7 +158,7 @@ def _frames(directions: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _closure(generators: Sequence[Sequence[Sequence[float]]]) -> Tensor:
+def _closure(generators: Sequence[Sequence[Sequence[float]]]) -> Float64[Tensor, "m 3 3"]:
     """Return the finite group (m, 3, 3) made by `generators`: the identity, then breadth first."""
     factors = torch.tensor(generators, dtype=torch.float64)
     elements = torch.eye(3, dtype=torch.float64)[None]

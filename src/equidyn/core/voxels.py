@@ -10,9 +10,10 @@ Source: VoxMol (Pinheiro et al. 2023, arXiv 2306.07473), whose grids the "upstre
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -49,7 +50,7 @@ class Grid:
     centre: str = "symmetric"
     radius: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("side", "spacing", "radius"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
@@ -71,13 +72,15 @@ class Grid:
         """What squared distances, in voxels, are divided by in the Gaussian."""
         return (WIDTH * self.radius / self.spacing) ** 2
 
-    def axis(self, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Tensor:
+    def axis(
+        self, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+    ) -> Float[Tensor, " side"]:
         """(side,) coordinates of the voxels along each axis, Å."""
         index = torch.arange(self.side, dtype=dtype, device=device)
         return (index - self.origin) * self.spacing
 
 
-def element_channels(atomic_numbers: Tensor, channels: int = 8) -> Tensor:
+def element_channels(atomic_numbers: Int64[Tensor, " N"], channels: int = 8) -> Int64[Tensor, " N"]:
     """Channel of each atom, (N,) int64.
 
     Args:
@@ -97,8 +100,13 @@ def element_channels(atomic_numbers: Tensor, channels: int = 8) -> Tensor:
 
 
 def voxelise(
-    positions: Tensor, channel: Tensor, molecule: Tensor, molecules: int, grid: Grid, channels: int = 8
-) -> Tensor:
+    positions: Float[Tensor, "N 3"],
+    channel: Int64[Tensor, " N"],
+    molecule: Int64[Tensor, " N"],
+    molecules: int,
+    grid: Grid,
+    channels: int = 8,
+) -> Float[Tensor, "molecules channels side side side"]:
     """Density grids of a batch of molecules; differentiable once with respect to positions.
 
     Beyond the result, memory is bounded whatever the number of atoms. What of an atom lies outside the box is cut off.
@@ -127,11 +135,11 @@ def voxelise(
             raise ValueError(f"{name} has shape {tuple(index.shape)}; expected ({len(positions)},)")
         if bool(((index < 0) | (index >= count)).any()):
             raise ValueError(f"{name} must lie in 0 to {count - 1}, found {int(index.min())} to {int(index.max())}")
-    values = _Union.apply(positions / grid.spacing, molecule * channels + channel, molecules * channels, grid)
+    values: Tensor = _Union.apply(positions / grid.spacing, molecule * channels + channel, molecules * channels, grid)
     return values.view(molecules, channels, *(grid.side,) * 3)
 
 
-def published_rotation(angles: Tensor) -> Tensor:
+def published_rotation(angles: Float[Tensor, "*several 3"]) -> Float[Tensor, "*several 3 3"]:
     """Rotations R = Rz(c) Ry(b) Rx(a) of VoxMol's augmentation, whose Ry turns the other way than usual.
 
     With independent angles, uniform on [0, 2π), they are not uniform on SO(3). VoxMol applies them about the mean
@@ -158,24 +166,24 @@ class _Window(NamedTuple):
 
     Attributes:
         rows: Which atoms.
-        index: (n * w³,) place of each voxel among all; some place where the window leaves the grid.
+        place: (n * w³,) of each voxel among all; some place where the window leaves the grid.
         displacement: (n, 3, w) from the atom to the voxel along each axis, voxels.
         density: (n, w, w, w), zero where the window leaves the grid.
     """
 
     rows: slice
-    index: Tensor
+    place: Tensor
     displacement: Tensor
     density: Tensor
 
     @property
-    def log_complement(self) -> Tensor:
+    def log_complement(self) -> Float[Tensor, "n w w w"]:
         """(n, w, w, w) log(1 - density), finite."""
         largest = 1 - torch.finfo(self.density.dtype).eps / 2
         return torch.log1p(-self.density.clamp(max=largest))
 
 
-def _windows(x: Tensor, plane: Tensor, grid: Grid) -> Iterator[_Window]:
+def _windows(x: Float[Tensor, "N 3"], plane: Int64[Tensor, " N"], grid: Grid) -> Iterator[_Window]:
     """Windows of atoms at x (N, 3), in voxels from the origin, on planes (N,), a bounded number at a time."""
     side, origin = grid.side, grid.origin
     reach = REACH * grid.radius / grid.spacing
@@ -199,11 +207,13 @@ def _windows(x: Tensor, plane: Tensor, grid: Grid) -> Iterator[_Window]:
         yield _Window(rows, index.flatten(), displacement, density)
 
 
-def _log_complements(x: Tensor, plane: Tensor, planes: int, grid: Grid) -> Tensor:
+def _log_complements(
+    x: Float[Tensor, "N 3"], plane: Int64[Tensor, " N"], planes: int, grid: Grid
+) -> Float[Tensor, " voxels"]:
     """(planes * side³,) sum_i log(1 - g_i) over the atoms of each plane; at most 0."""
     result = x.new_zeros(planes * grid.side**3)
     for window in _windows(x, plane, grid):
-        result.index_add_(0, window.index, window.log_complement.flatten())
+        result.index_add_(0, window.place, window.log_complement.flatten())
     return result
 
 
@@ -211,26 +221,26 @@ class _Union(torch.autograd.Function):
     """1 - prod_i (1 - g_i), in logarithms; only voxels near atoms are ever computed."""
 
     @staticmethod
-    def forward(ctx, x, plane, planes, grid):
+    def forward(ctx: Any, x: Tensor, plane: Tensor, planes: int, grid: Grid) -> Tensor:
         ctx.save_for_backward(x, plane)
         ctx.planes, ctx.grid = planes, grid
         values = _log_complements(x, plane, planes, grid)
         for window in _windows(x, plane, grid):
-            found = values.index_select(0, window.index)
+            found = values.index_select(0, window.place)
             # Logarithms are at most 0 and densities at least: what is positive has been seen to.
-            values.index_copy_(0, window.index, torch.where(found < 0, -torch.expm1(found), found))
+            values.index_copy_(0, window.place, torch.where(found < 0, -torch.expm1(found), found))
         return values
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, plane = ctx.saved_tensors
         total = _log_complements(x, plane, ctx.planes, ctx.grid)
         result = torch.empty_like(x)
         for window in _windows(x, plane, ctx.grid):
             shape = window.density.shape
-            others = torch.exp(total.index_select(0, window.index).view(shape) - window.log_complement)
-            upstream = gradient.index_select(0, window.index).view(shape) * others * window.density
+            others = torch.exp(total.index_select(0, window.place).view(shape) - window.log_complement)
+            upstream = gradient.index_select(0, window.place).view(shape) * others * window.density
             along = torch.stack([upstream.sum(axes) for axes in ((2, 3), (1, 3), (1, 2))], 1)
             result[window.rows] = (along * window.displacement).sum(2) * (2 / ctx.grid.variance)
         return result, None, None, None
