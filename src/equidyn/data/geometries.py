@@ -100,7 +100,7 @@ class Description:
 
     def sizes(self) -> dict[str, Any]:
         """Atoms of each element, and of a geometry on average and at most."""
-        elements = {symbol(z): int(self._elements[z]) for z in np.flatnonzero(self._elements).tolist().tolist()}
+        elements = {symbol(z): int(self._elements[z]) for z in np.flatnonzero(self._elements).tolist()}
         lengths = self.lengths
         return {
             "elements_atoms": elements,
