@@ -21,20 +21,7 @@ rule analyse_checkpoints:
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
     params:
-        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
-        steps=lambda wildcards: analysis_steps(
-            config, wildcards.analysis, RUNS[wildcards.run]
-        ),
-        protocol=lambda wildcards: analysis_protocol(
-            config, wildcards.analysis, RUNS[wildcards.run]
-        ),
-        settings=lambda wildcards: analysis_arguments(
-            config, wildcards.analysis, RUNS[wildcards.run]
-        ),
-        labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
-        anatomy=lambda wildcards: model_of(config, RUNS[wildcards.run]).anatomy,
-        device=config["training"]["device"],
-        code=lambda wildcards: analysis_code(wildcards.analysis, wildcards.run),
+        told=lambda wildcards: study.analysis(wildcards.analysis, wildcards.run),
     message:
         "Analysing {wildcards.analysis} of {wildcards.run}"
     script:
@@ -43,8 +30,11 @@ rule analyse_checkpoints:
 
 rule gather_analysis:
     input:
-        tables=analysed,
-        evaluation=table("evaluation"),
+        tables=lambda wildcards: expand(
+            f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
+            run=study.analysed_runs(wildcards.analysis, wildcards.task),
+        ),
+        evaluation=study.table("evaluation"),
     output:
         table=f"{STUDY}/tables/{{analysis}}/{{task}}.parquet",
         csv=f"{STUDY}/tables/{{analysis}}/{{task}}.csv",
@@ -58,8 +48,7 @@ rule gather_analysis:
         mem_mb=1000,
         runtime=10,
     params:
-        estimator=config["figures"]["estimator"],
-        code=code_digest("equidyn.study.tables"),
+        told=lambda wildcards: study.told(wildcards.analysis, wildcards.task),
     message:
         "Gathering {wildcards.analysis} of {wildcards.task}"
     script:
@@ -84,7 +73,7 @@ rule audit_orientation:
         mem_mb=store_resources(2000, 16000),
         runtime=store_resources(30, 240),
     params:
-        code=code_digest("equidyn.analysis.orientation"),
+        told=lambda wildcards: study.told("orientation", wildcards.task),
     message:
         "Auditing how the examples of {wildcards.task} are oriented"
     script:
@@ -93,8 +82,8 @@ rule audit_orientation:
 
 rule read_published:
     output:
-        curves=table("published"),
-        landscape=table("published_landscape"),
+        curves=study.table("published"),
+        landscape=study.table("published_landscape"),
         landscape_csv=f"{STUDY}/tables/published_landscape.csv",
     log:
         f"{STUDY}/logs/read_published.log",
@@ -106,7 +95,7 @@ rule read_published:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.analysis.authors"),
+        told=study.told("published"),
     message:
         "Reading the authors' curves and loss landscapes"
     script:
@@ -115,9 +104,9 @@ rule read_published:
 
 rule correct_published:
     input:
-        receipts=receipts(PUBLISHED),
+        receipts=study.receipts(PUBLISHED),
     output:
-        curves=table("published_tables"),
+        curves=study.table("published_tables"),
         curves_csv=f"{STUDY}/tables/published_tables.csv",
         corrections=f"{STUDY}/tables/published_corrections.csv",
     log:
@@ -130,7 +119,7 @@ rule correct_published:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.analysis.authors"),
+        told=study.told("published_tables"),
     message:
         "Correcting the authors' tables for their number of rotations"
     script:
@@ -139,15 +128,15 @@ rule correct_published:
 
 rule measure_floors:
     input:
-        store=f"{STUDY}/data/voxel_denoising/store",
-        validation=f"{STUDY}/data/voxel_denoising/index/validation.npy",
+        store=f"{STUDY}/data/{{task}}/store",
+        validation=f"{STUDY}/data/{{task}}/index/validation.npy",
     output:
-        table=f"{STUDY}/tables/floors/voxel_denoising.parquet",
-        csv=f"{STUDY}/tables/floors/voxel_denoising.csv",
+        table=f"{STUDY}/tables/floors/{{task}}.parquet",
+        csv=f"{STUDY}/tables/floors/{{task}}.csv",
     log:
-        f"{STUDY}/logs/measure_floors.log",
+        f"{STUDY}/logs/measure_floors/{{task}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/measure_floors.tsv"
+        f"{STUDY}/benchmarks/measure_floors/{{task}}.tsv"
     conda:
         "../envs/train.yaml"
     threads: 1
@@ -155,9 +144,8 @@ rule measure_floors:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=config["analysis"]["interpolation_floors"],
-        code=code_digest("equidyn.analysis.interpolation"),
+        told=lambda wildcards: study.told("floors", wildcards.task),
     message:
-        "Measuring what rotating grids costs by itself"
+        "Measuring what rotating grids of {wildcards.task} costs by itself"
     script:
         "../workflow/scripts/measure_floors.py"

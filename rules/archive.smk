@@ -3,14 +3,19 @@
 
 ARCHIVED_TABLES = sorted(
     {
-        table(kind, task)
+        file
         for task, figure in DRAWN
-        for kind in known_figures()[figure].tables
-        if kind != "claims"
+        for file in tables_of(figure, task)
+        if file != study.table("claims")
     }
 )
-check_archive(
-    [*ARCHIVED_TABLES, *cluster_tables(), *analysis_tables(), *record_files()]
+study.require(
+    [
+        *ARCHIVED_TABLES,
+        *study.tables_of_runs("clusters"),
+        *analysis_tables(),
+        *study.record_files(),
+    ]
 )
 
 
@@ -29,18 +34,18 @@ rule redraw_figures:
         mem_mb=4000,
         runtime=10,
     params:
-        figures=[
-            drawing(config, RUNS, task, figure)
+        figures=lambda wildcards: [
+            told_figure(figure, task)["drawing"]
             | {
-                "tables": [
-                    table(kind, task) for kind in known_figures()[figure].tables
-                ],
+                "tables": tables_of(figure, task),
                 "stem": f"{STUDY}/figures/{task}/{figure}",
-                "formats": FORMATS,
             }
             for task, figure in DRAWN
         ],
-        code=[figure_code(figure) for task, figure in DRAWN],
+        code=study.code("redraw_figures"),
+        origin=lambda wildcards: digest(
+            [told_figure(figure, task) for task, figure in DRAWN]
+        ),
     message:
         "Drawing all figures"
     script:

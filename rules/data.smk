@@ -3,7 +3,7 @@
 
 rule make_store:
     input:
-        files=store_files,
+        files=lambda wildcards: study.store_files(wildcards.task),
     output:
         store=directory(f"{STUDY}/data/{{task}}/store"),
     log:
@@ -17,11 +17,9 @@ rule make_store:
         mem_mb=store_resources(2000, 16000),
         runtime=store_resources(60, 1440),
     params:
-        source=lambda wildcards: config["data"][wildcards.task]["source"],
-        recipe=lambda wildcards: store_recipe(config, wildcards.task),
-        folders=lambda wildcards: store_folders(wildcards.task),
+        told=lambda wildcards: study.store(wildcards.task),
+        folders=lambda wildcards: study.store_folders(wildcards.task),
         scratch=f"{STUDY}/state",
-        code=lambda wildcards: code_digest(source_of(config, wildcards.task).module),
     message:
         "Making the examples of {wildcards.task}"
     script:
@@ -44,12 +42,7 @@ rule split_store:
         mem_mb=1000,
         runtime=10,
     params:
-        # Without it the source's own split counts.
-        fraction=lambda wildcards: config["data"][wildcards.task].get(
-            "validation_fraction"
-        ),
-        seed=lambda wildcards: config["data"][wildcards.task]["seed"],
-        code=code_digest("equidyn.data.subsets"),
+        told=lambda wildcards: study.split(wildcards.task),
     message:
         "Splitting {wildcards.task} into training and validation"
     script:
@@ -71,11 +64,7 @@ rule draw_subset:
         mem_mb=1000,
         runtime=10,
     params:
-        size=lambda wildcards: config["data"][wildcards.task]["subsets"][
-            wildcards.subset
-        ],
-        seed=lambda wildcards: config["data"][wildcards.task]["seed"],
-        code=code_digest("equidyn.data.subsets"),
+        told=lambda wildcards: study.subset(wildcards.task, wildcards.subset),
     message:
         "Drawing the training subset {wildcards.subset} of {wildcards.task}"
     script:
@@ -98,10 +87,7 @@ rule describe_data:
         mem_mb=store_resources(2000, 16000),
         runtime=store_resources(30, 240),
     params:
-        quantities=lambda wildcards: task_card(wildcards.task).quantities,
-        code=lambda wildcards: code_digest(
-            "equidyn.data.describe", module_of(task_card(wildcards.task).quantities)
-        ),
+        told=lambda wildcards: study.told("data", wildcards.task),
     message:
         "Describing the examples of {wildcards.task}"
     script:

@@ -4,11 +4,11 @@
 
 rule download_file:
     output:
-        receipt=f"{DOWNLOADS}/{{dataset}}/{{version}}/{{file}}.json",
+        receipt=f"{study.downloads}/{{dataset}}/{{version}}/{{file}}.json",
     log:
-        f"{DOWNLOADS}/logs/{{dataset}}/{{version}}/{{file}}.log",
+        f"{study.downloads}/logs/{{dataset}}/{{version}}/{{file}}.log",
     benchmark:
-        f"{DOWNLOADS}/benchmarks/{{dataset}}/{{version}}/{{file}}.tsv"
+        f"{study.downloads}/benchmarks/{{dataset}}/{{version}}/{{file}}.tsv"
     retries: 3
     conda:
         "../envs/data.yaml"
@@ -17,8 +17,7 @@ rule download_file:
         runtime=1440,
         downloads=1,
     params:
-        entry=lambda wildcards: FILES[tuple(wildcards)].model_dump(mode="json"),
-        mirror=config.get("downloads", {}).get("mirror"),
+        told=lambda wildcards: study.download(*wildcards),
     message:
         "Downloading {wildcards.file} of {wildcards.dataset} {wildcards.version}"
     script:
@@ -27,7 +26,7 @@ rule download_file:
 
 rule select_entries:
     input:
-        receipts=lambda wildcards: receipts(wildcards.task),
+        receipts=lambda wildcards: study.receipts(wildcards.task),
     output:
         selection=f"{STUDY}/data/{{task}}/selection.tsv",
         counts=f"{STUDY}/data/{{task}}/selection.json",
@@ -41,11 +40,7 @@ rule select_entries:
         mem_mb=4000,
         runtime=60,
     params:
-        source=lambda wildcards: config["data"][wildcards.task]["source"],
-        settings=lambda wildcards: selection_settings(config, wildcards.task),
-        code=lambda wildcards: code_digest(
-            module_of(source_of(config, wildcards.task).selection.select)
-        ),
+        told=lambda wildcards: study.selection(wildcards.task),
     message:
         "Selecting entries for {wildcards.task} from their index"
     script:
@@ -69,11 +64,10 @@ rule download_entries:
         runtime=2880,
         downloads=1,
     params:
-        check=lambda wildcards: source_of(config, wildcards.task).selection.check,
-        template=lambda wildcards: template(wildcards.task).model_dump(mode="json"),
-        folder=lambda wildcards: entries_folder(DOWNLOADS, template(wildcards.task)),
-        mirror=config.get("downloads", {}).get("mirror"),
-        connections=config.get("downloads", {}).get("connections", 4),
+        folder=lambda wildcards: next(
+            iter(study.store_folders(wildcards.task).values())
+        ),
+        told=lambda wildcards: study.entries(wildcards.task),
     message:
         "Downloading the entries selected for {wildcards.task}"
     script:

@@ -24,13 +24,8 @@ rule evaluate_checkpoints:
         # Where several are grouped into one job of a cluster, one at a time: see profiles/slurm.
         in_turn=1,
     params:
-        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
-        steps=lambda wildcards: evaluation_parts(wildcards.run)[int(wildcards.part)],
-        protocol=lambda wildcards: protocol(config, RUNS[wildcards.run]),
-        labels=lambda wildcards: labels(config, RUNS[wildcards.run]),
-        control=lambda wildcards: control_of(wildcards.run),
-        device=config["training"]["device"],
-        code=lambda wildcards: evaluation_code(wildcards.run),
+        told=lambda wildcards: study.evaluation(wildcards.run),
+        steps=lambda wildcards: study.parts(wildcards.run)[int(wildcards.part)],
     message:
         "Evaluating {wildcards.run}, part {wildcards.part}"
     script:
@@ -39,8 +34,12 @@ rule evaluate_checkpoints:
 
 rule gather_run:
     input:
-        rows=lambda wildcards: evaluated_parts(wildcards.run, "rows.parquet"),
-        examples=lambda wildcards: evaluated_parts(wildcards.run, "examples.parquet"),
+        rows=lambda wildcards: study.evaluated_parts(
+            wildcards.run, "rows.parquet"
+        ),
+        examples=lambda wildcards: study.evaluated_parts(
+            wildcards.run, "examples.parquet"
+        ),
     output:
         rows=f"{STUDY}/tables/runs/{{run}}.parquet",
         examples=f"{STUDY}/tables/examples/{{run}}.parquet",
@@ -55,7 +54,7 @@ rule gather_run:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.study.tables"),
+        told=lambda wildcards: study.told("runs", wildcards.run),
     message:
         "Gathering the tables of {wildcards.run}"
     script:
@@ -64,9 +63,9 @@ rule gather_run:
 
 rule gather_tables:
     input:
-        runs=expand(rules.gather_run.output.rows, run=RUNS),
+        runs=study.tables_of_runs("runs"),
     output:
-        evaluation=table("evaluation"),
+        evaluation=study.table("evaluation"),
         csv=f"{STUDY}/tables/evaluation.csv",
         minima=f"{STUDY}/tables/minima.csv",
     log:
@@ -79,7 +78,7 @@ rule gather_tables:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_digest("equidyn.study.tables"),
+        told=lambda wildcards: study.told("evaluation"),
     message:
         "Gathering the study's table"
     script:
@@ -88,9 +87,9 @@ rule gather_tables:
 
 rule gather_costs:
     input:
-        checkpoints=checkpoint_folders(),
+        checkpoints=expand(f"{STUDY}/train/{{run}}", run=study.runs),
     output:
-        costs=table("costs"),
+        costs=study.table("costs"),
         csv=f"{STUDY}/tables/costs.csv",
     log:
         f"{STUDY}/logs/gather_costs.log",
@@ -102,9 +101,7 @@ rule gather_costs:
         mem_mb=500,
         runtime=10,
     params:
-        config=config,
-        runs=RUNS,
-        code=code_digest("equidyn.study.costs"),
+        told=lambda wildcards: study.told("costs"),
     message:
         "Gathering what the trainings cost"
     script:
@@ -125,6 +122,7 @@ rule write_config:
         runtime=5,
     params:
         config=config,
+        code=study.code("write_config"),
     message:
         "Keeping the merged configuration with the results"
     script:
@@ -148,13 +146,8 @@ rule write_manifest:
         runtime=5,
     params:
         config=config,
-        runs=RUNS,
+        told=lambda wildcards: study.manifest(),
         benchmarks=f"{STUDY}/benchmarks/evaluate_checkpoints",
-        stages={
-            "training": {run: training_code(run) for run in RUNS},
-            "evaluation": {run: evaluation_code(run) for run in RUNS},
-        },
-        code=code_digest("equidyn.study.manifest"),
     message:
         "Keeping machine, versions and seeds with the results"
     script:

@@ -1,45 +1,15 @@
-# Figures, claims and report: tables in, pictures and verdicts out; neither torch nor checkpoints are needed here.
-
-
-# An archive draws all figures in one job: see archive.smk.
-if not ARCHIVED:
-
-    rule draw_figure:
-        input:
-            tables=tables_of,
-        output:
-            [f"{STUDY}/figures/{{task}}/{{figure}}.{format}" for format in FORMATS],
-            csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
-            caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
-        log:
-            f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
-        benchmark:
-            f"{STUDY}/benchmarks/draw_figure/{{task}}/{{figure}}.tsv"
-        conda:
-            "../envs/figures.yaml"
-        resources:
-            mem_mb=1000,
-            runtime=10,
-        params:
-            drawing=lambda wildcards: drawing(
-                config, RUNS, wildcards.task, wildcards.figure
-            ),
-            formats=FORMATS,
-            code=lambda wildcards: figure_code(wildcards.figure),
-        message:
-            "Drawing {wildcards.figure} of {wildcards.task}"
-        script:
-            "../workflow/scripts/draw_figure.py"
+# Claims and report: tables in, verdicts and a page out; neither torch nor checkpoints are needed here.
+REPORT_TEMPLATE = f"{PACKAGE_FOLDER}/report/report.html.j2"
 
 
 rule judge_claims:
     input:
-        evaluation=table("evaluation"),
-        clusters=cluster_tables(),
-        costs=table("costs"),
+        evaluation=study.table("evaluation"),
+        clusters=study.tables_of_runs("clusters"),
+        costs=study.table("costs"),
         analyses=analysis_tables(),
     output:
-        claims=table("claims"),
+        claims=study.table("claims"),
         csv=f"{STUDY}/tables/claims.csv",
     log:
         f"{STUDY}/logs/judge_claims.log",
@@ -51,12 +21,7 @@ rule judge_claims:
         mem_mb=2000,
         runtime=10,
     params:
-        choices=choices_of(config, TASKS_RUN),
-        protocol={
-            name: config["evaluation"][name]
-            for name in ("confidence", "resamples", "seed")
-        },
-        code=code_digest("equidyn.claims.definitions"),
+        told=lambda wildcards: study.judging(),
     message:
         "Judging the paper's claims"
     script:
@@ -68,12 +33,12 @@ rule write_report:
         figures=figure_files(["png"]),
         captions=figure_files(["txt"]),
         claims=rules.judge_claims.output.claims,
-        costs=table("costs"),
-        config=record_files()[0],
-        manifest=record_files()[1],
-        template=f"{PACKAGE_FOLDER}/report/report.html.j2",
+        costs=study.table("costs"),
+        config=study.record_files()[0],
+        manifest=study.record_files()[1],
+        template=REPORT_TEMPLATE,
     output:
-        report_file(),
+        f"{STUDY}/report.html",
     log:
         f"{STUDY}/logs/write_report.log",
     benchmark:
@@ -89,8 +54,13 @@ rule write_report:
             (task, name, known_figures()[name].title, known_figures()[name].category)
             for task, name in DRAWN
         ],
-        tasks=titles(TASKS_RUN),
-        code=code_digest("equidyn.report.page"),
+        tasks=titles(study.tasks),
+        code=study.code("write_report"),
+        origin=lambda wildcards: digest(
+            [told_figure(figure, task) for task, figure in DRAWN],
+            study.reported(),
+            file_digest(REPORT_TEMPLATE),
+        ),
     message:
         "Writing the report"
     script:

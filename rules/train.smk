@@ -16,22 +16,14 @@ rule train_network:
     threads: needs("cpus_per_task", "training")
     resources:
         gpu=needs("gpu", "training"),
-        # No parameter: who gets more devices need not train again.
-        devices=lambda wildcards: devices(config, RUNS[wildcards.run]),
+        # No parameters: a run that gets more devices, or saves its state more often, need not train again.
+        devices=lambda wildcards: study.devices(wildcards.run),
+        state_every=config["training"].get("state_every", 500),
         mem_mb=needs("mem_mb", "training"),
         runtime=needs("runtime", "training"),
     params:
-        task=lambda wildcards: task_card(RUNS[wildcards.run]["task"]).task,
-        recipe=lambda wildcards: recipe(config, RUNS[wildcards.run]),
-        settings=lambda wildcards: task_settings(config, RUNS[wildcards.run]),
-        steps=lambda wildcards: kept_steps(wildcards.run),
+        told=lambda wildcards: study.training(wildcards.run),
         state=f"{STUDY}/state",
-        state_every=config["training"]["state_every"],
-        device=config["training"]["device"],
-        microbatch=lambda wildcards: config["training"][
-            RUNS[wildcards.run]["task"]
-        ].get("microbatch"),
-        code=lambda wildcards: training_code(wildcards.run),
     message:
         "Training {wildcards.run}"
     script:

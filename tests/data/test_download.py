@@ -768,7 +768,7 @@ class TestEntries:
 def run_script(name, arguments):
     """Call the function `main` of a script of the workflow in a process of its own."""
     code = f"""
-import sys, types
+import sys
 sys.path.insert(0, {str(ROOT / "workflow/scripts")!r})
 from {name} import main
 main({arguments})
@@ -777,9 +777,18 @@ main({arguments})
     assert done.returncode == 0, done.stderr
 
 
+def registry_of(file, folder):
+    """A registry that has one file."""
+    cells = file.model_dump() | {"urls": " ".join(file.urls)}
+    lines = [cells, ["" if cell is None else str(cell) for cell in cells.values()]]
+    (folder / "registry.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    return str(folder / "registry.tsv")
+
+
 def test_the_script_of_a_file_leaves_it_beside_its_receipt(entry, path, tmp_path):
     receipt, log = str(receipt_path(path)), tmp_path / "log"
-    run_script("download_file", f"{receipt!r}, {str(log)!r}, {entry.model_dump(mode='json')!r}, None")
+    place, downloads = (entry.dataset, entry.version, entry.file), {"registry": registry_of(entry, tmp_path)}
+    run_script("download_file", f"{receipt!r}, {str(log)!r}, {place!r}, {downloads!r}")
     assert_whole(path)
     assert f"{len(BODY)} bytes from {entry.urls[0]}" in log.read_text()
 
@@ -792,16 +801,13 @@ def test_the_script_of_entries_checks_them(tmp_path):
     template = published_file("pdb", "current", "{id}.cif.gz", (url,), None, "", "CC0-1.0", "2026-11")
     with standin.serve(tmp_path / "bank") as server:
         server.on(f"pdb/current/{ids[0]}.cif.gz", standin.status(200, gzip.compress(b"data_OTHER\n")), times=1)
-        params = {
-            "template": template.model_dump(mode="json"),
-            "folder": str(folder),
-            "mirror": server.url,
-            "connections": 2,
+        downloads = {"registry": registry_of(template, tmp_path), "mirror": server.url, "connections": 2}
+        told = {
+            "template": [template.dataset, template.version, template.file],
+            "check": "equidyn.data.sources.pdb.select:check_entry",
         }
-        run_script(
-            "download_entries",
-            f"{str(selection)!r}, {str(output)!r}, {str(tmp_path / 'log')!r}, types.SimpleNamespace(**{params!r})",
-        )
+        paths = ", ".join(repr(str(path)) for path in (selection, output, tmp_path / "log", folder))
+        run_script("download_entries", f"{paths}, {told!r}, {downloads!r}")
         assert len(server.requests) == len(ids) + 1
     rows = [line.split("\t") for line in output.read_text().splitlines()]
     assert [row[:2] for row in rows] == [["id", "status"], *([id, "ok"] for id in sorted(ids))]

@@ -120,7 +120,7 @@ def tiny() -> tuple[dict, list[dict]]:
     }
     config["evaluation"]["voxel_denoising"]["examples"] = 2
     config["training"]["voxel_denoising"]["task"]["side"] = 16
-    config["analysis"]["interpolation_floors"] |= {
+    config["analysis"]["interpolation_floors"]["voxel_denoising"] |= {
         "box": 8.0,
         "spacings": [0.5],
         "actions": ["cube", "trilinear"],

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from equidyn.core.rooms import cards
 from equidyn.models.costs import work
-from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, run_costs, with_measured
-from equidyn.study.planning import plan, read_study
+from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, with_measured
+from equidyn.study.planning import plan, run_costs
+from equidyn.study.reading import read_study
 
 ROOT = Path(__file__).parents[2]
 COSTS = pd.DataFrame({"run": ["a", "b"], "seed": [5, 6], "step_flops": [10.0, 3.0], "prediction_flops": [2.0, 1.0]})
@@ -24,13 +26,13 @@ THROUGHPUT = {
 @pytest.fixture
 def study(monkeypatch):
     monkeypatch.chdir(ROOT)
-    return read_study(["config/config.yaml"], "workflow/schemas")
+    return read_study(["config/config.yaml"], cards("equidyn.analysis"))
 
 
 class TestRunCosts:
     def test_rows_are_the_runs(self, study):
         config, runs = study
-        found = run_costs(config, runs)
+        found = pd.DataFrame(run_costs(config, runs))
         assert list(found["run"]) == list(runs)
         assert set(found["study"]) == {"mini"}
         for name in ("task", "model", "train_subset", "batch_size", "steps", "optimiser", "lr", "augmentation", "seed"):
@@ -39,13 +41,13 @@ class TestRunCosts:
 
     def test_all_steps_are_what_is_planned(self, study):
         config, runs = study
-        found = run_costs(config, runs)
-        assert list(found["steps"] * found["step_flops"]) == [plan(config, row).operations for row in runs.values()]
+        found = pd.DataFrame(run_costs(config, runs))
+        assert list(found["steps"] * found["step_flops"]) == [plan(config, row, {}).operations for row in runs.values()]
 
     def test_a_step_goes_there_and_back_for_the_whole_batch(self, study):
         config, runs = study
         grid = work("voxmol-0.3M", 24)
-        row = run_costs(config, {"voxels": runs["voxels"]}).iloc[0]
+        row = run_costs(config, {"voxels": runs["voxels"]})[0]
         assert row["step_flops"] == pytest.approx(4 * (grid.forward + grid.backward))
         assert row["prediction_flops"] == pytest.approx(grid.forward)
 
@@ -53,7 +55,7 @@ class TestRunCosts:
         config, runs = study
         config["data"]["flow_matching"] |= {"min_length": 70, "max_length": 70}
         chain = work("proteina-0.5M", 70)
-        row = run_costs(config, {"proteins": runs["proteins"]}).iloc[0]
+        row = run_costs(config, {"proteins": runs["proteins"]})[0]
         assert row["step_flops"] == pytest.approx(4 * (1.5 * chain.forward + chain.backward))
         assert row["prediction_flops"] == pytest.approx(chain.forward)
 

@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import pytest
-from project import ROOT, tiny, write_study
+from project import tiny, write_study
 
+from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
-from equidyn.study.planning import read_study
+from equidyn.study.reading import read_study
 from equidyn.study.sources import wanted_files
 
 PUBLISHED = {"source": "spice-mace-off", "seed": 0, "subsets": {"12": 12, "all": "all"}}
-SCHEMAS = ROOT / "workflow/schemas"
 
 
 def read(folder: Path, config: dict, rows: list[dict]):
     """Write a study and read it as the workflow does."""
     write_study(folder, config, rows)
-    config, runs = read_study([f"config/{config['study']}.yaml"], SCHEMAS)
+    config, runs = read_study([f"config/{config['study']}.yaml"], cards("equidyn.analysis"))
     return runs, wanted_files(config)
 
 
@@ -36,7 +36,7 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         ),
         (
             lambda config, rows: config["evaluation"]["flow_matching"]["conditions"].update(t=[0.5, 1.0]),
-            r"evaluation\.flow_matching\.conditions\.t\.1: 1\.0 is greater than or equal to the maximum",
+            r"evaluation\.flow_matching\.conditions\.t\.1: found 1\.0; it should be less than 1",
         ),
         (
             lambda config, rows: config["data"]["flow_matching"].update(source="files"),
@@ -44,7 +44,7 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         ),
         (
             lambda config, rows: config["evaluation"].update(rotations="ten"),
-            r"evaluation\.rotations: found 'ten', expected",
+            r"evaluation\.rotations: found 'ten'; it should be a valid integer",
         ),
         (lambda config, rows: config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
         (lambda config, rows: rows.append(rows[0]), r"tiny\.tsv, row 5 \(augmented\): the name appears twice"),
@@ -52,9 +52,12 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         (lambda config, rows: rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
         (
             lambda config, rows: rows[0].update(lr="fast"),
-            r"row 1 \(augmented\): lr: found 'fast', expected type number",
+            r"row 1 \(augmented\), lr: found 'fast'; it should be a valid number",
         ),
-        (lambda config, rows: rows[0].update(augmentation="1.5"), r"augmentation: 1.5 is greater than the maximum"),
+        (
+            lambda config, rows: rows[0].update(augmentation="1.5"),
+            r"augmentation: found '1.5'; it should be less than or equal to 1",
+        ),
         (
             lambda config, rows: config["figures"]["baseline"].update(force_field="nobody"),
             r"'nobody' is not a run of this .*augmented, fewer",
@@ -74,7 +77,7 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         ),
         (
             lambda config, rows: config["data"]["voxel_denoising"].update(source="geom"),
-            r"data\.voxel_denoising\.source: 'geom' is not one of \['offline', 'geom-arrays'",
+            r"data\.voxel_denoising\.source: unknown source 'geom'; known sources: geom-arrays, .*offline",
         ),
         (
             lambda config, rows: (
@@ -87,6 +90,44 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
             lambda config, rows: config["analysis"]["hessian"]["force_field"].update(block="direction"),
             r"analysis\.hessian\.force_field\.block: unknown key; did you mean 'blocks'",
         ),
+        (
+            lambda config, rows: config["training"]["force_field"].update(task={"side": 24, "spacing": 0.5}),
+            r"training\.force_field\.task: unknown key; known keys: sampling",
+        ),
+        (
+            lambda config, rows: config["training"]["voxel_denoising"].pop("task"),
+            r"training\.voxel_denoising\.task: missing",
+        ),
+        (
+            lambda config, rows: config["training"].update(checkpoint_steps="all"),
+            r"training\.checkpoint_steps: found 'all'; it should be a valid array or be an object",
+        ),
+        (
+            lambda config, rows: config["training"].update(checkpoint_steps={"per_decade": 0}),
+            r"training\.checkpoint_steps\.per_decade: found 0; it should be greater than or equal to 1",
+        ),
+        (
+            lambda config, rows: config["evaluation"]["force_field"].update(examples=1),
+            r"evaluation\.force_field\.examples: found 1; it should be 'all' or be greater than or equal to 2",
+        ),
+        (
+            lambda config, rows: config["evaluation"].update(sampled=1),
+            r"evaluation\.sampled: found 1; it should be a valid boolean",
+        ),
+        (
+            lambda config, rows: config["evaluation"].update(weights=["ema", "mean"]),
+            r"evaluation\.weights\.1: found 'mean'; it should be 'raw' or 'ema'",
+        ),
+        (
+            lambda config, rows: config["figures"].update(formats=["pdf"]),
+            r"figures\.formats: the report shows PNG; add 'png'",
+        ),
+        (
+            lambda config, rows: config["data"].clear(),
+            r"data: no task has data; add one",
+        ),
+        (lambda config, rows: config.update(study="Mine"), r"study: found 'Mine'; it should match pattern"),
+        (lambda config, rows: rows[0].pop("lr"), r"row 1 \(augmented\), lr: missing"),
     ],
 )
 def test_each_is_named(tmp_path, monkeypatch, mistake, expected):

@@ -3,11 +3,10 @@
 from equidyn.core import process
 
 
-def main(inputs, output, log, threads, analysis, params):
+def main(inputs, output, log, threads, told):
     process.start(log, threads)
     import torch
 
-    from equidyn.analysis import ANALYSES
     from equidyn.analysis.checkpoints import analyse_run
     from equidyn.core.plugins import load
     from equidyn.data.store import Store
@@ -18,17 +17,17 @@ def main(inputs, output, log, threads, analysis, params):
     torch.set_num_threads(threads)
     store = Store(inputs.store)
     table = analyse_run(
-        load(ANALYSES[analysis]),
-        load(params.task),
+        load(told["measure"]),
+        load(told["task"]),
         store,
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
-        params.steps,
-        EvaluationSettings(**params.protocol),
-        params.settings,
-        labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
-        anatomy=params.anatomy,
-        device=process.device(params.device),
+        told["steps"],
+        EvaluationSettings(**told["protocol"]),
+        told["settings"],
+        labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        anatomy=told["anatomy"],
+        device=process.device(told["device"]),
     )
     write_table(table, output)
 
@@ -39,6 +38,5 @@ if __name__ == "__main__":
         snakemake.output.table,
         snakemake.log[0],
         snakemake.threads,
-        snakemake.wildcards.analysis,
-        snakemake.params,
+        snakemake.params.told,
     )

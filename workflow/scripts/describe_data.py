@@ -21,5 +21,5 @@ if __name__ == "__main__":
         snakemake.input.train,
         snakemake.output.table,
         snakemake.log[0],
-        snakemake.params.quantities,
+        snakemake.params.told["quantities"],
     )

@@ -6,24 +6,30 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(selection, output, log, params):
+def main(selection, output, log, folder, told, downloads):
     process.start(log, threads=1)
     from equidyn.core.plugins import load
     from equidyn.data.download import download_entries, write_entries
-    from equidyn.data.download_registry import PublishedFile
+    from equidyn.data.download_registry import registered
 
     with Path(selection).open(encoding="utf-8", newline="") as stream:
         ids = {row["entry"] for row in csv.DictReader(stream, delimiter="\t")}
     rows = download_entries(
-        PublishedFile(**params.template),
+        registered(downloads["registry"], *told["template"]),
         ids,
-        params.folder,
-        mirror=params.mirror,
-        connections=params.connections,
-        check=load(params.check),
+        folder,
+        mirror=downloads.get("mirror"),
+        connections=downloads.get("connections", 4),
+        check=load(told["check"]),
     )
     write_entries(rows, output)
 
 
 if __name__ == "__main__":
-    main(snakemake.input.selection, snakemake.output.entries, snakemake.log[0], snakemake.params)
+    main(
+        snakemake.input.selection,
+        snakemake.output.entries,
+        snakemake.log[0],
+        *snakemake.params,
+        snakemake.config["downloads"],
+    )

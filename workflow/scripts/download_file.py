@@ -3,13 +3,14 @@
 from equidyn.core import process
 
 
-def main(receipt, log, entry, mirror):
+def main(receipt, log, place, downloads):
     process.start(log, threads=1)
     from equidyn.data.download import download_file
-    from equidyn.data.download_registry import PublishedFile
+    from equidyn.data.download_registry import registered
 
-    download_file(PublishedFile(**entry), receipt.removesuffix(".json"), mirror=mirror)
+    file = registered(downloads["registry"], *place)
+    download_file(file, receipt.removesuffix(".json"), mirror=downloads.get("mirror"))
 
 
 if __name__ == "__main__":
-    main(snakemake.output.receipt, snakemake.log[0], snakemake.params.entry, snakemake.params.mirror)
+    main(snakemake.output.receipt, snakemake.log[0], snakemake.wildcards, snakemake.config["downloads"])

@@ -16,6 +16,6 @@ if __name__ == "__main__":
         snakemake.output.subset,
         snakemake.log[0],
         snakemake.wildcards.subset,
-        snakemake.params.size,
-        snakemake.params.seed,
+        snakemake.params.told["size"],
+        snakemake.params.told["seed"],
     )

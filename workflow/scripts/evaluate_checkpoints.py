@@ -3,7 +3,7 @@
 from equidyn.core import process
 
 
-def main(inputs, rows, examples, log, threads, params):
+def main(inputs, rows, examples, log, threads, told, steps):
     process.start(log, threads)
     import torch
 
@@ -17,19 +17,19 @@ def main(inputs, rows, examples, log, threads, params):
     torch.set_num_threads(threads)
     store = Store(inputs.store)
     tables = evaluate_run(
-        load(params.task),
+        load(told["task"]),
         store,
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
-        params.steps,
-        EvaluationSettings(**params.protocol),
-        labels=params.labels | {"train_examples": len(read_index(inputs.subset, len(store)))},
-        control=params.control,
-        device=process.device(params.device),
+        steps,
+        EvaluationSettings(**told["protocol"]),
+        labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
+        control=told["control"],
+        device=process.device(told["device"]),
     )
     for table, path in zip(tables, (rows, examples), strict=True):
         write_table(table, path)
 
 
 if __name__ == "__main__":
-    main(snakemake.input, *snakemake.output, snakemake.log[0], snakemake.threads, snakemake.params)
+    main(snakemake.input, *snakemake.output, snakemake.log[0], snakemake.threads, *snakemake.params)

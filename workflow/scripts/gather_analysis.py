@@ -15,4 +15,4 @@ def main(inputs, outputs, log, estimator):
 
 
 if __name__ == "__main__":
-    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.params.estimator)
+    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.params.told["estimator"])

@@ -6,15 +6,17 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(checkpoints, outputs, log, config, runs):
+def main(checkpoints, outputs, log, costs):
     process.start(log, threads=1)
-    from equidyn.study.costs import run_costs, with_measured
+    import pandas as pd
+
+    from equidyn.study.costs import with_measured
     from equidyn.study.tables import write_table
 
     measured = {Path(folder).name: json.loads(Path(folder, "throughput.json").read_text()) for folder in checkpoints}
-    costs = with_measured(run_costs(config, runs), measured)
+    measured_too = with_measured(pd.DataFrame(costs), measured)
     for path in outputs:
-        write_table(costs, path)
+        write_table(measured_too, path)
 
 
 if __name__ == "__main__":
@@ -22,6 +24,5 @@ if __name__ == "__main__":
         snakemake.input.checkpoints,
         snakemake.output,
         snakemake.log[0],
-        snakemake.params.config,
-        snakemake.params.runs,
+        snakemake.params.told["costs"],
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(inputs, outputs, log, params):
+def main(inputs, outputs, log, told):
     process.start(log, threads=1)
     import pandas as pd
 
@@ -20,12 +20,12 @@ def main(inputs, outputs, log, params):
         {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
         {(Path(file).parent.name, Path(file).stem): pd.read_parquet(file) for file in inputs.analyses},
         losses_by_compute(evaluation, pd.read_parquet(inputs.costs)),
-        {task: Choice(**fields) for task, fields in params.choices.items()},
-        **params.protocol,
+        {task: Choice(**fields) for task, fields in told["choices"].items()},
+        **told["protocol"],
     )
     for path in outputs:
         write_table(claims, path)
 
 
 if __name__ == "__main__":
-    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.params)
+    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.params.told)

@@ -5,20 +5,20 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(files, store, log, threads, task, params):
+def main(files, store, log, threads, task, told, folders, scratch):
     process.start(log, threads=1)
     from equidyn.core.files import state_folder
     from equidyn.core.plugins import load
     from equidyn.data.registry import source_card
 
-    source, given = source_card(task, params.source), {}
+    source, given = source_card(task, told["source"]), {}
     if files:
         contents = [Path(file).read_bytes() for file in files]
         # A receipt, which is a rule's output, stands for the file beside it.
         given["files"] = {path.name: path for path in (Path(file.removesuffix(".json")) for file in files)}
-        given["files"] |= {name: Path(folder) for name, folder in params.folders.items()}
-        given["scratch"] = state_folder(params.scratch, task, params.source, params.recipe, contents, params.code)
-    load(source.build)(store, source.recipe(**params.recipe), processes=threads, **given)
+        given["files"] |= {name: Path(folder) for name, folder in folders.items()}
+        given["scratch"] = state_folder(scratch, task, told["source"], told["recipe"], contents, told["code"])
+    load(source.build)(store, source.recipe(**told["recipe"]), processes=threads, **given)
 
 
 if __name__ == "__main__":
@@ -28,5 +28,5 @@ if __name__ == "__main__":
         snakemake.log[0],
         snakemake.threads,
         snakemake.wildcards.task,
-        snakemake.params,
+        *snakemake.params,
     )

@@ -20,4 +20,4 @@ def main(inputs, outputs, log, threads, settings):
 
 
 if __name__ == "__main__":
-    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.threads, snakemake.params.settings)
+    main(snakemake.input, snakemake.output, snakemake.log[0], snakemake.threads, snakemake.params.told["settings"])

@@ -18,4 +18,10 @@ def main(store, train, validation, log, fraction, seed):
 
 
 if __name__ == "__main__":
-    main(snakemake.input.store, *snakemake.output, snakemake.log[0], snakemake.params.fraction, snakemake.params.seed)
+    main(
+        snakemake.input.store,
+        *snakemake.output,
+        snakemake.log[0],
+        snakemake.params.told["fraction"],
+        snakemake.params.told["seed"],
+    )

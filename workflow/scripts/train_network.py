@@ -5,7 +5,7 @@ from functools import partial
 from equidyn.core import process
 
 
-def main(run, inputs, output, log, threads, devices, params):
+def main(run, inputs, output, log, threads, resources, told, state):
     process.start(log, threads)
 
     from equidyn.core.files import state_folder
@@ -18,22 +18,22 @@ def main(run, inputs, output, log, threads, devices, params):
 
     store = Store(inputs.store)
     indices = read_index(inputs.subset, len(store))
-    recipe = Recipe(**params.recipe)
+    recipe = Recipe(**told["recipe"])
     training = partial(
         train,
-        load(params.task).fit(store, indices, **params.settings),
+        load(told["task"]).fit(store, indices, **told["settings"]),
         indices,
         recipe,
-        params.steps,
+        told["steps"],
         output=output,
         state=state_folder(
-            params.state, run, recipe, params.settings, params.steps, store.manifest["files"], indices, params.code
+            state, run, recipe, told["settings"], told["steps"], store.manifest["files"], indices, told["code"]
         ),
-        state_every=params.state_every,
-        microbatch=params.microbatch,
+        state_every=resources.state_every,
+        microbatch=told["microbatch"],
         title=run,
     )
-    launch(training, devices, process.device(params.device), log=log, threads=threads)
+    launch(training, resources.devices, process.device(told["device"]), log=log, threads=threads)
 
 
 if __name__ == "__main__":
@@ -43,6 +43,7 @@ if __name__ == "__main__":
         str(snakemake.output.checkpoints),
         snakemake.log[0],
         snakemake.threads,
-        snakemake.resources.devices,
-        snakemake.params,
+        snakemake.resources,
+        snakemake.params.told,
+        snakemake.params.state,
     )

@@ -16,10 +16,10 @@ def main(costs, output, log, params):
     measured = pd.read_parquet(costs).set_index("run").to_dict("index")
     evaluated = {
         run: sum(pd.read_csv(file, sep="\t")["s"].sum() for file in sorted(Path(params.benchmarks, run).glob("*.tsv")))
-        for run in params.runs
+        for run in params.told["runs"]
     }
     with replacing(output) as temporary:
-        written = manifest(params.config, params.runs, measured, evaluated, params.stages)
+        written = manifest(params.config, params.told["runs"], measured, evaluated, params.told["stages"])
         temporary.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -34,39 +34,61 @@ Distinct = Annotated[list[T], Field(min_length=1, json_schema_extra={"uniqueItem
 """A list of one or more values, each once."""
 
 
-def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+def problems(error: ValidationError, model: type[BaseModel], content: Any = None) -> Iterator[str]:
     """Say of each mistake in a section where it is, what was found and what was expected.
 
     Args:
         error: What pydantic says of the section.
         model: The section's class, whose keys are suggested in place of unknown ones.
+        content: What was found, by which places are told from the names of alternatives.
 
     Yields:
         One line per mistake, such as ``"optimiser.rate: unknown key; did you mean 'lr'?"``.
     """
+    mistakes: dict[tuple[int | str, ...], list[Any]] = {}
     for mistake in error.errors(include_url=False):
-        where = ".".join(map(str, mistake["loc"]))
-        if mistake["type"] == "extra_forbidden":
-            known = _keys(model, mistake["loc"][:-1])
-            close = difflib.get_close_matches(str(mistake["loc"][-1]), known, n=1)
-            yield f"{where}: unknown key; " + (
-                f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-            )
-        elif mistake["type"] == "missing":
-            yield f"{where}: missing"
-        elif mistake["type"] == "value_error":
-            yield ": ".join(part for part in (where, mistake["msg"].removeprefix("Value error, ")) if part)
-        else:
-            expected = re.sub(r"^\w+ should ", "it should ", mistake["msg"])
-            yield f"{where}: found {mistake['input']!r}; {expected}"
+        path = mistake["loc"] if content is None else _place(mistake["loc"], content, mistake["type"] == "missing")
+        mistakes.setdefault(path, []).append(mistake)
+    # A mistake inside of a section tells more than that another alternative was expected there.
+    inside = {path[:end] for path in mistakes for end in range(len(path))}
+    for path, found in mistakes.items():
+        kinds = {mistake["type"] for mistake in found}
+        if path not in inside or "value_error" in kinds:
+            yield ": ".join(part for part in (".".join(map(str, path)), _said(path, found, kinds, model)) if part)
+
+
+def _said(path: tuple[int | str, ...], mistakes: list[Any], kinds: set[str], model: type[BaseModel]) -> str:
+    if "extra_forbidden" in kinds:
+        known = _keys(model, path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.7)
+        return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known keys: {', '.join(known)}"
+    if "missing" in kinds:
+        return "missing"
+    if "value_error" in kinds:
+        return next(m["msg"] for m in mistakes if m["type"] == "value_error").removeprefix("Value error, ")
+    expected = dict.fromkeys(re.sub(r"^\w+ should |, unable to .*", "", mistake["msg"]) for mistake in mistakes)
+    return f"found {mistakes[0]['input']!r}; it should {' or '.join(expected)}"
+
+
+def _place(path: tuple[int | str, ...], content: Any, is_missing: bool) -> tuple[int | str, ...]:
+    """Leave out what is in no content: the names of alternatives."""
+    kept: list[int | str] = []
+    for number, part in enumerate(path):
+        last = is_missing and number == len(path) - 1
+        if (isinstance(content, dict) and part in content) or (isinstance(content, list) and isinstance(part, int)):
+            content = content[part]
+        elif not last:
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _keys(kind: Any, path: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the section that lies at a path below a type; none where the path leaves the sections."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         if not path:
-            return list(kind.model_fields)
-        field = kind.model_fields.get(str(path[0]))
+            return [field.alias or name for name, field in kind.model_fields.items()]
+        field = next((field for name, field in kind.model_fields.items() if (field.alias or name) == path[0]), None)
         return _keys(field.annotation, path[1:]) if field else []
     # Keys of mappings and places in lists; members of unions have the path of the union.
     inner = get_args(kind)

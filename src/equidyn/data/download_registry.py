@@ -101,3 +101,15 @@ def files_of(registry: str | Path, dataset: str, *, release: str | None = None, 
         name = f"{dataset} {release}" if release else dataset
         raise StudyError(f"{registry}: no files of {name}, which {user} is made from: add them")
     return found
+
+
+def registered(registry: str | Path, dataset: str, version: str, file: str) -> PublishedFile:
+    """The row of a file in the registry.
+
+    Raises:
+        StudyError: Something is wrong in the registry, or it lacks the file.
+    """
+    for row in files_of(registry, dataset, release=version, user=file):
+        if row.file == file:
+            return row
+    raise StudyError(f"{registry}: no file {file} of {dataset} {version}: add it")

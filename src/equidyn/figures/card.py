@@ -40,7 +40,7 @@ class Figure:
         tasks: Tasks to draw it for, of those; all if empty.
         overview: Whether it shows all tasks at once, and is drawn with a mapping of the options of each.
         tables: Tables it is drawn from, in the order in which the function takes them: tables of which a study has one,
-            `equidyn.figures.planned.STUDY_TABLES`, or kinds that have one for each task.
+            `equidyn.study.stages.STUDY_TABLES`, or kinds that have one for each task.
         varies: Sets of columns of the run table. There is nothing to draw unless some run differs from the baseline in
             one of these sets, and in nothing else but the seed.
         variant: Variant of the model that such a run must have.

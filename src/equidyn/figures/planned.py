@@ -4,7 +4,7 @@ Families of figures are found by their cards, so that a new one changes no diges
 card and of the task's, it receives as parameters.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
@@ -14,14 +14,10 @@ from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
 from equidyn.study.choice import choice_of, differing
 from equidyn.study.config import model_of
-from equidyn.study.provenance import code_digest
 from equidyn.tasks.registry import task_card
 
 ALL_TASKS = "all"
 """Stands for a task in the paths of figures that show all tasks."""
-
-STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
-"""Tables of which a study has one, not one for each task."""
 
 
 @cache
@@ -55,30 +51,23 @@ def figures_for(task: str) -> list[str]:
 
 
 def figures_drawn(
-    config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Collection[str]
+    config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], makes: Callable[[str, str], bool]
 ) -> list[tuple[str, str]]:
     """Task and name of every figure that a study draws, in the order of reports.
 
     Args:
         config: The study's configuration, checked.
         runs: Rows of the run table by name.
-        analyses: Kinds of tables that are made only of tasks for which the configuration asks for them.
+        makes: Whether the study makes a kind of table of a task.
     """
     tasks = dict.fromkeys(row["task"] for row in runs.values())
     return [
         (task, name)
         for task in [ALL_TASKS, *tasks]
         for name in figures_for(task)
-        if _is_made(known_figures()[name], task, config, analyses)
+        if all(makes(kind, task) for kind in known_figures()[name].tables)
         and _is_varied(known_figures()[name], task, config, runs)
     ]
-
-
-def _is_made(figure: Figure, task: str, config: Mapping[str, Any], analyses: Collection[str]) -> bool:
-    """Whether the study makes the tables that a figure is drawn from."""
-    asked = {kind for kind, tasks in config["analysis"].items() if kind not in analyses or task in tasks}
-    unmade = {*analyses} - asked | ({"published_tables"} if "published" not in config["figures"] else set())
-    return unmade.isdisjoint(figure.tables)
 
 
 def _is_varied(figure: Figure, task: str, config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -128,8 +117,3 @@ def drawing(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], ta
 
 _SHOWN = ("name", "title", "caption", "overview", "notes", "by_comparison", "log_share", "module")
 """Fields of a figure that its job receives."""
-
-
-def figure_code(name: str) -> str:
-    """Digest of the code that decides how a figure looks, apart from its card."""
-    return code_digest(known_figures()[name].module, "equidyn.figures.parts.making")

@@ -11,45 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from equidyn.study.config import model_of
-from equidyn.study.planning import prediction_operations, step_operations
-
 MEASURED = ("seconds", "seconds_per_step", "peak_host_bytes", "device", "devices", "threads", "torch")
 """What `with_measured` takes from ``throughput.json``."""
-
-_SETTINGS = ("task", "model", "train_subset", "batch_size", "steps", "optimiser", "lr", "augmentation", "seed")
-
-
-def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """What each run of a study costs, known before it runs.
-
-    Args:
-        config: The study's configuration, checked.
-        runs: Rows of the run table by name.
-
-    Returns:
-        One row per run: ``study``, ``run``, its settings, ``parameters`` of its network, ``step_flops`` (one training
-        step of a full batch, there and back, with half a forward pass for each example if it is shown its own first
-        prediction half of the time) and ``prediction_flops`` (one forward pass for one example).
-    """
-    return pd.DataFrame(
-        {
-            "study": config["study"],
-            "run": name,
-            **{setting: row[setting] for setting in _SETTINGS},
-            "parameters": model_of(config, row).parameters,
-            "step_flops": step_operations(config, row),
-            "prediction_flops": prediction_operations(config, row),
-        }
-        for name, row in runs.items()
-    )
 
 
 def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Costs with what each training measured.
 
     Args:
-        costs: Of `run_costs`.
+        costs: Of `equidyn.study.planning.run_costs`, as a table.
         measured: Of each run, the content of ``throughput.json`` beside its checkpoints.
 
     Returns:

@@ -1,0 +1,25 @@
+# Drawing: one job per figure, from its tables. An archive draws all figures in one job instead.
+
+
+rule draw_figure:
+    input:
+        tables=lambda wildcards: tables_of(wildcards.figure, wildcards.task),
+    output:
+        [f"{STUDY}/figures/{{task}}/{{figure}}.{format}" for format in FORMATS],
+        csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
+        caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
+    log:
+        f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/draw_figure/{{task}}/{{figure}}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        told=lambda wildcards: told_figure(wildcards.figure, wildcards.task),
+    message:
+        "Drawing {wildcards.figure} of {wildcards.task}"
+    script:
+        "../workflow/scripts/draw_figure.py"

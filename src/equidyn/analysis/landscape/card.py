@@ -1,0 +1,44 @@
+"""What others may know of the analysis of loss landscapes."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from equidyn.analysis.card import EIGENVALUES, AnalysisCard, AnalysisSettings, hessian_product, of_second_derivatives
+from equidyn.core.settings import Distinct
+from equidyn.models.work import Work
+
+
+class LandscapeSettings(AnalysisSettings):
+    """Both parts of the loss on planes of weights, with common random numbers and as the paper drew them."""
+
+    block: str = Field(description="Weights that move; a module or a parameter.")
+    directions: Distinct[Literal["twirled", "equivariance", "random"]] = Field(
+        description="Eigenvectors of the Hessian of either part, or random directions."
+    )
+    points: int = Field(ge=3, description="Points along each axis.")
+    extent: float = Field(
+        gt=0, description="Farthest point along an axis, as a fraction of the length of the block's weights."
+    )
+
+
+def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
+    """Two surfaces on each plane, and the eigenvectors that span it."""
+    surfaces = 2 * told["points"] ** 2 * how["rotations"] * example.forward
+    return len(told["directions"]) * (surfaces + EIGENVALUES * hessian_product(example, copies))
+
+
+CARD = AnalysisCard(
+    name="landscape",
+    order=4,
+    measure="equidyn.analysis.landscape.measure:measure",
+    settings=LandscapeSettings,
+    operations=operations,
+    activations=of_second_derivatives,
+    closed_form=True,
+    cannot={
+        "trilinear": "trilinear interpolation has no second derivative",
+        "cubic": "cubic splines have no derivative here",
+    },
+)

@@ -1,0 +1,274 @@
+"""The sections of a study's configuration: keys, types, defaults, units and sentences, each once.
+
+What tasks, sources of data and analyses have of their own is said by their cards. The check of a configuration, its
+JSON schema and the tables in ``config/README.md`` follow from the classes here.
+
+Imports nothing heavy: the workflow checks the configuration each time it is parsed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, create_model
+
+from equidyn.core.settings import Distinct, Settings, StudyError, problems
+from equidyn.data.registry import source_card, source_cards
+from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations
+from equidyn.run.recipe import Precision, Schedule
+from equidyn.tasks.card import TaskCard
+from equidyn.tasks.registry import task_card, task_cards
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Downloads(Settings):
+    """Where published data sets come from and go to; needed if a source, or `figures.published`, is downloaded."""
+
+    registry: str = Field(description="Tab-separated table of the files, see below.")
+    folder: str = Field(description="Where they are kept, for all studies.")
+    mirror: str = Field(
+        "",
+        description="Folder or URL that holds `<dataset>/<version>/<file>`, for entries of the Protein Data Bank "
+        "`pdb/current/<id>.cif.gz`; with a folder the network is not touched. Empty for their own places.",
+    )
+    connections: Count = Field(4, description="Files fetched at a time where there are many.")
+
+
+class Throughput(Settings):
+    """Peak throughput by precision, 10¹² operations per second."""
+
+    fp64: Positive = Field(description="In double precision, in which checkpoints are analysed.")
+    fp32: Positive = Field(description="In single precision, in which they are evaluated.")
+    tf32: Positive = Field(description="In single precision with products of TF32.")
+    bf16: Positive = Field(description="Under autocast to bfloat16.")
+
+
+class AcceleratorSettings(Settings):
+    """The accelerator that the cluster's GPUs are."""
+
+    name: str = Field(description="Name of the model.")
+    memory_gb: Positive = Field(description="Its memory, 10⁹ bytes.")
+    tflops: Throughput
+    utilisation: float = Field(gt=0, le=1, description="Share of the peak that training reaches.")
+
+
+class Cluster(Settings):
+    """What a cluster offers; resources are asked for, and plans made, by it."""
+
+    accelerator: AcceleratorSettings
+    max_runtime: int = Field(
+        1440, ge=30, description="Longest job that the cluster takes, minutes; longer trainings are cut and resumed."
+    )
+
+
+class PerDecade(Settings):
+    """Steps evenly spaced in their logarithm, with step 0."""
+
+    per_decade: int = Field(ge=1, le=100, description="Steps kept per factor of ten.")
+
+
+class TaskTraining(Schedule):
+    """How the runs of one task are trained."""
+
+    precision: Precision | None = Field(None, description="In place of the common precision.")
+    microbatch: Count | None = Field(
+        None,
+        description="Most examples in memory at once on a device; gradients of such portions add up to the batch's. "
+        "With it, results are the same on any number of devices but for rounding.",
+    )
+
+
+class CommonTraining(Settings):
+    """What all runs share, and one entry per task."""
+
+    checkpoint_steps: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | PerDecade = Field(
+        description="Steps whose weights are kept: a list, or `{per_decade: 6}` for so many per factor of ten."
+    )
+    state_every: Count = Field(
+        500, description="Steps between saves of the state from which an interrupted run goes on."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="Where to train and evaluate; `cuda`: every job asks for its GPUs; `auto`: a GPU if there is one, "
+        "which jobs ask for only where `cluster` describes it.",
+    )
+    precision: Precision = "fp32"
+    devices: Count | dict[str, Count] = Field(
+        1,
+        description="Devices that share each step of a run; a number, or one for each model that needs more than one.",
+    )
+    compile: bool = Field(False, description="Compile networks with `torch.compile`; results agree to rounding.")
+
+
+class TaskEvaluation(Settings):
+    """How the runs of one task are evaluated."""
+
+    examples: Examples
+    batch_size: BatchSize
+    rotations: Rotations | None = Field(None, description="In place of the common number.")
+
+
+class CommonEvaluationSection(CommonEvaluation):
+    """What the evaluations of all runs share, and one entry per task."""
+
+    checkpoints_per_job: Literal["all"] | Count = Field(
+        "all", description="Checkpoints that one process evaluates; `all` suits one machine, a number a cluster."
+    )
+
+
+class FloorSettings(Settings):
+    """Errors that rotating grids makes by itself, on clean grids."""
+
+    box: Positive = Field(description="Edge of the grid, Å.")
+    spacings: Distinct[Positive] = Field(description="Å between voxels.")
+    actions: Distinct[str] = Field(description="How predictions are compared.")
+    molecules: Count = Field(description="How many molecules are looked at.")
+    rotations: Rotations
+    seed: int = Field(ge=0, description="Seed of the rotations.")
+
+
+class Figures(Settings):
+    """What figures show."""
+
+    baseline: dict[str, str] = Field(description="Per task, the run whose setting the figures vary.")
+    weights: Literal["raw", "ema"] = Field(description="Which weights are drawn: raw ones or their moving average.")
+    estimator: Literal["exact", "sampled"] = Field(
+        "exact", description="Which estimator is drawn where a run has both."
+    )
+    formats: Distinct[Literal["png", "pdf", "svg"]] = Field(
+        description="In which figures are written: `png`, which the report shows, and of `pdf` and `svg` what you want."
+    )
+    published: str | None = Field(
+        None,
+        description="Data set of the registry with the authors' tables, which are downloaded and drawn beside ours.",
+    )
+
+
+class CommonStudy(Settings):
+    """Configuration of a study."""
+
+    study: str = Field(
+        pattern="^[a-z][a-z0-9_-]*$", description="Name of the study; its files lie in a folder of that name."
+    )
+    run_table: str = Field(description="Tab-separated table, one training run per row, see below.")
+    results: str = Field("results", description="Folder for everything the study makes, in `<results>/<study>/`.")
+    archive: bool = Field(
+        False,
+        description="Redraw what the results hold from its tables (`--config archive=true`), without any rule that "
+        "makes data or trains.",
+    )
+    downloads: Downloads | None = None
+    cluster: Cluster | None = None
+    figures: Figures
+
+
+def study_class(analyses: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> type[CommonStudy]:
+    """The class of a study's configuration, with what the cards of tasks, sources and analyses say.
+
+    Args:
+        analyses: Cards of all analyses of checkpoints by name.
+        config: The configuration that is to be checked, whose tasks and sources may be of other packages; without it
+            the class knows all tasks and sources of this package.
+
+    Raises:
+        StudyError: The configuration names a task or source that does not exist.
+    """
+    chosen = config.get("data") if config else None
+    chosen = chosen if isinstance(chosen, Mapping) else {}
+    tasks = {name: task_card(name) for name in (*task_cards(), *(name for name in chosen if ":" in name))}
+    return _section(
+        CommonStudy,
+        "Study",
+        data=(_data(tasks, chosen), ...),
+        training=(_training(tasks), ...),
+        evaluation=(_evaluation(tasks), ...),
+        analysis=(_analysis(tasks, analyses), ...),
+    )
+
+
+def check_sections(config: Mapping[str, Any], analyses: Mapping[str, Any], source: str) -> None:
+    """Check keys, types and values of a configuration.
+
+    Raises:
+        StudyError: Lists every unknown key, wrong type or value, with a suggestion where one is close.
+    """
+    text = json.dumps(config, default=str)
+    try:
+        model = study_class(analyses, config)
+        model.model_validate_json(text, strict=True)
+    except StudyError as error:
+        raise StudyError(f"{source}: {error}") from None
+    except ValidationError as error:
+        found = problems(error, model, json.loads(text))
+        raise StudyError("\n".join(f"{source}: {problem}" for problem in found)) from None
+
+
+def _section(base: type[Settings], name: str, text: str = "", **fields: tuple[Any, Any]) -> Any:
+    """A section with more keys; a key that is no identifier is known by its alias."""
+    named = {
+        key if key.isidentifier() else f"key_{number}": (
+            kind,
+            Field(default, alias=None if key.isidentifier() else key),
+        )
+        for number, (key, (kind, default)) in enumerate(fields.items())
+    }
+    return create_model(name, __base__=base, __doc__=text or base.__doc__, **named)
+
+
+def _by_task(base: type[Settings], name: str, kinds: Mapping[str, Any], text: str = "") -> Any:
+    return _section(base, name, text, **{task: (kind | None, None) for task, kind in kinds.items()})
+
+
+def _data(tasks: Iterable[str], chosen: Mapping[str, Any]) -> Any:
+    kinds = {}
+    for task in tasks:
+        section = chosen.get(task)
+        name = section.get("source") if isinstance(section, Mapping) else None
+        cards = [source_card(task, name)] if isinstance(name, str) else source_cards(task).values()
+        sections = [
+            create_model(
+                card.settings.__name__,
+                __base__=card.settings,
+                source=(Literal[card.source], Field(description=card.text)),
+            )
+            for card in cards
+        ]
+        if sections:
+            kinds[task] = reduce(or_, sections)
+    return _by_task(Settings, "Data", kinds, "Where the examples of each task come from, one entry per task.")
+
+
+def _training(tasks: Mapping[str, TaskCard]) -> Any:
+    return _by_task(CommonTraining, "Training", {name: _task_training(card) for name, card in tasks.items()})
+
+
+def _task_training(card: TaskCard) -> Any:
+    if card.settings is None:
+        return TaskTraining
+    required = any(field.is_required() for field in card.settings.model_fields.values())
+    kind = card.settings if required else card.settings | None
+    return _section(TaskTraining, f"{card.settings.__name__}Training", task=(kind, ... if required else None))
+
+
+def _evaluation(tasks: Mapping[str, TaskCard]) -> Any:
+    kinds = {
+        name: _section(TaskEvaluation, f"{card.conditions.__module__}Evaluation", conditions=(card.conditions, ...))
+        if card.conditions
+        else TaskEvaluation
+        for name, card in tasks.items()
+    }
+    return _by_task(CommonEvaluationSection, "Evaluation", kinds)
+
+
+def _analysis(tasks: Iterable[str], analyses: Mapping[str, Any]) -> Any:
+    kinds = {name: card.settings for name, card in analyses.items()} | {"interpolation_floors": FloorSettings}
+    by_task = {
+        name: _by_task(Settings, f"{kind.__name__}ByTask", dict.fromkeys(tasks, kind), kind.__doc__)
+        for name, kind in kinds.items()
+    }
+    text = "What is measured of some checkpoints beyond their evaluation, and of grids; each may be left out."
+    return _by_task(Settings, "Analysis", by_task, text)

@@ -1,0 +1,358 @@
+"""The stages of a study: where their files are, what their jobs are told, and what decides each result.
+
+What a job is told, the digest of its code and script, and the digest of what its inputs are made from (``origin``) are
+in one dictionary, which the workflow passes as a parameter of the job's rule. It changes if, and only if, something
+changes that can change the job's result, here or in any stage before; times of files say nothing. So an interrupted
+workflow goes on where it must, and copies of results are as good as the results.
+
+Imports nothing heavy: the workflow makes one `Study` each time it is parsed.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from equidyn.core.settings import StudyError
+from equidyn.data.card import SourceCard
+from equidyn.data.download_registry import PublishedFile
+from equidyn.study import config as settings
+from equidyn.study.choice import choices_of
+from equidyn.study.planning import devices, resources, run_costs
+from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
+from equidyn.study.reading import checked
+from equidyn.study.sources import (
+    PUBLISHED,
+    entries_folder,
+    selection_settings,
+    source_of,
+    store_recipe,
+    wanted_files,
+)
+from equidyn.tasks.registry import task_card
+
+STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
+"""Tables of which a study has one, not one for each task."""
+
+Told = dict[str, Any]
+
+
+class Study:
+    """A checked study, as the rules ask for it.
+
+    Args:
+        config: The merged configuration.
+        analyses: Cards of all analyses of checkpoints by name.
+        scripts: Folder of the scripts of the workflow.
+        source: Name of the configuration's file or files, for messages.
+
+    Attributes:
+        runs: Rows of the run table by name.
+        tasks: Tasks that runs learn.
+        folder: Where everything that the study makes lies.
+        is_archived: Whether figures are redrawn from tables that are there, and nothing is made before them.
+        files: Rows of the registry of downloads that each task's source needs, and the authors' results.
+        published_files: Those that are no templates, by data set, version and name.
+        downloads: Folder of what is downloaded.
+
+    Raises:
+        StudyError: The study cannot be used.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], analyses: Mapping[str, Any], scripts: str | Path, source: str = "config"
+    ):
+        self.config, self.analyses, self.scripts = config, analyses, Path(scripts)
+        self.runs = checked(config, analyses, source)
+        self.tasks = list(dict.fromkeys(row["task"] for row in self.runs.values()))
+        self.folder = f"{config.get('results', 'results')}/{config['study']}"
+        self.is_archived: bool = config.get("archive", False)
+        self.files = wanted_files(config)
+        self.published_files = {
+            (file.dataset, file.version, file.file): file
+            for files in self.files.values()
+            for file in files
+            if not file.is_template
+        }
+        self.downloads: str = config.get("downloads", {}).get("folder", "downloads")
+        for name in ("store", "split", "subset", "training", "evaluation", "analysis", "told", "resources", "code"):
+            setattr(self, name, cache(getattr(self, name)))
+
+    # --- where files are --------------------------------------------------------------------------------------------
+
+    def table(self, kind: str, task: str = "") -> str:
+        """A table of the study, or one of a task."""
+        return f"{self.folder}/tables/{kind if kind in STUDY_TABLES else f'{kind}/{task}'}.parquet"
+
+    def tables_of_runs(self, kind: str) -> list[str]:
+        """Tables of a kind of which each run has one: "runs", "examples" or "clusters"."""
+        return [f"{self.folder}/tables/{kind}/{run}.parquet" for run in self.runs]
+
+    def record_files(self) -> list[str]:
+        """What is kept of how the tables were made."""
+        return [f"{self.folder}/config.yaml", f"{self.folder}/manifest.json"]
+
+    def evaluated_parts(self, run: str, suffix: str) -> list[str]:
+        """Files of the parts in which a run is evaluated, of one kind of table."""
+        return [f"{self.folder}/evaluate/{run}/{n}.{suffix}" for n in range(len(self.parts(run)))]
+
+    def analysed(self) -> list[tuple[str, str]]:
+        """Analyses of checkpoints that are asked for, each with its task."""
+        asked = self.config["analysis"]
+        return [(name, task) for name in self.analyses for task in asked.get(name, {}) if task in self.tasks]
+
+    def analysed_runs(self, analysis: str, task: str) -> list[str]:
+        """Names of the runs that an analysis of a task looks at."""
+        return self.config["analysis"][analysis][task]["runs"]
+
+    def index_files(self) -> list[str]:
+        """Every index file of the study."""
+        return [
+            f"{self.folder}/data/{task}/index/{name}.npy"
+            for task, data in self.config["data"].items()
+            for name in ("validation", *(f"subsets/{subset}" for subset in data["subsets"]))
+        ]
+
+    def receipts(self, user: str) -> list[str]:
+        """Receipts of the downloaded files that a task's examples, or the authors' results, are made from."""
+        return [f"{self.downloads}/{file.path}.json" for file in self.files[user] if not file.is_template]
+
+    def template(self, task: str) -> PublishedFile | None:
+        """The line of the registry that stands for many files; None if there is none."""
+        return next((file for file in self.files[task] if file.is_template), None)
+
+    def store_files(self, task: str) -> list[str]:
+        """What a store is made from: receipts of downloaded files, and what was selected from them."""
+        selected = ["selection", "entries"] if self.source(task).selection else []
+        return [*self.receipts(task), *(f"{self.folder}/data/{task}/{name}.tsv" for name in selected)]
+
+    def store_folders(self, task: str) -> dict[str, str]:
+        """Folders of the files of which a task's store is made, by the name of their template."""
+        file = self.template(task)
+        return {file.file: entries_folder(self.downloads, file)} if file else {}
+
+    def makes(self, kind: str, task: str) -> bool:
+        """Whether the study makes a kind of table, of a task if each task has one."""
+        if kind in self.analyses:
+            return (kind, task) in self.analysed()
+        if kind == "published_tables":
+            return "published" in self.config["figures"]
+        return kind != "floors" or task in self.config["analysis"].get("interpolation_floors", {})
+
+    def require(self, files: Iterable[str]) -> None:
+        """End early if something is missing that an archive must hold.
+
+        Raises:
+            StudyError: A file is missing.
+        """
+        files = list(files)
+        if missing := [file for file in files if not Path(file).exists()]:
+            raise StudyError(
+                f"archive: {missing[0]} is missing ({len(missing)} of {len(files)} files are): get it back with git or "
+                "equidyn unpack, or leave archive=true out to make it"
+            )
+
+    # --- what jobs are told -----------------------------------------------------------------------------------------
+
+    def code(self, script: str, *modules: str) -> str:
+        """Digest of a script and of modules, with all that they import from this package."""
+        return code_digest(*filter(None, modules), script=self.scripts / f"{script}.py")
+
+    def source(self, task: str) -> SourceCard:
+        """Card of the source of a task's examples."""
+        return source_of(self.config, task)
+
+    def download(self, dataset: str, version: str, file: str) -> Told:
+        """What a downloaded file must be; where it comes from does not matter."""
+        return {"content": self._content(self.published_files[dataset, version, file])}
+
+    def entries(self, task: str) -> Told:
+        """What decides the entries that are downloaded because they were selected."""
+        template, check = self.template(task), self.source(task).selection.check
+        return {
+            "template": [template.dataset, template.version, template.file],
+            "check": check,
+            "origin": digest(self.selection(task)),
+        }
+
+    def selection(self, task: str) -> Told:
+        """What selects the entries that a store is made from."""
+        selection = self.source(task).selection
+        return {
+            "source": self.config["data"][task]["source"],
+            "settings": selection_settings(self.config, task),
+            "code": self.code("select_entries", _module(selection.select)),
+            "origin": digest(self._contents(task)),
+        }
+
+    def store(self, task: str) -> Told:
+        """What makes a task's store."""
+        card = self.source(task)
+        return {
+            "source": self.config["data"][task]["source"],
+            "recipe": store_recipe(self.config, task),
+            "code": self.code("make_store", card.module),
+            "origin": digest(self._contents(task), self.selection(task) if card.selection else None),
+        }
+
+    def split(self, task: str) -> Told:
+        """What splits a task's store; without a fraction the source's own split counts."""
+        data = self.config["data"][task]
+        return {
+            "fraction": data.get("validation_fraction"),
+            "seed": data["seed"],
+            "code": self.code("split_store"),
+            "origin": digest(self.store(task)),
+        }
+
+    def subset(self, task: str, name: str) -> Told:
+        """What draws a training subset."""
+        data = self.config["data"][task]
+        return {
+            "size": data["subsets"][name],
+            "seed": data["seed"],
+            "code": self.code("draw_subset"),
+            "origin": digest(self.split(task)),
+        }
+
+    def training(self, run: str) -> Told:
+        """What trains a run."""
+        row = self.runs[run]
+        card, model = task_card(row["task"]), settings.model_of(self.config, row)
+        return {
+            "task": card.task,
+            "recipe": settings.recipe(self.config, row),
+            "settings": settings.task_settings(self.config, row),
+            "steps": settings.kept_steps(self.config, row),
+            "device": self.config["training"]["device"],
+            "microbatch": self.config["training"][row["task"]].get("microbatch"),
+            "code": self.code("train_network", card.module, model.module),
+            "origin": digest(self.subset(row["task"], row["train_subset"])),
+        }
+
+    def parts(self, run: str) -> list[list[int]]:
+        """Kept steps of a run, in parts of one evaluation job each."""
+        steps = settings.kept_steps(self.config, self.runs[run])
+        return settings.parts(steps, self.config["evaluation"]["checkpoints_per_job"])
+
+    def evaluation(self, run: str) -> Told:
+        """What evaluates a run, apart from the steps of each part; the network's code belongs to the training."""
+        row = self.runs[run]
+        card, control = task_card(row["task"]), settings.control_model(self.config, row["task"])
+        return {
+            "task": card.task,
+            "protocol": settings.protocol(self.config, row),
+            "labels": settings.labels(self.config, row),
+            "device": self.config["training"]["device"],
+            "control": control.built_from if control else None,
+            "code": self.code("evaluate_checkpoints", card.module, control.module if control else ""),
+            "origin": digest(self.training(run), self.split(row["task"])),
+        }
+
+    def analysis(self, analysis: str, run: str) -> Told:
+        """What analyses a run; the network's code belongs to the training, that of its anatomy does not."""
+        row, card = self.runs[run], self.analyses[analysis]
+        task, model = task_card(row["task"]), settings.model_of(self.config, row)
+        return {
+            "task": task.task,
+            "measure": card.measure,
+            "steps": settings.analysis_steps(self.config, analysis, row),
+            "protocol": settings.analysis_protocol(self.config, analysis, row),
+            "settings": settings.analysis_arguments(self.config, analysis, row),
+            "labels": settings.labels(self.config, row),
+            "device": self.config["training"]["device"],
+            "anatomy": model.anatomy,
+            "code": self.code("analyse_checkpoints", card.module, task.module, _module(model.anatomy)),
+            "origin": digest(self.training(run), self.split(row["task"])),
+        }
+
+    def told(self, kind: str, name: str = "") -> Told:
+        """What makes a table: one of `STUDY_TABLES`, or a kind of which each task or run has one, by its name."""
+        if kind in self.analyses:
+            made = [self.analysis(kind, run) for run in self.analysed_runs(kind, name)]
+            parts = {"estimator": self.config["figures"].get("estimator", "exact")}
+            return parts | self._made("gather_analysis", made, self.told("evaluation"))
+        if kind == "runs":
+            return self._made("gather_run", self.evaluation(name), self.parts(name))
+        if kind == "evaluation":
+            return self._made("gather_tables", [self.told("runs", run) for run in self.runs])
+        if kind == "costs":
+            costs = run_costs(self.config, self.runs)
+            return {"costs": costs} | self._made("gather_costs", [self.training(run) for run in self.runs])
+        if kind == "claims":
+            analyses = [self.told(analysis, task) for analysis, task in self.analysed()]
+            return self._claims(self.told("evaluation"), self.told("costs"), analyses)
+        if kind in ("published", "published_landscape"):
+            contents = sorted((str(p.relative_to(ROOT)), file_digest(p)) for p in ROOT.glob("data/published/*/*"))
+            return self._made("read_published", contents)
+        if kind == "published_tables":
+            return self._made("correct_published", self._contents(PUBLISHED))
+        if kind == "floors":
+            floors = self.config["analysis"]["interpolation_floors"][name]
+            return {"settings": floors} | self._made("measure_floors", self.split(name))
+        if kind == "data":
+            quantities = task_card(name).quantities
+            code = self.code("describe_data", _module(quantities))
+            return {"quantities": quantities, "code": code, "origin": digest(self.split(name))}
+        return self._made("audit_orientation", self.split(name))
+
+    def origin(self, tables: Iterable[tuple[str, str]]) -> str:
+        """Digest of what tables are made from, given by kind and task; in an archive, of what they hold."""
+        if self.is_archived:
+            made = [(kind, task) for kind, task in tables if kind == "claims"]
+            held = [file_digest(self.table(kind, task)) for kind, task in tables if kind != "claims"]
+            return digest(held, *(self._archived_claims() for _ in made))
+        return digest(*(self.told(kind, "" if kind in STUDY_TABLES else task) for kind, task in tables))
+
+    def judging(self) -> Told:
+        """What judges the claims; in an archive, what the tables hold decides, not what these were made from."""
+        return self._archived_claims() if self.is_archived else self.told("claims")
+
+    def reported(self) -> list[Any]:
+        """What decides the report beside figures: claims, costs, configuration and manifest."""
+        if self.is_archived:
+            files = [self.table("costs"), *self.record_files()]
+            return [self.judging(), *(file_digest(file) for file in files)]
+        return [self.judging(), self.told("costs"), self.config, self.manifest()]
+
+    def _archived_claims(self) -> Told:
+        analyses = [self.table(*place) for place in self.analysed()]
+        files = [self.table("evaluation"), self.table("costs"), *self.tables_of_runs("clusters"), *analyses]
+        return self._claims([file_digest(file) for file in files])
+
+    def _claims(self, *origin: Any) -> Told:
+        evaluation = self.config["evaluation"]
+        protocol = {name: evaluation[name] for name in ("confidence", "resamples", "seed") if name in evaluation}
+        choices = choices_of(self.config, self.tasks)
+        return {"choices": choices, "protocol": protocol} | self._made("judge_claims", *origin)
+
+    def _made(self, script: str, *origin: Any) -> Told:
+        return {"code": self.code(script), "origin": digest(*origin)}
+
+    def _contents(self, user: str) -> list[list[Any]]:
+        """What is in the downloaded files that something is made from, as the registry says."""
+        return [self._content(file) for file in self.files.get(user, [])]
+
+    def _content(self, file: PublishedFile) -> list[Any]:
+        return [file.dataset, file.version, file.file, file.bytes, file.checksum]
+
+    def manifest(self) -> Told:
+        """What is kept of how the tables were made."""
+        stages = {"training": self.training, "evaluation": self.evaluation}
+        codes = {stage: {run: told(run)["code"] for run in self.runs} for stage, told in stages.items()}
+        return {"runs": self.runs, "stages": codes} | self._made("write_manifest", self.told("evaluation"))
+
+    # --- what jobs ask for ------------------------------------------------------------------------------------------
+
+    def resources(self, run: str, kind: str, attempt: int) -> dict[str, int]:
+        """What a job of a run asks for: of its "training", its "evaluation", or of an analysis."""
+        return resources(self.config, self.runs[run], self.analyses.get(kind, kind), attempt)
+
+    def devices(self, run: str) -> int:
+        """How many devices a run trains on."""
+        return devices(self.config, self.runs[run])
+
+
+def _module(path: str) -> str:
+    """Module of an object named as ``"module:name"``."""
+    return path.partition(":")[0]
