@@ -4,6 +4,7 @@
 # make test-all   everything, as continuous integration runs it
 # make lint   the static checks of all this
 # make figures   all figures, claims and the report of the published study, from its tables alone; FORMATS=png,pdf,svg
+# make reference   renew the tables of config/README.md from the library, where their sentences are
 # make pack   an archive of the published study, with checksums; another one: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and put it into results/, or INTO=another/folder
 # make plan   what the paper's study will cost; another one: make plan STUDY=config/config.yaml
@@ -25,7 +26,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run check test test-all lint style rules imports types units figures pack unpack plan clean clean-figures
+.PHONY: run check test test-all lint style rules imports types units figures pack unpack plan reference clean clean-figures
 .DELETE_ON_ERROR:
 
 run: .venv/study
@@ -36,7 +37,7 @@ run: .venv/study
 # limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
-		--config results=archive "figures={formats: [$(FORMATS)]}"
+		--config archive=true "figures={formats: [$(FORMATS)]}"
 	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
 
 pack: .venv/workflow
@@ -44,6 +45,9 @@ pack: .venv/workflow
 
 unpack: .venv/workflow
 	@$(BIN)/equidyn unpack $(ARCHIVE) --into $(INTO)
+
+reference: .venv/workflow
+	@$(BIN)/equidyn reference config/README.md
 
 plan: .venv/study
 	@$(BIN)/equidyn plan --config $(STUDY)

@@ -18,7 +18,7 @@ rule train_network:
         gpu=needs("gpu", "training"),
         # No parameters: a run that gets more devices, or saves its state more often, need not train again.
         devices=lambda wildcards: study.devices(wildcards.run),
-        state_every=config["training"].get("state_every", 500),
+        state_every=config["training"]["state_every"],
         mem_mb=needs("mem_mb", "training"),
         runtime=needs("runtime", "training"),
     params:

@@ -31,7 +31,7 @@ def test_plan_with_a_file_over_another(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().out.startswith("Study mine on")
 
 
-@pytest.mark.parametrize("arguments", [["--config", "nowhere.yaml"], ["--schemas", "nowhere"]])
+@pytest.mark.parametrize("arguments", [["--config", "nowhere.yaml"]])
 def test_plan_of_a_missing_file_is_an_error_without_traceback(capsys, monkeypatch, arguments):
     monkeypatch.chdir(ROOT)
     assert main(["plan", *arguments]) == 1

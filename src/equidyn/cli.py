@@ -1,6 +1,7 @@
 """Command line of the package."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
     )
-    plan.add_argument("--schemas", default="workflow/schemas", metavar="FOLDER", help="default: %(default)s")
+    commands.add_parser("schema", help="print the JSON schema of a study's configuration")
+    reference = commands.add_parser("reference", help="renew the tables of configuration keys in a document")
+    reference.add_argument("file", metavar="FILE", help="Markdown with the marks between which the tables go")
     pack = commands.add_parser("pack", help="make an archive of a study's results, with checksums")
     pack.add_argument("study", metavar="FOLDER", help="the study's results")
     pack.add_argument("--output", metavar="FILE", help="default: the folder's name with .tar.gz, here")
@@ -33,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "models":
         return _models()
     if options.command == "plan":
-        return _plan(options.config, options.schemas)
+        return _plan(options.config)
+    if options.command == "schema":
+        return _schema()
+    if options.command == "reference":
+        return _reference(Path(options.file))
     if options.command == "pack":
         return _pack(options.study, options.output or f"{Path(options.study).name}.tar.gz")
     if options.command == "unpack":
@@ -50,11 +57,30 @@ def _models() -> int:
     return 0
 
 
-def _plan(files: list[str], schemas: str) -> int:
-    from equidyn.study.config import StudyError
-    from equidyn.study.planning import read_study, report
+def _plan(files: list[str]) -> int:
+    from equidyn.core.rooms import cards
+    from equidyn.core.settings import StudyError
+    from equidyn.study.plan_report import report
+    from equidyn.study.reading import read_study
 
-    return _printed(lambda: report(*read_study(files, schemas)), StudyError)
+    analyses = cards("equidyn.analysis")
+    return _printed(lambda: report(*read_study(files, analyses), analyses), StudyError)
+
+
+def _schema() -> int:
+    from equidyn.core.rooms import cards
+    from equidyn.study.reference import schema
+
+    print(json.dumps(schema(cards("equidyn.analysis")), indent=1, ensure_ascii=False))
+    return 0
+
+
+def _reference(file: Path) -> int:
+    from equidyn.core.rooms import cards
+    from equidyn.study.reference import renewed
+
+    file.write_text(renewed(file.read_text("utf-8"), cards("equidyn.analysis")), encoding="utf-8")
+    return 0
 
 
 def _pack(study: str, archive: str) -> int:

@@ -6,20 +6,19 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from equidyn.analysis import ANALYSES
 from equidyn.core.plugins import load
+from equidyn.core.rooms import cards
 from equidyn.figures import planned
 from equidyn.figures.parts.making import make_figure
 from equidyn.figures.parts.options import Options
 from equidyn.figures.planned import (
     ALL_TASKS,
-    STUDY_TABLES,
     drawing,
-    figure_code,
     figures_drawn,
     figures_for,
     known_figures,
@@ -27,8 +26,11 @@ from equidyn.figures.planned import (
 )
 from equidyn.models.registry import configurations
 from equidyn.study.choice import comparable, differing
+from equidyn.study.provenance import code_digest
+from equidyn.study.stages import STUDY_TABLES, is_made
 from equidyn.tasks.registry import task_cards
 
+ANALYSES = cards("equidyn.analysis")
 PLAIN = {
     "task": "force_field", "model": "escaip-small", "train_subset": "all", "batch_size": 8, "optimiser": "adamw",
     "lr": 1e-3, "augmentation": 1.0, "seed": 0,
@@ -46,8 +48,12 @@ def study(**runs):
     return config, {"base": PLAIN, **{name: PLAIN | changes for name, changes in runs.items()}}
 
 
+def made(config, runs):
+    return figures_drawn(config, runs, partial(is_made, config, ANALYSES))
+
+
 def drawn(**runs):
-    return {name for _, name in figures_drawn(*study(**runs), ANALYSES)}
+    return {name for _, name in made(*study(**runs))}
 
 
 @pytest.mark.parametrize("name", known_figures())
@@ -59,7 +65,7 @@ def test_cards_are_whole(name):
     assert figure.category
     assert set(figure.tables) <= {*STUDY_TABLES, *PER_TASK}
     assert any(name in figures_for(task) for task in ([ALL_TASKS] if figure.overview else task_cards()))
-    assert len(figure_code(name)) == 16
+    assert len(code_digest(figure.module)) == 16
 
 
 def test_every_task_has_figures():
@@ -88,7 +94,7 @@ def test_tables_that_are_not_made_are_not_drawn():
     assert not drawn() & {"gradient_ratio", "hessian_spectra", "error_by_layer"}
     config, runs = study()
     config["analysis"].pop("head")
-    assert "head_error" not in {name for _, name in figures_drawn(config, runs, ANALYSES)}
+    assert "head_error" not in {name for _, name in made(config, runs)}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,7 @@ def test_triangle_updates_are_compared_if_nothing_else_differs():
         ({"model": "proteina-0.5M-tri", "lr": 0.1}, False),
         ({"model": "proteina-0.5M-tri", "seed": 1}, True),
     ):
-        figures = figures_drawn(config, {"base": flow, "other": flow | changes}, ANALYSES)
+        figures = made(config, {"base": flow, "other": flow | changes})
         assert (("flow_matching", "published_flow_losses_varied") in figures) == is_drawn
 
 
@@ -180,14 +186,18 @@ def test_a_job_is_told_all_that_it_needs_by_values_that_can_be_written_down(tmp_
 def test_a_title_changes_what_one_figure_is_told_and_no_code(monkeypatch):
     config, runs = study(other={"seed": 1})
     names = figures_for("force_field")
-    before = {name: (drawing(config, runs, "force_field", name), figure_code(name)) for name in names}
+    before = {
+        name: (drawing(config, runs, "force_field", name), code_digest(known_figures()[name].module)) for name in names
+    }
     retitled = {
         **known_figures(),
         "losses": replace(known_figures()["losses"], title="Another"),
         "added": replace(known_figures()["losses"], name="added"),
     }
     monkeypatch.setattr(planned, "known_figures", lambda: retitled)
-    after = {name: (drawing(config, runs, "force_field", name), figure_code(name)) for name in names}
+    after = {
+        name: (drawing(config, runs, "force_field", name), code_digest(known_figures()[name].module)) for name in names
+    }
     assert [name for name in names if before[name] != after[name]] == ["losses"]
 
 

@@ -16,6 +16,7 @@ from equidyn.study.config import (
     conditions,
     protocol,
 )
+from equidyn.study.reference import renewed, schema
 
 ANALYSES = cards("equidyn.analysis")
 ROOT = Path(__file__).parents[2]
@@ -118,3 +119,16 @@ class TestAnalyses:
         assert analysis_arguments(config, "angles", row) == {"angles": [90], "local": True}
         del settings["conditions"]
         assert analysis_protocol(config, "angles", row)["conditions"] == evaluated["conditions"]
+
+
+def test_documented_keys_are_those_that_are_checked():
+    text = (ROOT / "config/README.md").read_text("utf-8")
+    assert renewed(text, ANALYSES) == text, "run make reference"
+    with pytest.raises(ValueError, match="expected the lines"):
+        renewed("# Configuration\n", ANALYSES)
+
+
+def test_the_schema_knows_every_section():
+    found = schema(ANALYSES)
+    assert {"study", "data", "training", "evaluation", "analysis", "figures"} <= set(found["required"])
+    assert set(found["$defs"]["Analysis"]["properties"]) == {*ANALYSES, "interpolation_floors"}

@@ -26,7 +26,7 @@ def redrawn(tmp_path_factory):
     shutil.copytree(PUBLISHED / "tables", project.results / "tables", ignore=unpublished)
     for name in ("config.yaml", "manifest.json"):
         shutil.copy(PUBLISHED / name, project.results / name)
-    result = project.run("figures", "report", "--config", "results=archive")
+    result = project.run("figures", "report", "--config", "archive=true")
     assert result.returncode == 0, result.stderr[-5000:]
     return project.results
 

@@ -196,7 +196,7 @@ def archived(finished, tmp_path_factory):
 class TestArchive:
     """Published tables are enough to draw everything again."""
 
-    ARCHIVE = ("--config", "results=archive")
+    ARCHIVE = ("--config", "archive=true")
 
     def test_draws_all_figures_as_they_were(self, finished, archived, tmp_path):
         forbid(tmp_path, "torch", "rdkit", "tblite", "gemmi", "mdtraj", "safetensors")

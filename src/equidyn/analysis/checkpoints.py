@@ -33,7 +33,7 @@ def analyse_run(
 
     Args:
         measure: What to do with each, (task, model, examples, protocol, condition, **settings) to rows; see
-            `equidyn.analysis.ANALYSES`.
+            `equidyn.analysis.card.AnalysisCard`.
         task_class: The run's task; it is restored from each checkpoint.
         store: Data.
         indices: (n,) held-out examples.

@@ -88,20 +88,26 @@ class CommonTraining(Settings):
     checkpoint_steps: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | PerDecade = Field(
         description="Steps whose weights are kept: a list, or `{per_decade: 6}` for so many per factor of ten."
     )
-    state_every: Count = Field(
-        500, description="Steps between saves of the state from which an interrupted run goes on."
-    )
+    state_every: Count = Field(description="Steps between saves of the state from which an interrupted run goes on.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
         description="Where to train and evaluate; `cuda`: every job asks for its GPUs; `auto`: a GPU if there is one, "
         "which jobs ask for only where `cluster` describes it.",
     )
-    precision: Precision = "fp32"
+    precision: Precision
     devices: Count | dict[str, Count] = Field(
         1,
         description="Devices that share each step of a run; a number, or one for each model that needs more than one.",
     )
     compile: bool = Field(False, description="Compile networks with `torch.compile`; results agree to rounding.")
+
+
+def _required(section: type[Settings]) -> Any:
+    """A section that leaves nothing to defaults, as a study says in full how it measures."""
+    fields = {
+        name: (Annotated[f.annotation, *f.metadata, Field(description=f.description)], ...)
+        for name, f in section.model_fields.items()
+    }
+    return create_model(f"Full{section.__name__}", __base__=Settings, **fields)
 
 
 class TaskEvaluation(Settings):
@@ -112,11 +118,11 @@ class TaskEvaluation(Settings):
     rotations: Rotations | None = Field(None, description="In place of the common number.")
 
 
-class CommonEvaluationSection(CommonEvaluation):
+class CommonEvaluationSection(_required(CommonEvaluation)):  # type: ignore[misc]
     """What the evaluations of all runs share, and one entry per task."""
 
     checkpoints_per_job: Literal["all"] | Count = Field(
-        "all", description="Checkpoints that one process evaluates; `all` suits one machine, a number a cluster."
+        description="Checkpoints that one process evaluates; `all` suits one machine, a number a cluster."
     )
 
 
@@ -136,9 +142,7 @@ class Figures(Settings):
 
     baseline: dict[str, str] = Field(description="Per task, the run whose setting the figures vary.")
     weights: Literal["raw", "ema"] = Field(description="Which weights are drawn: raw ones or their moving average.")
-    estimator: Literal["exact", "sampled"] = Field(
-        "exact", description="Which estimator is drawn where a run has both."
-    )
+    estimator: Literal["exact", "sampled"] = Field(description="Which estimator is drawn where a run has both.")
     formats: Distinct[Literal["png", "pdf", "svg"]] = Field(
         description="In which figures are written: `png`, which the report shows, and of `pdf` and `svg` what you want."
     )
@@ -160,6 +164,9 @@ class CommonStudy(Settings):
         False,
         description="Redraw what the results hold from its tables (`--config archive=true`), without any rule that "
         "makes data or trains.",
+    )
+    models: str | None = Field(
+        None, description="File of networks and sizes of your own, relative to the project's folder."
     )
     downloads: Downloads | None = None
     cluster: Cluster | None = None

@@ -133,11 +133,7 @@ class Study:
 
     def makes(self, kind: str, task: str) -> bool:
         """Whether the study makes a kind of table, of a task if each task has one."""
-        if kind in self.analyses:
-            return (kind, task) in self.analysed()
-        if kind == "published_tables":
-            return "published" in self.config["figures"]
-        return kind != "floors" or task in self.config["analysis"].get("interpolation_floors", {})
+        return is_made(self.config, self.analyses, kind, task)
 
     def require(self, files: Iterable[str]) -> None:
         """End early if something is missing that an archive must hold.
@@ -270,7 +266,7 @@ class Study:
         """What makes a table: one of `STUDY_TABLES`, or a kind of which each task or run has one, by its name."""
         if kind in self.analyses:
             made = [self.analysis(kind, run) for run in self.analysed_runs(kind, name)]
-            parts = {"estimator": self.config["figures"].get("estimator", "exact")}
+            parts = {"estimator": self.config["figures"]["estimator"]}
             return parts | self._made("gather_analysis", made, self.told("evaluation"))
         if kind == "runs":
             return self._made("gather_run", self.evaluation(name), self.parts(name))
@@ -322,7 +318,7 @@ class Study:
 
     def _claims(self, *origin: Any) -> Told:
         evaluation = self.config["evaluation"]
-        protocol = {name: evaluation[name] for name in ("confidence", "resamples", "seed") if name in evaluation}
+        protocol = {name: evaluation[name] for name in ("confidence", "resamples", "seed")}
         choices = choices_of(self.config, self.tasks)
         return {"choices": choices, "protocol": protocol} | self._made("judge_claims", *origin)
 
@@ -351,6 +347,21 @@ class Study:
     def devices(self, run: str) -> int:
         """How many devices a run trains on."""
         return devices(self.config, self.runs[run])
+
+
+def is_made(config: Mapping[str, Any], analyses: Iterable[str], kind: str, task: str) -> bool:
+    """Whether a study makes a kind of table, of a task if each task has one.
+
+    Args:
+        config: The study's configuration.
+        analyses: Names of all analyses of checkpoints.
+        kind: As of `Study.table`.
+        task: A task, or anything else for a table of which a study has one.
+    """
+    if kind == "published_tables":
+        return "published" in config["figures"]
+    asked = config["analysis"].get("interpolation_floors" if kind == "floors" else kind, {})
+    return task in asked if kind == "floors" or kind in analyses else True
 
 
 def _module(path: str) -> str:
