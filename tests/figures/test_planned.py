@@ -186,18 +186,18 @@ def test_a_job_is_told_all_that_it_needs_by_values_that_can_be_written_down(tmp_
 def test_a_title_changes_what_one_figure_is_told_and_no_code(monkeypatch):
     config, runs = study(other={"seed": 1})
     names = figures_for("force_field")
-    before = {
-        name: (drawing(config, runs, "force_field", name), code_digest(known_figures()[name].module)) for name in names
-    }
+
+    def told(name):
+        return drawing(config, runs, "force_field", name), code_digest(planned.known_figures()[name].module)
+
+    before = {name: told(name) for name in names}
     retitled = {
         **known_figures(),
         "losses": replace(known_figures()["losses"], title="Another"),
         "added": replace(known_figures()["losses"], name="added"),
     }
     monkeypatch.setattr(planned, "known_figures", lambda: retitled)
-    after = {
-        name: (drawing(config, runs, "force_field", name), code_digest(known_figures()[name].module)) for name in names
-    }
+    after = {name: told(name) for name in names}
     assert [name for name in names if before[name] != after[name]] == ["losses"]
 
 

@@ -103,9 +103,9 @@ class CommonTraining(Settings):
 
 def _required(section: type[Settings]) -> Any:
     """A section that leaves nothing to defaults, as a study says in full how it measures."""
-    fields = {
-        name: (Annotated[f.annotation, *f.metadata, Field(description=f.description)], ...)
-        for name, f in section.model_fields.items()
+    fields: Any = {
+        name: (Annotated[field.annotation, *field.metadata, Field(description=field.description)], ...)
+        for name, field in section.model_fields.items()
     }
     return create_model(f"Full{section.__name__}", __base__=Settings, **fields)
 
