@@ -88,13 +88,22 @@ class Selection:
 class SourceCard:
     """What other rooms may know of a source.
 
+    The function that makes the store is called with the path of the folder to make and the recipe, and returns the
+    path. All such functions have the same options:
+
+    - ``files``: path of each file of the data set by its name in the registry of downloads; of a template the folder of
+      its files. Only if anything is downloaded, as the next one.
+    - ``scratch``: folder of this preparation alone, in which an interrupted one goes on; removed in the end.
+    - ``processes``: worker processes, 1 if not given; the result does not depend on it. They are started afresh, so
+      that a script which makes a store needs the usual ``if __name__ == "__main__":``.
+    - ``progress``: whether to show a progress bar on stderr, as is usual.
+    - ``overwrite``: whether to replace a store that is already at the path, instead of raising `FileExistsError`.
+
     Attributes:
         task: Name of the task that the examples are for.
         source: Name of the source in ``data.<task>.source``.
         text: What the source is, for the documentation.
-        build: Function that makes the store, as ``"module:name"``. It is called with the path of the store, the
-            recipe, ``processes=``, and, if anything is downloaded, ``files=`` (path of each file of the data set by
-            its name; of a template the folder of its files) and ``scratch=`` (a folder for unfinished work).
+        build: Function that makes the store, as ``"module:name"``; see below.
         recipe: Class of the settings that decide what is in the store.
         typical: What the examples are like.
         dataset: Data set of the registry of downloads that the store is made from; "" if nothing is downloaded.

@@ -12,7 +12,7 @@ from equidyn.data.card import Seed
 
 
 class ChainLimits(Settings):
-    """Which chains become examples."""
+    """Limits on the chains that become examples."""
 
     min_length: int = Field(
         ge=1, description="Fewest residues of a chain: of the deposited sequence for `pdb`, else of those resolved."
@@ -35,7 +35,7 @@ class ChainLimits(Settings):
 
 
 class ChainRecipe(ChainLimits):
-    """Which chains are in a store, and how they are clustered by sequence."""
+    """Limits on the chains in a store, and on the likeness of sequences within a cluster."""
 
     complete: bool = Field(
         False, description="Leave out chains with a break; they are kept otherwise, and the break is marked."

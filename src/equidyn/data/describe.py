@@ -1,4 +1,4 @@
-"""What the examples of a store are like, one row each: sizes, shapes, forces.
+"""Descriptions of the examples of a store, one row each: sizes, shapes, forces.
 
 `LABELS` names the quantities for readers of figures; the module needs neither torch nor mdtraj, which measures
 proteins and is imported where it does.

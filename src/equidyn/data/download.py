@@ -28,10 +28,10 @@ from equidyn.core.files import receipt_path, replacing, shelved
 from equidyn.data.download_registry import ID, PublishedFile
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
-"""What servers are told; some refuse the names that HTTP libraries give themselves."""
+"""The name under which servers are asked; some refuse the names that HTTP libraries give themselves."""
 
 NO_CHECKSUM = "none published"
-"""What a receipt says where the registry has no checksum to compare with."""
+"""Stands in a receipt in place of a checksum if the registry has none to compare with."""
 
 _CHUNK = 1 << 16  # bytes that are received, hashed and written at a time
 _HEAD = 512  # bytes from whose beginning a file's form is told
@@ -55,7 +55,7 @@ class DownloadError(Exception):
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of a downloaded file; kept beside it as ``<file>.json``.
+    """Facts about a downloaded file, which are kept beside it as ``<file>.json``.
 
     Attributes:
         dataset: As in the registry.
@@ -82,7 +82,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class EntryFile:
-    """What became of one file of a template.
+    """The fate of one file of a template.
 
     Attributes:
         id: What stands for ``{id}``.

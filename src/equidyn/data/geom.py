@@ -39,7 +39,7 @@ from equidyn.data.store import SPLIT, Field, StoreWriter
 log = logging.getLogger(__name__)
 
 SPLITS = ("training", "validation", "test")
-"""What the numbers of the field `split` mean."""
+"""The sides that the numbers of the field `split` stand for."""
 
 FIELDS = {
     "positions": POSITIONS,
@@ -54,7 +54,7 @@ EXPECTED = {
     "validation": {"examples": 146_000, "molecules": 30_400},
     "test": {"examples": 146_000, "molecules": 30_400},
 }
-"""Of MiDi's split, rounded: examples as VoxMol states them, molecules before any are dropped."""
+"""The size of MiDi's split, rounded: examples as VoxMol states them, molecules before any are dropped."""
 
 HALF_BOX = 8.0
 """Å from the centre to the faces of VoxMol's box of 64 voxels of 0.25 Å."""
@@ -63,7 +63,7 @@ PORTION = 1000
 """Molecules that are read at a time."""
 
 REFETCH = "delete the file and download it again"
-"""What to do about a file that is not what it should be."""
+"""The remedy that errors name for a file that is not what it should be."""
 
 _ORIENTED_SHARE = 0.05  # of the examples
 _BYTES = 1 << 20  # read at once

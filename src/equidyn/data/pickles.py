@@ -28,7 +28,7 @@ from equidyn.core.plugins import load
 from equidyn.data.store import StoreError
 
 PROTOCOLS = range(2, 6)
-"""Of the pickles that can be read; Python 3 writes no others unless asked to."""
+"""The protocols that can be read; Python 3 writes no others unless asked to."""
 
 _FORETOLD = 3  # exit code of a child that says in one message what is wrong
 

@@ -47,7 +47,7 @@ PUBLISHED_FORCE_RMS = 1.0758
 """Root mean square of the force components that EScAIP was trained with, eV/Å."""
 
 DAMAGED = "delete the file, and download it again"
-"""What to do about a file that cannot be read."""
+"""The remedy that errors name for a file that cannot be read."""
 
 EMPTY_GROUP = "group without conformations"
 """The one reason to leave something out that does not count geometries."""

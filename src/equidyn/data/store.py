@@ -105,7 +105,7 @@ SPLIT = Field("uint8", (), "", "0 training, 1 validation, 2 test, as the source 
 """The field `split` of stores whose source prescribes one."""
 
 TRAINING, VALIDATION, TEST = range(3)
-"""What its numbers mean."""
+"""The numbers in the field `split`."""
 
 
 class StoreWriter:

@@ -1,4 +1,4 @@
-"""Who trains and who validates: index files into a store.
+"""Training and validation examples: index files into a store.
 
 An index is an int64 array of example numbers. Splits keep clusters (molecules, sequence families)
 whole, and subsets are nested: what a run on 500 examples saw, the run on 5,000 saw as well, so that

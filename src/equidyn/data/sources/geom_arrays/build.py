@@ -48,18 +48,12 @@ def build_store(
 ) -> Path:
     """Make the store from `ARRAYS`; examples lie split by split, in the order of the source.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.geom.FIELDS`.
         recipe: How many conformers, and the seed.
         files: Path of `ARRAYS`, by its name.
-        scratch: Folder for what an interrupted preparation goes on with; of this preparation only, removed at the end.
-            The members of the archive are unpacked there.
-        processes: Worker processes; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: `files` has another name, or no molecule is left.

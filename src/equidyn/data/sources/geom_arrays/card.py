@@ -7,7 +7,7 @@ from equidyn.data.card import Seed, SourceCard, Typical
 
 
 class GeomArrays(Settings):
-    """How many conformers are taken."""
+    """Settings of the conformers that are taken."""
 
     conformers: int = Field(ge=1, description="Most conformers of each molecule, those of lowest energy.")
     seed: Seed = 0

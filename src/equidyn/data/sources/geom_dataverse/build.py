@@ -52,6 +52,8 @@ def build_store(
 ) -> Path:
     """Make the store from the raw archive `ARCHIVE`; molecules lie in the order of the archive, splits mixed.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.geom.FIELDS`.
         recipe: How many conformers, the seed, and how much memory a process that reads a pickle may have.
@@ -59,13 +61,6 @@ def build_store(
             publishes checksums, so that the first download is the one to compare with. A file of other bytes is refused
             before any of it is unpickled. In spite of its name the published file is a plain tar, which is read where
             it lies; one that is compressed is unpacked to `scratch` first (50 GB).
-        scratch: Folder for what an interrupted preparation goes on with; of this preparation only, removed at the end.
-        processes: How many read pickles at the same time; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: `files` has another name, or no molecule is left.

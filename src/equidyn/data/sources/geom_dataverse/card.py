@@ -7,7 +7,7 @@ from equidyn.data.card import Seed, SourceCard, Typical
 
 
 class GeomDataverse(Settings):
-    """How many conformers are taken, and how much memory reading them may need."""
+    """Settings of the conformers that are taken, and of the memory that reading them may need."""
 
     conformers: int = Field(ge=1, description="Most conformers of each molecule, those of lowest energy.")
     seed: Seed = 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from equidyn.data.chain_limits import ChainRecipe
 
 ARCHIVE = "protein_ca_chains/chains.npz"
-"""In this room; its README says where the chains are from."""
+"""The archive in the folder of this module; the README beside it says where the chains are from."""
 
 ARCHIVE_SHA256 = "b3366c2e10c021091371c3dae646b88b6336837076915b866aa718023e564741"
 
@@ -35,15 +35,11 @@ def build_store(
 ) -> Path:
     """Make a store of the packaged chains.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.chains.FIELDS`.
         recipe: Which chains, and how they are clustered.
-        processes: Threads that cluster; the result does not depend on it.
-        progress: Taken for the sake of all builders' form; there is nothing to wait for.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         StoreError: The archive is missing or damaged.

@@ -65,7 +65,7 @@ DISTINCT = 0.125
 """Å; conformers with a smaller r.m.s.d. of heavy atoms count as equal, as in GEOM's conformer search (CREST)."""
 
 LIST = "Pains/test_data/wehi_mols.csv"
-"""Below RDKit's data folder: 10,000 screening compounds, columns SMILES and name, no header (BSD-3-Clause)."""
+"""A file below RDKit's data folder: 10,000 screening compounds, columns SMILES and name, no header (BSD-3-Clause)."""
 
 
 def objection(smiles: str, recipe: OfflineConformers) -> str:
@@ -139,16 +139,12 @@ def build_store(
     The work is done by worker processes (also for `processes=1`), started afresh with one thread each. A script that
     calls this therefore needs the usual ``if __name__ == "__main__":``.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `FIELDS`.
         recipe: Which molecules, and how their conformers are made.
         molecules: SMILES to choose from in place of the list that RDKit ships.
-        processes: Worker processes; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: Fewer molecules than asked, or none at all, can be made.
@@ -215,7 +211,7 @@ def build_store(
 
 @dataclass
 class _Made:
-    """What one worker returns for one molecule: its conformers, or why there are none.
+    """The result of a worker for one molecule: its conformers, or why there are none.
 
     Attributes:
         smiles: The stereoisomer.

@@ -80,16 +80,12 @@ def build_store(
     floating-point numbers in no fixed order. A script that calls this therefore needs the usual
     ``if __name__ == "__main__":``.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `FIELDS`.
         recipe: How many molecules, and how their geometries are made.
         molecules: Molecules to make in place of the number that the recipe asks for.
-        processes: Worker processes; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: A molecule holds an element without reference energy, two molecules are the same, or nothing at all
@@ -149,7 +145,7 @@ def atomic_references(elements: Sequence[int], recipe: OfflineMolecules) -> dict
 
 @dataclass
 class _Labelled:
-    """What one worker returns for one molecule: examples for the store, and what was left out."""
+    """The result of a worker for one molecule: examples for the store, and what was left out."""
 
     frames: list[dict[str, Any]]
     rejects: Counter[str]

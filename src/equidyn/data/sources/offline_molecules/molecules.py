@@ -1,4 +1,4 @@
-"""Which small molecules are made: capped amino acids and dipeptides, small monomers, fragments of drugs."""
+"""The small molecules that are made: capped amino acids and dipeptides, small monomers, fragments of drugs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -71,6 +71,8 @@ def build_store(
     `scratch` in the order of entries, since their entities are not known before; memory does not grow with the
     coordinates, but `scratch` takes about twice the space of the store.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.chains.FIELDS`.
         recipe: Seed of the order of chains, and so of clusters.
@@ -78,13 +80,6 @@ def build_store(
             ``entries.tsv`` (columns ``id`` and ``status``, which is ``ok`` or ``missing``) and of
             ``clusters-by-entity-50.txt``, and the folder of the entries as `ENTRY`, in which they lie where
             `entry_path` says; by these names.
-        scratch: Folder of this preparation alone, in which an interrupted one goes on; removed in the end.
-        processes: Worker processes, started afresh if more than one; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: A table is not what it should be, or no chain is left.

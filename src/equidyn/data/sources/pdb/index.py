@@ -20,7 +20,7 @@ ENTRY = "{id}.cif.gz"
 """Entries in the registry of downloads."""
 
 INDEX_FILES = (SEQUENCES, EXPERIMENTS, RESOLUTIONS, ENTRIES, BUNDLES)
-"""What `equidyn.data.sources.pdb.select` reads."""
+"""The files that `equidyn.data.sources.pdb.select` reads."""
 
 _HEADER_LINES = 10  # at most, above the first row of an index file
 

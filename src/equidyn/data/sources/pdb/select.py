@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("entry", "chain", "length", "resolution", "experiment")
-"""Of the table of selected chains."""
+"""The columns of the table of selected chains."""
 
 _METHODS = ("diffraction", "EM")
 _LETTERS = frozenset(STANDARD.values())
@@ -100,7 +100,7 @@ def select_chains(files: Mapping[str, Path], limits: ChainLimits) -> tuple[pd.Da
 
 @dataclass(frozen=True)
 class _Index:
-    """What the index files say of entries, by their ids in lower case.
+    """Facts about entries from the index files, by the ids of entries in lower case.
 
     Attributes:
         experiments: ``"diffraction"``, ``"EM"``, ``"NMR"`` or ``"other"``.

@@ -36,17 +36,12 @@ def build_store(
 ) -> Path:
     """Make a force-field data set from an HDF5 file of SPICE. It has no split and no field for one.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS`.
         recipe: The release, which the manifest states, and the seed.
         files: Where the one HDF5 file is, by its name.
-        scratch: Folder for unfinished work; see `equidyn.data.spice.build` for this and the rest.
-        processes: Worker processes.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: `files` is not one file.

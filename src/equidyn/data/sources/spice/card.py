@@ -9,7 +9,7 @@ from equidyn.data.card import Seed, SourceCard, Typical
 
 
 class Spice(Settings):
-    """Which release is taken."""
+    """The release from which the store is made."""
 
     release: Literal["1.1.4", "2.0.1"] = Field(description="Version of SPICE in the registry of downloads.")
     seed: Seed = 0

@@ -25,7 +25,7 @@ TRAIN_FILE, TEST_FILE = "train_large_neut_no_bad_clean.tar.gz", "test_large_neut
 
 
 class Archive(NamedTuple):
-    """What is known of one archive of MACE-OFF23: the side of the split it holds, and its published frames."""
+    """One archive of MACE-OFF23: the side of the split that it holds, and its published number of frames."""
 
     split: int
     frames: int
@@ -52,17 +52,12 @@ def build_store(
     Their test file is what the paper's networks were validated on, so its examples are marked as validation. The split
     is by frame: most molecules are on both sides.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS` and `split`.
         recipe: The seed.
         files: Where the archives `TRAIN_FILE` and `TEST_FILE` are, by these names.
-        scratch: Folder for unfinished work; see `equidyn.data.spice.build` for this and the rest.
-        processes: Worker processes.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: `files` has other names.

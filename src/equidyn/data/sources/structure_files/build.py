@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDINGS = tuple(f".{kind}{packed}" for kind in ("pdb", "ent", "cif", "mmcif") for packed in ("", ".gz"))
-"""Of the files that a folder is searched for."""
+"""Files with these endings are read."""
 
 
 def build_store(
@@ -37,16 +37,12 @@ def build_store(
     Files that cannot be read are logged and counted. More than one worker process are started afresh, and a script that
     calls this then needs the usual ``if __name__ == "__main__":``.
 
+    Options are those of all builders, see `equidyn.data.card.SourceCard`.
+
     Args:
         path: Store folder to make, with the fields `equidyn.data.chains.FIELDS`.
         recipe: Which folder, which chains, and how they are clustered. Files that end in one of `ENDINGS` are read;
             hidden ones are not.
-        processes: Worker processes; the result does not depend on it.
-        progress: Show a progress bar on stderr.
-        overwrite: Replace a store that is already at `path`.
-
-    Returns:
-        `path`.
 
     Raises:
         ValueError: There is no such folder or file, or no chain is left.

@@ -7,7 +7,7 @@ from equidyn.data.chain_limits import ChainRecipe
 
 
 class StructureFilesRecipe(ChainRecipe):
-    """Which chains are taken from which files."""
+    """The folder of files, and the chains that are taken from them."""
 
     folder: str = Field(description="Folder of PDB and mmCIF files, plain or gzipped; folders below it are read too.")
 
