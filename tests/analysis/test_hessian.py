@@ -6,9 +6,10 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 from scipy.sparse.linalg import aslinearoperator
 
+from equidyn.analysis import curvature as module
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian import measure as module
-from equidyn.analysis.hessian.measure import EIGENPAIR, Hessian, lanczos_quadrature, measure, spectrum
+from equidyn.analysis.curvature import EIGENPAIR, Hessian, lanczos_quadrature, spectrum
+from equidyn.analysis.hessian.measure import measure
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.run.protocol import EvaluationSettings
 

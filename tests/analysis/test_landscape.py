@@ -7,7 +7,7 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask
 
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian.measure import Hessian
+from equidyn.analysis.curvature import Hessian
 from equidyn.analysis.landscape.measure import eigenplane, measure, random_plane, surface
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.run.protocol import EvaluationSettings

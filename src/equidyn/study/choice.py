@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from equidyn.run.recipe import DESIGN
 from equidyn.tasks.registry import task_card
-
-DESIGN = ("task", "model", "train_subset", "batch_size", "optimiser", "lr", "augmentation")
-"""Columns that runs are compared by, apart from the seed."""
 
 SEED = ("seed",)
 MODEL_SIZE = ("model",)

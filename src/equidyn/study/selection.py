@@ -1,7 +1,7 @@
 """Which rows of the evaluation table a figure shows.
 
 Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
-`equidyn.study.choice.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
+`equidyn.run.recipe.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
 it was evaluated under several conditions, flow times for instance, of which a figure shows one or all.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from equidyn.study.choice import DESIGN, Choice, comparable
+from equidyn.run.recipe import DESIGN
+from equidyn.study.choice import Choice, comparable
 from equidyn.study.tables import CONDITIONS, prefer_estimator
 
 KEYS = (

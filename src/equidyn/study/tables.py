@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from equidyn.core.files import replacing
-from equidyn.study.choice import DESIGN
+from equidyn.run.recipe import DESIGN
 
 CONDITIONS = ("t", "self_conditioning", "action")
 """Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""

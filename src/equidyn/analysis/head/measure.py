@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from equidyn.analysis.anatomy import block_parameters, needed_anatomy
-from equidyn.analysis.hessian.measure import Hessian
+from equidyn.analysis.curvature import Hessian
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.run.evaluation import decompose_task, decompose_task_exactly
 from equidyn.run.protocol import EvaluationSettings
@@ -120,7 +120,7 @@ def head_form(loss: HeldOutLoss) -> HeadForm:
         loss: Held-out loss of a model with an anatomy; in double precision.
 
     Raises:
-        ValueError: The layer is too large, see `equidyn.analysis.hessian.measure.Hessian.dense`; or predictions are
+        ValueError: The layer is too large, see `equidyn.analysis.curvature.Hessian.dense`; or predictions are
             grids, and rotations do not permute its voxels.
     """
     anatomy = needed_anatomy(loss.model, loss.condition)

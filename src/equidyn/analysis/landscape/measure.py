@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from equidyn.analysis.anatomy import block_parameters
-from equidyn.analysis.hessian.measure import DENSE_LIMIT, Hessian, lanczos, largest_eigenpairs, rounding, spectrum
+from equidyn.analysis.curvature import DENSE_LIMIT, Hessian, lanczos, largest_eigenpairs, rounding, spectrum
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.core.seeding import seed_for

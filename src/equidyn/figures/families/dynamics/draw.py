@@ -27,7 +27,7 @@ from equidyn.figures.parts.variations import (
     Variation,
     distinct_looks,
 )
-from equidyn.study.choice import DESIGN
+from equidyn.run.recipe import DESIGN
 from equidyn.study.selection import (
     ACTION_FLOOR,
     chosen,
