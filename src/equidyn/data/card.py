@@ -3,9 +3,10 @@
 A card imports nothing heavy: the workflow reads it whenever it is parsed.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -84,6 +85,11 @@ class Selection:
     settings: type[Settings]
 
 
+def conformers_of_molecules(data: Mapping[str, Any]) -> int | None:
+    """How many conformers settings ask for at most; None if of all molecules that there are."""
+    return data["molecules"] * data["conformers"] if isinstance(data["molecules"], int) else None
+
+
 @dataclass(frozen=True)
 class SourceCard:
     """What other rooms may know of a source.
@@ -109,6 +115,8 @@ class SourceCard:
         dataset: Data set of the registry of downloads that the store is made from; "" if nothing is downloaded.
         has_split: Whether the source says which examples are for validation.
         selection: How entries are selected before they are downloaded; None if the registry names all files.
+        count: How many examples its settings ask for, about, for plans; None from it, or for it, if as many as is
+            typical.
     """
 
     task: str
@@ -120,6 +128,7 @@ class SourceCard:
     dataset: str = ""
     has_split: bool = False
     selection: Selection | None = None
+    count: Callable[[Mapping[str, Any]], int | None] | None = None
 
     @property
     def name(self) -> str:

@@ -312,10 +312,10 @@ def _source(config: Mapping[str, Any], task: str) -> Typical:
 
 def held_out(config: Mapping[str, Any], task: str) -> int:
     """How many examples there are for validation, about."""
-    data, source = config["data"][task], _source(config, task)
-    made = isinstance(data.get("molecules"), int)
-    examples = data["molecules"] * data["conformers"] if made else source.examples
-    return round(examples * data["validation_fraction"]) if "validation_fraction" in data else source.held_out
+    data = config["data"][task]
+    card = source_card(task, data["source"])
+    examples = (card.count(data) if card.count else None) or card.typical.examples
+    return round(examples * data["validation_fraction"]) if "validation_fraction" in data else card.typical.held_out
 
 
 def _used(config: Mapping[str, Any], task: str, examples: int | str) -> int:

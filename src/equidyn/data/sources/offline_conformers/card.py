@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from equidyn.core.settings import Settings
-from equidyn.data.card import Seed, SourceCard, Typical
+from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 
 
 class OfflineConformers(Settings):
@@ -52,4 +52,5 @@ CARD = SourceCard(
     build="equidyn.data.sources.offline_conformers.build:build_store",
     recipe=OfflineConformers,
     typical=Typical(5_000),
+    count=conformers_of_molecules,
 )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from equidyn.core.settings import Settings
-from equidyn.data.card import Seed, SourceCard, Typical
+from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 
 
 class OfflineMolecules(Settings):
@@ -48,4 +48,5 @@ CARD = SourceCard(
     build="equidyn.data.sources.offline_molecules.build:build_store",
     recipe=OfflineMolecules,
     typical=Typical(3_300, mean=17.5, largest=40),
+    count=conformers_of_molecules,
 )
