@@ -20,29 +20,29 @@ _Url = Annotated[str, StringConstraints(pattern="^https?://[^ ]+$")]
 class PublishedFile(Settings):
     """One row of the registry: a published file, or a template of many."""
 
-    dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the data set")
+    dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="Name of the data set.")
     version: str = Field(
         pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description='release or record of the data set; "current" where the publisher replaces files in place',
+        description='Release or record of the data set; "current" where the publisher replaces files in place.',
     )
     file: str = Field(
         pattern="^[A-Za-z0-9{][A-Za-z0-9._{}-]*$",
-        description="name of the file; `{id}` stands for one of many names",
+        description="Name of the file; `{id}` stands for one of many names.",
     )
     urls: Annotated[
         tuple[_Url, ...], BeforeValidator(lambda value: value.split() if isinstance(value, str) else value)
     ] = Field(
         min_length=1,
-        description="one or more places of the file, separated by spaces, tried in order; `{id}` as in the name",
+        description="One or more places of the file, separated by spaces, tried in order; `{id}` as in the name.",
     )
-    bytes: int | None = Field(ge=1, description="size as it is sent; empty where it is not known")
+    bytes: int | None = Field(ge=1, description="Size as it is sent; empty where it is not known.")
     checksum: str = Field(
         pattern="^(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})?$",
-        description="`md5:<hex>` or `sha256:<hex>` of the file; empty where none is published",
+        description="`md5:<hex>` or `sha256:<hex>` of the file; empty where none is published.",
     )
-    licence: str = Field(min_length=1, description="terms of the data, by SPDX identifier where there is one")
+    licence: str = Field(min_length=1, description="Terms of the data, by SPDX identifier where there is one.")
     date: str = Field(
-        pattern="^[0-9]{4}-(0[1-9]|1[0-2])$", description="year and month in which the row was last reviewed"
+        pattern="^[0-9]{4}-(0[1-9]|1[0-2])$", description="Year and month in which the row was last reviewed."
     )
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ class GeomArrays(Settings):
 CARD = SourceCard(
     task="voxel_denoising",
     source="geom-arrays",
-    text="GEOM-drugs in MiDi's split as arrays, cleaned up and so a little smaller than the paper's; no pickle is read",
+    text="GEOM-drugs in MiDi's split as arrays, cleaned up and so a little smaller than the paper's, without pickles.",
     build="equidyn.data.sources.geom_arrays.build:build_store",
     recipe=GeomArrays,
     typical=Typical(1_250_000, 146_000),

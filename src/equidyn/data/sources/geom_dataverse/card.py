@@ -17,7 +17,7 @@ class GeomDataverse(Settings):
 CARD = SourceCard(
     task="voxel_denoising",
     source="geom-dataverse",
-    text="GEOM-drugs from its raw archive of pickles, in MiDi's split, the paper's",
+    text="GEOM-drugs from its raw archive of pickles, in MiDi's split, the paper's.",
     build="equidyn.data.sources.geom_dataverse.build:build_store",
     recipe=GeomDataverse,
     typical=Typical(1_250_000, 146_000),

@@ -48,7 +48,7 @@ class OfflineConformers(Settings):
 CARD = SourceCard(
     task="voxel_denoising",
     source="offline",
-    text="conformers of molecules on the list that RDKit ships, relaxed with MMFF94s",
+    text="Conformers of molecules on the list that RDKit ships, relaxed with MMFF94s.",
     build="equidyn.data.sources.offline_conformers.build:build_store",
     recipe=OfflineConformers,
     typical=Typical(5_000),

@@ -44,7 +44,7 @@ class OfflineMolecules(Settings):
 CARD = SourceCard(
     task="force_field",
     source="offline",
-    text="molecules that are made on this machine and labelled with GFN2-xTB",
+    text="Molecules that are made on this machine and labelled with GFN2-xTB.",
     build="equidyn.data.sources.offline_molecules.build:build_store",
     recipe=OfflineMolecules,
     typical=Typical(3_300, mean=17.5, largest=40),

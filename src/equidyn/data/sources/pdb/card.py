@@ -14,7 +14,7 @@ class ProteinDataBank(Settings):
 CARD = SourceCard(
     task="flow_matching",
     source="pdb",
-    text="the Protein Data Bank by its index files, in the clusters of RCSB at 50 % sequence identity",
+    text="The Protein Data Bank by its index files, in the clusters of RCSB at 50 % sequence identity.",
     build="equidyn.data.sources.pdb.build:build_store",
     recipe=ProteinDataBank,
     typical=Typical(225_000),

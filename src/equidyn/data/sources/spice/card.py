@@ -18,7 +18,7 @@ class Spice(Settings):
 CARD = SourceCard(
     task="force_field",
     source="spice",
-    text="a release of SPICE in HDF5",
+    text="A release of SPICE in HDF5.",
     build="equidyn.data.sources.spice.build:build_store",
     recipe=Spice,
     typical=Typical(1_000_000, mean=30, largest=90),

@@ -14,7 +14,7 @@ CARD = SourceCard(
     task="force_field",
     source="spice-mace-off",
     text="SPICE in the split of MACE-OFF23, the paper's; the split is by frames: nearly every held-out molecule is a "
-    "training molecule in another conformation",
+    "training molecule in another conformation.",
     build="equidyn.data.sources.spice_mace_off.build:build_store",
     recipe=SpiceMaceOff,
     typical=Typical(1_001_200, 50_195, mean=30, largest=90),

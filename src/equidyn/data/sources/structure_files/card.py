@@ -15,7 +15,7 @@ class StructureFilesRecipe(ChainRecipe):
 CARD = SourceCard(
     task="flow_matching",
     source="files",
-    text="PDB and mmCIF files in a folder",
+    text="PDB and mmCIF files in a folder.",
     build="equidyn.data.sources.structure_files.build:build_store",
     recipe=StructureFilesRecipe,
     typical=Typical(10_000),
