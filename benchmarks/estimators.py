@@ -17,6 +17,7 @@ import torch
 
 from equidyn.core.decomposition import decompose, decompose_exact, twist_from_tensor
 from equidyn.core.rotations import haar, icosahedral_group, randomised_cosets, tetrahedral_group
+from equidyn.core.symmetry import symmetry
 from equidyn.data.store import Store
 from equidyn.data.subsets import read_index
 from equidyn.models.registry import build
@@ -126,30 +127,31 @@ def twist_from_tensor_each(tensor, R):
 
 def time_evaluation(task, model, indices, rotations=10, repeats=3):
     """Ten rotations of 64 examples: one batched pass, a loop over rotations, and the exact estimator."""
+    group = symmetry("SO(3)")
     R = haar(rotations * len(indices), generator=torch.Generator().manual_seed(1))
     R = R.unflatten(0, (rotations, len(indices)))
     batch = task.batch(indices)
-    looped = torch.cat([twisted_predictions(task, model, batch, part[None]) for part in R])
-    assert torch.allclose(looped, twisted_predictions(task, model, batch, R), atol=1e-4)
+    looped = torch.cat([twisted_predictions(task, model, batch, part[None], group) for part in R])
+    assert torch.allclose(looped, twisted_predictions(task, model, batch, R, group), atol=1e-4)
     with torch.no_grad():
         assert torch.allclose(
             twist_from_tensor(task.head_tensor(model, batch).double(), R[0, 0]),
-            twisted_predictions(task, model, batch, R[:1, :1].expand(1, len(indices), 3, 3))[0].double(),
+            twisted_predictions(task, model, batch, R[:1, :1].expand(1, len(indices), 3, 3), group)[0].double(),
             atol=1e-3,
         )
 
     def loop():
         for part in R:
-            twisted_predictions(task, model, task.batch(indices), part[None])
+            twisted_predictions(task, model, task.batch(indices), part[None], group)
 
     def single():
         for part in R:
             for k in range(len(indices)):
-                twisted_predictions(task, model, task.batch(indices[k : k + 1]), part[None, k : k + 1])
+                twisted_predictions(task, model, task.batch(indices[k : k + 1]), part[None, k : k + 1], group)
 
     ways = {
         "exact, one pass": lambda: task.head_tensor(model, task.batch(indices)),
-        "batched over rotations": lambda: twisted_predictions(task, model, task.batch(indices), R),
+        "batched over rotations": lambda: twisted_predictions(task, model, task.batch(indices), R, group),
         "loop over rotations": loop,
         "loop over rotations and examples": single,
     }

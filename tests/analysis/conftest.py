@@ -46,7 +46,7 @@ def trained(checkpoint):
 def voxel_case(conformers):
     torch.manual_seed(0)
     task = VoxelDenoising.fit(conformers, np.arange(8), side=8, spacing=0.7, radius=0.9)
-    return task, build("voxmol-0.3M").double(), {"action": "cube"}
+    return task, build("voxmol-0.3M").double(), {"group": "cube", "comparison": "voxels"}
 
 
 def chain_case(chains):

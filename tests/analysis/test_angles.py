@@ -68,14 +68,14 @@ def test_rotations_about_an_axis_are_scipys():
 
 def test_voxels_are_compared_at_atoms_and_not_by_the_cube(voxels):
     task, model, cube = voxels
-    with pytest.raises(ValueError, match="no continuous angle"):
+    with pytest.raises(ValueError, match="group 'cube' do not all differ by angles"):
         measure(task, model, np.arange(2), EvaluationSettings(rotations=2), cube, angles=ANGLES, local=False)
     rows = measure(
         task,
         model,
         np.arange(4),
         EvaluationSettings(rotations=2, resamples=100),
-        {"action": "atoms"},
+        {"comparison": "atoms"},
         angles=[90.0],
         local=False,
     )

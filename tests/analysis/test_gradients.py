@@ -141,7 +141,7 @@ def test_rows_of_a_checkpoint():
     task = VectorTask(12)
     torch.manual_seed(0)
     rows = measure(task, Perceptron().double(), np.arange(12), EvaluationSettings(rotations=4), {}, folds=3)
-    assert [row["group"] for row in rows] == ["all", "embedding", "head"]
+    assert [row["parameter_group"] for row in rows] == ["all", "embedding", "head"]
     assert rows[0]["group_parameters"] == sum(row["group_parameters"] for row in rows[1:])
     for norm in ("twirled_norm_plugin", "equivariance_norm_plugin"):
         assert rows[0][norm] ** 2 == pytest.approx(sum(row[norm] ** 2 for row in rows[1:]))

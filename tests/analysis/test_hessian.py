@@ -47,7 +47,7 @@ def test_dense_agrees_with_pytorch(perceptron):
     def equivariance(weights):
         parts = {n: w.view_as(p) for n, w, p in zip(names, weights.split(sizes), model.parameters(), strict=True)}
         total = 0.0
-        for batch, R in zip(perceptron.batches, perceptron.turns, strict=True):
+        for batch, R in zip(perceptron.batches, perceptron.elements, strict=True):
             turned = torch.einsum("kbij,bj->kbi", R, batch.x)
             out = torch.func.functional_call(model, parts, (turned,))
             twisted = torch.einsum("kbji,kbj->kbi", R, out)

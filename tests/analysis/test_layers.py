@@ -43,5 +43,5 @@ def test_grids_of_voxmol_turn_on_the_finest_level(voxels):
         model.first.weight.copy_(model.first.weight.mean((2, 3, 4), keepdim=True).expand_as(model.first.weight))
     again = measure(task, model, np.arange(2), EvaluationSettings(rotations=4), condition)
     assert again[0]["relative_error"] < 1e-20
-    with pytest.raises(ValueError, match="use the action 'cube'"):
-        measure(task, model, np.arange(2), PROTOCOL, {"action": "atoms"})
+    with pytest.raises(ValueError, match="use 'cube'"):
+        measure(task, model, np.arange(2), PROTOCOL, {"comparison": "atoms"})

@@ -8,7 +8,7 @@ from linear_task import Matrix, VectorTask, matrix_equivariance, multiple_of_ide
 from equidyn.analysis.anatomy import anatomy_of, feature_modules, parameter_groups
 from equidyn.analysis.head.measure import head_form, measure
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.core.actions import inverse, rotate_grid_exactly
+from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.decomposition import decompose
 from equidyn.core.rotations import haar, octahedral_group, tetrahedral_group
 from equidyn.models.escaip.anatomy import equal_rows
@@ -16,6 +16,7 @@ from equidyn.models.graph import sum_over_neighbours
 from equidyn.models.grid_control.network import SymmetricConv3d
 from equidyn.models.registry import build, configurations
 from equidyn.models.voxmol.anatomy import symmetric_kernel
+from equidyn.run.evaluation import twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 
 
@@ -50,14 +51,9 @@ def test_prediction_is_the_error_of_rotated_molecules(escaip):
     R = tetrahedral_group() @ haar(1, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         twisted = [
-            task.rotate_prediction(
-                task.predict(model, task.rotate(batch, turn.expand(len(indices), 3, 3))),
-                inverse(turn).expand(len(indices), 3, 3),
-                batch,
-            )
-            for turn in R
+            twisted_predictions(task, model, batch, turn.expand(1, len(indices), 3, 3), escaip.symmetry) for turn in R
         ]
-    found = decompose(torch.stack(twisted), task.target(batch), task.example(batch), len(indices), cosets=1)
+    found = decompose(torch.cat(twisted), task.target(batch), task.example(batch), len(indices), cosets=1)
     measured = found.equivariance.sum() / found.weight.sum()
     assert measured > 0
     assert predicted == pytest.approx(measured, rel=1e-6)
@@ -126,8 +122,8 @@ def test_of_other_tasks_predicts_the_error(case, request):
 
 def test_grids_are_turned_exactly_or_not_at_all(voxels):
     task, model, _ = voxels
-    with pytest.raises(ValueError, match="use the action 'cube'"):
-        measure(task, model, np.arange(2), EvaluationSettings(rotations=2), {"action": "atoms"})
+    with pytest.raises(ValueError, match="use 'cube'"):
+        measure(task, model, np.arange(2), EvaluationSettings(rotations=2), {"comparison": "atoms"})
 
 
 def test_a_symmetric_kernel_commutes_with_the_rotations_of_a_cube():

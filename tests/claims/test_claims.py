@@ -22,7 +22,7 @@ DESIGN = {
 HERE = {"weights": "ema", "estimator": "exact"}
 
 
-def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, scatter=0.0, action=None, **design):
+def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, scatter=0.0, comparison=None, **design):
     """A run's row of the evaluation and its sums over twelve clusters, which scatter about losses given per step.
 
     Share and loss are lists for one curve, or for each flow time.
@@ -37,7 +37,7 @@ def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, sc
             equivariance = 10 * shares / 100 * losses * uneven
             part = {"total": 10 * losses * (1 - shares / 100) * even + equivariance, "equivariance": equivariance}
             part |= {"weight": 10.0, "null_energy": 10.0, "prediction_energy": 10.0 * energy}
-            condition = {"t": t, "self_conditioning": False if times else None, "action": action}
+            condition = {"t": t, "self_conditioning": False if times else None, "comparison": comparison}
             parts.append(pd.DataFrame({"run": name, **HERE, **condition, "step": steps, "cluster": cluster, **part}))
     return pd.DataFrame([{"run": name, **DESIGN, **design}]), pd.concat(parts, ignore_index=True)
 
@@ -235,7 +235,7 @@ def test_correlations_are_those_of_the_analysis():
     rng = np.random.default_rng(0)
     x = np.geomspace(1, 100, 24)
     noisy = [x * np.exp(0.1 * rng.normal(size=24)), x * np.exp(rng.normal(size=24))]
-    names, both = ("ratio", "percent"), {"group": "all"}
+    names, both = ("ratio", "percent"), {"parameter_group": "all"}
     table = pd.concat([path(x, noisy[0], names, **both), path(x, 1 / x, names, group="head")])
     row = judged(run("base"), analyses={("gradients", FORCE): table}).loc["tracks_gradient_norm_ratio"]
     found = log_correlation(x, noisy[0], resamples=200)
@@ -356,10 +356,10 @@ def test_missing_tables_and_runs_are_named():
 
 
 def test_the_usual_estimate_is_taken():
-    design, rows = run("base", task=VOXELS, action="trilinear")
+    design, rows = run("base", task=VOXELS, comparison="trilinear")
     others = [
         rows.assign(equivariance=rows["total"], **{name: value})
-        for name, value in (("weights", "raw"), ("estimator", "sampled"), ("action", "cube"))
+        for name, value in (("weights", "raw"), ("estimator", "sampled"), ("comparison", "voxels"))
     ]
     expected = judged((design, rows))
     pd.testing.assert_frame_equal(judged((design, pd.concat([*others, rows]))), expected)

@@ -28,8 +28,8 @@ def rows(run, totals=TOTALS, percents=PERCENTS, null=1.0, **changes):
     design = {
         "run": run, "task": "force_field", "model": "net", "parameters": 68_193, "train_subset": "all",
         "train_examples": 2796, "batch_size": 8, "optimiser": "adamw", "lr": 3e-3, "augmentation": 1.0, "seed": 0,
-        "weights": "ema", "estimator": "sampled", "rotations": 2, "action": "rotate_vectors", "examples": 496,
-        "clusters": 31, "floor_control": 2e-12, "unit": "eV²/Å²", **changes,
+        "weights": "ema", "estimator": "sampled", "rotations": 2, "group": "SO(3)", "comparison": "vectors",
+        "examples": 496, "clusters": 31, "floor_control": 2e-12, "unit": "eV²/Å²", **changes,
     }  # fmt: skip
     values = zip(STEPS, totals, percents, strict=True)
     return pd.DataFrame(evaluation_row(total, share, null, {**design, "step": step}) for step, total, share in values)
@@ -156,14 +156,14 @@ def test_controls_of_grids_are_not_exact_under_all_rotations():
     of_runs = (("base", TOTALS, PERCENTS, {}), ("control", TOTALS / 2, [4.0] * 5, RUNS["control"]))
     both = costed(
         *(
-            rows(run, totals, percents, **changes, task="voxel_denoising", action=action)
-            for action in ("trilinear", "cube")
+            rows(run, totals, percents, **changes, task="voxel_denoising", group=group, comparison=comparison)
+            for group, comparison in (("SO(3)", "trilinear"), ("cube", "voxels"))
             for run, totals, percents, changes in of_runs
         )
     )
-    usual, cube = of_task("voxel_denoising"), of_task("voxel_denoising", action="cube")
+    usual, cube = of_task("voxel_denoising"), of_task("voxel_denoising", comparison="voxels")
     figure, data, caption = drawn(both, usual)
-    assert set(data.loc[data["panel"] == "loss", "action"]) == {"trilinear"}
+    assert set(data.loc[data["panel"] == "loss", "comparison"]) == {"trilinear"}
     assert "of its last loss here, 4 % is equivariance error" in caption
     assert "trilinear" in figure.get_suptitle()
     assert "is equivariance error." not in drawn(both, cube)[2]

@@ -229,21 +229,21 @@ def test_figures_refuse(name):
 def test_baseline_rows_are_chosen_by_condition():
     table = pd.concat(
         [
-            hessian(task="voxel_denoising", run=run, action=action)
+            hessian(task="voxel_denoising", run=run, group=group, comparison=comparison)
             for run in ("base", "again")
-            for action in ("cube", "trilinear")
+            for group, comparison in (("cube", "voxels"), ("SO(3)", "trilinear"))
         ],
         ignore_index=True,
     )
     rows = of_analysis(table, of_task(task="voxel_denoising"), ["largest"])
     assert set(rows["run"]) == {"base"}
-    assert set(rows["action"]) == {"trilinear"}
+    assert set(rows["comparison"]) == {"trilinear"}
     assert len(rows) == len(STEPS) * 2 * len(BLOCKS)
     assert rows["step"].is_monotonic_increasing
     assert rows.loc[rows["silent"], "step"].unique().tolist() == [0, 100]
-    # An analysis under one action alone is shown under that.
-    rows = of_analysis(table[table["action"] == "cube"], of_task(task="voxel_denoising"), ["largest"])
-    assert set(rows["action"]) == {"cube"}
+    # An analysis under one comparison alone is shown under that.
+    rows = of_analysis(table[table["comparison"] == "voxels"], of_task(task="voxel_denoising"), ["largest"])
+    assert set(rows["comparison"]) == {"voxels"}
 
 
 def test_nearest_flow_times():

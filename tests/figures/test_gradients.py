@@ -40,7 +40,7 @@ def rows(run, task="force_field", steps=STEPS, **changes):
             row = {
                 "run": run, "task": task, "model": "net", "parameters": 68_000, "train_subset": "all",
                 "train_examples": 2796, "batch_size": 8, "optimiser": "adam", "lr": 1e-3, "augmentation": 1.0,
-                "seed": 0, **changes, "action": "rotate_vectors", "step": step, "weights": "ema",
+                "seed": 0, **changes, "group": "SO(3)", "comparison": "vectors", "step": step, "weights": "ema",
                 "estimator": "exact" if t is None else "sampled", "rotations": 0 if t is None else 10,
                 "examples": 256, "clusters": 31, "folds": 8, "floor_control": 2e-12, "unit": "eV²/Å²",
             }  # fmt: skip
@@ -52,7 +52,7 @@ def rows(run, task="force_field", steps=STEPS, **changes):
                 cosine = 0.1 * len(group) - 0.03 * i
                 made.append(
                     row
-                    | {"group": group, "group_parameters": size, "ratio": ratio, "ratio_plugin": 1.2 * ratio}
+                    | {"parameter_group": group, "group_parameters": size, "ratio": ratio, "ratio_plugin": 1.2 * ratio}
                     | {"ratio_low": 0.8 * ratio, "ratio_high": 1.3 * ratio}
                     | {"cosine": cosine, "cosine_low": cosine - 0.1, "cosine_high": cosine + 0.1}
                     | {"twirled_norm": twirled, "twirled_norm_plugin": 1.1 * twirled}
@@ -82,9 +82,9 @@ def test_figures_show_the_selected_rows(table, name):
     for legend in figure.findobj(Legend):
         assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     assert list(dict.fromkeys(data["run"])) == (["base"] if name == "gradient_split" else ["base", "again"])
-    keys = ["run", "step", "group"] + (["t"] if "t" in data else [])
+    keys = ["run", "step", "parameter_group"] + (["t"] if "t" in data else [])
     given = table[(table["task"] == options.task) & table["run"].isin(data["run"])]
-    given = given[given["group"].isin(data["group"])].set_index(keys).sort_index()
+    given = given[given["parameter_group"].isin(data["parameter_group"])].set_index(keys).sort_index()
     found = data.set_index(keys).sort_index()
     shared = [column for column in found if column in given]
     pd.testing.assert_frame_equal(found[shared], given[shared], check_dtype=False)
@@ -160,7 +160,7 @@ def test_norms_ratios_and_angles(table):
         {(float(x), float(y)) for line in axes.lines for x, y in zip(*line.get_data(), strict=True)}
         for axes in (norms, ratio, cosine)
     ]
-    assert set(data["group"]) == set(GROUPS)
+    assert set(data["parameter_group"]) == set(GROUPS)
     for row in data.itertuples():
         x = row.step or 4.0
         assert (x, row.ratio) in drawn[1]
@@ -170,7 +170,7 @@ def test_norms_ratios_and_angles(table):
     labels = [text.get_text() for legend in figure.axes[3].artists for text in legend.get_texts()]
     assert "head (192 parameters)" in labels
     assert [len(axes.collections) for axes in (ratio, cosine)] == [4, 1]  # intervals
-    last = data[(data["step"] == STEPS[-1]) & (data["group"] == "head")].iloc[0]
+    last = data[(data["step"] == STEPS[-1]) & (data["parameter_group"] == "head")].iloc[0]
     assert f"{last['ratio']:.3g} (head)" in caption(known_figures()["gradient_split"], data, of_task())
 
 
@@ -201,5 +201,5 @@ def test_figures_refuse(table, name):
         draw(table, of_task(task=task, baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) ratio_plugin"):
         draw(table.drop(columns="ratio_plugin"), NAMES[name])
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) group"):
-        draw(table.drop(columns="group"), NAMES[name])
+    with pytest.raises(ValueError, match=r"lacks the column\(s\) parameter_group"):
+        draw(table.drop(columns="parameter_group"), NAMES[name])

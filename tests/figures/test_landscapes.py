@@ -47,7 +47,8 @@ def grid(directions, protocol, loss, **changes):
             "model": "net",
             "step": 500,
             "weights": "ema",
-            "action": "rotate_vectors",
+            "group": "SO(3)",
+            "comparison": "vectors",
             "estimator": "exact" if protocol == "common" else "sampled",
             "rotations": 0 if protocol == "common" else 10,
             "examples": 64,
@@ -264,7 +265,7 @@ def test_figures_draw_what_there_is(table, function):
     for some in (
         table[table["protocol"] == "common"],
         table[(table["protocol"] == "fresh") & (table["loss"] == "twirled")],
-        table.drop(columns=["action", "percent", "skill", "eigenvalue_x", "eigenvalue_y"]),
+        table.drop(columns=["comparison", "percent", "skill", "eigenvalue_x", "eigenvalue_y"]),
         table.assign(weights="raw", t=0.5, self_conditioning=False),
     ):
         _, data = draw(function, some)

@@ -171,10 +171,10 @@ def test_a_job_is_told_all_that_it_needs_by_values_that_can_be_written_down(tmp_
     config, runs = study(other={"seed": 1})
     told = drawing(config, runs, "force_field", "percent_loglog")
     assert json.loads(json.dumps(told))["figure"]["title"] == known_figures()["percent_loglog"].title
-    assert Options.read(told["options"]["force_field"]) == options_for("force_field", confidence=0.9)
+    assert Options.read(told["options"]["force_field"]) == options_for("force_field", group="SO(3)", confidence=0.9)
     assert list(drawing(config, runs, ALL_TASKS, "summary")["options"]) == ["force_field"]
     voxels = options_for("voxel_denoising")
-    assert (voxels.action, voxels.has_floor, list(voxels.comparisons)) == (
+    assert (voxels.comparison, voxels.has_floor, list(voxels.comparisons)) == (
         task_cards()["voxel_denoising"].comparison,
         True,
         list(task_cards()["voxel_denoising"].comparisons),

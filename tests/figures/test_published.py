@@ -46,9 +46,9 @@ RUNS = {
     "voxel_denoising": {"base": {}, "few": FEW, "big": {"model": "net-big", "parameters": 600_000}},
 }
 CONDITIONS = {
-    "force_field": [{"action": "rotate_vectors"}],
-    "flow_matching": [{"t": t, "self_conditioning": False, "action": "rotate_vectors"} for t in TIMES],
-    "voxel_denoising": [{"action": "cube"}, {"action": "trilinear"}],
+    "force_field": [{"group": "SO(3)", "comparison": "vectors"}],
+    "flow_matching": [{"t": t, "self_conditioning": False, "group": "SO(3)", "comparison": "vectors"} for t in TIMES],
+    "voxel_denoising": [{"group": "cube", "comparison": "voxels"}, {"group": "SO(3)", "comparison": "trilinear"}],
 }
 DRAWN = {
     "published_force_field": "force_field",
@@ -132,8 +132,8 @@ def test_values_of_both_sides_are_those_of_their_tables(name, published, drawn):
     assert set(ours["run"]) == SHOWN[name]
     keys = [key for key in ("run", "step", "t") if key in table]
     for quantity, rows in ours.groupby("quantity"):
-        if "action" in rows and DRAWN[name] == "voxel_denoising":
-            table = table[table["action"] == "trilinear"]
+        if "comparison" in rows and DRAWN[name] == "voxel_denoising":
+            table = table[table["comparison"] == "trilinear"]
         merged = rows.merge(table[[*keys, quantity]], on=keys, validate="many_to_one")
         assert len(merged) == len(rows)
         np.testing.assert_array_equal(merged["value"], merged[quantity])
@@ -285,7 +285,7 @@ def test_voxels_have_rows_by_data_and_by_model_from_the_authors_tables_alone(pub
     assert rows == [[quantity, row] for quantity in quantities for row in (TRAIN, MODEL)]
     assert len(panels(figure)) == len(rows)
     assert ours.groupby("row")["run"].unique().map(set).to_dict() == {TRAIN: {"base", "few"}, MODEL: {"base", "big"}}
-    assert set(ours["action"]) == {"trilinear"}
+    assert set(ours["comparison"]) == {"trilinear"}
     assert "1 %, run A" not in set(theirs["series"])
     assert "two runs up to step 12,888" in text
     assert "4 rotations" in text

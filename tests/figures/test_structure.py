@@ -107,7 +107,7 @@ def test_error_against_angle_of_many_steps():
 
 
 def test_without_derivatives_there_is_no_degree():
-    table = angles(task="voxel_denoising", action="trilinear", degree=np.nan)
+    table = angles(task="voxel_denoising", comparison="trilinear", degree=np.nan)
     figure, _, text = draw("error_by_angle", table, of_task(task="voxel_denoising"))
     assert len(figure.axes) == 3  # two panels and the legends
     assert figure.get_suptitle() == "Rotations: all, trilinear"

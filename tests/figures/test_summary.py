@@ -15,13 +15,15 @@ WORDS = {task: card.words for task, card in task_cards().items()}
 OPTIONS = {task: of_task(baseline=f"base-{task}", task=task) for task in WORDS}
 STEPS = (0, 1, 10, 100, 1000)
 TIMES = (0.0, 0.25, 0.5, 0.6, 0.9, 0.95)
-ACTIONS = ("atoms", "cube", "trilinear")
+COMPARED = (("SO(3)", "atoms"), ("cube", "voxels"), ("SO(3)", "trilinear"))
 CONDITIONS = {
-    "force_field": [{"action": "rotate_vectors"}],
+    "force_field": [{"group": "SO(3)", "comparison": "vectors"}],
     "flow_matching": [
-        {"action": "rotate_vectors", "t": t, "self_conditioning": seen} for t in TIMES for seen in (False, True)
+        {"group": "SO(3)", "comparison": "vectors", "t": t, "self_conditioning": seen}
+        for t in TIMES
+        for seen in (False, True)
     ],
-    "voxel_denoising": [{"action": action} for action in ACTIONS],
+    "voxel_denoising": [{"group": group, "comparison": comparison} for group, comparison in COMPARED],
 }
 
 
@@ -110,7 +112,11 @@ def test_every_task_has_a_panel(table):
     flow = data[data["task"] == "flow_matching"]
     assert sorted(flow["t"].unique()) == [0.25, 0.6, 0.9]  # nearest to those wanted
     assert not flow["self_conditioning"].any()
-    assert list(dict.fromkeys(data.loc[data["task"] == "voxel_denoising", "action"])) == ["cube", "trilinear", "atoms"]
+    assert list(dict.fromkeys(data.loc[data["task"] == "voxel_denoising", "comparison"])) == [
+        "voxels",
+        "trilinear",
+        "atoms",
+    ]
     assert (data["silent"] == (data["skill"] < 0.05)).all()
     labels = [[text.get_text() for text in legend.get_texts()] for legend in figure.findobj(Legend)]
     assert ["base-force_field"] in labels
@@ -120,7 +126,7 @@ def test_every_task_has_a_panel(table):
 
 def test_values_are_those_of_the_table(table):
     _, data = summary(table, OPTIONS)
-    keys = ["run", "step", "weights", "estimator", "action", "t"]
+    keys = ["run", "step", "weights", "estimator", "comparison", "t"]
     taken = table[~table["self_conditioning"].eq(True)].merge(data[keys], on=keys)
     assert len(taken) == len(data)
     both = data.merge(taken, on=keys, suffixes=("", "_table"))

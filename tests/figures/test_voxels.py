@@ -17,8 +17,9 @@ OPTIONS = of_task(task="voxel_denoising")
 STEPS = (0, 1, 10, 100, 300, 1000)
 TOTAL = (0.1, 0.05, 1e-3, 2.65e-4, 2.6e-4, 1e-4)
 PERCENT = (80.0, 60.0, 20.0, 2.0, 1.0, 8.0)
-SCALE = {"cube": 1.0, "trilinear": 1.02, "atoms": 300.0}
-FLOOR = {"cube": 0.0, "trilinear": 1e-6, "atoms": 1e-14}
+GROUPS = {"voxels": "cube"} | dict.fromkeys(("trilinear", "cubic", "atoms"), "SO(3)")
+SCALE = {"voxels": 1.0, "trilinear": 1.02, "atoms": 300.0}
+FLOOR = {"voxels": 0.0, "trilinear": 1e-6, "atoms": 1e-14}
 NULL = 2.63e-4
 RUNS = {
     "base": {},
@@ -46,7 +47,7 @@ def rows(run, **changes):
     """Rows of one run: a share that is lowest where a grid is hardly more than blank."""
     number = list(RUNS).index(run)
     made = []
-    for action, scale in SCALE.items():
+    for comparison, scale in SCALE.items():
         for weights in ("raw", "ema"):
             for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
                 total, percent = total * scale * (1 + 0.01 * number), percent * scale**0.1 * (1 + 0.01 * number)
@@ -72,12 +73,13 @@ def rows(run, **changes):
                             "weights": weights,
                             "estimator": "sampled",
                             "rotations": 2,
-                            "action": action,
+                            "group": GROUPS[comparison],
+                            "comparison": comparison,
                             "examples": 16,
                             "clusters": 12,
-                            "floor_control": 1e-10 if action == "cube" else 31.0,
-                            "floor_action_total": 8 * FLOOR[action],
-                            "floor_action_equivariance": FLOOR[action],
+                            "floor_control": 1e-10 if comparison == "voxels" else 31.0,
+                            "floor_action_total": 8 * FLOOR[comparison],
+                            "floor_action_equivariance": FLOOR[comparison],
                             "unit": "density²",
                         },
                     )
@@ -89,20 +91,25 @@ def rows(run, **changes):
 def table():
     """A study's table, which holds rows of another task too."""
     voxels = pd.concat([rows(run, **changes) for run, changes in RUNS.items()], ignore_index=True)
-    other = rows("base").query("action == 'cube'").assign(task="force_field", run="forces", action="rotate_vectors")
+    other = (
+        rows("base")
+        .query("comparison == 'voxels'")
+        .assign(task="force_field", run="forces", group="SO(3)", comparison="vectors")
+    )
     return pd.concat([other, voxels], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
 def floors():
     cells = [(0.25, "symmetric"), (0.25, "upstream"), (0.5, "symmetric")]
-    errors = {"cubic": 3e-5, "trilinear": 0.0086, "atoms": 2e-10, "cube": 0.0}
+    errors = {"cubic": 3e-5, "trilinear": 0.0086, "atoms": 2e-10, "voxels": 0.0}
     return pd.DataFrame(
         [
             {
                 "spacing": spacing,
                 "centre": centre,
-                "action": action,
+                "group": GROUPS[comparison],
+                "comparison": comparison,
                 "relative_error": error * 4 * spacing,
                 "total": NULL * error,
                 "equivariance": 0.1 * NULL * error,
@@ -111,7 +118,7 @@ def floors():
                 "rotations": 2,
             }
             for spacing, centre in reversed(cells)
-            for action, error in errors.items()
+            for comparison, error in errors.items()
         ]
     )
 
@@ -137,7 +144,7 @@ def test_figures_show_the_selected_rows(table, name):
     figure, data, text = draw(name, table)
     assert set(data["run"]) == set(SHOWN.get(name, ["base", "again"]))
     keys = ["run", "step"]
-    conditions = {"action": "trilinear"}
+    conditions = {"comparison": "trilinear"}
     chosen = choose(table[table["task"] == "voxel_denoising"], conditions=conditions)
     chosen = chosen[chosen["run"].isin(set(data["run"]))].set_index(keys)
     data = data.set_index(keys)
@@ -153,13 +160,13 @@ def test_figures_show_the_selected_rows(table, name):
 
 
 def test_another_action_is_chosen(table):
-    _, data, text = draw("percent_loglog", table, of_task(task="voxel_denoising", action="cube"))
-    assert set(data["action"]) == {"cube"}
+    _, data, text = draw("percent_loglog", table, of_task(task="voxel_denoising", comparison="voxels"))
+    assert set(data["comparison"]) == {"voxels"}
     assert "Rotations: the 24 of a cube alone" in text
     assert "Interpolation floor" not in text  # there is none
     assert "Numeric floor, by an exactly equivariant network: 1e-10 %" in text
-    with pytest.raises(ValueError, match=r"no rows with action 'trilinear' for run\(s\) base"):
-        draw("percent_loglog", table[table["action"] != "trilinear"])
+    with pytest.raises(ValueError, match=r"no rows with comparison 'trilinear' for run\(s\) base"):
+        draw("percent_loglog", table[table["comparison"] != "trilinear"])
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -172,7 +179,7 @@ def test_the_share_of_interpolation(table, name):
     assert f"at most {100 * 1e-6 / 1.02e-4:.3g} %" in text
     assert "Numeric floor" not in text
     assert "equivariant under the rotations of a cube alone: 31 %" in text
-    figure, _, _ = draw(name, table, of_task(task="voxel_denoising", action="cube"))
+    figure, _, _ = draw(name, table, of_task(task="voxel_denoising", comparison="voxels"))
     assert not dash_dotted(figure.axes[0])
 
 
@@ -194,20 +201,20 @@ def test_losses_have_a_blank_grid_and_a_floor(table):
 
 
 def test_a_floor_far_below_leaves_the_axis_alone(table):
-    options = of_task(task="voxel_denoising", action="atoms")
+    options = of_task(task="voxel_denoising", comparison="atoms")
     figure, data, text = draw("losses", table, options)
     assert not dash_dotted(figure.axes[0])
     assert figure.axes[0].get_ylim()[0] > 1e-3 * data["equivariance"].min()
     labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
     assert "Interpolation floor of the\nequivariance error: 1e-14 (below the\naxis)" in labels
     assert "1e-14 density²" in text
-    draw("losses", table, of_task(task="voxel_denoising", action="cube"))
+    draw("losses", table, of_task(task="voxel_denoising", comparison="voxels"))
 
 
 def test_actions_side_by_side(table):
     figure, data, text = draw("percent_by_action", table)
     assert len(data) == len(SCALE) * len(STEPS)
-    assert list(dict.fromkeys(data["action"])) == ["cube", "trilinear", "atoms"]
+    assert list(dict.fromkeys(data["comparison"])) == ["voxels", "trilinear", "atoms"]
     share, error, skill = figure.axes[:3]
     for row in data.itertuples():
         x = row.step or 0.4
@@ -216,23 +223,23 @@ def test_actions_side_by_side(table):
         assert (x, row.skill) in points(skill)
     by_colour = {line.get_color(): line.get_ydata() for line in dash_dotted(error)}
     assert len(by_colour) == len(SCALE)
-    for action, part in data.groupby("action"):
-        colour = style.PALETTE[list(COMPARISONS).index(action)]
-        expected = (FLOOR[action] or np.nan) / part["null_loss"]  # no line at zero
+    for comparison, part in data.groupby("comparison"):
+        colour = style.PALETTE[list(COMPARISONS).index(comparison)]
+        expected = (FLOOR[comparison] or np.nan) / part["null_loss"]  # no line at zero
         np.testing.assert_allclose(by_colour[colour], expected)
     trilinear = FLOOR["trilinear"] / (NULL * SCALE["trilinear"])
     assert error.get_ylim()[0] < trilinear  # in reach, unlike that of the atoms
     assert error.get_ylim()[0] > 1e-9
-    assert all(action.text in text for action in COMPARISONS.values())
+    assert all(comparison.text in text for comparison in COMPARISONS.values())
     assert "Interpolation floors at the last step: 0 % (of a cube), 0.98 % (all, trilinear), 3.3e-11 % (all, at" in text
     assert "the last 300 (of a cube); at" in text
 
 
 def test_actions_unknown_to_figures_are_refused(table, floors):
-    with pytest.raises(ValueError, match=r"unknown action\(s\) nearest: figures know cube"):
-        draw("percent_by_action", table.replace({"action": {"cube": "nearest"}}))
-    with pytest.raises(ValueError, match=r"unknown action\(s\) nearest: figures know cube"):
-        draw("interpolation_floor", floors.replace({"action": {"cube": "nearest"}}))
+    with pytest.raises(ValueError, match=r"unknown comparison\(s\) nearest: figures know voxels"):
+        draw("percent_by_action", table.replace({"comparison": {"voxels": "nearest"}}))
+    with pytest.raises(ValueError, match=r"unknown comparison\(s\) nearest: figures know voxels"):
+        draw("interpolation_floor", floors.replace({"comparison": {"voxels": "nearest"}}))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -241,7 +248,7 @@ def test_figures_draw_what_there_is(table, name):
     few = few.assign(percent_low=np.nan, percent_high=np.nan, percent=few["percent"].where(few["step"] > 1, -1.0))
     _, data, _ = draw(name, few)
     assert set(data["run"]) == {"base"}
-    draw(name, table[(table["run"] == "base") & (table["step"] == 0) & (table["action"] == "trilinear")])
+    draw(name, table[(table["run"] == "base") & (table["step"] == 0) & (table["comparison"] == "trilinear")])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -259,7 +266,7 @@ def test_floors_are_bars(floors):
     figure, data, text = draw("interpolation_floor", floors)
     above, below = figure.axes[:2]
     assert data["spacing"].is_monotonic_increasing
-    assert data["action"].tolist() == ["cube", "trilinear", "cubic", "atoms"] * 3
+    assert data["comparison"].tolist() == ["voxels", "trilinear", "cubic", "atoms"] * 3
     assert len(data) == len(floors)
     names = [label.get_text() for label in below.get_xticklabels()]
     assert names == ["0.25 Å\nsymmetric", "0.25 Å\nupstream", "0.5 Å\nsymmetric"]
@@ -268,13 +275,13 @@ def test_floors_are_bars(floors):
         np.testing.assert_allclose([bar.get_height() for bar in bars], data[column])
         for i, (bar, row) in enumerate(zip(bars, data.itertuples(), strict=True)):
             assert round(bar.get_center()[0]) == i // 4
-            assert to_hex(bar.get_facecolor()) == style.PALETTE[list(COMPARISONS).index(row.action)].lower()
+            assert to_hex(bar.get_facecolor()) == style.PALETTE[list(COMPARISONS).index(row.comparison)].lower()
     assert [label.get_text() for label in above.texts[:4]] == ["0", "0.0086", "3e-5", "2e-10"]
     low, high = above.get_ylim()
     assert low < 2e-10
     assert high > 0.0086 * 2
     assert "3 conformers, 2 rotations each" in text
-    assert all(action.text in text for action in COMPARISONS.values())
+    assert all(comparison.text in text for comparison in COMPARISONS.values())
 
 
 def test_floors_refuse(floors):
@@ -282,4 +289,4 @@ def test_floors_refuse(floors):
         draw("interpolation_floor", floors[:0])
     with pytest.raises(ValueError, match=r"lacks the column\(s\) percent"):
         draw("interpolation_floor", floors.drop(columns="percent"))
-    draw("interpolation_floor", floors[floors["action"] == "cube"])
+    draw("interpolation_floor", floors[floors["comparison"] == "voxels"])

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.core.actions import rotate
 from equidyn.models.anatomy import Anatomy
 from equidyn.tasks.contract import Task
 
@@ -33,9 +32,10 @@ class VectorTask(Task):
     def batch(self, indices, device="cpu"):
         return Vectors(self.x[indices].to(device), self.y[indices].to(device))
 
-    def rotate(self, batch, R):
+    def act(self, batch, elements, symmetry):
         example = torch.arange(len(batch.x))
-        return replace(batch, x=rotate(batch.x, R, example), y=rotate(batch.y, R, example))
+        x, y = (symmetry.act_on_vectors(vectors, elements, example) for vectors in (batch.x, batch.y))
+        return replace(batch, x=x, y=y)
 
     def repeat(self, batch, count):
         return Vectors(batch.x.repeat(count, 1), batch.y.repeat(count, 1))
@@ -43,8 +43,8 @@ class VectorTask(Task):
     def predict(self, model, batch):
         return model(batch.x)
 
-    def rotate_prediction(self, prediction, R, batch):
-        return rotate(prediction, R, torch.arange(len(prediction)))
+    def act_on_prediction(self, prediction, elements, batch, symmetry):
+        return symmetry.act_on_vectors(prediction, elements, torch.arange(len(prediction)))
 
     def target(self, batch):
         return batch.y

@@ -123,7 +123,7 @@ def tiny() -> tuple[dict, list[dict]]:
     config["analysis"]["interpolation_floors"]["voxel_denoising"] |= {
         "box": 8.0,
         "spacings": [0.5],
-        "actions": ["cube", "trilinear"],
+        "comparisons": ["voxels", "trilinear"],
         "molecules": 2,
     }
     small = {"steps": "all", "examples": 8, "batch_size": 8, "rotations": 2}
@@ -143,7 +143,7 @@ def tiny() -> tuple[dict, list[dict]]:
         "runs": ["proteins"], **small, "examples": 6, "folds": 3, "conditions": {"t": [0.9]},
     }  # fmt: skip
     config["analysis"]["layers"]["voxel_denoising"] = {
-        "runs": ["voxels"], **small, "examples": 2, "conditions": {"action": ["cube"]},
+        "runs": ["voxels"], **small, "examples": 2, "symmetries": [{"group": "cube", "comparison": "voxels"}],
     }  # fmt: skip
     first = named["augmented"] | {"steps": "6"}
     rows = [first, first | {"name": "fewer", "train_subset": "12"}]

@@ -13,6 +13,7 @@ import equidyn
 from equidyn.core.actions import rotate
 from equidyn.core.decomposition import ESTIMATOR_VERSION, Decomposition
 from equidyn.core.rotations import haar
+from equidyn.core.symmetry import symmetry
 from equidyn.models.registry import build, configuration
 from equidyn.run.checkpoints import CheckpointError, checkpoint_name
 from equidyn.run.evaluation import decompose_task, decompose_task_exactly, evaluate_run, twisted_predictions
@@ -97,7 +98,7 @@ def test_sums_by_hand(task, model):
 def test_twisted_predictions_are_those_of_a_loop(task, model):
     batch = task.batch(np.array([0, 30, 71]))
     R = haar(15, generator=torch.Generator().manual_seed(0)).unflatten(0, (5, 3)).float()
-    found = twisted_predictions(task, model, batch, R)
+    found = twisted_predictions(task, model, batch, R, symmetry("SO(3)"))
     assert found.shape == (5, *batch.forces.shape)
     with torch.no_grad():
         for k in range(5):
@@ -148,9 +149,9 @@ def test_each_example_has_rotations_of_its_own(task, model):
     used = []
 
     class Recording(ForceField):
-        def rotate(self, batch, R):
-            used.append(R)
-            return super().rotate(batch, R)
+        def act(self, batch, elements, symmetry):
+            used.append(elements)
+            return super().act(batch, elements, symmetry)
 
     decompose_task(Recording(task.store, task.normalisation), model, np.arange(9), PROTOCOL)
     used = torch.cat(used)
@@ -198,7 +199,9 @@ def test_rows_carry_their_provenance(tables, validation_indices):
     assert (rows["examples"] == len(validation_indices)).all()
     assert (rows["clusters"] == 3).all()
     assert (rows["unit"] == "eV²/Å²").all()
-    assert (rows["action"] == "rotate_vectors").all()
+    assert (rows["group"] == "SO(3)").all()
+    assert (rows["comparison"] == "vectors").all()
+    assert (rows["variant"] == "").all()
     assert (rows["estimator_version"] == ESTIMATOR_VERSION).all()
     assert (rows["package_version"] == equidyn.__version__).all()
     assert (rows["rotations"] == rows["estimator"].map({"exact": 0, "sampled": 4})).all()
@@ -224,7 +227,7 @@ def test_rows_belong_to_their_checkpoints(tables):
 
 def test_sums_of_examples_give_the_rows(tables, store, validation_indices):
     rows, examples = tables
-    assert set(examples.columns) == {"study", "run", *KEYS, "example", "cluster"} | {
+    assert set(examples.columns) == {"study", "run", *KEYS, "group", "comparison", "example", "cluster"} | {
         field.name for field in fields(Decomposition)
     }
     groups = dict(list(examples.groupby(KEYS)))

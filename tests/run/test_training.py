@@ -52,18 +52,18 @@ def with_dropout(monkeypatch):
 
 
 class Watched(ForceField):
-    """The task, keeping which examples each step saw, and doing `act` before the loss of a step."""
+    """The task, keeping which examples each step saw, and doing `before` before the loss of a step."""
 
-    def __init__(self, task, act=None):
+    def __init__(self, task, before=None):
         super().__init__(task.store, task.normalisation)
-        self.seen, self.act = [], act
+        self.seen, self.before = [], before
 
     def batch(self, indices, device="cpu"):
         self.seen.append(indices.tolist())
         return super().batch(indices, device)
 
     def loss(self, *arguments):
-        factor = self.act(len(self.seen) - 1) if self.act else 1.0
+        factor = self.before(len(self.seen) - 1) if self.before else 1.0
         return super().loss(*arguments) * factor
 
 
@@ -279,8 +279,8 @@ def test_inputs_and_targets_are_turned_alike_by_the_rotation_of_their_place(task
     class Keeping(Watched):
         rotated = ()
 
-        def rotate(self, batch, R):
-            turned = super().rotate(batch, R)
+        def act(self, batch, elements, symmetry):
+            turned = super().act(batch, elements, symmetry)
             self.rotated += ((batch, turned),)
             return turned
 

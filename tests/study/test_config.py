@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from equidyn.core.rooms import cards
+from equidyn.study.choice import choice_of
 from equidyn.study.config import (
     StudyError,
     analysis_arguments,
@@ -47,11 +48,51 @@ def test_a_folder_belongs_to_the_source_files(config):
 
 
 def test_conditions_are_all_combinations():
-    assert conditions({}) == [{}]
-    found = conditions({"t": [0.0, 0.9], "self_conditioning": [False, True]})
-    assert len(found) == 4
-    assert found[1] == {"t": 0.0, "self_conditioning": True}
-    assert {tuple(sorted(c)) for c in found} == {("self_conditioning", "t")}
+    pairs = [{"group": "SO(3)", "comparison": "vectors"}, {"group": "O(3)", "comparison": "vectors"}]
+    assert conditions(pairs, {}) == pairs
+    found = conditions(pairs, {"t": [0.0, 0.9], "self_conditioning": [False, True]})
+    assert len(found) == 8
+    assert found[1] == pairs[0] | {"t": 0.0, "self_conditioning": True}
+    assert found[4] == pairs[1] | {"t": 0.0, "self_conditioning": False}
+    assert {tuple(c) for c in found} == {("group", "comparison", "t", "self_conditioning")}
+
+
+def test_figures_show_the_usual_comparison(config):
+    def shown(task):
+        choice = choice_of(config, task)
+        return choice.group, choice.comparison
+
+    assert shown("force_field") == ("SO(3)", None)
+    assert shown("voxel_denoising") == ("SO(3)", "trilinear")
+    config["evaluation"]["voxel_denoising"]["symmetries"] = [{"group": "cube", "comparison": "voxels"}]
+    assert shown("voxel_denoising") == ("cube", "voxels")
+
+
+@pytest.mark.parametrize(
+    ("task", "group", "comparison", "expected"),
+    [
+        ("force_field", "SO(2)", "vectors", r"unknown group 'SO\(2\)'; known groups: SO\(3\), O\(3\), cube, trans"),
+        (
+            "voxel_denoising",
+            "SO(3)",
+            "voxels",
+            r"'SO\(3\)' does not allow the comparison 'voxels'; those that do: cube",
+        ),
+        ("voxel_denoising", "translations", "atoms", "'translations' does not allow the comparison 'atoms'"),
+    ],
+)
+def test_groups_must_exist_and_allow_the_comparison(config, task, group, comparison, expected):
+    config["evaluation"][task]["symmetries"] = [{"group": group, "comparison": comparison}]
+    with pytest.raises(StudyError, match=rf"evaluation\.{task}\.symmetries\[0\]: .*{expected}"):
+        check_config(config, ANALYSES)
+
+
+def test_the_group_that_augments_must_exist(config):
+    config["training"]["force_field"]["group"] = "O(3)"
+    check_config(config, ANALYSES)
+    config["training"]["force_field"]["group"] = "O(2)"
+    with pytest.raises(StudyError, match=r"training\.force_field\.group: unknown group 'O\(2\)'; known groups"):
+        check_config(config, ANALYSES)
 
 
 class TestAnalyses:
@@ -84,13 +125,18 @@ class TestAnalyses:
             ("head", "force_field", {"runs": ["augmented", "voxels"]}, "runs: 'voxels' is no run of this task"),
             ("head", "force_field", {"runs": ["other"]}, "figures show the baseline: add 'augmented'"),
             ("landscape", "force_field", {"steps": [317]}, "run 'augmented' keeps no step 317; it keeps"),
-            ("layers", "voxel_denoising", {"conditions": {"action": ["cubic"]}}, "'cubic' is not evaluated: add it to"),
+            (
+                "layers",
+                "voxel_denoising",
+                {"symmetries": [{"group": "SO(3)", "comparison": "cubic"}]},
+                r"'cubic' under 'SO\(3\)' is not evaluated: add it to evaluation.voxel_denoising.symmetries",
+            ),
             ("layers", "voxel_denoising", {"conditions": {"t": [0.5]}}, "conditions.t: 0.5 is not evaluated"),
             (
                 "layers",
                 "voxel_denoising",
-                {"conditions": {"action": ["atoms"]}},
-                "cannot use 'atoms': features of a network",
+                {"symmetries": [{"group": "SO(3)", "comparison": "atoms"}]},
+                r"cannot use 'atoms' under 'SO\(3\)': features of a network",
             ),
         ],
     )
@@ -113,7 +159,9 @@ class TestAnalyses:
         }  # fmt: skip
         evaluated, analysed = protocol(config, row), analysis_protocol(config, "angles", row)
         assert len(evaluated["conditions"]) == 8
-        assert analysed["conditions"] == [{"t": 0.4, "self_conditioning": False}]
+        assert analysed["conditions"] == [
+            {"group": "SO(3)", "comparison": "vectors", "t": 0.4, "self_conditioning": False}
+        ]
         assert (analysed["examples"], analysed["batch_size"], analysed["rotations"]) == (3, 2, 7)
         assert (analysed["seed"], analysed["weights"]) == (evaluated["seed"], ["ema"])
         assert analysis_arguments(config, "angles", row) == {"angles": [90], "local": True}

@@ -165,7 +165,7 @@ class TestEvaluation:
         config["training"]["checkpoint_steps"] = [0, 10, 100]
         config["evaluation"]["checkpoints_per_job"] = 1
         forward = work("voxmol-111M", SIDE).forward
-        # 4 checkpoints, 2 kinds of weights, 3 actions, 2 rotations; as many floors as jobs
+        # 4 checkpoints, 2 kinds of weights, 3 comparisons, 2 rotations; as many floors as jobs
         expected = 4 * 2 * 3 * 12 * 2 * forward + 4 * self.floors(config, GRIDS, forward, 12, 3)
         found = plan(config, GRIDS, ANALYSES)
         assert found.checkpoints == 4

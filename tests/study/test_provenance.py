@@ -8,7 +8,12 @@ from equidyn.study import provenance
 from equidyn.study.provenance import code_digest, digest
 
 STAGES = {
-    "training": ("equidyn.run.training", "equidyn.tasks.force_field.task", "equidyn.models.escaip.network"),
+    "training": (
+        "equidyn.run.training",
+        "equidyn.tasks.force_field.task",
+        "equidyn.models.escaip.network",
+        "equidyn.core.groups.so3.symmetry",
+    ),
     "evaluation": ("equidyn.run.evaluation", "equidyn.tasks.force_field.task", "equidyn.models.escaip.network"),
 }
 

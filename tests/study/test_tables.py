@@ -16,7 +16,14 @@ DESIGN = {
 def curve(percent, **columns):
     percent = np.array(percent, dtype=float)
     measured = {"percent": percent, "percent_low": percent / 2, "percent_high": 2 * percent, "skill": percent / -10}
-    curve = {"weights": "ema", "estimator": "sampled", "t": 0.9, "self_conditioning": False, "action": "rotate_vectors"}
+    curve = {
+        "weights": "ema",
+        "estimator": "sampled",
+        "t": 0.9,
+        "self_conditioning": False,
+        "group": "SO(3)",
+        "comparison": "vectors",
+    }
     return pd.DataFrame({**DESIGN, **curve, **columns, "step": STEPS[: len(percent)], **measured})
 
 
@@ -49,8 +56,8 @@ def test_every_curve_has_a_row():
         curve([15, 1, 0.4, 3], weights="raw"),
         curve([15, 1, 0.5], run="other", seed=1),
         curve([20, 3, 0.6, 2], run="forces", task="force_field", t=np.nan, self_conditioning=None, estimator="exact"),
-        curve([20, 3, 0.7, 2], run="voxels", t=np.nan, self_conditioning=None, action="cube"),
-        curve([20, 3, 0.8, 2], run="voxels", t=np.nan, self_conditioning=None, action="atoms"),
+        curve([20, 3, 0.7, 2], run="voxels", t=np.nan, self_conditioning=None, comparison="voxels"),
+        curve([20, 3, 0.8, 2], run="voxels", t=np.nan, self_conditioning=None, comparison="atoms"),
     ]
     table = pd.concat(parts, ignore_index=True)
     found = minima(table.sample(frac=1, random_state=0).sort_values("run", kind="stable"))
@@ -58,11 +65,11 @@ def test_every_curve_has_a_row():
     by_minimum = found.set_index("minimum_percent").sort_index()
     assert by_minimum.index.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
     assert by_minimum["final_percent"].tolist() == [4, 5, 6, 3, 0.5, 2, 2, 2]
-    assert by_minimum.loc[[0.7, 0.8], "action"].tolist() == ["cube", "atoms"]
+    assert by_minimum.loc[[0.7, 0.8], "comparison"].tolist() == ["voxels", "atoms"]
     assert pd.isna(by_minimum.loc[0.6, ["t", "self_conditioning"]]).all()
     assert by_minimum.loc[0.5, "final_step"] == 100
     assert minima(table)["run"].tolist() == ["base"] * 4 + ["other", "forces", "voxels", "voxels"]
-    forces = curve([20, 3, 0.6, 2]).drop(columns=["t", "self_conditioning", "action"])  # a study without conditions
+    forces = curve([20, 3, 0.6, 2]).drop(columns=["t", "self_conditioning", "comparison"])  # a study without conditions
     assert minima(forces)["minimum_percent"].tolist() == [0.6]
 
 
@@ -81,7 +88,7 @@ def test_steps_are_whole_in_the_file(tmp_path):
 class TestWithEvaluation:
     """Rows of analyses carry what was evaluated of the same checkpoint."""
 
-    KEYS = ("run", "step", "weights", "t", "action")
+    KEYS = ("run", "step", "weights", "t", "comparison")
 
     @pytest.fixture
     def evaluation(self):

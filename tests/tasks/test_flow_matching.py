@@ -9,6 +9,7 @@ from training_jobs import seeded_draws
 from equidyn.core.batch import VelocityOutput
 from equidyn.core.decomposition import summarise
 from equidyn.core.rotations import haar
+from equidyn.core.symmetry import symmetry
 from equidyn.models.registry import configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
@@ -26,6 +27,7 @@ from equidyn.tasks.flow_matching.task import (
     sample_times,
 )
 
+ROTATIONS = symmetry("SO(3)")
 CONDITION = {"t": 0.6, "self_conditioning": False}
 MASK = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
 
@@ -183,13 +185,13 @@ def test_everything_of_an_input_rotates(task):
     model = Pushed((1.0, 0.0, 0.0), 0.1)
     batch = task.inputs(model, task.batch(np.array([0, 1])), CONDITION | {"self_conditioning": True}, 0)
     R = haar(2, generator=seeded())
-    turned = task.rotate(batch, R)
+    turned = task.act(batch, R, ROTATIONS)
     for name in ("x_1", "x_0", "x_sc", "x_t"):
         expected = torch.einsum("bij,bnj->bni", R.float(), getattr(batch, name))
         torch.testing.assert_close(getattr(turned, name), expected, rtol=0, atol=1e-5)
-    flat = task.rotate_prediction(task.target(batch), R, batch)
+    flat = task.act_on_prediction(task.target(batch), R, batch, ROTATIONS)
     torch.testing.assert_close(flat, task.target(turned), rtol=0, atol=1e-5)
-    assert task.rotate(task.batch(np.array([0])), R[:1]).x_0 is None, "a training batch has no noise yet"
+    assert task.act(task.batch(np.array([0])), R[:1], ROTATIONS).x_0 is None, "a training batch has no noise yet"
 
 
 def test_repeated_batches_are_end_to_end(task):
@@ -232,11 +234,11 @@ def test_twisted_predictions_are_those_of_a_loop(task):
     batch = task.inputs(model, task.batch(np.array([0, 3])), condition, 0)
     R = haar(6, generator=seeded(2)).unflatten(0, (3, 2)).float()
     with torch.no_grad():
-        found = twisted_predictions(task, model, batch, R)
+        found = twisted_predictions(task, model, batch, R, ROTATIONS)
         for k in range(3):
             for place, chain in enumerate((0, 3)):
                 single = task.inputs(model, task.batch(np.array([chain])), condition, 0)
-                velocity = model(task.rotate(single, R[k, place][None]).network_input).velocity[0]
+                velocity = model(task.act(single, R[k, place][None], ROTATIONS).network_input).velocity[0]
                 turned = single.x_t[0] @ R[k, place].T + (1 - 0.6) * velocity
                 torch.testing.assert_close(
                     found[k, task.example(batch) == place], turned @ R[k, place], rtol=0, atol=1e-5
@@ -347,3 +349,15 @@ def test_training_and_evaluation(chains, tmp_path):
     percent = 100 * sums["equivariance"] / sums["total"]
     expected = rows.set_index(["step", "weights", "t", "self_conditioning"])["percent"]
     np.testing.assert_allclose(percent.sort_index(), expected.sort_index(), rtol=1e-12)
+
+
+def test_translations_move_chains_and_not_their_padding(task):
+    translations = symmetry("translations")
+    batch = task.inputs(Pushed(), task.batch(np.array([0, 4])), CONDITION, 0)
+    elements = translations.sample(2, generator=seeded())
+    moved = task.act(batch, elements, translations)
+    shift = torch.where(batch.mask[..., None], elements.float()[:, None], 0.0)
+    for name in ("x_1", "x_0", "x_t"):
+        torch.testing.assert_close(getattr(moved, name), getattr(batch, name) + shift, rtol=0, atol=1e-5)
+    flat = task.act_on_prediction(task.target(batch), elements, batch, translations)
+    torch.testing.assert_close(flat, task.target(moved))

@@ -8,6 +8,7 @@ import torch
 
 from equidyn.core.batch import ForceOutput
 from equidyn.core.rotations import haar
+from equidyn.core.symmetry import symmetry
 from equidyn.data.sources.offline_molecules.build import FIELDS
 from equidyn.data.store import Store, StoreWriter
 from equidyn.models.registry import build
@@ -18,6 +19,9 @@ from equidyn.tasks.force_field.task import ForceField, Normalisation
 @pytest.fixture
 def batch(task):
     return task.batch(np.array([3, 40, 17]))
+
+
+ROTATIONS = symmetry("SO(3)")
 
 
 def turns(count, seed=0):
@@ -63,13 +67,13 @@ def test_repeat_lays_copies_end_to_end(task, batch):
 
 def test_each_molecule_turns_by_its_own_rotation(task, batch):
     R = turns(3)
-    turned = task.rotate(batch, R)
+    turned = task.act(batch, R, ROTATIONS)
     for place in range(3):
         rows = task.example(batch) == place
         for found, before in (
             (turned.molecules.positions, batch.molecules.positions),
             (turned.forces, batch.forces),
-            (task.rotate_prediction(batch.forces, R, batch), batch.forces),
+            (task.act_on_prediction(batch.forces, R, batch, ROTATIONS), batch.forces),
         ):
             for vector, expected in zip(found[rows], before[rows], strict=True):
                 torch.testing.assert_close(vector, R[place] @ expected)
@@ -80,10 +84,10 @@ def test_each_molecule_turns_by_its_own_rotation(task, batch):
 
 def test_rotations_compose_and_invert(task, batch):
     R, S = turns(3, 1), turns(3, 2)
-    once, twice = task.rotate(batch, S @ R), task.rotate(task.rotate(batch, R), S)
+    once, twice = task.act(batch, S @ R, ROTATIONS), task.act(task.act(batch, R, ROTATIONS), S, ROTATIONS)
     torch.testing.assert_close(once.molecules.positions, twice.molecules.positions, rtol=0, atol=1e-5)
     torch.testing.assert_close(once.forces, twice.forces, rtol=0, atol=1e-5)
-    back = task.rotate_prediction(task.rotate_prediction(batch.forces, R, batch), R.mT, batch)
+    back = task.act_on_prediction(once.forces, ROTATIONS.inverse(S @ R), batch, ROTATIONS)
     torch.testing.assert_close(back, batch.forces, rtol=0, atol=1e-5)
 
 
@@ -91,8 +95,8 @@ def test_prediction_of_the_control_turns_with_the_input(task, batch):
     torch.manual_seed(0)
     control, R = build("control-small").eval(), turns(3)
     with torch.no_grad():
-        turned = task.predict(control, task.rotate(batch, R))
-        expected = task.rotate_prediction(task.predict(control, batch), R, batch)
+        turned = task.predict(control, task.act(batch, R, ROTATIONS))
+        expected = task.act_on_prediction(task.predict(control, batch), R, batch, ROTATIONS)
     torch.testing.assert_close(turned, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
@@ -193,3 +197,13 @@ def test_check_counts_single_atoms(tmp_path, model):
     with pytest.raises(ValueError, match=r"odd: 2 molecule\(s\) have a single atom.*filter the data"):
         task.check(model, np.arange(3))
     task.check(model, np.array([0]))
+
+
+def test_translations_move_atoms_and_leave_forces_alone(task, batch):
+    translations = symmetry("translations")
+    elements = translations.sample(3, generator=torch.Generator().manual_seed(0))
+    moved = task.act(batch, elements, translations)
+    shift = moved.molecules.positions - batch.molecules.positions
+    torch.testing.assert_close(shift, elements.float()[task.example(batch)], rtol=0, atol=1e-5)
+    assert torch.equal(moved.forces, batch.forces)
+    assert torch.equal(task.act_on_prediction(batch.forces, elements, batch, translations), batch.forces)

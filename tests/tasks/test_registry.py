@@ -76,5 +76,5 @@ def test_unknown_task():
 
 
 def test_a_card_names_one_of_its_comparisons():
-    with pytest.raises(ValueError, match="unknown comparison 'none'; its card has rotate_vectors"):
+    with pytest.raises(ValueError, match="unknown comparison 'none'; its card has vectors"):
         dataclasses.replace(task_card("force_field"), comparison="none")

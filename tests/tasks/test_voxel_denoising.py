@@ -11,15 +11,19 @@ from training_jobs import seeded_draws
 from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import haar, octahedral_group
+from equidyn.core.symmetry import symmetry
 from equidyn.core.voxels import Grid
 from equidyn.models.registry import configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
 from equidyn.run.training import train
-from equidyn.tasks.voxel_denoising.task import ACTIONS, VoxelDenoising
+from equidyn.tasks.voxel_denoising.card import CARD
+from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
 SIDE = 16
+ROTATIONS = symmetry("SO(3)")
+CUBE = {"group": "cube", "comparison": "voxels"}
 
 
 def seeded(seed=0):
@@ -31,8 +35,8 @@ def task(conformers):
     return VoxelDenoising(conformers, Grid(SIDE, 0.5))
 
 
-def prepared(task, action, indices=(0, 3, 5), seed=0):
-    return task.inputs(nn.Identity(), task.batch(np.array(indices)), {"action": action}, seed)
+def prepared(task, comparison, indices=(0, 3, 5), seed=0):
+    return task.inputs(nn.Identity(), task.batch(np.array(indices)), {"comparison": comparison}, seed)
 
 
 class Blur(nn.Conv3d):
@@ -50,7 +54,7 @@ class Blur(nn.Conv3d):
 
 def test_noise_is_white_in_any_orientation(task):
     batch = prepared(task, "trilinear", range(8))
-    turned = task.rotate(batch, haar(8, generator=seeded(1)))
+    turned = task.act(batch, haar(8, generator=seeded(1)), ROTATIONS)
     noise = task._noise(turned)
     assert noise.var() == pytest.approx(1, abs=0.02)
     for axis in (2, 3, 4):
@@ -59,13 +63,13 @@ def test_noise_is_white_in_any_orientation(task):
 
 
 def test_noise_turns_with_the_molecule(task):
-    batch = prepared(task, "cube")
+    batch = prepared(task, "voxels")
     still = task._noise(batch)
     for R in octahedral_group():
-        turned = task._noise(task.rotate(batch, R.expand(3, 3, 3)))
+        turned = task._noise(task.act(batch, R.expand(3, 3, 3), ROTATIONS))
         assert torch.equal(turned, rotate_grid_exactly(still, R))
     slight = haar(1, generator=seeded())[0] * 0 + rotation_about_z(0.05)
-    close = task._noise(task.rotate(batch, slight.expand(3, 3, 3)))
+    close = task._noise(task.act(batch, slight.expand(3, 3, 3), ROTATIONS))
     inner = (slice(None), slice(None), *[slice(4, 12)] * 3)
     assert float((close[inner] * still[inner]).mean()) > 0.6, "a small turn leaves most of the noise where it was"
 
@@ -76,39 +80,37 @@ def rotation_about_z(angle):
 
 
 def test_noise_belongs_to_the_example(task):
-    together, alone = task._noise(prepared(task, "cube")), task._noise(prepared(task, "cube", [3]))
+    together, alone = task._noise(prepared(task, "voxels")), task._noise(prepared(task, "voxels", [3]))
     assert torch.equal(together[1], alone[0])
-    assert not torch.equal(alone, task._noise(prepared(task, "cube", [3], seed=1)))
-    twice = task._noise(task.repeat(prepared(task, "cube"), 2))
+    assert not torch.equal(alone, task._noise(prepared(task, "voxels", [3], seed=1)))
+    twice = task._noise(task.repeat(prepared(task, "voxels"), 2))
     assert torch.equal(twice, together.repeat(2, 1, 1, 1, 1))
 
 
-# --- actions --------------------------------------------------------------------------------------------------------
+# --- comparisons ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("action", ACTIONS)
-def test_shapes(task, action):
-    batch = prepared(task, action)
-    rows = len(batch.positions) if action == "atoms" else 3 * SIDE**3
+@pytest.mark.parametrize("comparison", CARD.comparisons)
+def test_shapes(task, comparison):
+    batch = prepared(task, comparison)
+    rows = len(batch.positions) if comparison == "atoms" else 3 * SIDE**3
     assert task.target(batch).shape == (rows, 8)
     assert task.predict(nn.Identity(), batch).shape == (rows, 8)
     assert task.example(batch).shape == (rows,)
     assert task.example(batch).unique().tolist() == [0, 1, 2]
 
 
-def test_unknown_action(task):
-    with pytest.raises(ValueError, match="unknown action 'nearest': use cube, trilinear, cubic, atoms"):
-        prepared(task, "nearest")
-
-
-def test_rotations_are_those_of_the_action(task):
-    group = octahedral_group()
-    found = task.rotations(200, {"action": "cube"}, seeded())
-    nearest = (found[:, None] - group).abs().amax((2, 3))
-    assert nearest.amin(1).max() < 1e-6
-    assert len(nearest.argmin(1).unique()) == 24
-    found = task.rotations(200, {"action": "trilinear"}, seeded())
-    assert (found[:, None] - group).abs().amax((2, 3)).amin(1).median() > 0.1
+def test_the_group_must_be_able_to_act_as_the_comparison_asks(task):
+    assert task.symmetry(CUBE) is symmetry("cube")
+    assert task.symmetry({"comparison": "trilinear"}) is ROTATIONS
+    with pytest.raises(ValueError, match="unknown comparison 'nearest'; voxel_denoising has voxels, trilinear, cubic"):
+        task.symmetry({"comparison": "nearest"})
+    with pytest.raises(ValueError, match=r"'SO\(3\)' does not allow the comparison 'voxels'; those that do: cube$"):
+        task.symmetry({"comparison": "voxels"})
+    with pytest.raises(
+        ValueError, match=r"'translations' does not allow .* 'atoms'; those that do: SO\(3\), O\(3\), c"
+    ):
+        task.symmetry({"group": "translations", "comparison": "atoms"})
 
 
 @pytest.mark.parametrize("model", [nn.Identity(), Blur()], ids=["identity", "symmetric convolution"])
@@ -127,11 +129,13 @@ def test_equivariant_operations_have_no_error_under_the_cube(task, model):
             return super()._rows(grids.double(), batch)
 
     double = Double(task.store, task.grid)
-    found = decompose_task(double, model.double(), np.arange(6), EvaluationSettings(rotations=6), {"action": "cube"})
+    found = decompose_task(double, model.double(), np.arange(6), EvaluationSettings(rotations=6), CUBE)
     assert found.prediction_energy.min() > 0
     assert 100 * found.equivariance.sum() / found.total.sum() <= 1e-10
     model.float()
-    interpolated = decompose_task(task, model, np.arange(6), EvaluationSettings(rotations=6), {"action": "trilinear"})
+    interpolated = decompose_task(
+        task, model, np.arange(6), EvaluationSettings(rotations=6), {"comparison": "trilinear"}
+    )
     assert 100 * interpolated.equivariance.sum() / interpolated.total.sum() > 0.1
 
 
@@ -150,9 +154,9 @@ def test_overlaps_by_hand(task):
 
 
 def test_twisted_predictions_of_a_perfect_denoiser(task):
-    batch = prepared(task, "cube")
-    R = task.rotations(6, {"action": "cube"}, seeded()).view(2, 3, 3, 3)
-    found = twisted_predictions(task, nn.Identity(), batch, R, perfect=True)
+    batch = prepared(task, "voxels")
+    R = symmetry("cube").sample(6, generator=seeded()).view(2, 3, 3, 3)
+    found = twisted_predictions(task, nn.Identity(), batch, R, symmetry("cube"), perfect=True)
     torch.testing.assert_close(found, task.target(batch).expand_as(found), rtol=0, atol=1e-6)
 
 
@@ -162,13 +166,13 @@ def test_interpolation_floors(conformers):
         np.arange(8),
         box=8.0,
         spacings=[0.25, 0.5],
-        actions=["cube", "trilinear", "cubic", "atoms"],
+        comparisons=["voxels", "trilinear", "cubic", "atoms"],
         molecules=2,
         rotations=2,
-    ).set_index(["spacing", "centre", "action"])
+    ).set_index(["spacing", "centre", "comparison"])
     error = table["relative_error"]
-    assert error[0.25, "symmetric", "cube"] < 1e-10
-    assert error[0.25, "upstream", "cube"] > 0.1
+    assert error[0.25, "symmetric", "voxels"] < 1e-10
+    assert error[0.25, "upstream", "voxels"] > 0.1
     assert error[0.25, "symmetric", "trilinear"] == pytest.approx(0.0085, rel=0.1)
     assert error[0.25, "upstream", "trilinear"] == pytest.approx(0.0085, rel=0.1)
     assert error[0.25, OFFSET_IGNORED, "trilinear"] > 0.1
@@ -215,7 +219,7 @@ def test_training_and_evaluation(conformers, tmp_path):
     )  # fmt: skip
     task = VoxelDenoising.fit(conformers, indices, **settings)
     train(task, indices, recipe, [0, 2], output=tmp_path / "out", state=tmp_path / "state", progress=False)
-    conditions = tuple({"action": action} for action in ("cube", "trilinear", "atoms"))
+    conditions = (CUBE, *({"group": "SO(3)", "comparison": name} for name in ("trilinear", "atoms")))
     rows, _ = evaluate_run(
         VoxelDenoising,
         conformers,
@@ -227,12 +231,16 @@ def test_training_and_evaluation(conformers, tmp_path):
         control=configuration("control-voxels").built_from,
         progress=False,
     )
-    rows = rows.set_index("action")
-    assert set(rows.index) == {"cube", "trilinear", "atoms"}
+    assert dict(zip(rows["comparison"], rows["group"], strict=True)) == {
+        "voxels": "cube",
+        "trilinear": "SO(3)",
+        "atoms": "SO(3)",
+    }
+    rows = rows.set_index("comparison")
     assert rows["percent"].notna().all()
-    assert rows.loc["cube", "floor_action_equivariance"] < 1e-12
+    assert rows.loc["voxels", "floor_action_equivariance"] < 1e-12
     assert rows.loc["trilinear", "floor_action_equivariance"] > 1e-7
-    assert rows.loc["cube", "floor_control"] < 1e-6
-    assert rows.loc["cube", "null_loss"] == pytest.approx(rows.loc["trilinear", "null_loss"])
+    assert rows.loc["voxels", "floor_control"] < 1e-6
+    assert rows.loc["voxels", "null_loss"] == pytest.approx(rows.loc["trilinear", "null_loss"])
     assert VoxelDenoising.restore(conformers, task.state()).grid == task.grid
     assert VoxelDenoising.restore(conformers, task.state()).noise == 0.4

@@ -81,9 +81,9 @@ class TestFinishedStudy:
         table = pd.read_parquet(finished.results / "tables/evaluation.parquet")
         assert set(table["run"]) == {"augmented", "fewer", "proteins", "voxels"}
         voxels = table[table["run"] == "voxels"]
-        assert (voxels.groupby(["step", "weights"])["action"].agg(set) == {"cube", "trilinear", "atoms"}).all()
-        floors = pd.read_csv(finished.results / "tables/floors/voxel_denoising.csv").set_index("action")
-        assert floors.loc["cube", "relative_error"] < 1e-10 < floors.loc["trilinear", "relative_error"]
+        assert (voxels.groupby(["step", "weights"])["comparison"].agg(set) == {"voxels", "trilinear", "atoms"}).all()
+        floors = pd.read_csv(finished.results / "tables/floors/voxel_denoising.csv").set_index("comparison")
+        assert floors.loc["voxels", "relative_error"] < 1e-10 < floors.loc["trilinear", "relative_error"]
         proteins = table[table["run"] == "proteins"]
         assert (proteins.groupby(["step", "weights"])["t"].agg(set) == {0.0, 0.9}).all()
         assert table.loc[table["task"] == "force_field", "t"].isna().all()
@@ -91,7 +91,7 @@ class TestFinishedStudy:
         assert set(minima["run"]) == set(table["run"])
         assert set(table["step"]) == {0, 2, 6}
         assert set(table["weights"]) == {"raw", "ema"}
-        assert (table.loc[table["action"].isin(["rotate_vectors", "cube"]), "floor_control"] < 1e-8).all()
+        assert (table.loc[table["comparison"].isin(["vectors", "voxels"]), "floor_control"] < 1e-8).all()
         for run in ("augmented", "fewer"):
             rows = pd.read_parquet(finished.results / f"tables/runs/{run}.parquet")
             assert len(rows) == 6

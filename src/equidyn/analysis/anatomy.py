@@ -7,12 +7,11 @@ it can be trained and evaluated all the same.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
 from equidyn.core.plugins import load
+from equidyn.core.symmetry import Symmetry
 from equidyn.models.anatomy import Anatomy
 from equidyn.models.registry import architecture_of
 
@@ -65,25 +64,25 @@ def block_parameters(model: nn.Module, block: str) -> dict[str, nn.Parameter]:
     return found
 
 
-def needed_anatomy(model: nn.Module, condition: Mapping[str, Any]) -> Anatomy:
-    """The anatomy of a network that must have one, under rotations that must turn its features exactly.
+def needed_anatomy(model: nn.Module, symmetry: Symmetry) -> Anatomy:
+    """The anatomy of a network that must have one, under a group that must act on its features exactly.
 
     Raises:
-        ValueError: It has none, or features lie on a grid and the rotations do not permute its voxels.
+        ValueError: It has none, or features lie on a grid and the group does not permute its voxels.
     """
     anatomy = anatomy_of(model)
     if anatomy is None:
         raise ValueError(f"nothing is known of the parts of {type(model).__name__}: give it an attribute 'anatomy'")
-    if "grid" in anatomy.features.values() and condition.get("action") != "cube":
-        raise ValueError("features on a grid turn exactly under the rotations of a cube only: use the action 'cube'")
+    if "grid" in anatomy.features.values() and not symmetry.card.permutes_voxels:
+        raise ValueError(f"the group {symmetry.name!r} does not permute the voxels that features lie on: use 'cube'")
     return anatomy
 
 
 def feature_modules(model: nn.Module, anatomy: Anatomy) -> dict[str, tuple[nn.Module, str]]:
     """Modules whose output turns in a known way, with that way, in the order of the network's definition."""
     return {
-        name: (module, action)
+        name: (module, kind)
         for name, module in model.named_modules()
-        for pattern, action in anatomy.features.items()
+        for pattern, kind in anatomy.features.items()
         if re.fullmatch(pattern, name)
     }

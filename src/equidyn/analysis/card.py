@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from equidyn.core.groups.card import group_card
 from equidyn.core.settings import Distinct, Settings
 from equidyn.models.work import Work
-from equidyn.run.protocol import BatchSize, Examples, Rotations
+from equidyn.run.protocol import BatchSize, Examples, Rotations, SymmetrySettings
 
 EIGENVALUES = 300
 """Products of a Hessian with a vector until its extreme eigenvalues are known."""
@@ -31,6 +32,9 @@ class AnalysisSettings(Settings):
     examples: Examples
     batch_size: BatchSize
     rotations: Rotations
+    symmetries: Distinct[SymmetrySettings] | None = Field(
+        None, description="Some of those that the task is evaluated under; all of them if not given."
+    )
     conditions: dict[str, Distinct[Any]] | None = Field(
         None, min_length=1, description="Some of those that the task is evaluated under; all of them if not given."
     )
@@ -70,6 +74,7 @@ class AnalysisCard:
         weights: How often numbers of the size of the weights are held, from the analysis's own settings.
         closed_form: Whether one copy of an example is enough for networks with a closed form.
         cannot: Comparisons of predictions that the analysis cannot use, each with the reason.
+        needs: What the card of a group must say for the analysis to be of use under it, e.g. ``"has_angles"``.
         order: Place among analyses.
     """
 
@@ -81,7 +86,13 @@ class AnalysisCard:
     weights: Callable[[Mapping[str, Any]], int] = lambda told: 2
     closed_form: bool = False
     cannot: Mapping[str, str] = field(default_factory=dict)
+    needs: str = ""
     order: int = 100
+
+    def cannot_under(self, group: str) -> str:
+        """Why the analysis is of no use under a group; "" if it is."""
+        fits = not self.needs or getattr(group_card(group), self.needs)
+        return "" if fits else f"the card of the group does not say {self.needs}"
 
     @property
     def module(self) -> str:

@@ -11,14 +11,16 @@ from tqdm import tqdm
 
 import equidyn
 from equidyn.core.plugins import load
-from equidyn.run.evaluation import restore, thinned
+from equidyn.data.store import Store
+from equidyn.run.evaluation import compared, identity, restore, thinned
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import TrainableTask
 
 
 def analyse_run(
     measure: Callable[..., list[dict[str, Any]]],
-    task_class: type,
-    store: Any,
+    task_class: type[TrainableTask],
+    store: Store,
     indices: np.ndarray,
     checkpoints: str | Path,
     steps: Sequence[int],
@@ -61,10 +63,7 @@ def analyse_run(
         if anatomy and not hasattr(model, "anatomy"):
             model.anatomy = load(anatomy)(model)
         place = {
-            **labels,
-            "action": task.action,
-            "model": name,
-            "parameters": sum(p.numel() for p in model.parameters()),
+            **identity(labels, name, model),
             "step": step,
             "weights": weights,
         }
@@ -75,5 +74,5 @@ def analyse_run(
         }
         for condition in protocol.conditions:
             for row in measure(task, model, indices, protocol, condition, **settings):
-                rows.append({**place, **condition, **evidence, **row})
+                rows.append({**place, **compared(task, condition), **evidence, **row})
     return pd.DataFrame(rows)

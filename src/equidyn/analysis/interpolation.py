@@ -7,6 +7,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from equidyn.core.groups.card import USUAL_GROUP
+from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid
 from equidyn.data.store import Store
 from equidyn.run.evaluation import decompose_task
@@ -20,10 +22,15 @@ UPSTREAM_SPACING = 0.25  # Å, the only one for which the upstream grid is known
 class OffsetIgnored(VoxelDenoising):
     """The task of someone who takes the upstream grid for centred, and rotates about the middle of the array."""
 
-    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
+    def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: VoxelBatch, symmetry: Symmetry) -> Tensor:
         """Voxels rotated about the middle."""
         centred = VoxelDenoising(self.store, Grid(self.grid.side, self.grid.spacing))
-        return centred.rotate_prediction(prediction, R, batch)
+        return centred.act_on_prediction(prediction, elements, batch, symmetry)
+
+
+def group_of(comparison: str) -> str:
+    """The largest group of rotations under which grids can be compared so: the cube's where voxels are permuted."""
+    return "cube" if comparison == "voxels" else USUAL_GROUP
 
 
 def interpolation_floors(
@@ -32,7 +39,7 @@ def interpolation_floors(
     *,
     box: float,
     spacings: Sequence[float],
-    actions: Sequence[str],
+    comparisons: Sequence[str],
     molecules: int,
     rotations: int,
     seed: int = 0,
@@ -44,14 +51,15 @@ def interpolation_floors(
         indices: (n,) examples.
         box: Edge of the grid, Å.
         spacings: Å between voxels.
-        actions: Some of `equidyn.tasks.voxel_denoising.task.ACTIONS`.
+        comparisons: Some of `equidyn.tasks.voxel_denoising.task.COMPARISONS`.
         molecules: How many of the examples to use, evenly spaced.
         rotations: K per example.
         seed: Of the rotations.
 
     Returns:
-        One row per spacing, centre and action: `relative_error`, squared error of the grid turned back relative to the
-        clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in evaluation tables.
+        One row per spacing, centre, group and comparison: `relative_error`, squared error of the grid turned back
+        relative to the clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in
+        evaluation tables.
     """
     chosen = indices[np.linspace(0, len(indices) - 1, molecules).round().astype(np.int64)]
     protocol = EvaluationSettings(rotations=rotations, batch_size=2, seed=seed)
@@ -63,14 +71,15 @@ def interpolation_floors(
             upstream = Grid(side, spacing, "upstream")
             grids |= {"upstream": VoxelDenoising(store, upstream), OFFSET_IGNORED: OffsetIgnored(store, upstream)}
         for centre, task in grids.items():
-            for action in actions:
-                found = decompose_task(task, torch.nn.Identity(), chosen, protocol, {"action": action}, perfect=True)
+            for comparison in comparisons:
+                condition = {"group": group_of(comparison), "comparison": comparison}
+                found = decompose_task(task, torch.nn.Identity(), chosen, protocol, condition, perfect=True)
                 total, equivariance = found.total.sum(), found.equivariance.sum()
                 rows.append(
                     {
                         "spacing": spacing,
                         "centre": centre,
-                        "action": action,
+                        **condition,
                         "relative_error": total / found.null_energy.sum(),
                         "total": total / found.weight.sum(),
                         "equivariance": equivariance / found.weight.sum(),

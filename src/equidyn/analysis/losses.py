@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.run.evaluation import draw_rotations, in_batches, twisted_predictions
+from equidyn.run.evaluation import draw_elements, in_batches, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 PARTS = ("twirled", "equivariance")
 """The two parts of the squared error, which add up to the total."""
@@ -42,17 +43,17 @@ class HeldOutLoss:
     have the precision of the network's parameters; double precision (``model.double()``) is what Hessians need.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: Its network; switched to evaluation mode.
         indices: (n,) examples.
-        protocol: Number K of sampled rotations, examples per forward pass, seed of noise and rotations.
-        condition: See `Task.inputs`.
-        exact: Whether to use the closed form of models that have one.
+        protocol: Number K of sampled group elements, examples per forward pass, seed of noise and elements.
+        condition: See `Task.symmetry` and `Task.inputs`.
+        exact: Whether to use the closed form of models and groups that have one.
     """
 
     def __init__(
         self,
-        task: Any,
+        task: Task,
         model: nn.Module,
         indices: np.ndarray,
         protocol: EvaluationSettings,
@@ -61,18 +62,20 @@ class HeldOutLoss:
         exact: bool = True,
     ):
         self.task, self.model, self.protocol, self.condition = task, model.eval(), protocol, condition or {}
+        self.symmetry = task.symmetry(self.condition)
         self.chosen = list(in_batches(indices, protocol))
         self.batches = [inputs(task, model, chosen, protocol, self.condition) for chosen in self.chosen]
         with torch.no_grad():
-            self.exact = exact and task.head_tensor(model, self.batches[0]) is not None
+            closed = exact and self.symmetry.has_closed_form
+            self.exact = closed and task.head_tensor(model, self.batches[0]) is not None
         self.components = sum(task.target(batch).numel() for batch in self.batches)
         """How many the sums are divided by."""
         self.draw(protocol.seed)
 
     def draw(self, seed: int) -> None:
-        """Draw the rotations anew."""
-        rotations = self.protocol.rotations
-        self.turns = [draw_rotations(self.task, chosen, rotations, self.condition, seed) for chosen in self.chosen]
+        """Draw the group elements anew."""
+        count = self.protocol.rotations
+        self.elements = [draw_elements(self.symmetry, chosen, count, seed) for chosen in self.chosen]
 
     @property
     def estimator(self) -> dict[str, Any]:
@@ -81,9 +84,9 @@ class HeldOutLoss:
 
     def __iter__(self) -> Iterator[Loss]:
         """The contribution of each batch, whose sum is the loss of all; each has a graph of its own."""
-        for batch, R in zip(self.batches, self.turns, strict=True):
+        for batch, elements in zip(self.batches, self.elements, strict=True):
             with sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
-                total, equivariance = self._exact(batch) if self.exact else self._sampled(batch, R)
+                total, equivariance = self._exact(batch) if self.exact else self._sampled(batch, elements)
             yield Loss(total / self.components, equivariance / self.components)
 
     @torch.no_grad()
@@ -100,20 +103,21 @@ class HeldOutLoss:
         equivariance = (tensor - twirl[:, None]).square().sum() / 3
         return (twirl - self.task.target(batch)).square().sum() + equivariance, equivariance
 
-    def _sampled(self, batch: Any, R: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums from K rotations, see `equidyn.core.decomposition.decompose`."""
-        residual = twisted_predictions(self.task, self.model, batch, R) - self.task.target(batch)
-        return residual.square().sum() / len(R), residual.var(0).sum()
+    def _sampled(self, batch: Any, elements: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums from K group elements, see `equidyn.core.decomposition.decompose`."""
+        twisted = twisted_predictions(self.task, self.model, batch, elements, self.symmetry)
+        residual = twisted - self.task.target(batch)
+        return residual.square().sum() / len(elements), residual.var(0).sum()
 
 
 def sampled(protocol: EvaluationSettings) -> dict[str, Any]:
-    """What tables say of sampled rotations."""
+    """What tables say of sampled group elements."""
     return {"estimator": "sampled", "rotations": protocol.rotations}
 
 
 @torch.no_grad()
 def inputs(
-    task: Any, model: nn.Module, chosen: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+    task: Task, model: nn.Module, chosen: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> Any:
     """Some examples as the model is to see them, see `Task.inputs`, in the precision of its parameters."""
     parameter = next(model.parameters())

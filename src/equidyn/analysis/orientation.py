@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
+from equidyn.core.groups.so3.orientations import orientations
 from equidyn.data.store import Store
 
 DISTINCT = 0.01
@@ -225,7 +225,7 @@ def along_frame(
     deviation = np.abs(shares - uniform).max()
     chance = np.empty(draws)
     for draw in range(draws):
-        turns = Rotation.random(number.max() + 1, rng=rng).as_matrix()[number]
+        turns = orientations(number.max() + 1, rng)[number]
         chance[draw] = np.abs(_shares_within(np.einsum("nij,nj->ni", turns, axes)) - uniform).max()
     columns = {"angle": np.degrees(np.arccos(1 - uniform)), "uniform": uniform}
     curves = [pd.DataFrame({"frame": name, **columns, "share": row}) for name, row in zip(FRAME, shares, strict=True)]

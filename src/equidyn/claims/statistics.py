@@ -282,8 +282,10 @@ class TaskTables:
             raise Untestable(f"there is no {kind} analysis of this task")
         table = self.analyses[kind, self.name]
         conditions = self.choice.conditions
-        if "action" in table and table["action"].nunique() == 1:
-            conditions.pop("action", None)  # an analysis under one action alone is judged by that
+        pair = [name for name in ("group", "comparison") if name in table]
+        if pair and len(table[pair].drop_duplicates()) == 1:
+            # An analysis under one group and comparison alone is judged by these.
+            conditions = {name: value for name, value in conditions.items() if name not in pair}
         rows = _only(table[table["run"] == self.baseline], self.weights, conditions)
         if rows.empty:
             raise Untestable(f"the {kind} analysis has no rows of run {self.baseline!r}, weights {self.weights!r}")
@@ -537,8 +539,8 @@ def _correlated(task: TaskTables, kind: str, x: str, y: str) -> dict[float | Non
     Times at which too few checkpoints have both quantities are left out.
     """
     rows = task.analysis(kind)
-    if "group" in rows:
-        rows = rows[rows["group"] == "all"]
+    if "parameter_group" in rows:
+        rows = rows[rows["parameter_group"] == "all"]
     timed = "t" in rows and rows["t"].notna().any()
     found = {}
     for t, path in rows.groupby("t") if timed else [(None, rows)]:

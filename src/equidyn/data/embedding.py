@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equidyn.core.groups.so3.orientations import orientations
+
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
@@ -110,7 +112,5 @@ def conformer_positions(mol: Mol) -> np.ndarray:
 def placed(positions: np.ndarray, orientation: str, turns: np.random.Generator) -> np.ndarray:
     """Return `positions` (atoms, 3) turned as `orientation`, a key of `ORIENTATIONS`, says, and centred."""
     if orientation == "random":
-        from scipy.spatial.transform import Rotation
-
-        positions = positions @ Rotation.random(rng=turns).as_matrix().T
+        positions = positions @ orientations(1, turns)[0].T
     return positions - positions.mean(axis=0)

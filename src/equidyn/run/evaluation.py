@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 import equidyn
 from equidyn.core import process
-from equidyn.core.actions import inverse
 from equidyn.core.decomposition import (
     ESTIMATOR_VERSION,
     Decomposition,
@@ -23,28 +22,35 @@ from equidyn.core.decomposition import (
     summarise,
 )
 from equidyn.core.seeding import seed_for
+from equidyn.core.symmetry import Symmetry
+from equidyn.data.store import Store
 from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
+from equidyn.tasks.contract import Task, TrainableTask
 
 
-def twisted_predictions(task: Any, model: nn.Module, batch: Any, R: Tensor, *, perfect: bool = False) -> Tensor:
-    """Predictions for rotated inputs, rotated back: h_k(x) = R_kᵀ f(R_k x), all in one forward pass.
+def twisted_predictions(
+    task: Task, model: nn.Module, batch: Any, elements: Tensor, symmetry: Symmetry, *, perfect: bool = False
+) -> Tensor:
+    """Predictions for transformed inputs, transformed back: h_k(x) = g_k⁻¹ f(g_k x), all in one forward pass.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: In evaluation mode.
         batch: B examples as the model sees them, N rows of prediction.
-        R: (K, B, 3, 3), a rotation per copy and example.
-        perfect: Predict the target in place of the model: what is left is the error of rotating predictions.
+        elements: (K, B, ...), an element of the group per copy and example.
+        symmetry: The group.
+        perfect: Predict the target in place of the model: what is left is the error of transforming predictions.
 
     Returns:
         (K, N, C).
     """
-    copies, turns = task.repeat(batch, len(R)), R.flatten(0, 1)
-    turned = task.rotate(copies, turns)
-    predictions = task.target(turned) if perfect else task.predict(model, turned)
-    return task.rotate_prediction(predictions, inverse(turns), copies).unflatten(0, (len(R), -1))
+    copies, flat = task.repeat(batch, len(elements)), elements.flatten(0, 1)
+    moved = task.act(copies, flat, symmetry)
+    predictions = task.target(moved) if perfect else task.predict(model, moved)
+    back = task.act_on_prediction(predictions, symmetry.inverse(flat), copies, symmetry)
+    return back.unflatten(0, (len(elements), -1))
 
 
 def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np.ndarray]:
@@ -53,21 +59,19 @@ def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np
         yield indices[start : start + protocol.batch_size]
 
 
-def draw_rotations(
-    task: Any, examples: np.ndarray, count: int, condition: Mapping[str, Any] | None, seed: int
-) -> Tensor:
-    """(K, B, 3, 3) rotations to twist examples with, those of each example from a stream of its own."""
+def draw_elements(symmetry: Symmetry, examples: np.ndarray, count: int, seed: int) -> Tensor:
+    """(K, B, ...) elements of a group to twist examples with, those of each example from a stream of its own."""
 
     def of_one(example: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed_for(seed, "evaluation", example))
-        return task.rotations(count, condition or {}, generator)
+        return symmetry.sample(count, generator=generator)
 
     return torch.stack([of_one(int(example)) for example in examples], 1)
 
 
 @torch.no_grad()
 def decompose_task(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
@@ -76,24 +80,25 @@ def decompose_task(
     identical: bool = False,
     perfect: bool = False,
 ) -> Decomposition:
-    """The decomposition over held-out examples by sampled rotations, one entry per example.
+    """The decomposition over held-out examples by sampled group elements, one entry per example.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: Any network the task can ask for predictions.
         indices: (n,) examples.
-        protocol: Number of rotations, batch size, seed.
-        condition: See `Task.inputs`.
-        identical: Use one rotation K times over: what is left is numeric noise.
+        protocol: Number of group elements, batch size, seed.
+        condition: The group and what else the task asks for, see `Task.symmetry` and `Task.inputs`.
+        identical: Use one element K times over: what is left is numeric noise.
         perfect: See `twisted_predictions`.
     """
     model.eval()
+    symmetry = task.symmetry(condition or {})
     parts = []
     for chosen, batch in _batches(task, model, indices, protocol, condition):
-        R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
+        elements = draw_elements(symmetry, chosen, protocol.rotations, protocol.seed)
         if identical:
-            R = R[:1].expand_as(R)
-        predictions = twisted_predictions(task, model, batch, R, perfect=perfect)
+            elements = elements[:1].expand_as(elements)
+        predictions = twisted_predictions(task, model, batch, elements, symmetry, perfect=perfect)
         parts.append(
             decompose(predictions, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
         )
@@ -101,13 +106,15 @@ def decompose_task(
 
 
 def decompose_task_exactly(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
     condition: Mapping[str, Any] | None = None,
 ) -> Decomposition | None:
-    """The decomposition in closed form, from one forward pass; None for a model that has none."""
+    """The decomposition in closed form, from one forward pass; None for a model or a group that has none."""
+    if not task.symmetry(condition or {}).has_closed_form:
+        return None
     model.eval()
     parts = []
     for chosen, batch in _batches(task, model, indices, protocol, condition):
@@ -122,8 +129,8 @@ def decompose_task_exactly(
 
 
 def evaluate_run(
-    task_class: type,
-    store: Any,
+    task_class: type[TrainableTask],
+    store: Store,
     indices: np.ndarray,
     checkpoints: str | Path,
     steps: Sequence[int],
@@ -151,8 +158,8 @@ def evaluate_run(
 
     Returns:
         One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance,
-        and floors: the percent of the exactly equivariant control, and of one rotation repeated, and the errors of a
-        perfect prediction, which are those of rotating predictions themselves, on a grid for instance; and one row
+        and floors: the percent of the exactly equivariant control, and of one element repeated, and the errors of a
+        perfect prediction, which are those of transforming predictions themselves, on a grid for instance; and one row
         per example besides, with the sums from which any other ratio, interval or subset follows.
 
     Raises:
@@ -168,10 +175,10 @@ def evaluate_run(
         model.to(device)
         floors = floors or [_floor(task, model, control, indices, protocol, one) for one in protocol.conditions]
         cluster = task.cluster(indices)
-        run = {**labels, "action": task.action, "model": name, "parameters": sum(p.numel() for p in model.parameters())}
+        run = identity(labels, name, model)
         for condition, floor in zip(protocol.conditions, floors, strict=True):
             for estimator, decomposition in _estimates(task, model, indices, protocol, condition).items():
-                place = {"step": step, "weights": weights, **condition, "estimator": estimator}
+                place = {"step": step, "weights": weights, **compared(task, condition), "estimator": estimator}
                 summary = summarise(
                     decomposition,
                     cluster,
@@ -192,8 +199,8 @@ def evaluate_run(
 
 
 def restore(
-    task_class: type, store: Any, checkpoints: str | Path, step: int, weights: str
-) -> tuple[str, Any, nn.Module]:
+    task_class: type[TrainableTask], store: Store, checkpoints: str | Path, step: int, weights: str
+) -> tuple[str, TrainableTask, nn.Module]:
     """Name of the model, task and network of a checkpoint.
 
     Args:
@@ -213,8 +220,23 @@ def restore(
     return recipe["model"], task_class.restore(store, metadata["task_state"]), model
 
 
+def identity(labels: Mapping[str, Any], name: str, model: nn.Module) -> dict[str, Any]:
+    """Columns that say which run and network a row is about; a ``variant`` among the labels belongs to the network."""
+    return {
+        **{column: value for column, value in labels.items() if column != "variant"},
+        "model": name,
+        "variant": labels.get("variant", ""),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def compared(task: Task, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition as columns, with the group and the comparison that it leaves to the task."""
+    return {"group": task.symmetry(condition).name, "comparison": task.comparison, **condition}
+
+
 def _estimates(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+    task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> dict[str, Decomposition]:
     """The decomposition by each estimator that applies."""
     estimates = {}
@@ -232,7 +254,7 @@ def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: n
 
 
 def _floor(
-    task: Any,
+    task: Task,
     model: nn.Module,
     control: Mapping[str, Any] | None,
     indices: np.ndarray,
@@ -241,7 +263,7 @@ def _floor(
 ) -> dict[str, float]:
     """What is measured of networks without equivariance error, and of perfect predictions.
 
-    Measured once per call and condition on a few examples; the repeated rotation with the first weights evaluated.
+    Measured once per call and condition on a few examples; the repeated element with the first weights evaluated.
     """
     some = thinned(indices, FLOOR_EXAMPLES)
     torch.manual_seed(seed_for(protocol.seed, "control"))
@@ -267,7 +289,7 @@ def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
 
 
 def _batches(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any] | None
+    task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any] | None
 ) -> Iterator[tuple[np.ndarray, Any]]:
     for chosen in in_batches(indices, protocol):
         yield chosen, task.inputs(model, task.batch(chosen, _device(model)), condition or {}, protocol.seed)

@@ -21,10 +21,17 @@ Rotations = Annotated[
     int,
     Field(
         ge=2,
-        description="Rotations per example of the sampled estimator; the estimate does not depend on their number.",
+        description="Group elements per example of the sampled estimator, on whose number no estimate depends.",
     ),
 ]
 BatchSize = Annotated[int, Field(ge=1, description="Examples per forward pass, before repeating them for rotations.")]
+
+
+class SymmetrySettings(Settings):
+    """A group whose elements twist predictions, and how these are compared."""
+
+    group: str = Field(description="Name of the group: `SO(3)`, `O(3)`, `cube`, `translations`.")
+    comparison: str = Field(description="How predictions are compared, by the names on the task's card.")
 
 
 class CommonEvaluation(Settings):
@@ -38,7 +45,9 @@ class CommonEvaluation(Settings):
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
     resamples: int = Field(2000, ge=100, description="Bootstrap resamples behind them.")
     seed: int = Field(
-        0, ge=0, description="Of the rotations and the bootstrap; the same rotations are used at all steps and runs."
+        0,
+        ge=0,
+        description="Of the group elements and the bootstrap; the same elements are used at all steps and runs.",
     )
 
 
@@ -49,6 +58,7 @@ class EvaluationSettings(CommonEvaluation):
     batch_size: BatchSize = 64
     conditions: tuple[Mapping[str, Any], ...] = Field(
         ({},),
-        description="Under which conditions to ask for predictions, flow times for instance: columns of the tables, "
-        "each with its value, as the task understands them.",
+        description="Under which conditions to ask for predictions: columns of the tables, each with its value. A "
+        "`group` says whose elements twist predictions, a `comparison` how they are compared; the others, flow times "
+        "for instance, are the task's own.",
     )

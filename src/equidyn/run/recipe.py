@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from equidyn.core.groups.card import USUAL_GROUP
 from equidyn.core.settings import Settings
 
 Precision = Annotated[
@@ -26,7 +27,9 @@ class Learned(Settings):
     steps: int = Field(ge=1, description="Optimiser steps.")
     optimiser: Literal["adamw", "adam", "sgd"] = Field(description="How weights are updated.")
     lr: float = Field(gt=0, description="Peak learning rate.")
-    augmentation: Fraction = Field(description="Probability that a training example is rotated at random.")
+    augmentation: Fraction = Field(
+        description="Probability that a training example is transformed at random, rotated for instance."
+    )
     seed: int = Field(ge=0, description="Of initialisation, order, augmentation, noise and dropout.")
 
 
@@ -50,6 +53,7 @@ class Schedule(Settings):
         description="What an epoch goes through in random order: all examples, or the clusters (molecules, sequence "
         "families), of each of which it sees one member, drawn at random.",
     )
+    group: str = Field(USUAL_GROUP, description="Group whose random elements augmentation applies to examples.")
     betas: tuple[Decay, Decay] = Field(
         (0.9, 0.999), description="Decay rates of Adam's averages of the gradient and of its square."
     )

@@ -28,13 +28,13 @@ from tqdm import tqdm
 from equidyn.core import process
 from equidyn.core.files import publish
 from equidyn.core.plugins import load
-from equidyn.core.rotations import haar
 from equidyn.core.seeding import seed_for
+from equidyn.core.symmetry import symmetry
 from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
 from equidyn.run.recipe import Recipe, portion_count
-from equidyn.tasks.contract import Draws
+from equidyn.tasks.contract import Draws, TrainableTask
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Terminated(SystemExit):
 
 
 def train(
-    task: Any,
+    task: TrainableTask,
     indices: np.ndarray,
     recipe: Recipe,
     checkpoint_steps: Sequence[int],
@@ -75,7 +75,7 @@ def train(
     where an interrupted run goes on.
 
     Args:
-        task: The task (see `equidyn.tasks.contract.Task`), bound to its store.
+        task: The task, bound to its store.
         indices: (n,) training examples.
         recipe: How to train.
         checkpoint_steps: Steps to keep, ascending, 0 for the initial weights; none beyond the recipe's steps.
@@ -211,14 +211,17 @@ def with_network(recipe: Recipe) -> Recipe:
 
 
 def augmentation(recipe: Recipe, step: int, examples: int) -> torch.Tensor | None:
-    """Rotations (examples, 3, 3) of a step's batch: Haar with the recipe's probability, else none; None if it is 0."""
+    """Group elements (examples, ...) of a step's batch: random with the recipe's probability, else the identity.
+
+    None for a recipe without augmentation.
+    """
     if not recipe.augmentation:
         return None
-    generator = _generator(recipe, "augmentation", step)
-    R = haar(examples, generator=generator)
-    unturned = torch.rand(examples, generator=generator) >= recipe.augmentation
-    R[unturned] = torch.eye(3, dtype=R.dtype)
-    return R
+    group, generator = symmetry(recipe.group), _generator(recipe, "augmentation", step)
+    elements = group.sample(examples, generator=generator)
+    unmoved = torch.rand(examples, generator=generator) >= recipe.augmentation
+    elements[unmoved] = group.identity()
+    return elements
 
 
 def draws(recipe: Recipe, step: int, places: Sequence[int]) -> Draws:
@@ -254,7 +257,7 @@ class _Order:
 
 
 def _accumulate_gradient(
-    task: Any,
+    task: TrainableTask,
     shared: torch.nn.Module,
     chosen: np.ndarray,
     recipe: Recipe,
@@ -263,7 +266,7 @@ def _accumulate_gradient(
     world: World,
 ) -> float:
     """Leave the gradient of a step's loss in the parameters, in all processes; this one's share of the loss."""
-    whole, R = task.whole(chosen), augmentation(recipe, step, len(chosen))
+    whole, elements = task.whole(chosen), augmentation(recipe, step, len(chosen))
     autocast = PRECISIONS[recipe.precision]
     mine = list(enumerate(portions(len(chosen), microbatch, world)))[world.rank :: world.size]
     weight = world.size  # gradients are means over processes, and are to be sums
@@ -273,8 +276,8 @@ def _accumulate_gradient(
     for number, places in mine:
         torch.manual_seed(seed_for(recipe.seed, "dropout", step, number))
         batch = task.batch(chosen[places], world.device)
-        if R is not None:
-            batch = task.rotate(batch, R[places])
+        if elements is not None:
+            batch = task.act(batch, elements[places], symmetry(recipe.group))
         is_last = number == mine[-1][0]
         with nullcontext() if is_last else world.apart(shared):
             with torch.autocast(world.device.type, autocast) if autocast else nullcontext():
@@ -284,7 +287,7 @@ def _accumulate_gradient(
     return float(total)
 
 
-def _families(task: Any, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
+def _families(task: TrainableTask, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
     """(n,) label of what an epoch visits once, for each example."""
     return np.arange(len(indices)) if recipe.sampling == "examples" else task.cluster(indices)
 

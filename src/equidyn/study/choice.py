@@ -28,7 +28,8 @@ class Choice:
         estimator: "exact" or "sampled"; runs without the first are shown by the second.
         self_conditioning: Whether networks that can see their own first prediction do; tasks without the choice
             ignore it.
-        action: How predictions are compared, in figures that show one way of several; None where there is one way.
+        group: The group whose elements twist predictions, in figures that show one; None for any.
+        comparison: How predictions are compared, in figures that show one way of several; None where there is one way.
         useful_skill: Skill below which a network predicts nothing useful.
         timed: Whether predictions are asked for at several flow times.
     """
@@ -38,25 +39,36 @@ class Choice:
     weights: str = "ema"
     estimator: str = "exact"
     self_conditioning: bool = False
-    action: str | None = None
+    group: str | None = None
+    comparison: str | None = None
     useful_skill: float = 0.05
     timed: bool = False
 
     @property
     def conditions(self) -> dict[str, Any]:
         """Columns of the table in which rows of a curve may differ for the same weights, with the value to show."""
-        return {"self_conditioning": self.self_conditioning} | ({"action": self.action} if self.action else {})
+        pair = {"group": self.group, "comparison": self.comparison}
+        return {"self_conditioning": self.self_conditioning} | {name: v for name, v in pair.items() if v is not None}
+
+
+def symmetries(config: Mapping[str, Any], task: str) -> list[dict[str, str]]:
+    """Groups that a task is evaluated under, each with how predictions are compared; what is usual if none is named."""
+    card = task_card(task)
+    usual = [{"group": card.group, "comparison": card.comparison}]
+    return [dict(pair) for pair in config.get("evaluation", {}).get(task, {}).get("symmetries", usual)]
 
 
 def choice_of(config: Mapping[str, Any], task: str) -> Choice:
     """What a study's configuration, and the card of a task, say is looked at."""
-    section, card = config["figures"], task_card(task)
+    section, card, pairs = config["figures"], task_card(task), symmetries(config, task)
+    shown = next((pair for pair in pairs if pair["comparison"] == card.comparison), pairs[0])
     return Choice(
         task=task,
         baseline=section["baseline"][task],
         weights=section["weights"],
         estimator=section["estimator"],
-        action=card.comparison if card.has_choice else None,
+        group=shown["group"],
+        comparison=shown["comparison"] if card.has_choice else None,
         timed=card.has_times,
     )
 

@@ -4,16 +4,18 @@ Imports nothing heavy: the workflow calls it each time it is parsed.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from equidyn.core.groups.card import USUAL_GROUP, group_card
 from equidyn.core.settings import StudyError
 from equidyn.core.tables import read_rows
 from equidyn.models.card import Configuration
 from equidyn.models.registry import configuration
 from equidyn.run.protocol import CommonEvaluation
 from equidyn.run.recipe import IDENTITY, Learned, Run
+from equidyn.study.choice import symmetries
 from equidyn.study.sections import check_sections
 from equidyn.study.sources import wanted_datasets
 from equidyn.tasks.registry import task_card
@@ -48,6 +50,7 @@ def check_config(config: Mapping[str, Any], analyses: Mapping[str, Any], source:
         for name in ("train", "validation"):
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
+        _check_symmetries(config, task, source)
 
 
 def read_runs(path: str | Path, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -139,10 +142,16 @@ def _check_conditions(where: str, config: Mapping[str, Any], task: str, settings
                 f"{where}.conditions.{name}: {missing[0]!r} is not evaluated: add it to "
                 f"evaluation.{task}.conditions.{name}"
             )
-    for action in (evaluated | settings.get("conditions", {})).get("action", []):
-        if action in card.cannot:
+    for pair in settings.get("symmetries", there := symmetries(config, task)):
+        group, comparison = pair["group"], pair["comparison"]
+        if pair not in there:
             raise StudyError(
-                f"{where}.conditions.action: this analysis cannot use {action!r}: {card.cannot[action]}; give others "
+                f"{where}.symmetries: {comparison!r} under {group!r} is not evaluated: add it to "
+                f"evaluation.{task}.symmetries"
+            )
+        if reason := card.cannot.get(comparison) or card.cannot_under(group):
+            raise StudyError(
+                f"{where}.symmetries: this analysis cannot use {comparison!r} under {group!r}: {reason}; give others "
                 "of those that are evaluated"
             )
 
@@ -195,15 +204,36 @@ def task_settings(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str
 
 def labels(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Columns that identify a run in tables."""
-    return {"study": config["study"], "run": row["name"]} | {name: row[name] for name in IDENTITY}
+    identity = {"study": config["study"], "run": row["name"]} | {name: row[name] for name in IDENTITY}
+    return identity | {"variant": model_of(config, row).variant}
 
 
 def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `equidyn.run.protocol.EvaluationSettings`: the study's and those of the run's task."""
     evaluation = config["evaluation"]
     shared = {name: value for name, value in evaluation.items() if name in CommonEvaluation.model_fields}
-    own = dict(evaluation[row["task"]])
-    return shared | own | {"conditions": conditions(own.get("conditions", {}))}
+    own = {name: value for name, value in evaluation[row["task"]].items() if name != "symmetries"}
+    combined = conditions(symmetries(config, row["task"]), own.get("conditions", {}))
+    return shared | own | {"conditions": combined}
+
+
+def groups(settings: Mapping[str, Any]) -> list[str]:
+    """Modules of the groups whose elements an evaluation or analysis with these settings draws."""
+    return sorted({group_card(condition["group"]).module for condition in settings["conditions"]})
+
+
+def _check_symmetries(config: Mapping[str, Any], task: str, source: str) -> None:
+    """Check the groups that augment a task's training and that it is evaluated under."""
+    card = task_card(task)
+    where = f"training.{task}.group"
+    try:
+        group_card(config["training"][task].get("group", USUAL_GROUP))
+        for place, pair in enumerate(symmetries(config, task)):
+            where = f"evaluation.{task}.symmetries[{place}]"
+            group_card(pair["group"])
+            card.check_symmetry(**pair)
+    except ValueError as error:
+        raise StudyError(f"{source}: {where}: {error}") from None
 
 
 _AS_EVALUATED = ("examples", "batch_size", "rotations")
@@ -213,13 +243,15 @@ def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str
     """The evaluation's protocol, but for what the analysis says itself, and of the weights that figures show."""
     settings = config["analysis"][analysis][row["task"]]
     own = {name: settings[name] for name in _AS_EVALUATED}
+    pairs = settings.get("symmetries", symmetries(config, row["task"]))
     grid = config["evaluation"][row["task"]].get("conditions", {}) | settings.get("conditions", {})
-    return protocol(config, row) | own | {"conditions": conditions(grid), "weights": [config["figures"]["weights"]]}
+    weights = [config["figures"]["weights"]]
+    return protocol(config, row) | own | {"conditions": conditions(pairs, grid), "weights": weights}
 
 
 def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """What the analysis is told beside the protocol."""
-    shared = ("runs", "steps", "conditions", *_AS_EVALUATED)
+    shared = ("runs", "steps", "symmetries", "conditions", *_AS_EVALUATED)
     return {name: v for name, v in config["analysis"][analysis][row["task"]].items() if name not in shared}
 
 
@@ -234,9 +266,11 @@ def kept_steps(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[int]:
     return checkpoint_steps(config["training"]["checkpoint_steps"], row["steps"])
 
 
-def conditions(grid: Mapping[str, list]) -> list[dict[str, Any]]:
-    """Every combination of the values of a grid, as columns; one without columns for an empty grid."""
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+def conditions(pairs: Iterable[Mapping[str, str]], grid: Mapping[str, list]) -> list[dict[str, Any]]:
+    """Every combination of groups and comparisons with the values of a grid, as columns."""
+    return [
+        {**pair, **dict(zip(grid, values, strict=True))} for pair, *values in itertools.product(pairs, *grid.values())
+    ]
 
 
 def parts(steps: list[int], per_job: int | str) -> list[list[int]]:

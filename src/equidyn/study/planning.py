@@ -215,6 +215,13 @@ def prediction_operations(config: Mapping[str, Any], row: Mapping[str, Any]) -> 
     return _mean_work(config, row, 1).forward
 
 
+def _columns(row: Mapping[str, Any], variant: str) -> dict[str, Any]:
+    """A row of the run table, but for the name, with the variant of the model beside it."""
+    pairs = [(name, row[name]) for name in Run.model_fields if name != "name"]
+    place = [name for name, _ in pairs].index("model") + 1
+    return dict([*pairs[:place], ("variant", variant), *pairs[place:]])
+
+
 def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What each run of a study costs, known before it runs.
 
@@ -223,15 +230,16 @@ def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
         runs: Rows of the run table by name.
 
     Returns:
-        One row per run: ``study``, ``run``, its settings, ``parameters`` of its network, ``step_flops`` (operations of
-        one training step of a full batch, forward and backward passes, with half a forward pass for each example if it
-        is shown its own first prediction half of the time) and ``prediction_flops`` (one forward pass for one example).
+        One row per run: ``study``, ``run``, its settings, ``variant`` and ``parameters`` of its network, ``step_flops``
+        (operations of one training step of a full batch, forward and backward passes, with half a forward pass for each
+        example if it is shown its own first prediction half of the time) and ``prediction_flops`` (one forward pass for
+        one example).
     """
     return [
         {
             "study": config["study"],
             "run": name,
-            **{column: row[column] for column in Run.model_fields if column != "name"},
+            **_columns(row, model_of(config, row).variant),
             "parameters": model_of(config, row).parameters,
             "step_flops": step_operations(config, row),
             "prediction_flops": prediction_operations(config, row),

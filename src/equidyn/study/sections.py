@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, create_model
 
 from equidyn.core.settings import Distinct, Settings, StudyError, problems
 from equidyn.data.registry import source_card, source_cards
-from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations
+from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations, SymmetrySettings
 from equidyn.run.recipe import Precision, Schedule
 from equidyn.tasks.card import TaskCard
 from equidyn.tasks.registry import task_card, task_cards
@@ -116,6 +116,9 @@ class TaskEvaluation(Settings):
     examples: Examples
     batch_size: BatchSize
     rotations: Rotations | None = Field(None, description="In place of the common number.")
+    symmetries: Distinct[SymmetrySettings] | None = Field(
+        None, description="Groups, each with a comparison of predictions; what is usual for the task if not given."
+    )
 
 
 class CommonEvaluationSection(_required(CommonEvaluation)):  # type: ignore[misc]
@@ -131,7 +134,7 @@ class FloorSettings(Settings):
 
     box: Positive = Field(description="Edge of the grid, Å.")
     spacings: Distinct[Positive] = Field(description="Å between voxels.")
-    actions: Distinct[str] = Field(description="How predictions are compared.")
+    comparisons: Distinct[str] = Field(description="How predictions are compared.")
     molecules: Count = Field(description="How many molecules are looked at.")
     rotations: Rotations
     seed: int = Field(ge=0, description="Seed of the rotations.")

@@ -18,7 +18,7 @@ from equidyn.study.tables import CONDITIONS, prefer_estimator
 
 KEYS = (
     "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
-    "action", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
+    "group", "comparison", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
 )  # fmt: skip
 
 ACTION_FLOOR = "floor_action_equivariance"
@@ -51,7 +51,7 @@ def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, 
     Args:
         table: Of an analysis.
         choice: Weights, estimator and conditions are chosen as in the evaluation table, but that an analysis under one
-            action alone is shown under that.
+            group and comparison alone is shown under these.
         columns: That the table must have, beyond what identifies rows.
         others: Whether other runs follow, but controls.
 
@@ -63,10 +63,10 @@ def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, 
     """
     key = ["run", "step", "weights", "estimator"]
     need(table, [*key, "skill", "unit", *columns])
-    key += [name for name in ("task", "action") if name in table]
-    key += [name for name in CONDITIONS if name in table and name not in key]
-    if choice.action and "action" in table and table["action"].nunique() == 1:
-        choice = replace(choice, action=table["action"].iloc[0])
+    key += [name for name in ("task", *CONDITIONS) if name in table]
+    pair = [name for name in ("group", "comparison") if name in table and getattr(choice, name)]
+    if pair and len(alone := table[pair].drop_duplicates()) == 1:
+        choice = replace(choice, **alone.iloc[0])
     rows = chosen(table.drop_duplicates(key), choice)
     kept = [of_baseline(rows, choice)]
     if others:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from equidyn.core.groups.card import USUAL_GROUP, group_card
 from equidyn.core.settings import StudyError
 from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
@@ -215,6 +216,7 @@ class Study:
         """What trains a run."""
         row = self.runs[run]
         card, model = task_card(row["task"]), settings.model_of(self.config, row)
+        group = group_card(self.config["training"][row["task"]].get("group", USUAL_GROUP))
         return {
             "task": card.task,
             "recipe": settings.recipe(self.config, row),
@@ -222,7 +224,7 @@ class Study:
             "steps": settings.kept_steps(self.config, row),
             "device": self.config["training"]["device"],
             "microbatch": self.config["training"][row["task"]].get("microbatch"),
-            "code": self.code("train_network", card.module, model.module),
+            "code": self.code("train_network", card.module, model.module, group.module),
             "origin": digest(self.subset(row["task"], row["train_subset"])),
         }
 
@@ -235,13 +237,15 @@ class Study:
         """What evaluates a run, apart from the steps of each part; the network's code belongs to the training."""
         row = self.runs[run]
         card, control = task_card(row["task"]), settings.control_model(self.config, row["task"])
+        protocol = settings.protocol(self.config, row)
+        modules = (card.module, control.module if control else "", *settings.groups(protocol))
         return {
             "task": card.task,
-            "protocol": settings.protocol(self.config, row),
+            "protocol": protocol,
             "labels": settings.labels(self.config, row),
             "device": self.config["training"]["device"],
             "control": control.built_from if control else None,
-            "code": self.code("evaluate_checkpoints", card.module, control.module if control else ""),
+            "code": self.code("evaluate_checkpoints", *modules),
             "origin": digest(self.training(run), self.split(row["task"])),
         }
 
@@ -249,16 +253,18 @@ class Study:
         """What analyses a run; the network's code belongs to the training, that of its anatomy does not."""
         row, card = self.runs[run], self.analyses[analysis]
         task, model = task_card(row["task"]), settings.model_of(self.config, row)
+        protocol = settings.analysis_protocol(self.config, analysis, row)
+        modules = (card.module, task.module, _module(model.anatomy), *settings.groups(protocol))
         return {
             "task": task.task,
             "measure": card.measure,
             "steps": settings.analysis_steps(self.config, analysis, row),
-            "protocol": settings.analysis_protocol(self.config, analysis, row),
+            "protocol": protocol,
             "settings": settings.analysis_arguments(self.config, analysis, row),
             "labels": settings.labels(self.config, row),
             "device": self.config["training"]["device"],
             "anatomy": model.anatomy,
-            "code": self.code("analyse_checkpoints", card.module, task.module, _module(model.anatomy)),
+            "code": self.code("analyse_checkpoints", *modules),
             "origin": digest(self.training(run), self.split(row["task"])),
         }
 

@@ -8,7 +8,7 @@ import pandas as pd
 from equidyn.core.files import replacing
 from equidyn.run.recipe import DESIGN
 
-CONDITIONS = ("t", "self_conditioning", "action")
+CONDITIONS = ("group", "comparison", "t", "self_conditioning")
 """Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""
 
 
@@ -101,7 +101,9 @@ def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
         missing if the minimum is the final step.
     """
     curve = [name for name in ("study", "run", "weights", "estimator", *CONDITIONS) if name in table]
-    identity = [*curve, *(name for name in (*DESIGN, "seed", "train_examples", "parameters") if name in table)]
+    model = DESIGN.index("model") + 1
+    design = (*DESIGN[:model], "variant", *DESIGN[model:], "seed", "train_examples", "parameters")
+    identity = [*curve, *(name for name in design if name in table)]
     rows = []
     for _, part in table.dropna(subset="percent").groupby(curve, sort=False, dropna=False):
         part = part.sort_values("step")

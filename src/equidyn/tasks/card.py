@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from equidyn.core.groups.card import USUAL_GROUP, group_card
+from equidyn.core.rooms import cards
 from equidyn.core.settings import Settings
 
 
@@ -40,13 +42,13 @@ class Comparison:
     Attributes:
         name: What legends call it.
         text: What it does, for captions.
-        groups: Names of the groups whose elements it can take back.
+        needs: What the card of a group must say for its elements to be taken back so, e.g. ``"permutes_voxels"``.
         exact: Whether it makes no error of its own beyond rounding, so that the task's control is exactly equivariant.
     """
 
     name: str
     text: str
-    groups: tuple[str, ...] = ("SO(3)",)
+    needs: str = ""
     exact: bool = False
 
     @property
@@ -99,7 +101,7 @@ class TaskCard:
         comparisons: How predictions for rotated examples can be compared, by the name in tables.
         comparison: The usual one of them.
         control: Model that is exactly equivariant, whose error is the numeric floor; "" if there is none.
-        group: Group of rotations that is usual.
+        group: The usual group.
         settings: Section ``training.<task>.task`` of a configuration; None if the task has no settings.
         conditions: Section ``evaluation.<task>.conditions``; None if predictions are asked for in one way only.
         repeated: Share of training steps that take one more forward pass without a backward pass.
@@ -116,7 +118,7 @@ class TaskCard:
     comparisons: Mapping[str, Comparison]
     comparison: str
     control: str = ""
-    group: str = "SO(3)"
+    group: str = USUAL_GROUP
     settings: type[Settings] | None = None
     conditions: type[Settings] | None = None
     repeated: float = 0.0
@@ -132,6 +134,19 @@ class TaskCard:
             raise ValueError(
                 f"task {self.name}: unknown comparison {self.comparison!r}; its card has {', '.join(self.comparisons)}"
             )
+
+    def check_symmetry(self, group: str, comparison: str) -> None:
+        """Refuse a group, or a way of comparing predictions under it, that the task cannot use.
+
+        Raises:
+            ValueError: The message says what could be used instead.
+        """
+        if comparison not in self.comparisons:
+            raise ValueError(f"unknown comparison {comparison!r}; {self.name} has {', '.join(self.comparisons)}")
+        needs = self.comparisons[comparison].needs
+        if needs and not getattr(group_card(group), needs):
+            able = ", ".join(name for name, card in cards("equidyn.core.groups").items() if getattr(card, needs))
+            raise ValueError(f"the group {group!r} does not allow the comparison {comparison!r}; those that do: {able}")
 
     @property
     def has_choice(self) -> bool:

@@ -1,19 +1,26 @@
 """The contract between a task and the stages.
 
 To measure a model of your own, derive from :class:`Task` and give an instance to
-`equidyn.run.evaluation.decompose_task`; only the methods marked *evaluation* are used there.
+`equidyn.run.evaluation.decompose_task`; to train and evaluate in studies, derive from :class:`TrainableTask`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from equidyn.core.groups.card import USUAL_GROUP
+from equidyn.core.symmetry import symmetry
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Generator, Tensor, nn
+
+    from equidyn.core.symmetry import Symmetry
+    from equidyn.data.store import Store
 
 
 @dataclass(frozen=True)
@@ -42,38 +49,23 @@ class Draws:
     each: Sequence[Generator]
 
 
-class Task(Protocol):
-    """What is predicted, how it rotates and how it is compared; a batch is whatever `batch` returns."""
+class Task(ABC):
+    """What is predicted, how a group acts on it and how it is compared; a batch is whatever `batch` returns."""
 
     name: str
     unit: str
-    """Unit of the loss per component, e.g. ``"eV²/Å²"`` (evaluation)."""
-    action: str = "rotate_vectors"
-    """How rotations act on inputs and predictions, for tables; a condition of that name overrides it (evaluation)."""
-    has_fixed_shapes: bool = False
-    """Whether batches of equally many examples have tensors of the same shapes (training with compiled networks)."""
+    """Unit of the loss per component, e.g. ``"eV²/Å²"``."""
+    comparison: str = "vectors"
+    """How predictions for transformed inputs are compared, for tables, unless a condition of that name says it."""
 
-    @classmethod
-    def fit(cls, store: Any, indices: np.ndarray, **settings: Any) -> Task:
-        """The task with its settings, and what it measures on its training examples, scales for instance (training)."""
-
-    def state(self) -> dict[str, Any]:
-        """What `fit` was told and measured, as JSON-able values to keep with a checkpoint (training)."""
-
-    @classmethod
-    def restore(cls, store: Any, state: dict[str, Any]) -> Task:
-        """The task as `state` described it (evaluation of checkpoints)."""
-
-    def check(self, model: nn.Module, indices: np.ndarray) -> None:
-        """Raise ValueError for data the model cannot take (training)."""
-
+    @abstractmethod
     def batch(self, indices: np.ndarray, device: torch.device) -> Any:
-        """Inputs and targets of some examples of the store (training, evaluation)."""
+        """Inputs and targets of some examples of the store."""
 
     def inputs(self, model: nn.Module, batch: Any, condition: Mapping[str, Any], seed: int) -> Any:
-        """The batch as the model is to see it: noise, times and the like put in (evaluation).
+        """The batch as the model is to see it: noise, times and the like put in.
 
-        What is random comes from a stream of each example's own, so that only the rotation varies between the
+        What is random comes from a stream of each example's own, so that only the group element varies between the
         predictions for one example.
 
         Args:
@@ -84,55 +76,92 @@ class Task(Protocol):
         """
         return batch
 
-    def rotations(self, count: int, condition: Mapping[str, Any], generator: Generator) -> Tensor:
-        """(count, 3, 3) independent rotations to twist with: Haar on SO(3), or on a subgroup of it (evaluation)."""
-        from equidyn.core.rotations import haar
+    def symmetry(self, condition: Mapping[str, Any]) -> Symmetry:
+        """The group whose elements twist predictions: the condition's ``group``, or all rotations if it names none.
 
-        return haar(count, generator=generator)
+        Raises:
+            ValueError: The group is unknown, or the task cannot use it.
+        """
+        return symmetry(condition.get("group", USUAL_GROUP))
 
-    def rotate(self, batch: Any, R: Tensor) -> Any:
-        """Inputs and targets rotated by R (B, 3, 3), one rotation per example (training, evaluation)."""
+    @abstractmethod
+    def act(self, batch: Any, elements: Tensor, symmetry: Symmetry) -> Any:
+        """Inputs and targets transformed by elements (B, ...) of a group, one per example."""
 
+    @abstractmethod
     def repeat(self, batch: Any, count: int) -> Any:
-        """The batch `count` times, end to end (evaluation)."""
+        """The batch `count` times, end to end."""
 
+    @abstractmethod
     def predict(self, model: nn.Module, batch: Any) -> Tensor:
-        """Predictions (N, C) in physical units, all examples end to end, no padding (evaluation)."""
+        """Predictions (N, C) in physical units, all examples end to end, no padding."""
 
-    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: Any) -> Tensor:
-        """Predictions (N, C) rotated by R (B, 3, 3); the inverse action is that of the transpose (evaluation)."""
+    @abstractmethod
+    def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: Any, symmetry: Symmetry) -> Tensor:
+        """Predictions (N, C) transformed by elements (B, ...) of a group, one per example."""
 
+    @abstractmethod
     def target(self, batch: Any) -> Tensor:
-        """What predictions are compared with, (N, C) (evaluation)."""
+        """What predictions are compared with, (N, C)."""
 
     def null(self, batch: Any) -> Tensor | None:
-        """(N, C) what one predicts who has learned nothing, the measure of skill; None for zero (evaluation)."""
+        """(N, C) what one predicts who has learned nothing, the measure of skill; None for zero."""
         return None
 
+    @abstractmethod
     def example(self, batch: Any) -> Tensor:
-        """(N,) int64, the example in range(B) of each row of a prediction (evaluation)."""
+        """(N,) int64, the example in range(B) of each row of a prediction."""
 
     def head_tensor(self, model: nn.Module, batch: Any) -> Tensor | None:
-        """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none (evaluation)."""
+        """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none."""
         return None
 
+    @abstractmethod
     def cluster(self, indices: np.ndarray) -> np.ndarray:
-        """Labels of what intervals resample: molecule or sequence family of each example (evaluation)."""
+        """Labels of what intervals resample: molecule or sequence family of each example."""
+
+
+class TrainableTask(Task):
+    """A task that networks can be trained on, and that a checkpoint can bring back."""
+
+    store: Store
+    has_fixed_shapes: bool = False
+    """Whether batches of equally many examples have tensors of the same shapes, for compiled networks."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, store: Store, indices: np.ndarray, **settings: Any) -> TrainableTask:
+        """The task with its settings, and what it measures on its training examples, scales for instance."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What `fit` was told and measured, as JSON-able values to keep with a checkpoint."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, store: Store, state: dict[str, Any]) -> TrainableTask:
+        """The task as `state` described it."""
+
+    @abstractmethod
+    def check(self, model: nn.Module, indices: np.ndarray) -> None:
+        """Raise ValueError for data the model cannot take."""
 
     def whole(self, indices: np.ndarray) -> Whole:
-        """Sizes of the batch that these examples of the store make (training)."""
+        """Sizes of the batch that these examples of the store make."""
         return Whole(len(indices), int(self.store.lengths_of(indices).sum()))
 
+    @abstractmethod
     def loss(self, model: nn.Module, batch: Any, draws: Draws, whole: Whole | None = None) -> Tensor:
-        """The training loss, a scalar, or a portion's share of it (training).
+        """The training loss, a scalar, or a portion's share of it.
 
         Args:
             model: In training mode.
-            batch: From `batch`, perhaps rotated.
+            batch: From `batch`, perhaps transformed.
             draws: What is random comes from here alone.
             whole: The step's batch, if `batch` is a portion of it. The shares of all portions add up to its loss,
                 however it was cut.
         """
 
+    @abstractmethod
     def describe_batch(self, indices: np.ndarray) -> str:
-        """Which examples these are, for an error message (training)."""
+        """Which examples these are, for an error message."""

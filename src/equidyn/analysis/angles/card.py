@@ -31,5 +31,6 @@ CARD = AnalysisCard(
     measure="equidyn.analysis.angles.measure:measure",
     settings=AngleSettings,
     operations=operations,
-    cannot={"cube": "the rotations of a cube have no continuous angle"},
+    cannot={"voxels": "rotations that permute voxels have no continuous angle"},
+    needs="has_angles",
 )

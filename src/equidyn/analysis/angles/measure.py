@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from equidyn.analysis.losses import inputs, sampled
 from equidyn.core.decomposition import interval
 from equidyn.core.seeding import seed_for
-from equidyn.run.evaluation import draw_rotations, in_batches, twisted_predictions
+from equidyn.core.symmetry import Symmetry
+from equidyn.run.evaluation import draw_elements, in_batches, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 LOCAL_ANGLE = 1e-3
 """Radians at which the local error is read off the variogram; in double precision both its errors are about 1e-6."""
@@ -47,7 +49,7 @@ def about_axis(axis: Tensor, angle: float) -> Tensor:
 
 
 def measure(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
@@ -61,11 +63,11 @@ def measure(
     Each example has K base rotations, and for each a random axis, the same at all angles.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: In double precision, if the local error is wanted.
         indices: (n,) examples.
         protocol: Number K of base rotations, batch size, seed, level of intervals.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
         angles: Degrees, above 0 up to 180.
         local: Whether predictions are differentiable in the rotation.
 
@@ -75,16 +77,17 @@ def measure(
         same at all angles.
 
     Raises:
-        ValueError: The condition allows a subgroup of rotations only.
+        ValueError: The condition's group is not that of all rotations.
     """
-    if condition.get("action") == "cube":
-        raise ValueError("the rotations of a cube have no continuous angle: use another action")
+    symmetry = task.symmetry(condition)
+    if not symmetry.card.has_angles:
+        raise ValueError(f"elements of the group {symmetry.name!r} do not all differ by angles: use 'SO(3)'")
     radians = [*([LOCAL_ANGLE] if local else []), *np.radians(angles)]
     model.eval()
     sums = []
     for chosen in in_batches(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
-        sums.append(_sums(task, model, batch, chosen, protocol, condition, radians))
+        sums.append(_sums(task, model, batch, chosen, protocol, symmetry, radians))
     variogram, total, haar, weight = (np.concatenate(parts, -1) for parts in zip(*sums, strict=True))
     cluster = task.cluster(indices)
 
@@ -114,19 +117,19 @@ def measure(
 
 @torch.no_grad()
 def _sums(
-    task: Any,
+    task: Task,
     model: nn.Module,
     batch: Any,
     chosen: np.ndarray,
     protocol: EvaluationSettings,
-    condition: Mapping[str, Any],
+    symmetry: Symmetry,
     radians: Sequence[float],
 ) -> tuple[np.ndarray, ...]:
     """Per example: half squared differences (A, B) at each angle, total, equivariance error, components (B,)."""
     target, example = task.target(batch), task.example(batch)
-    base = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
+    base = draw_elements(symmetry, chosen, protocol.rotations, protocol.seed)
     axes = torch.stack([_axes(protocol, int(number)) for number in chosen], 1)
-    twisted = twisted_predictions(task, model, batch, base)
+    twisted = twisted_predictions(task, model, batch, base, symmetry)
 
     def per_example(values: Tensor) -> np.ndarray:
         """(N, C) summed over the rows of each example."""
@@ -135,7 +138,9 @@ def _sums(
 
     variogram, totals, spreads = [], [], []
     for angle in [0.0, *radians]:
-        turned = twisted_predictions(task, model, batch, about_axis(axes, angle) @ base) if angle else twisted
+        turned = twisted
+        if angle:
+            turned = twisted_predictions(task, model, batch, symmetry.compose(about_axis(axes, angle), base), symmetry)
         variogram.append(per_example((turned - twisted).square().mean(0) / 2))
         # At every angle the K rotations are independent and Haar distributed.
         totals.append(per_example((turned - target).square().mean(0)))

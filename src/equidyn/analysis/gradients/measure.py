@@ -21,10 +21,11 @@ from equidyn.analysis.anatomy import parameter_groups
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.core.seeding import seed_for
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 
 def measure(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
@@ -35,11 +36,11 @@ def measure(
     """The gradient split of a checkpoint, one row per group of parameters.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: Its network.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`; level of the intervals.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
         folds: F; so many gradients of both parts are held in memory.
     """
     parts = deal(indices, task.cluster(indices), folds, protocol.seed)
@@ -50,7 +51,7 @@ def measure(
     groups, sizes = parameter_groups(model), {name: p.numel() for name, p in model.named_parameters()}
     return [
         {
-            "group": group,
+            "parameter_group": group,
             "group_parameters": sum(sizes[name] for name in groups[group]),
             "folds": folds,
             **losses[0].estimator,

@@ -35,10 +35,11 @@ from equidyn.analysis.curvature import Hessian
 from equidyn.analysis.losses import HeldOutLoss
 from equidyn.run.evaluation import decompose_task, decompose_task_exactly
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 
 def measure(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+    task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The last layer of a checkpoint: one row, `HeadForm.summary` and the error that it should predict.
 
@@ -46,11 +47,11 @@ def measure(
     examples with the same rotations.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: A network with an anatomy, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
 
     Raises:
         ValueError: As `head_form`.
@@ -120,10 +121,10 @@ def head_form(loss: HeldOutLoss) -> HeadForm:
         loss: Held-out loss of a model with an anatomy; in double precision.
 
     Raises:
-        ValueError: The layer is too large, see `equidyn.analysis.curvature.Hessian.dense`; or predictions are
-            grids, and rotations do not permute its voxels.
+        ValueError: The layer is too large, see `equidyn.analysis.curvature.Hessian.dense`; or predictions are grids,
+            and the group does not permute their voxels.
     """
-    anatomy = needed_anatomy(loss.model, loss.condition)
+    anatomy = needed_anatomy(loss.model, loss.symmetry)
     block = block_parameters(loss.model, anatomy.head)
     weight = block[anatomy.head].detach()
     form = Hessian(loss, "equivariance", block).dense() / 2

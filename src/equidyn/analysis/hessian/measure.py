@@ -11,10 +11,11 @@ from equidyn.analysis.curvature import Hessian, spectrum
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.core.seeding import seed_for
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 
 def measure(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
@@ -28,11 +29,11 @@ def measure(
     """The Hessians of a checkpoint, one row per block and part of the loss.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: Its network, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
         blocks: See `equidyn.analysis.anatomy.block_parameters`.
         probes: See `equidyn.analysis.curvature.spectrum`.
         lanczos_steps: ``steps`` of `equidyn.analysis.curvature.spectrum`.

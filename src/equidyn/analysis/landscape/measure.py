@@ -19,6 +19,7 @@ from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.core.seeding import seed_for
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 PROTOCOLS = ("common", "fresh")
 RANDOM = "random"
@@ -28,7 +29,7 @@ _TOLERANCE = 1e-4  # of the largest eigenvalue, relative
 
 
 def measure(
-    task: Any,
+    task: Task,
     model: nn.Module,
     indices: np.ndarray,
     protocol: EvaluationSettings,
@@ -44,11 +45,11 @@ def measure(
     Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: Its network, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
         block: Weights that move, see `equidyn.analysis.anatomy.block_parameters`.
         directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
         points: Along each axis; an odd number has the checkpoint itself in the middle.

@@ -4,7 +4,7 @@ from equidyn.analysis.card import INEXACT, AnalysisCard, AnalysisSettings
 
 
 class LayerSettings(AnalysisSettings):
-    """Equivariance error of hidden features whose action is known."""
+    """Equivariance error of hidden features that are known to turn in some way."""
 
 
 CARD = AnalysisCard(

@@ -10,25 +10,25 @@ from torch import Tensor, nn
 
 from equidyn.analysis.anatomy import feature_modules, needed_anatomy
 from equidyn.analysis.losses import inputs, sampled
-from equidyn.core.actions import inverse, rotate_grid_exactly
-from equidyn.run.evaluation import draw_rotations, in_batches
+from equidyn.run.evaluation import draw_elements, in_batches
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.tasks.contract import Task
 
 OUTPUT = "prediction"
 
 
 @torch.no_grad()
 def measure(
-    task: Any, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
+    task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """How much of each layer's output depends on the orientation of the input, once it is turned back.
 
     Args:
-        task: See `equidyn.tasks.contract.Task`.
+        task: What is predicted.
         model: A network with an anatomy that names features.
         indices: (n,) examples.
         protocol: Number K of rotations, batch size, seed.
-        condition: See `Task.inputs`.
+        condition: See `Task.symmetry` and `Task.inputs`.
 
     Returns:
         One dictionary per layer, in the order in which they come to act, and the prediction last: ``layer``, ``place``,
@@ -36,33 +36,34 @@ def measure(
         unbiased, relative to the energy) and ``floor``, the same for one rotation repeated.
 
     Raises:
-        ValueError: Features lie on a grid, and rotations do not permute its voxels.
+        ValueError: Features lie on a grid, and the group does not permute its voxels.
     """
     model.eval()
-    modules = feature_modules(model, needed_anatomy(model, condition))
+    symmetry = task.symmetry(condition)
+    modules = feature_modules(model, needed_anatomy(model, symmetry))
     sums: dict[str, np.ndarray] = {}
-    actions: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for chosen in in_batches(indices, protocol):
         batch = inputs(task, model, chosen, protocol, condition)
-        R = draw_rotations(task, chosen, protocol.rotations, condition, protocol.seed)
-        for identical, turns in enumerate((R, R[:1].expand_as(R))):
-            copies = task.repeat(batch, len(turns))
-            back = inverse(turns.flatten(0, 1))
+        drawn = draw_elements(symmetry, chosen, protocol.rotations, protocol.seed)
+        for identical, elements in enumerate((drawn, drawn[:1].expand_as(drawn))):
+            copies, flat = task.repeat(batch, len(elements)), elements.flatten(0, 1)
+            back = symmetry.inverse(flat)
             with _recorded({name: module for name, (module, _) in modules.items()}) as outputs:
-                prediction = task.predict(model, task.rotate(copies, turns.flatten(0, 1)))
+                prediction = task.predict(model, task.act(copies, flat, symmetry))
             found = {name: (modules[name][1], outputs[name]) for name in outputs}
-            found[OUTPUT] = "output", [task.rotate_prediction(prediction, back, copies)]
-            for name, (action, values) in found.items():
-                actions[name] = action
-                if action == "grid":
-                    values = [rotate_grid_exactly(value, back.round()) for value in values]
-                moments = sum(_moments(value.unflatten(0, (len(turns), -1))) for value in values)
+            found[OUTPUT] = "output", [task.act_on_prediction(prediction, back, copies, symmetry)]
+            for name, (kind, values) in found.items():
+                kinds[name] = kind
+                if kind == "grid":  # features lie about the middle of their grid
+                    values = [symmetry.act_on_grids(v, back, (v.shape[-1] - 1) / 2, order=0) for v in values]
+                moments = sum(_moments(value.unflatten(0, (len(elements), -1))) for value in values)
                 sums.setdefault(name, np.zeros((2, 3)))[identical] += moments
     return [
         {
             "layer": name,
             "place": place,
-            "kind_of_action": actions[name],
+            "kind_of_action": kinds[name],
             "energy": float(energy / count),
             "relative_error": float(variance / energy),
             "floor": float(repeated[0] / repeated[1]),

@@ -12,14 +12,17 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined, Template
 
+from equidyn.core.groups.card import USUAL_GROUP
 from equidyn.core.numbers import several, short
 from equidyn.core.plugins import load
+from equidyn.core.rooms import cards
 from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import ACTION_FLOOR
 
 EVIDENCE = """
 {% if comparison %}Rotations: {{ comparison.text }}.{% endif %}
+{% for name in groups %}Group: {{ name }}, {{ texts[name] }}.{% endfor %}
 {% for how, runs in estimators %}
 Estimator: {{ how }}{% if estimators | length > 1 %} ({{ runs }}){% endif %}.
 {% endfor %}
@@ -139,7 +142,9 @@ def evidence(data: pd.DataFrame, options: Options) -> list[str]:
         conditioning = shown if options.self_conditioning else ", without self-conditioning"
     text = render(
         EVIDENCE,
-        comparison=options.comparison(data),
+        comparison=options.compared_by(data),
+        groups=[] if options.comparisons else [name for name in dict.fromkeys(data["group"]) if name != USUAL_GROUP],
+        texts={name: group.text for name, group in cards("equidyn.core.groups").items()},
         estimators=estimators,
         weights=_WEIGHTS.get(options.weights, options.weights),
         conditioning=conditioning,
@@ -163,7 +168,7 @@ def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> str:
     for task, rows in data.groupby("task", sort=False):
         own = options[task]
         known = rows.dropna(axis="columns", how="all")
-        ways = [own.comparisons[action].described for action in dict.fromkeys(rows["action"]) if own.comparisons]
+        ways = [own.comparisons[name].described for name in dict.fromkeys(rows["comparison"]) if own.comparisons]
         tasks.append(
             {
                 "words": own.words,
@@ -209,13 +214,13 @@ def _useless(data: pd.DataFrame, baseline: pd.DataFrame, options: Options) -> st
         times = baseline.loc[baseline["silent"] & (baseline["step"] == baseline["step"].max()), "t"].map(short)
         below = f"At its last step the baseline is below {options.limit} at t = {', '.join(times)}"
         return below if len(times) else ""
-    steps = baseline.loc[baseline["silent"]].groupby("action", sort=False)["step"].agg(["nunique", "max"])
+    steps = baseline.loc[baseline["silent"]].groupby("comparison", sort=False)["step"].agg(["nunique", "max"])
     if "relative_equivariance" in data or steps.empty:
         return ""
     said = [
         f"at {count} evaluated steps, the last {last:,}"
-        + (f" ({options.comparisons[action].name})" if len(steps) > 1 else "")
-        for action, (count, last) in zip(steps.index, steps.to_numpy(), strict=True)
+        + (f" ({options.comparisons[comparison].name})" if len(steps) > 1 else "")
+        for comparison, (count, last) in zip(steps.index, steps.to_numpy(), strict=True)
     ]
     return f"The baseline is below {options.limit} {'; '.join(said)}"
 

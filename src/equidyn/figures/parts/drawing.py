@@ -211,9 +211,9 @@ def log_labels(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def name_action(figure: Figure, data: pd.DataFrame, options: Options) -> None:
+def name_comparison(figure: Figure, data: pd.DataFrame, options: Options) -> None:
     """Say above a figure how predictions are compared, where there is more than one way."""
-    if comparison := options.comparison(data.head(1)):
+    if comparison := options.compared_by(data.head(1)):
         figure.suptitle(f"Rotations: {comparison.name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
 
 

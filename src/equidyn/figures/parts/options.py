@@ -48,13 +48,13 @@ class Options(Choice):
     @property
     def has_floor(self) -> bool:
         """Whether the way in which predictions are compared has an error of its own, beyond rounding."""
-        return self.action is not None and not self.comparisons[self.action].exact
+        return self.comparison is not None and not self.comparisons[self.comparison].exact
 
-    def comparison(self, data: pd.DataFrame) -> Comparison | None:
+    def compared_by(self, data: pd.DataFrame) -> Comparison | None:
         """How the predictions of all rows were compared; None if in several ways, or if there is only one way."""
-        there = [action for action in dict.fromkeys(data["action"]) if action in self.comparisons]
+        there = [comparison for comparison in dict.fromkeys(data["comparison"]) if comparison in self.comparisons]
         return self.comparisons[there[0]] if len(there) == 1 else None
 
     def control_is_exact(self, data: pd.DataFrame) -> bool:
         """Whether the control behind ``floor_control`` is exactly equivariant under the rotations of all rows."""
-        return all(self.comparisons[action].exact for action in set(data["action"]) & set(self.comparisons))
+        return all(self.comparisons[comparison].exact for comparison in set(data["comparison"]) & set(self.comparisons))

@@ -41,7 +41,7 @@ def percent_and_skill(
     """
     rings, shading = "dip" in data, "t" not in data
     figure, (above, below), column = drawing.stacked(3.1, 1)
-    drawing.name_action(figure, data, options)
+    drawing.name_comparison(figure, data, options)
     place = drawing.Steps(data["step"], log=log_x)
     drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=log_y, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
@@ -149,7 +149,7 @@ def error_against_skill(
     data = data.assign(below_axis=~(data["relative_equivariance"] >= low))
     suffix = "_smoothed" if "skill_smoothed" in data else ""
     figure, (axes,), column = drawing.stacked(1)
-    drawing.name_action(figure, data, options)
+    drawing.name_comparison(figure, data, options)
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     axes.set_xscale("symlog", linthresh=1, linscale=2.2)

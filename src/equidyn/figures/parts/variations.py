@@ -111,14 +111,14 @@ def by_comparison(rows: pd.DataFrame, options: Options) -> pd.DataFrame:
         ValueError: The card has not all of those in the rows.
     """
     known = list(options.comparisons)
-    if unknown := sorted(set(rows["action"]) - set(known)):
-        raise ValueError(f"unknown action(s) {', '.join(unknown)}: figures know {', '.join(known)}")
-    return rows.iloc[rows["action"].map(known.index).argsort(kind="stable")]
+    if unknown := sorted(set(rows["comparison"]) - set(known)):
+        raise ValueError(f"unknown comparison(s) {', '.join(unknown)}: figures know {', '.join(known)}")
+    return rows.iloc[rows["comparison"].map(known.index).argsort(kind="stable")]
 
 
 def comparison_names(rows: pd.DataFrame, options: Options) -> list[str]:
     """What legends call the way in which each row compares predictions."""
-    return [options.comparisons[action].name for action in rows["action"]]
+    return [options.comparisons[comparison].name for comparison in rows["comparison"]]
 
 
 def comparison_looks(data: pd.DataFrame, options: Options) -> Looks:

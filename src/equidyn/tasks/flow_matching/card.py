@@ -46,10 +46,8 @@ CARD = TaskCard(
     size="residues",
     sizes=sizes,
     inputs="equidyn.tasks.flow_matching.inputs:inputs",
-    comparisons={
-        "rotate_vectors": Comparison("of vectors", "all of SO(3), predicted vectors being turned back", exact=True)
-    },
-    comparison="rotate_vectors",
+    comparisons={"vectors": Comparison("of vectors", "predicted vectors are taken back", exact=True)},
+    comparison="vectors",
     control="control-chain",
     conditions=Conditions,
     repeated=0.5,

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from equidyn.core.actions import rotate
 from equidyn.core.batch import ProteinBatch, VelocityOutput
 from equidyn.core.pairs import distance_class, pair_distances
 from equidyn.core.seeding import seed_for
+from equidyn.core.symmetry import Symmetry
 from equidyn.data.store import Store, in_blocks
-from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.contract import Draws, TrainableTask, Whole
 from equidyn.tasks.outputs import checked
 
 NANOMETRE = 10.0  # Å
@@ -137,7 +137,7 @@ class FlowMatchingBatch:
         return ProteinBatch(self.x_t, self.t, self.mask, self.residue_index, self.chain_break, self.x_sc)
 
 
-class FlowMatching(Task):
+class FlowMatching(TrainableTask):
     """The flow-matching task on a store with fields positions, residue_index, chain_break and cluster.
 
     The percent of Shen et al. 2025 (arXiv 2512.02303) for Proteína is this task's, on x̂_1 in nm, one flow time each.
@@ -208,10 +208,11 @@ class FlowMatching(Task):
         noisy = batch.noised(noise, torch.full((len(noise),), condition["t"]))
         return self._self_conditioned(model, noisy) if condition["self_conditioning"] else noisy
 
-    def rotate(self, batch: FlowMatchingBatch, R: Tensor) -> FlowMatchingBatch:
-        """Data, and noise and self-conditioning if there are any, rotated by R (B, 3, 3), one rotation per chain."""
-        vectors = {name: getattr(batch, name) for name in ("x_1", "x_0", "x_sc")}
-        return replace(batch, **{name: x @ R.to(x).mT for name, x in vectors.items() if x is not None})
+    def act(self, batch: FlowMatchingBatch, elements: Tensor, symmetry: Symmetry) -> FlowMatchingBatch:
+        """Data, and noise and self-conditioning if there are any, transformed by one element per chain, as points."""
+        points = {name: getattr(batch, name) for name in ("x_1", "x_0", "x_sc")}
+        moved = {name: symmetry.act_on_points(x, elements) for name, x in points.items() if x is not None}
+        return replace(batch, **{name: torch.where(batch.mask[..., None], x, 0.0) for name, x in moved.items()})
 
     def repeat(self, batch: FlowMatchingBatch, count: int) -> FlowMatchingBatch:
         """The batch `count` times, end to end."""
@@ -227,9 +228,11 @@ class FlowMatching(Task):
         """x̂_1 (N, 3), nm."""
         return self._clean(model, batch)[0][batch.mask]
 
-    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: FlowMatchingBatch) -> Tensor:
-        """Positions (N, 3) rotated by R (B, 3, 3)."""
-        return rotate(prediction, R, self.example(batch))
+    def act_on_prediction(
+        self, prediction: Tensor, elements: Tensor, batch: FlowMatchingBatch, symmetry: Symmetry
+    ) -> Tensor:
+        """Positions (N, 3), which are points, transformed by one element per chain."""
+        return symmetry.act_on_points(prediction, elements, self.example(batch))
 
     def target(self, batch: FlowMatchingBatch) -> Tensor:
         """x_1 (N, 3), nm."""

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.core.actions import rotate
 from equidyn.core.batch import ForceOutput, MoleculeBatch
+from equidyn.core.symmetry import Symmetry
 from equidyn.data.store import Store, in_blocks
-from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.contract import Draws, TrainableTask, Whole
 from equidyn.tasks.outputs import checked
 
 FORCE_WEIGHT = 100.0
@@ -61,7 +61,7 @@ class ForceFieldBatch:
     energy: Tensor
 
 
-class ForceField(Task):
+class ForceField(TrainableTask):
     """The force-field task on a store with fields positions, atomic_numbers, forces, energy and cluster.
 
     The percent of Shen et al. 2025 (arXiv 2512.02303) for EScAIP is this task's, on forces in eV/Å.
@@ -124,11 +124,11 @@ class ForceField(Task):
             energy=tensor(store.scalar("energy")[indices], torch.float64),
         )
 
-    def rotate(self, batch: ForceFieldBatch, R: Tensor) -> ForceFieldBatch:
-        """Positions and forces rotated by R (B, 3, 3), one rotation per molecule."""
+    def act(self, batch: ForceFieldBatch, elements: Tensor, symmetry: Symmetry) -> ForceFieldBatch:
+        """Positions, which are points, and forces, which are vectors, transformed by one element per molecule."""
         molecules = batch.molecules
-        positions = rotate(molecules.positions, R, molecules.molecule)
-        forces = self.rotate_prediction(batch.forces, R, batch)
+        positions = symmetry.act_on_points(molecules.positions, elements, molecules.molecule)
+        forces = self.act_on_prediction(batch.forces, elements, batch, symmetry)
         return replace(batch, molecules=molecules.with_positions(positions), forces=forces)
 
     def repeat(self, batch: ForceFieldBatch, count: int) -> ForceFieldBatch:
@@ -148,9 +148,11 @@ class ForceField(Task):
     def _output(model: nn.Module, batch: ForceFieldBatch) -> ForceOutput:
         return checked(model(batch.molecules), ForceOutput, batch.forces.shape, model)
 
-    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: ForceFieldBatch) -> Tensor:
-        """Forces (N, 3) rotated by R (B, 3, 3)."""
-        return rotate(prediction, R, batch.molecules.molecule)
+    def act_on_prediction(
+        self, prediction: Tensor, elements: Tensor, batch: ForceFieldBatch, symmetry: Symmetry
+    ) -> Tensor:
+        """Forces (N, 3), which are vectors, transformed by one element per molecule."""
+        return symmetry.act_on_vectors(prediction, elements, batch.molecules.molecule)
 
     def target(self, batch: ForceFieldBatch) -> Tensor:
         """Forces (N, 3), eV/Å."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from equidyn.core.settings import Distinct, Settings
+from equidyn.core.settings import Settings
 from equidyn.tasks.card import Comparison, Sizes, TaskCard, Typical, Words
 
 
@@ -26,14 +26,6 @@ class GridSettings(Settings):
     noise: float = Field(0.9, gt=0, description="Standard deviation of the noise on each voxel.")
 
 
-class Conditions(Settings):
-    """Predictions are compared in each of these ways."""
-
-    action: Distinct[Literal["cube", "trilinear", "cubic", "atoms"]] = Field(
-        description="How predictions for turned molecules are turned back."
-    )
-
-
 CARD = TaskCard(
     name="voxel_denoising",
     order=3,
@@ -52,28 +44,31 @@ CARD = TaskCard(
     sizes=sizes,
     inputs="equidyn.tasks.voxel_denoising.inputs:inputs",
     comparisons={
-        "cube": Comparison(
+        "voxels": Comparison(
             "of a cube",
             "the 24 of a cube alone, which permute voxels, so that nothing is interpolated",
-            groups=("cube",),
+            needs="permutes_voxels",
             exact=True,
         ),
         "trilinear": Comparison(
             "all, trilinear",
             "all of SO(3), the predicted grid being turned back by trilinear interpolation between voxels",
+            needs="leaves_origin",
         ),
         "cubic": Comparison(
-            "all, cubic splines", "all of SO(3), the predicted grid being turned back by cubic splines"
+            "all, cubic splines",
+            "all of SO(3), the predicted grid being turned back by cubic splines",
+            needs="leaves_origin",
         ),
         "atoms": Comparison(
             "all, at the atoms",
             "all of SO(3), no grid being turned back: compared is the overlap of the predicted density with that of "
             "each atom, so that the loss is one per atom",
+            needs="leaves_origin",
         ),
     },
     comparison="trilinear",  # nearest to what the paper can have done
     control="control-voxels",
     settings=GridSettings,
-    conditions=Conditions,
     quantities="equidyn.data.describe:conformer_quantities",
 )

@@ -2,7 +2,7 @@
 
 Grid, noise level and loss are VoxMol's (Pinheiro et al. 2023, arXiv 2306.07473), which Shen et al. 2025 (arXiv
 2512.02303) train. Voxels do not turn as points do, so there are several ways to compare predictions for a rotated and
-for an unrotated molecule. They are conditions of the evaluation (`ACTIONS`), and tables keep them apart.
+for an unrotated molecule. The task's card describes them, and tables keep them apart.
 """
 
 import math
@@ -14,25 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.core.actions import rotate, rotate_grid, rotate_grid_exactly
 from equidyn.core.batch import GridOutput
-from equidyn.core.rotations import haar, octahedral_group
 from equidyn.core.seeding import seed_for
+from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid, element_channels, voxelise
 from equidyn.data.store import Store
-from equidyn.tasks.contract import Draws, Task, Whole
+from equidyn.tasks.contract import Draws, TrainableTask, Whole
 from equidyn.tasks.outputs import checked
+from equidyn.tasks.voxel_denoising.card import CARD
 
 CHANNELS = 8  # C, H, O, N, F, S, Cl, Br
 SHIFT = 0.5  # Å, largest along each axis, of training examples
 
-ACTIONS = {
-    "cube": "the 24 rotations of a cube, which permute voxels: no interpolation",
-    "trilinear": "Haar rotations; predicted grids are turned back by trilinear interpolation",
-    "cubic": "Haar rotations; predicted grids are turned back by cubic splines",
-    "atoms": "Haar rotations; predictions are compared by their overlap with each atom's density: no interpolation",
-}
-"""How predictions are compared over rotations; in all of them the molecule is turned before it is put on the grid."""
+_ORDERS = {"voxels": 0, "trilinear": 1, "cubic": 3}
+"""Order of interpolation of the comparisons that turn grids back; molecules are turned before they are put on them."""
 
 _FINE = 2  # cells of noise along each edge of a voxel
 
@@ -47,7 +42,7 @@ class VoxelBatch:
         channel: (N,) int64, channel of each atom's element.
         molecule: (N,) int64, molecule of each atom.
         orientation: (B, 3, 3), what each molecule was rotated by, and with it its noise.
-        action: One of `ACTIONS`, for evaluation.
+        comparison: How predictions are compared, for evaluation.
         seed: Of the noise, for evaluation.
     """
 
@@ -56,11 +51,11 @@ class VoxelBatch:
     channel: Tensor
     molecule: Tensor
     orientation: Tensor
-    action: str | None = None
+    comparison: str | None = None
     seed: int | None = None
 
 
-class VoxelDenoising(Task):
+class VoxelDenoising(TrainableTask):
     """The denoising task on a store with fields positions, atomic_numbers and cluster.
 
     Predictions are densities, without unit. Who has learned nothing leaves the grid blank.
@@ -74,6 +69,7 @@ class VoxelDenoising(Task):
 
     name = "voxel_denoising"
     unit = "density²"
+    comparison = "trilinear"
     has_fixed_shapes = True
 
     def __init__(self, store: Store, grid: Grid, noise: float = 0.9):
@@ -120,26 +116,24 @@ class VoxelDenoising(Task):
         )
 
     def inputs(self, model: nn.Module, batch: VoxelBatch, condition: Mapping[str, Any], seed: int) -> VoxelBatch:
-        """The batch with the condition's `action`, and noise that belongs to the molecule and turns with it.
+        """The batch with the condition's `comparison`, and noise that belongs to the molecule and turns with it."""
+        return replace(batch, comparison=condition.get("comparison", self.comparison), seed=seed)
+
+    def symmetry(self, condition: Mapping[str, Any]) -> Symmetry:
+        """The condition's group.
 
         Raises:
-            ValueError: The action is unknown.
+            ValueError: It cannot act on what is compared.
         """
-        if condition["action"] not in ACTIONS:
-            raise ValueError(f"unknown action {condition['action']!r}: use {', '.join(ACTIONS)}")
-        return replace(batch, action=condition["action"], seed=seed)
+        group = super().symmetry(condition)
+        CARD.check_symmetry(group.name, condition.get("comparison", self.comparison))
+        return group
 
-    def rotations(self, count: int, condition: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-        """(count, 3, 3) rotations, independent and uniform on SO(3), or on the group of the cube."""
-        if condition["action"] != "cube":
-            return haar(count, generator=generator)
-        group = octahedral_group()
-        return group[torch.randint(len(group), (count,), generator=generator)]
-
-    def rotate(self, batch: VoxelBatch, R: Tensor) -> VoxelBatch:
-        """Atoms, and the noise that belongs to them, rotated by R (B, 3, 3), one rotation per molecule."""
-        orientation = R.to(batch.orientation) @ batch.orientation
-        return replace(batch, positions=rotate(batch.positions, R, batch.molecule), orientation=orientation)
+    def act(self, batch: VoxelBatch, elements: Tensor, symmetry: Symmetry) -> VoxelBatch:
+        """Atoms, and the noise that belongs to them, transformed by one element per molecule."""
+        orientation = symmetry.compose(elements.to(batch.orientation), batch.orientation)
+        positions = symmetry.act_on_points(batch.positions, elements, batch.molecule)
+        return replace(batch, positions=positions, orientation=orientation)
 
     def repeat(self, batch: VoxelBatch, count: int) -> VoxelBatch:
         """The batch `count` times, end to end."""
@@ -159,17 +153,14 @@ class VoxelDenoising(Task):
         grids = self._grids(batch)
         return self._rows(self._denoised(model, grids, self._noise(batch)), batch)
 
-    def rotate_prediction(self, prediction: Tensor, R: Tensor, batch: VoxelBatch) -> Tensor:
-        """Predictions rotated by R (B, 3, 3): voxels as the action says, overlaps not at all."""
-        if batch.action == "atoms":
-            return prediction
+    def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: VoxelBatch, symmetry: Symmetry) -> Tensor:
+        """Predictions transformed by one element per molecule: grids as the comparison says, overlaps not at all."""
+        if batch.comparison == "atoms":
+            return symmetry.act_on_scalars(prediction, elements)
         side = self.grid.side
         grids = prediction.view(len(batch.examples), side, side, side, CHANNELS).permute(0, 4, 1, 2, 3)
-        if batch.action == "cube":
-            turned = rotate_grid_exactly(grids, R.round())
-        else:
-            turned = rotate_grid(grids, R, self.grid.origin, order={"trilinear": 1, "cubic": 3}[batch.action])
-        return self._rows(turned, batch)
+        order = _ORDERS[batch.comparison]
+        return self._rows(symmetry.act_on_grids(grids, elements, self.grid.origin, order), batch)
 
     def target(self, batch: VoxelBatch) -> Tensor:
         """The clean grids, as `predict`."""
@@ -177,7 +168,7 @@ class VoxelDenoising(Task):
 
     def example(self, batch: VoxelBatch) -> Tensor:
         """Molecule of each row of a prediction."""
-        if batch.action == "atoms":
+        if batch.comparison == "atoms":
             return batch.molecule
         molecules = torch.arange(len(batch.examples), device=batch.molecule.device)
         return molecules.repeat_interleave(self.grid.side**3)
@@ -241,7 +232,7 @@ class VoxelDenoising(Task):
         The overlap is divided by that of the Gaussian with itself, so that it is 1 for a lone atom in its channel. Sums
         over the lattice of functions this smooth hardly depend on its orientation: nothing is interpolated.
         """
-        if batch.action != "atoms":
+        if batch.comparison != "atoms":
             return grids.permute(0, 2, 3, 4, 1).reshape(-1, CHANNELS)
         axis = self.grid.axis(dtype=grids.dtype, device=grids.device)
         # (N, 3, G): the Gaussian of each atom is a product over axes.

@@ -669,8 +669,10 @@ def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str
     if "overfitted" in data:
         theirs.append(Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label="overfitted (both sides)"))
     here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
-    if options.action:
-        here.append(Line2D([], [], linestyle="none", label=f"rotations: {options.comparisons[options.action].name}"))
+    if options.comparison:
+        here.append(
+            Line2D([], [], linestyle="none", label=f"rotations: {options.comparisons[options.comparison].name}")
+        )
     legends = {"How to read published": theirs, "How to read ours": here}
     if not common:
         return legends

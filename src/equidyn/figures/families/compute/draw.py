@@ -66,7 +66,7 @@ def loss_against_compute(
     ratios = _ratios(data, options)
     with style.applied():
         figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         place = drawing.Steps(data["training_flops"], log=True)
         handles = _draw_losses(panels[0], data, place, options)
         place.dress(panels[-1])

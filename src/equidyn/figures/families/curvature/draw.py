@@ -69,7 +69,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     blocks = _blocks(data)
     with style.applied():
         figure, panels, column = drawing.tiled(len(blocks) * len(steps), len(steps))
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         for i, axes in enumerate(panels):
             row, place = divmod(i, len(steps))
             of_block = data[data["block"] == blocks[row]]
@@ -203,7 +203,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     with style.applied():
         figure, panels, column = drawing.tiled(len(_QUANTITIES) * len(blocks), len(blocks))
         figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(_QUANTITIES) + 0.6)
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         place = drawing.Steps(data["step"], log=True)
         for i, axes in enumerate(panels):
             (name, label), block = list(_QUANTITIES.items())[i // len(blocks)], blocks[i % len(blocks)]

@@ -120,9 +120,9 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "equivariance": drawing.PARTS["equivariance"],
     }
     with style.applied():
-        key = 2.0 if options.action else 1.5  # inch; a line more above, a floor among the losses
+        key = 2.0 if options.comparison else 1.5  # inch; a line more above, a floor among the losses
         figure = style.new_figure(10.5, 4.9 + key)
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
         left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
         place = drawing.Steps(data["step"], log=True)

@@ -48,7 +48,7 @@ _RATIO = ("ratio", "ratio_low", "ratio_high")
 _SHARE = ("percent", "percent_low", "percent_high")
 _COSINE = ("cosine", "cosine_low", "cosine_high")
 _NORMS = tuple(f"{part}_norm{suffix}" for part in (*drawing.PARTS, "total") for suffix in ("", "_plugin"))
-_SIZES = ("group", "group_parameters", "folds")
+_SIZES = ("parameter_group", "group_parameters", "folds")
 _SEEN = 2.0  # factor by which an interval may stretch an axis
 
 
@@ -56,7 +56,7 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     """Percent against the ratio of gradient norms, a path through the baseline's checkpoints; other runs faintly.
 
     Args:
-        table: Of kind "gradients"; the group "all" is shown.
+        table: Of kind "gradients"; the group "all" of parameters is shown.
         options: What is drawn.
 
     Returns:
@@ -65,7 +65,7 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = _ratios(table, options)
     with style.applied():
         figure, (axes,), column = drawing.stacked(1)
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
         _ratio_panel(axes, data, data, options, colours, room=0.16)
         axes.set(xlabel=RATIO, ylabel=PERCENT)
@@ -105,18 +105,18 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         options: What is drawn.
 
     Returns:
-        The figure, and the rows shown, by group and step.
+        The figure, and the rows shown, by group of parameters and step.
     """
-    need(table, ["group"])
+    need(table, ["parameter_group"])
     columns = [*_SIZES, *_NORMS, *_RATIO, "ratio_plugin", *_COSINE]
-    groups = [group for group in GROUPS if group in set(table["group"])]
-    parts = [of_runs(table[table["group"] == group], options, columns) for group in groups]
+    groups = [group for group in GROUPS if group in set(table["parameter_group"])]
+    parts = [of_runs(table[table["parameter_group"] == group], options, columns) for group in groups]
     data = pd.concat([part[part["run"] == options.baseline] for part in parts], ignore_index=True)
-    whole = data[data["group"] == groups[0]]
+    whole = data[data["parameter_group"] == groups[0]]
     with style.applied():
         figure, panels, column = drawing.stacked(1.25, 1.25, 1)
         figure.set_size_inches(style.WIDTH, 8.4)
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         norms, ratio, cosine = panels
         place = drawing.Steps(data["step"], log=True)
         names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
@@ -126,7 +126,7 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
             norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, alpha=0.4, linewidth=2.6)
             curve(norms, whole, f"{part}_norm", place, colour, marker)
         for group in reversed(groups):
-            rows = data[data["group"] == group]
+            rows = data[data["parameter_group"] == group]
             curve(ratio, rows, "ratio", place, *GROUPS[group])
             curve(cosine, rows, "cosine", place, *GROUPS[group], main=group == groups[0], log_y=False)
         place.dress(cosine)
@@ -147,7 +147,7 @@ def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options:
     parts = [drawing.sample(*look, f"of the {name.lower()}") for name, *look in drawing.PARTS.values()]
     pale = {"color": style.MUTED, "alpha": 0.4, "linewidth": 2.6}
     parts.append(Line2D([], [], label="pale: plug-in norm, which noise in the gradient raises", **pale))
-    sizes = data.groupby("group")["group_parameters"].first()
+    sizes = data.groupby("parameter_group")["group_parameters"].first()
     handles = [
         drawing.sample(*GROUPS[group], f"{group} ({sizes[group]:,} parameter{'s' if sizes[group] > 1 else ''})")
         for group in groups
@@ -173,7 +173,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     else:
         last = data[data["step"] == data["step"].max()]
         said = ", ".join(
-            f"{'not told from zero' if np.isnan(row.ratio) else short(row.ratio)} ({row.group})"
+            f"{'not told from zero' if np.isnan(row.ratio) else short(row.ratio)} ({row.parameter_group})"
             for row in last.itertuples()
         )
         sentences.append(f"Ratios at the last step: {said}.")
@@ -189,9 +189,9 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
 
 def _ratios(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     """Rows of the group "all" with correlations."""
-    need(table, ["group"])
+    need(table, ["parameter_group"])
     columns = [*_SIZES, *_SHARE, *_RATIO, "ratio_plugin"]
-    return correlated(of_runs(table[table["group"] == "all"], options, columns), "ratio", "percent", options)
+    return correlated(of_runs(table[table["parameter_group"] == "all"], options, columns), "ratio", "percent", options)
 
 
 def _ratio_panel(

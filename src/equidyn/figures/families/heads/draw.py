@@ -71,7 +71,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
         figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         place = drawing.Steps(data["step"], log=True)
         for axes, (name, label) in zip(panels, quantities.items(), strict=True):
             axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
@@ -125,7 +125,7 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     with style.applied():
         figure, panels, column = drawing.tiled(4 if parts else 3, 2)
         figure.set_size_inches(12, 8.2)
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         colours = StepColours(baseline["step"])
         place = colours.place
         scatter, form, ratio = panels[:3]

@@ -41,8 +41,9 @@ _POINT = ("i", "j", "x", "y", "value")
 _MEASURED = ("roughness", "fit_residual", "fit_range", "fit_r2")
 _OURS = ("task", "step", "weights", "estimator", "rotations", "examples", "clusters", "unit", "block_parameters")
 _KEYS = (
-    "study", "task", "model", "step", "weights", "action", "t", "self_conditioning", "estimator", "rotations",
-    "examples", "clusters", "unit", "percent", "skill", "block_parameters", "scale", "eigenvalue_x", "eigenvalue_y",
+    "study", "task", "model", "step", "weights", "group", "comparison", "t", "self_conditioning", "estimator",
+    "rotations", "examples", "clusters", "unit", "percent", "skill", "block_parameters", "scale", "eigenvalue_x",
+    "eigenvalue_y",
 )  # fmt: skip
 _UNRELATED, _SMOOTH = 0.8, 0.5  # ratios of neighbours
 _PANEL = (4.7, 4.2)  # inch, of a surface
@@ -522,7 +523,7 @@ def _checkpoint(data: pd.DataFrame, options: Options) -> list[str]:
         f"Run {first['run']} at step {first['step']:,} ({', '.join(about)}), {several(data['examples'])} "
         f"{options.words.examples} of {several(data['clusters'])} {options.words.clusters}."
     ]
-    if "action" in data and (comparison := options.comparison(data.head(1))):
+    if "comparison" in data and (comparison := options.compared_by(data.head(1))):
         sentences.append(f"Rotations: {comparison.text}.")
     return sentences
 

@@ -74,7 +74,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.tiled(columns * len(rows), columns)
         figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         for row, (time, part) in enumerate(rows.items()):
             share, shape, *rest = panels[columns * row : columns * (row + 1)]
             bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
@@ -187,7 +187,7 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     with style.applied():
         figure, panels, column = drawing.stacked(*[1] * len(rows))
         figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
-        drawing.name_action(figure, data, options)
+        drawing.name_comparison(figure, data, options)
         for axes, (time, part) in zip(panels, rows.items(), strict=True):
             reach = drawing.in_reach(floors, positive) if len(positive) else None
             drawing.scale(axes, positive, log=True, include=reach)

@@ -78,8 +78,8 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
 
 
 def _share(table: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Rows of a task's baseline, a series for each of a few flow times, or for each action."""
-    rows = of_baseline(chosen(table, options, every=("action",)), options)
+    """Rows of a task's baseline, a series for each of a few flow times, or for each comparison."""
+    rows = of_baseline(chosen(table, options, every=("group", "comparison")), options)
     if "t" in rows and rows["t"].notna().all():
         rows = at_times(rows).drop(columns="flow_times")
         data = shown(rows, ("t", "self_conditioning", *_SHARE), options, [f"t = {short(t)}" for t in rows["t"]])
@@ -94,6 +94,6 @@ def _looks(rows: pd.DataFrame, options: Options) -> tuple[Looks, str]:
     """Looks of the series of a panel, and what they are."""
     if "t" in rows:
         return timed_looks(list(dict.fromkeys(rows["series"]))), "Flow time"
-    if rows["action"].isin(list(options.comparisons)).all():
+    if rows["comparison"].isin(list(options.comparisons)).all():
         return comparison_looks(rows, options), "Rotations"
     return distinct_looks(list(dict.fromkeys(rows["series"]))), "Run"

@@ -1,6 +1,6 @@
 """Figures of grids: ways of comparing predictions side by side, and what turning grids costs by itself.
 
-The conventions of all figures are in `equidyn.figures.parts.drawing`. A way of comparing, an action, has the same
+The conventions of all figures are in `equidyn.figures.parts.drawing`. A way of comparing has the same
 colour in all figures.
 """
 
@@ -21,16 +21,17 @@ from equidyn.figures.parts.variations import by_comparison, comparison_looks, co
 from equidyn.study.selection import ACTION_FLOOR, chosen, need, of_baseline, shown
 
 _FLOORS = (
-    "spacing", "centre", "action", "relative_error", "total", "equivariance", "percent", "molecules", "rotations",
+    "spacing", "centre", "group", "comparison", "relative_error", "total", "equivariance", "percent", "molecules",
+    "rotations",
 )  # fmt: skip
 
 
 def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent, equivariance error and skill of the baseline against step, one colour per action, with floors.
+    """Percent, equivariance error and skill of the baseline against step, one colour per comparison, with floors.
 
-    Losses of several actions have several scales, so equivariance errors are relative to the null loss.
+    Losses of several comparisons have several scales, so equivariance errors are relative to the null loss.
     """
-    rows = by_comparison(of_baseline(chosen(table, options, every=("action",)), options), options)
+    rows = by_comparison(of_baseline(chosen(table, options, every=("group", "comparison")), options), options)
     columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", ACTION_FLOOR)
     data = shown(rows, columns, options, comparison_names(rows, options))
     data["percent_floor"] = 100 * data[ACTION_FLOOR] / data["total"]
@@ -69,17 +70,17 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
 
 
 def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Error of a perfect prediction by spacing, centre and action, and the equivariance error's share of it.
+    """Error of a perfect prediction by spacing, centre and comparison, and the equivariance error's share of it.
 
     Args:
-        table: One row per spacing, centre and action, as `equidyn.analysis.interpolation` makes them.
+        table: One row per spacing, centre and comparison, as `equidyn.analysis.interpolation` makes them.
         options: The ways of comparing predictions.
 
     Returns:
-        The figure, and the rows by spacing, centre and action.
+        The figure, and the rows by spacing, centre and comparison.
 
     Raises:
-        ValueError: There is nothing to draw, or an unknown action.
+        ValueError: There is nothing to draw, or an unknown comparison.
     """
     need(table, _FLOORS)
     if table.empty:

@@ -1,0 +1,1 @@
+"""Rotations of a cube."""

@@ -1,0 +1,27 @@
+"""O(3): rotations, and their products with the inversion x ↦ −x."""
+
+import torch
+from torch import Generator, Tensor
+
+from equidyn.core.groups.o3.card import CARD
+from equidyn.core.rotations import haar
+from equidyn.core.symmetry import MatrixGroup
+
+
+class RotationsAndReflections(MatrixGroup):
+    """The isometries that leave the origin where it is.
+
+    The closed form holds as for SO(3): even functions of a matrix do not see its sign.
+    """
+
+    card = CARD
+    has_closed_form = True
+
+    def sample(self, count: int, *, generator: Generator) -> Tensor:
+        """(count, 3, 3) independent Haar rotations, each inverted with probability one half."""
+        R = haar(count, generator=generator)
+        inverted = torch.randint(2, (count, 1, 1), generator=generator)
+        return R * (1 - 2 * inverted)
+
+
+ROTATIONS_AND_REFLECTIONS = RotationsAndReflections()

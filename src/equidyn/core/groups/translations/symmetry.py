@@ -1,0 +1,77 @@
+"""Translations of space."""
+
+from typing import NoReturn
+
+import torch
+from torch import Generator, Tensor
+
+from equidyn.core.groups.translations.card import CARD
+from equidyn.core.symmetry import Symmetry
+
+
+class Translations(Symmetry):
+    """Displacements (n, 3) of everything at once.
+
+    No translation is as likely as all others, since space has no end: they are drawn from a normal distribution about
+    zero. The average over it is no projection on invariant functions, but the variance of twisted predictions over it
+    vanishes for equivariant models alone.
+
+    Args:
+        scale: Standard deviation along each axis, in the unit of the positions.
+    """
+
+    card = CARD
+
+    def __init__(self, scale: float = 1.0):
+        self.scale = scale
+
+    def sample(self, count: int, *, generator: Generator) -> Tensor:
+        """(count, 3) independent displacements."""
+        return self.scale * torch.randn(count, 3, generator=generator, dtype=torch.float64, device=generator.device)
+
+    def identity(self, count: int = 1) -> Tensor:
+        """(count, 3) zeros."""
+        return torch.zeros(count, 3, dtype=torch.float64)
+
+    def inverse(self, elements: Tensor) -> Tensor:
+        """The opposite displacements."""
+        return -elements
+
+    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+        """Sums of displacements."""
+        return first + second
+
+    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Points moved; those at padding too.
+
+        Raises:
+            ValueError: Points lie end to end, and `example` is missing.
+        """
+        if points.ndim == 3:
+            return points + elements.to(points)[:, None]
+        if example is None:
+            raise ValueError("one displacement per example needs `example`, the example of each point")
+        return points + elements.to(points)[example]
+
+    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Vectors as they are: differences of points do not move."""
+        return vectors
+
+    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Pseudovectors as they are."""
+        return vectors
+
+    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Tensors as they are."""
+        return tensors
+
+    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> NoReturn:
+        """Grids cannot be moved.
+
+        Raises:
+            ValueError: Always: what lies on a grid of fixed edge leaves it.
+        """
+        raise ValueError("translations move what lies on a grid out of it: use a group that leaves the origin alone")
+
+
+TRANSLATIONS = Translations()

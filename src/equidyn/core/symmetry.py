@@ -1,0 +1,149 @@
+"""Symmetries: groups that can be sampled and that act on what a model reads and predicts.
+
+One object answers for everything that depends on the group: data are laid out, training is augmented and predictions
+are twisted by its elements. Elements are tensors (n, ...), one per example of a batch, in double precision on the CPU;
+how an element looks is the group's affair. Matrices act on row vectors actively, ``x ↦ x Rᵀ``, see
+`equidyn.core.actions`.
+
+Values come in kinds that transform differently: points (positions), vectors (forces, velocities, displacements),
+pseudovectors (angular momenta), scalars (energies), tensors of rank 2 (stresses) and grids (densities on voxels). A
+translation moves points and leaves vectors alone; an inversion turns vectors round and leaves pseudovectors alone.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Generator, Tensor
+
+from equidyn.core.actions import inverse, rotate, rotate_grid, rotate_grid_exactly
+from equidyn.core.groups.card import GroupCard, group_card
+from equidyn.core.plugins import load
+
+
+def symmetry(name: str) -> "Symmetry":
+    """The symmetry of that name.
+
+    Raises:
+        ValueError: There is none; the message lists those that exist.
+    """
+    found: Symmetry = load(group_card(name).symmetry)
+    return found
+
+
+class Symmetry(ABC):
+    """A group, how its elements are drawn, and how they act on each kind of value.
+
+    Attributes:
+        card: Its name, and what can be said of it without PyTorch.
+        has_closed_form: Whether `equidyn.core.decomposition.decompose_exact` holds: averages over the group of even
+            functions of an element's matrix are those over SO(3), E[g_ka g_lb] = δ_kl δ_ab / 3 among them. A network
+            whose weights are invariant under the group then has its average from one forward pass.
+    """
+
+    card: GroupCard
+    has_closed_form: bool = False
+
+    @property
+    def name(self) -> str:
+        """What tables call the group."""
+        return self.card.name
+
+    @abstractmethod
+    def sample(self, count: int, *, generator: Generator) -> Tensor:
+        """Draw `count` independent elements, which use the generator alone."""
+
+    @abstractmethod
+    def identity(self, count: int = 1) -> Tensor:
+        """The identity, `count` times."""
+
+    @abstractmethod
+    def inverse(self, elements: Tensor) -> Tensor:
+        """The inverse of each element."""
+
+    @abstractmethod
+    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+        """Elements that act as `first` followed by `second`, one by one."""
+
+    @abstractmethod
+    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Points moved, each by the element of its example.
+
+        Args:
+            points: (N, 3), all examples end to end, or (B, L, 3), padded to equal length.
+            elements: (B, ...), one per example.
+            example: (N,) int64, the example of each point, for points end to end.
+
+        Returns:
+            The shape, type and device of `points`.
+        """
+
+    @abstractmethod
+    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Vectors, shaped like points."""
+
+    @abstractmethod
+    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Pseudovectors (N, 3), such as cross products of two vectors."""
+
+    def act_on_scalars(self, scalars: Tensor, elements: Tensor) -> Tensor:
+        """Scalars, of any shape, which no element changes."""
+        return scalars
+
+    @abstractmethod
+    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Tensors of rank 2 (N, 3, 3), such as products x yᵀ of two vectors."""
+
+    @abstractmethod
+    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> Tensor:
+        """Cubic grids (B, C, G, G, G) with what is on them.
+
+        Args:
+            grids: Array axes x, y, z.
+            elements: (B, ...), one per example.
+            origin: Index of the point that elements leave where it is, the same on each axis.
+            order: Of the interpolation between voxels, see `equidyn.core.actions.rotate_grid`; 0 for elements that
+                permute the voxels, which need none.
+        """
+
+
+class MatrixGroup(Symmetry):
+    """A group of orthogonal 3×3 matrices; its elements are (n, 3, 3)."""
+
+    def identity(self, count: int = 1) -> Tensor:
+        """(count, 3, 3) unit matrices."""
+        return torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+
+    def inverse(self, elements: Tensor) -> Tensor:
+        """The transposes."""
+        return inverse(elements)
+
+    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+        """Products of matrices."""
+        return second @ first
+
+    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Points turned about the origin, as vectors are."""
+        return self.act_on_vectors(points, elements, example)
+
+    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+        """Vectors R v."""
+        if vectors.ndim == 3:
+            return vectors @ elements.to(vectors).mT
+        return rotate(vectors, elements, example)
+
+    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Pseudovectors det(R) R v."""
+        parity = torch.linalg.det(elements).sign().to(vectors)
+        return rotate(vectors, elements, example) * parity[example, None]
+
+    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+        """Tensors R T Rᵀ."""
+        R = elements.to(tensors)[example]
+        turned: Tensor = R @ tensors @ R.mT
+        return turned
+
+    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> Tensor:
+        """Grids turned about the point with index `origin`; about their middle where voxels are permuted."""
+        if order == 0:
+            return rotate_grid_exactly(grids, elements.round())
+        return rotate_grid(grids, elements, origin, order)
