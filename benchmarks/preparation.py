@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from equidyn.data import spice
-from equidyn.data.sources.offline_molecules.build import FIELDS
+from equidyn.data.sources.spice_mace_off import build as spice
+from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
+from equidyn.data.spice import FIELDS
 from equidyn.data.store import Store, StoreWriter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -90,8 +91,9 @@ def time_preparation(folder, files, frames, processes):
 def prepare(folder, files, processes):
     """Seconds, those of all processors together, and the peak memory of the process that writes, MB."""
     start = time.perf_counter()
-    spice.build_store_of_xyz(
+    spice.build_store(
         folder / "prepared",
+        SpiceMaceOff(),
         files=files,
         scratch=folder / "scratch",
         processes=processes,

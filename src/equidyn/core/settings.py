@@ -7,7 +7,7 @@ documentation and its checks follow from the classes of all rooms (`equidyn.stud
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -65,7 +65,8 @@ def _said(path: tuple[int | str, ...], mistakes: list[Any], kinds: set[str], mod
     if "missing" in kinds:
         return "missing"
     if "value_error" in kinds:
-        return next(m["msg"] for m in mistakes if m["type"] == "value_error").removeprefix("Value error, ")
+        said: str = next(mistake["msg"] for mistake in mistakes if mistake["type"] == "value_error")
+        return said.removeprefix("Value error, ")
     expected = dict.fromkeys(re.sub(r"^\w+ should |, unable to .*", "", mistake["msg"]) for mistake in mistakes)
     return f"found {mistakes[0]['input']!r}; it should {' or '.join(expected)}"
 
@@ -76,7 +77,7 @@ def _place(path: tuple[int | str, ...], content: Any, is_missing: bool) -> tuple
     for number, part in enumerate(path):
         last = is_missing and number == len(path) - 1
         if (isinstance(content, dict) and part in content) or (isinstance(content, list) and isinstance(part, int)):
-            content = content[part]
+            content = cast(Any, content)[part]
         elif not last:
             continue
         kept.append(part)
