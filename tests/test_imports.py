@@ -37,6 +37,12 @@ def lint(folder):
     )
 
 
+def test_all_contracts_are_kept(package):
+    result = lint(package)
+    assert result.returncode == 0, result.stdout
+    assert " 0 broken" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("module", "planted", "broken"),
     [
