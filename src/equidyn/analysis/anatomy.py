@@ -21,10 +21,10 @@ ALL = "all"
 
 def anatomy_of(model: nn.Module) -> Anatomy | None:
     """The anatomy of a network, its own or its architecture's; None for others."""
-    if hasattr(model, "anatomy"):
-        return model.anatomy
-    card = architecture_of(model)
-    return load(card.anatomy)(model) if card and card.anatomy else None
+    found: Any = getattr(model, "anatomy", None)
+    if found is None and (card := architecture_of(model)) and card.anatomy:
+        found = load(card.anatomy)(model)
+    return found
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[str]]:

@@ -71,7 +71,8 @@ def log_correlation(
     logs = np.log([x[there], y[there]])
     count = logs.shape[1]
     if count < FEWEST or (np.ptp(logs, axis=1) <= 1e-12 * np.abs(logs).max(axis=1)).any():
-        return Correlation(*[np.nan] * 6, count, 0)
+        nan = np.nan
+        return Correlation(nan, nan, nan, nan, nan, nan, count, 0)
     block = _block_length(logs)
     starts = np.random.default_rng(seed).integers(0, count - block + 1, (resamples, -(-count // block)))
     drawn = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :count]

@@ -71,7 +71,8 @@ class Hessian:
     @property
     def gradient(self) -> Tensor:
         """(P,) first derivatives."""
-        return sum(first.detach() for first in self._first)
+        total: Any = sum(first.detach() for first in self._first)
+        return total
 
     def product(self, vector: Tensor) -> Tensor:
         """H v: (P,) -> (P,)."""
@@ -248,7 +249,9 @@ def lanczos(
     Arguments are those of `lanczos_quadrature`.
     """
     steps = min(steps, len(start) - (0 if known is None else known.shape[1]))
-    basis, diagonal, off = np.empty((steps, len(start))), [], []
+    basis = np.empty((steps, len(start)))
+    diagonal: list[float] = []
+    off: list[float] = []
     basis[0] = start
     for place in range(steps):
         image = operator @ basis[place]

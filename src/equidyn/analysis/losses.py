@@ -132,6 +132,6 @@ def _cast(batch: Any, dtype: torch.dtype) -> Any:
     """
     if isinstance(batch, Tensor):
         return batch.to(dtype) if batch.dtype == torch.float32 else batch
-    if is_dataclass(batch):
+    if is_dataclass(batch) and not isinstance(batch, type):
         return replace(batch, **{item.name: _cast(getattr(batch, item.name), dtype) for item in fields(batch)})
     return batch

@@ -577,9 +577,8 @@ def _by_time(task: TaskTables, texts: Sequence[str], times: np.ndarray) -> list[
 
 
 def _of_times(times: Sequence[float | None], texts: Sequence[str]) -> tuple[str, ...]:
-    if len(times) == 1 and times[0] is None:
-        return ()
-    return ("by t: " + ", ".join(f"{short(t)}: {text}" for t, text in zip(times, texts, strict=True)),)
+    told = [f"{short(t)}: {text}" for t, text in zip(times, texts, strict=True) if t is not None]
+    return (f"by t: {', '.join(told)}",) if told else ()
 
 
 def _left_out(task: TaskTables, times: np.ndarray) -> list[str]:

@@ -275,7 +275,7 @@ def conditions(pairs: Iterable[Mapping[str, str]], grid: Mapping[str, list]) -> 
 
 def parts(steps: list[int], per_job: int | str) -> list[list[int]]:
     """Checkpoint steps in parts, one for each evaluation job; ``"all"`` puts them into one."""
-    size = len(steps) if per_job == "all" else per_job
+    size = len(steps) if isinstance(per_job, str) else per_job
     return [steps[start : start + size] for start in range(0, len(steps), size)]
 
 

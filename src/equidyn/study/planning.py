@@ -329,7 +329,7 @@ def held_out(config: Mapping[str, Any], task: str) -> int:
 def _used(config: Mapping[str, Any], task: str, examples: int | str) -> int:
     """How many held-out examples are used of those there are."""
     available = held_out(config, task)
-    return available if examples == "all" else min(examples, available)
+    return available if isinstance(examples, str) else min(examples, available)
 
 
 def _mean_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int) -> Work:

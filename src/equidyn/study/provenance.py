@@ -74,11 +74,11 @@ def _path(module: str) -> Path | None:
     """The module's file; None if there is none that is Python, and for this package's own `__init__`."""
     first, *rest = module.split(".")
     if first == PACKAGE:
-        places = [ROOT] if rest else []
+        places = [str(ROOT)] if rest else []
     elif (spec := find_spec(first)) and not rest:
         return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
     else:
-        places = spec.submodule_search_locations or [] if spec else []
+        places = list(spec.submodule_search_locations or []) if spec else []
     bases = [Path(place, *rest) for place in places]
     files = (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py"))
     return next(filter(Path.is_file, files), None)
@@ -99,7 +99,7 @@ class _Parsed:
     @cached_property
     def imports(self) -> list[str]:
         """Modules of this package, and of its own, that it imports."""
-        found = []
+        found: list[str] = []
         for node in self.statements:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
@@ -122,7 +122,8 @@ def _module(name: str) -> _Parsed:
 def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
     text = path.read_text("utf-8")
     tree = ast.parse(text, filename=str(path))
-    statements, waiting = [], [tree]
+    statements: list[ast.stmt] = []
+    waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
         for block in _BLOCKS & set(node._fields):
@@ -133,9 +134,9 @@ def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
             waiting.extend(kept)
             statements.extend(kept)
     if "description=" in text:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field":
-                node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Field":
+                call.keywords = [keyword for keyword in call.keywords if keyword.arg != "description"]
     return _Parsed(tree, statements, frozenset((PACKAGE, package)))
 
 

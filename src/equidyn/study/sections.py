@@ -226,7 +226,7 @@ def _section(base: type[Settings], name: str, text: str = "", **fields: tuple[An
         )
         for number, (key, (kind, default)) in enumerate(fields.items())
     }
-    return create_model(name, __base__=base, __doc__=text or base.__doc__, **named)
+    return create_model(name, __base__=base, __doc__=text or base.__doc__, **named)  # type: ignore[call-overload]
 
 
 def _by_task(base: type[Settings], name: str, kinds: Mapping[str, Any], text: str = "") -> Any:
@@ -243,7 +243,7 @@ def _data(tasks: Iterable[str], chosen: Mapping[str, Any]) -> Any:
             create_model(
                 card.settings.__name__,
                 __base__=card.settings,
-                source=(Literal[card.source], Field(description=card.text)),
+                source=(Literal[card.source], Field(description=card.text)),  # type: ignore[arg-type]
             )
             for card in cards
         ]

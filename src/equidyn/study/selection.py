@@ -106,7 +106,7 @@ def choose(
     for name in CONDITIONS:
         if name not in table:
             continue
-        if name in (conditions or {}):
+        if conditions and name in conditions:
             rows = _only(rows, name, conditions[name])
         else:
             curve.append(name)

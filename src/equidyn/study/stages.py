@@ -165,16 +165,19 @@ class Study:
 
     def entries(self, task: str) -> Told:
         """What decides the entries that are downloaded because they were selected."""
-        template, check = self.template(task), self.source(task).selection.check
+        template, selection = self.template(task), self.source(task).selection
+        assert template is not None
+        assert selection is not None
         return {
             "template": [template.dataset, template.version, template.file],
-            "check": check,
+            "check": selection.check,
             "origin": digest(self.selection(task)),
         }
 
     def selection(self, task: str) -> Told:
         """What selects the entries that a store is made from."""
         selection = self.source(task).selection
+        assert selection is not None
         return {
             "source": self.config["data"][task]["source"],
             "settings": selection_settings(self.config, task),

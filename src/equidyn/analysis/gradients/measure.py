@@ -138,7 +138,7 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
     """
     count = len(gram) // 2
     blocks = gram.reshape(2, count, 2, count)
-    found = {}
+    found: dict[str, float] = {}
     for suffix, products in (("", _between(blocks)), ("_plugin", blocks.mean((1, 3)))):
         squares = {"twirled": products[0, 0], "equivariance": products[1, 1], "total": products.sum()}
         found |= {f"{name}_norm{suffix}": _root(square) for name, square in squares.items()}

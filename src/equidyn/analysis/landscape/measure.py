@@ -67,7 +67,7 @@ def measure(
     rows = []
     for name in directions:
         if name == RANDOM:
-            plane, eigenvalues = random_plane(parameters, protocol.seed), (np.nan, np.nan)
+            plane, eigenvalues = random_plane(parameters, protocol.seed), np.full(2, np.nan)
         else:
             exact = HeldOutLoss(task, model, indices, protocol, condition)
             plane, eigenvalues = eigenplane(exact, name, parameters)
@@ -125,6 +125,7 @@ def eigenplane(
     hessian = Hessian(loss, part, parameters)
     if dense or (dense is None and hessian.size <= DENSE_LIMIT):
         found = spectrum(hessian, probes=1, steps=1, dense=True)
+        assert found.vectors is not None
         values, vectors = found.eigenvalues[found.positive()], found.vectors[:, found.positive()].T
     else:
         operator = hessian.operator()
