@@ -7,6 +7,7 @@ it can be trained and evaluated all the same.
 """
 
 import re
+from typing import Any
 
 from torch import nn
 
