@@ -150,6 +150,18 @@ class TestFinishedStudy:
             stream.write("\nEXTRA = 1\n")
         assert edited.planned().keys() == {"draw_figure", "write_report"}
 
+    def test_a_title_redraws_its_figure_and_the_report_only(self, edited):
+        edited.edit("src/equidyn/figures/families/curvature/card.py", "Eigenvalues of the Hessian", "Eigenvalues")
+        assert edited.planned() == {"draw_figure": 1, "write_report": 1}
+
+    def test_a_new_family_draws_its_own_figures_only(self, edited):
+        families = edited.folder / "src/equidyn/figures/families"
+        shutil.copytree(families / "summary", families / "added")
+        edited.edit("src/equidyn/figures/families/added/card.py", 'name="summary"', 'name="added"')
+        edited.edit("src/equidyn/figures/families/added/card.py", '"summary",', '"again",')
+        edited.edit("src/equidyn/figures/families/added/draw.py", "def summary(", "def again(")
+        assert edited.planned() == {"draw_figure": 1, "write_report": 1}
+
     def test_the_estimator_reruns_evaluation_and_figures(self, edited):
         edited.edit("src/equidyn/core/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
         measured = {"evaluate_checkpoints", "measure_floors", "analyse_checkpoints", "gather_analysis"}

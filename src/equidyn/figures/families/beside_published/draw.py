@@ -1,7 +1,8 @@
 """Published training curves beside ours: left as published, right from the tables of a study.
 
 Each function takes the evaluation table, the table of published curves (`equidyn.analysis.authors`) and `Options`,
-and returns a figure with the rows of both that it shows. The conventions of all figures are in
+and returns a figure with the rows of both that it shows; it raises a ValueError if there is no baseline, if the study
+varies nothing that the figure compares, or if published curves are missing. The conventions of all figures are in
 `equidyn.figures.parts.drawing`, with one exception: skill of the published networks is not known, so that their curves
 are solid throughout. Panels share the step axis, and shares of the loss their axis in each row. Losses have units of
 their own on either side: there only the length of a decade is common, so that slopes can be compared, and heights not.
@@ -78,16 +79,7 @@ class _Row:
 def published_force_field(
     table: pd.DataFrame, published: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step by replicate, model size, training set size and optimiser, as far as a study varies them.
-
-    Args:
-        table: Evaluation table.
-        published: Published curves.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: The study varies none of them, or published curves are missing.
-    """
+    """Percent against step by replicate, model size, training set size and optimiser, as far as a study varies them."""
     seeds = replicates(chosen(table, options), options.baseline)
     rows = []
     if seeds["seed"].nunique() > 1:
@@ -105,16 +97,7 @@ def published_force_field(
 
 
 def published_losses(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Equivariance error, twirled and total loss of EScAIP against step, by training set size from the largest down.
-
-    Args:
-        table: Evaluation table.
-        published: Published curves.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: There is no baseline, or published curves are missing.
-    """
+    """Equivariance error, twirled and total loss of EScAIP against step, by training set size from the largest down."""
     figures = {
         "950k": "escaip-default-losscurves",
         **{size: f"escaip-losscurves-{size}" for size in ("50k", "5k", "500")},
@@ -142,14 +125,6 @@ def published_flow_matching(
     Published are 60M parameters with all data, 1 % and 0.1 %, and the 400M that have triangle updates. A run of ours
     stands for a tenth or a hundredth if its share of the baseline's examples is nearest to it and within a factor of
     √10.
-
-    Args:
-        table: Evaluation table.
-        published: Published curves.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: There is no baseline, it has no flow times, or published curves are missing.
     """
     made = [
         _of_times(published, figure, own, options, "percent", _flow_titles(title, own, options))
@@ -161,16 +136,7 @@ def published_flow_matching(
 def published_flow_losses(
     table: pd.DataFrame, published: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Equivariance error, twirled and total loss against step by flow time, of 60M parameters and of the baseline.
-
-    Args:
-        table: Evaluation table.
-        published: Published curves.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: There is no baseline, it has no flow times, or published curves are missing.
-    """
+    """Equivariance error, twirled and total loss against step by flow time, of 60M parameters and of the baseline."""
     baseline = of_baseline(chosen(table, options), options)
     rows = [
         _of_times(published, f"prot_60M-{name}", baseline, options, quantity, _same_titles(quantity))
@@ -186,14 +152,6 @@ def published_flow_losses_varied(
 
     Of the first, equivariance and twirled error; of the second, the total, and from where it is overfitted. Runs of
     ours are those of `published_flow_matching`; rows without one are left out.
-
-    Args:
-        table: Evaluation table.
-        published: Published curves.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: There is no baseline, no run to compare, it has no flow times, or published curves are missing.
     """
     pairs = _flow_pairs(table, options)
     rows = []
@@ -212,32 +170,14 @@ def published_flow_losses_varied(
 
 
 def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent of VoxMol against step by data and by model size, as far as a study varies them.
-
-    Args:
-        table: Evaluation table.
-        published: What `equidyn.analysis.authors.voxmol_curves` returns; other rows are ignored.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: There is no baseline, the study varies neither, or VoxMol's curves are not in the table.
-    """
+    """Percent of VoxMol against step by data and by model size, as far as a study varies them."""
     return _sheet(_voxel_rows(table, published, options, "percent", "percent"), options)
 
 
 def published_voxels_losses(
     table: pd.DataFrame, published: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Equivariance and twirled error of VoxMol, both unbiased, against step by data and by model size.
-
-    Args:
-        table: Evaluation table.
-        published: As of `published_voxels`.
-        options: What is drawn of the table.
-
-    Raises:
-        ValueError: As `published_voxels`.
-    """
+    """Equivariance and twirled error of VoxMol, both unbiased, against step by data and by model size."""
     rows = [
         *_voxel_rows(table, published, options, "equivariance", "equivariance"),
         *_voxel_rows(table, published, options, "twirled", "twirled_unbiased"),

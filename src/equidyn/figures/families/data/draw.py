@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from equidyn.data.describe import LABELS
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
+from equidyn.study.selection import need
 
 _KEYS = ("example", "cluster", "side")
 _LOOKS = {
@@ -37,8 +38,7 @@ def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Data
     Raises:
         ValueError: There is nothing to draw.
     """
-    if missing := [name for name in _KEYS if name not in table]:
-        raise ValueError(f"the data table lacks the column(s) {', '.join(missing)}")
+    need(table, _KEYS)
     numbers = table.drop(columns=list(_KEYS)).select_dtypes("number")
     quantities = [name for name in numbers if np.isfinite(numbers[name]).any()]
     if not quantities:

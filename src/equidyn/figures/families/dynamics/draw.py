@@ -9,6 +9,7 @@ comparing predictions where there are several; those evaluated at several flow t
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -42,44 +43,10 @@ from equidyn.study.selection import (
 _SHARE = ("percent", "percent_low", "percent_high")
 
 
-def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates, both axes linear."""
-    return _percent_of_replicates(table, options, log_x=False, log_y=False)
-
-
-def percent_logx(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates, step logarithmic."""
-    return _percent_of_replicates(table, options, log_x=True, log_y=False)
-
-
-def percent_loglog(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates, both axes logarithmic."""
-    return _percent_of_replicates(table, options, log_x=True, log_y=True)
-
-
-def percent_by_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step by number of training examples (and batch size, if it differs too)."""
-    return _percent_by(table, options, TRAIN_SIZE)
-
-
-def percent_by_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step by model."""
-    return _percent_by(table, options, MODEL_SIZE)
-
-
-def percent_by_optimiser(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step by optimiser and learning rate."""
-    return _percent_by(table, options, OPTIMISER)
-
-
-def percent_by_augmentation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step by the share of training examples that are rotated."""
-    return _percent_by(table, options, AUGMENTATION)
-
-
 def _percent_of_replicates(
     table: pd.DataFrame, options: Options, *, log_x: bool, log_y: bool
 ) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates."""
     rows = replicates(chosen(table, options), options.baseline)
     data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
     data = data.join(marks(data, options.threshold))
@@ -89,12 +56,21 @@ def _percent_of_replicates(
 
 
 def _percent_by(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
-    """One colour per setting; replicates share it."""
+    """Percent against step by what runs differ in, one colour per setting; replicates share it."""
     rows = variation.rows(table, options)
     data = _shares(rows, options, variation.names(rows))
     with style.applied():
         figure = percent_and_skill(data, variation.looks(data), options, log_x=True, log_y=True, title=variation.title)
     return figure, data
+
+
+percent_linear = partial(_percent_of_replicates, log_x=False, log_y=False)
+percent_logx = partial(_percent_of_replicates, log_x=True, log_y=False)
+percent_loglog = partial(_percent_of_replicates, log_x=True, log_y=True)
+percent_by_train_size = partial(_percent_by, variation=TRAIN_SIZE)
+percent_by_model_size = partial(_percent_by, variation=MODEL_SIZE)
+percent_by_optimiser = partial(_percent_by, variation=OPTIMISER)
+percent_by_augmentation = partial(_percent_by, variation=AUGMENTATION)
 
 
 def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -36,16 +37,6 @@ from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZ
 from equidyn.study.selection import chosen, need, replicates, shown
 
 _SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
-
-
-def percent_by_time_loglog(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates by flow time, both axes logarithmic."""
-    return _percent_by_time(table, options, log_y=True)
-
-
-def percent_by_time_logx(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates by flow time, step logarithmic."""
-    return _percent_by_time(table, options, log_y=False)
 
 
 def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -119,21 +110,6 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     return figure, data
 
 
-def percent_by_time_and_train_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step at each flow time by number of training examples."""
-    return _percent_by_time_and(table, options, TRAIN_SIZE)
-
-
-def percent_by_time_and_model_size(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step at each flow time by model."""
-    return _percent_by_time_and(table, options, MODEL_SIZE)
-
-
-def percent_by_time_and_augmentation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step at each flow time by the share of training examples that are rotated."""
-    return _percent_by_time_and(table, options, AUGMENTATION)
-
-
 def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Relative equivariance error against skill of the baseline, one path per flow time."""
     data = _replicates(table, options, ("t", "self_conditioning", "skill", "relative_equivariance"))
@@ -144,6 +120,7 @@ def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[
 
 
 def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates by flow time."""
     data = smoothed(_replicates(table, options, _SHARE), ["percent"])
     with style.applied():
         figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
@@ -188,6 +165,13 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
         drawing.legends(column, handles, variation.title, reading)
     return figure, data
+
+
+percent_by_time_loglog = partial(_percent_by_time, log_y=True)
+percent_by_time_logx = partial(_percent_by_time, log_y=False)
+percent_by_time_and_train_size = partial(_percent_by_time_and, variation=TRAIN_SIZE)
+percent_by_time_and_model_size = partial(_percent_by_time_and, variation=MODEL_SIZE)
+percent_by_time_and_augmentation = partial(_percent_by_time_and, variation=AUGMENTATION)
 
 
 def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, looks: Looks) -> None:

@@ -2,7 +2,9 @@
 
 A grid is the values of one loss, twirled or equivariance error, under one protocol: with the same rotations at all its
 points, or with rotations drawn anew at each, as the authors' grids look. Roughness is what the best quadratic leaves,
-relative to how far that rises; see `equidyn.analysis.roughness`.
+relative to how far that rises; see `equidyn.analysis.roughness`. Functions that draw take the landscape table of a task
+and `Options`, and return a figure with the points or grids that it shows; they raise a ValueError if there is nothing
+to draw, or if a grid has several values for a point.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_rou
 from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
+from equidyn.study.selection import need
 
 LOSSES = {part: name for part, (name, _, _) in drawing.PARTS.items()}
 PROTOCOLS = {"common": "same rotations at all points", "fresh": "new rotations at each point"}
@@ -57,16 +60,6 @@ def landscape_surfaces(table: pd.DataFrame, options: Options) -> tuple[Figure, p
     """Surfaces of both losses, with the same rotations at all points above, and with new ones at each below.
 
     A loss has one scale in both rows, and both losses have the same span, so that heights compare in all panels.
-
-    Args:
-        table: Landscape table of a task.
-        options: What is drawn.
-
-    Returns:
-        The figure, and the points it shows.
-
-    Raises:
-        ValueError: There is nothing to draw, or a grid has several values for a point.
     """
     data = _plane(table, options)
     limits = _same_span(data)
@@ -81,18 +74,7 @@ def landscape_surfaces(table: pd.DataFrame, options: Options) -> tuple[Figure, p
 
 
 def landscape_contours(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """The grids of `landscape_surfaces` as heat maps, each on its own scale, with contours of the best quadratic.
-
-    Args:
-        table: Landscape table of a task.
-        options: What is drawn.
-
-    Returns:
-        The figure, and the points it shows.
-
-    Raises:
-        ValueError: There is nothing to draw, or a grid has several values for a point.
-    """
+    """The grids of `landscape_surfaces` as heat maps, each on its own scale, with contours of the best quadratic."""
     data = _plane(table, options)
     x_name, y_name = _axis_names(data)
     with style.applied():
@@ -120,17 +102,8 @@ def landscape_contours(table: pd.DataFrame, options: Options) -> tuple[Figure, p
 def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Roughness of all grids around the checkpoint, and of the authors' grids.
 
-    Args:
-        table: Landscape table of a task.
-        published: Table of the authors' grids.
-        options: What is drawn.
-
-    Returns:
-        The figure, and one row per grid, as `per_grid` makes them, with ``fresh_over_common``: how many times rougher
-        a grid with new rotations is than the same with the same rotations.
-
-    Raises:
-        ValueError: There is nothing to draw, or a grid has several values for a point.
+    Rows are grids as `per_grid` makes them, with ``fresh_over_common``: how many times rougher a grid with new
+    rotations is than the same with the same rotations.
     """
     data = pd.concat([per_grid(_latest(table, options)), per_grid(published)], ignore_index=True)
     theirs = data["directions"] == "published"
@@ -185,7 +158,7 @@ def landscape_published(table: pd.DataFrame, options: Mapping[str, Options]) -> 
     Raises:
         ValueError: There is nothing to draw.
     """
-    _need(table, (*_GRID, *_POINT, *_MEASURED, "model", "step", "rotations"))
+    need(table, (*_GRID, *_POINT, *_MEASURED, "model", "step", "rotations"))
     if table.empty:
         raise ValueError("the table of published landscapes has no rows")
     data = table.reset_index(drop=True)
@@ -305,7 +278,7 @@ def _latest(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     Where the analysis was made under several conditions, those of the options are taken, the middle flow time and the
     first block; where it was not made under that of the options, the first that it was made under.
     """
-    _need(table, (*_GRID, *_POINT, *_MEASURED, *_OURS))
+    need(table, (*_GRID, *_POINT, *_MEASURED, *_OURS))
     rows = table[table["task"] == options.task]
     if rows.empty:
         there = ", ".join(sorted(table["task"].unique())) or "no rows"
@@ -344,11 +317,6 @@ def _plane(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     """Points of `_latest` in one plane, that of the first directions of `DIRECTIONS` that the table has."""
     rows = _latest(table, options)
     return rows[rows["directions"] == rows["directions"].iloc[0]].reset_index(drop=True)
-
-
-def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    if missing := [name for name in dict.fromkeys(columns) if name not in table]:
-        raise ValueError(f"the landscape table lacks the column(s) {', '.join(missing)}")
 
 
 def _by_protocol_and_loss(data: pd.DataFrame) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:

@@ -16,7 +16,9 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 from equidyn.analysis.orientation import FRAME, columns_of, noticeable
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.options import Options, Words
+from equidyn.figures.parts.options import Options
+from equidyn.study.selection import need
+from equidyn.tasks.card import Words
 
 LEVEL, TESTS = 0.05, 4
 """Level of all tests of the training side together, and their number: two of each axis (Bonferroni's correction)."""
@@ -58,9 +60,7 @@ def orientation_audit(
     Raises:
         ValueError: A table lacks a column.
     """
-    needed = ["example", "side", *(name for axis in _AXES for name in columns_of(axis))]
-    if missing := [name for name in needed if name not in table]:
-        raise ValueError(f"the orientation table lacks the column(s) {', '.join(missing)}")
+    need(table, ["example", "side", *(name for axis in _AXES for name in columns_of(axis))])
     curves = angles.assign(shown="angles", side="train", excess=angles["share"] - angles["uniform"])
     data = pd.concat([tests.assign(shown="test"), curves, _places(table)], ignore_index=True)
     with style.applied():

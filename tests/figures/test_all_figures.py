@@ -1,0 +1,93 @@
+"""What holds of every figure, tried on the published tables: it shows rows of its tables, and refuses what it lacks."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from drawing_checks import draw_checked
+from project import ROOT
+
+from equidyn.analysis import ANALYSES
+from equidyn.core.plugins import load
+from equidyn.figures.parts.options import Options
+from equidyn.figures.planned import STUDY_TABLES, drawing, figures_drawn, known_figures
+
+RESULTS = ROOT / "results/cpu"
+CONFIG = yaml.safe_load((RESULTS / "config.yaml").read_text(encoding="utf-8"))
+RUNS = pd.read_csv(RESULTS / "tables/costs.csv", dtype={"train_subset": str}).set_index("run").to_dict("index")
+DRAWN = figures_drawn(CONFIG, RUNS, ANALYSES)
+OF_RUNS = [(task, name) for task, name in DRAWN if not known_figures()[name].overview]
+KEYS = ("task", "run", "step", "weights", "estimator", "t", "self_conditioning", "comparison", "action")
+
+
+@cache
+def table(kind, task):
+    """A published table."""
+    name = kind if kind in STUDY_TABLES else f"{kind}/{task}"
+    return pd.read_parquet(RESULTS / f"tables/{name}.parquet")
+
+
+def tables(task, name):
+    """The tables of a figure."""
+    return [table(kind, task) for kind in known_figures()[name].tables]
+
+
+def options(task, name):
+    """The options of a figure, as its job receives them."""
+    read = {each: Options.read(fields) for each, fields in drawing(CONFIG, RUNS, task, name)["options"].items()}
+    return read if known_figures()[name].overview else read[task]
+
+
+@pytest.mark.parametrize(("task", "name"), DRAWN)
+def test_rows_are_those_of_its_tables(task, name):
+    chosen = options(task, name)
+    figure, data, caption = draw_checked(name, *tables(task, name), chosen)
+    assert figure.axes
+    assert len(data)
+    assert not data.columns.duplicated().any()
+    assert not set("{}") & set(caption)
+    first = tables(task, name)[0]
+    keys = [key for key in KEYS if key in first and key in data]
+    if known_figures()[name].tables == ("evaluation",):
+        exact = [column for column in data if column in first and column not in keys]
+        found = data.merge(first, on=keys, suffixes=("", "_there"), validate="many_to_one")
+        assert len(found) == len(data)
+        for column in exact:
+            pd.testing.assert_series_equal(found[column], found[f"{column}_there"], check_names=False)
+    if "skill" in data and "silent" in data and task in CONFIG["data"]:
+        np.testing.assert_array_equal(data["silent"], ~(data["skill"] >= chosen.useful_skill))
+
+
+@pytest.mark.parametrize(("task", "name"), OF_RUNS)
+def test_one_checkpoint_of_the_baseline_is_enough(task, name):
+    chosen = options(task, name)
+    if known_figures()[name].varies and "published" in known_figures()[name].tables[-1]:
+        pytest.skip("compares runs")
+    few = [
+        each[
+            (each["run"] == chosen.baseline) & (each["step"] == each.loc[each["run"] == chosen.baseline, "step"].max())
+        ]
+        if {"run", "step", "weights"} <= set(each)
+        else each
+        for each in tables(task, name)
+    ]
+    figure, data, caption = draw_checked(name, *few, chosen)
+    assert len(data)
+    assert caption
+
+
+@pytest.mark.parametrize(("task", "name"), DRAWN)
+def test_empty_tables_and_unknown_baselines_are_refused(task, name):
+    draw = load(known_figures()[name].draw)
+    chosen = options(task, name)
+    empty = [each[:0] for each in tables(task, name)]
+    with pytest.raises(ValueError, match=r"\w"):
+        draw(*empty, chosen)
+    if (task, name) in OF_RUNS and {"run", "weights"} <= set(tables(task, name)[0]):
+        with pytest.raises(ValueError, match="no run is named 'bass'"):
+            draw(*tables(task, name), replace(chosen, baseline="bass"))
+        with pytest.raises(ValueError, match="no rows of task 'weather' to draw"):
+            draw(*tables(task, name), replace(chosen, task="weather"))
