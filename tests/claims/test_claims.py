@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation_rows import variant
 
 from equidyn.analysis.correlation import log_correlation
 from equidyn.claims.definitions import CLAIMS, COLUMNS, judge
@@ -39,7 +40,9 @@ def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, sc
             part |= {"weight": 10.0, "null_energy": 10.0, "prediction_energy": 10.0 * energy}
             condition = {"t": t, "self_conditioning": False if times else None, "comparison": comparison}
             parts.append(pd.DataFrame({"run": name, **HERE, **condition, "step": steps, "cluster": cluster, **part}))
-    return pd.DataFrame([{"run": name, **DESIGN, **design}]), pd.concat(parts, ignore_index=True)
+    return pd.DataFrame([{"run": name, **DESIGN, **design, "variant": variant(design.get("model", "net"))}]), pd.concat(
+        parts, ignore_index=True
+    )
 
 
 def choice(task, baseline="base", weights="ema"):
@@ -166,7 +169,7 @@ def test_learning_speed_by_hand():
     table = judged(run("base"))
     row = table.loc["learned_faster_than_main_task"]
     assert (row["value"], row["verdict"]) == (1000, REPRODUCED)  # step 10,000 / step 10
-    row = table.loc["learned_faster_after_silence"]  # at step 1,000, of one each at step 0
+    row = table.loc["learned_faster_with_skill"]  # at step 1,000, of one each at step 0
     assert row["value"] == pytest.approx(0.398 / 0.002)
     assert row["verdict"] == REPRODUCED
 

@@ -85,8 +85,8 @@ def test_ratios_are_of_the_best_losses_at_equal_compute():
     assert list(found["training_flops"]) == [1000, 10_000, 100_000]
     assert list(found["ratio"]) == pytest.approx([3 / 0.6, 1 / 0.3, 1 / 0.15])  # control at steps 10, 100, 1000
     assert list(found["ratio_averaged"]) == pytest.approx([1.8 / 0.6, 0.8 / 0.3, 0.8 / 0.15])
-    assert list(found["silent"]) == [True, True, True]  # the best at 100,000 is still the null loss
-    assert list(found["silent_averaged"]) == [True, False, False]
+    assert list(found["unskilled"]) == [True, True, True]  # the best at 100,000 is still the null loss
+    assert list(found["unskilled_averaged"]) == [True, False, False]
     assert "At 1e5 FLOP, the most that both reached, the baseline has 6.67 times the loss of control" in caption
     assert "averaged over rotations 5.33 times" in caption
     below = figure.axes[1]
@@ -94,14 +94,14 @@ def test_ratios_are_of_the_best_losses_at_equal_compute():
     assert below.get_ylim()[0] < 1
 
 
-def test_silent_stretches_are_open_by_the_loss_drawn():
+def test_unskilled_stretches_are_open_by_the_loss_drawn():
     figure, data, caption = drawn(costed(*all_runs()))
     base = data[(data["run"] == "base") & (data["panel"] == "loss")]
-    assert list(base["silent"]) == [True, True, True, False, False]  # totals 4, 3, 1, 0.4, 0.1 of a null loss of 1
-    assert list(base["silent_averaged"]) == [True, True, False, False, False]  # 2, 1.8, 0.8, 0.36, 0.099
+    assert list(base["unskilled"]) == [True, True, True, False, False]  # totals 4, 3, 1, 0.4, 0.1 of a null loss of 1
+    assert list(base["unskilled_averaged"]) == [True, True, False, False, False]  # 2, 1.8, 0.8, 0.36, 0.099
     assert "skill (1 − loss / loss of the best constant prediction, which is zero for forces)" in caption
     opened = [line for line in figure.axes[0].get_lines() if line.get_markerfacecolor() == "white"]
-    # Two subjects, their average, a larger one and the control, which is silent at first.
+    # Two subjects, their average, a larger one and the control, which is unskilled at first.
     assert sorted(len(line.get_xdata()) for line in opened) == [2, 2, 3, 3, 3]
 
 

@@ -119,7 +119,7 @@ def test_spectra_are_ranked_by_sign():
     assert "bootstrap" not in text
 
 
-def test_panels_of_a_block_share_axes_and_tell_silence():
+def test_panels_of_a_block_share_axes_and_tell_lack_of_skill():
     figure, _, _ = draw("hessian_spectra", spectra())
     for row in (figure.axes[:3], figure.axes[3:6]):
         assert len({axes.get_ylim() for axes in row}) == len({axes.get_xlim() for axes in row}) == 1
@@ -240,7 +240,7 @@ def test_baseline_rows_are_chosen_by_condition():
     assert set(rows["comparison"]) == {"trilinear"}
     assert len(rows) == len(STEPS) * 2 * len(BLOCKS)
     assert rows["step"].is_monotonic_increasing
-    assert rows.loc[rows["silent"], "step"].unique().tolist() == [0, 100]
+    assert rows.loc[rows["unskilled"], "step"].unique().tolist() == [0, 100]
     # An analysis under one comparison alone is shown under that.
     rows = of_analysis(table[table["comparison"] == "voxels"], of_task(task="voxel_denoising"), ["largest"])
     assert set(rows["comparison"]) == {"voxels"}

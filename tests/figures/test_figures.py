@@ -55,7 +55,7 @@ VARYING = {
 
 
 def rows(run, steps=STEPS, **changes):
-    """Rows of one run: a share that dips while the network is silent, raw and EMA, exact and sampled."""
+    """Rows of one run: a share that dips while the network is unskilled, raw and EMA, exact and sampled."""
     number = list(RUNS).index(run)
     made = []
     for i, step in enumerate(steps):
@@ -173,7 +173,7 @@ def test_figures_show_the_selected_rows(table, name):
     assert not data.index.duplicated().any()
     shared = [column for column in data if column in chosen]
     pd.testing.assert_frame_equal(data[shared].sort_index(), chosen[shared].sort_index())
-    assert (data["silent"] == (data["skill"] < 0.05)).all()
+    assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     text = caption(entry, data.reset_index(), options)
     assert "496 validation examples of 31 molecules" in text
     assert "exact average" in text

@@ -137,7 +137,7 @@ def test_figures_show_the_selected_rows(table, name):
     shared = [column for column in data_by_key if column in chosen]
     pd.testing.assert_frame_equal(data_by_key[shared].sort_index(), chosen[shared].sort_index(), check_dtype=False)
     assert not data["self_conditioning"].any()
-    assert (data["silent"] == (data["skill"] < 0.05)).all()
+    assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     text = caption(entry, data, OPTIONS)
     assert "124 validation chains of 31 sequence families" in text
     assert "10 sampled rotations" in text
@@ -191,7 +191,7 @@ def test_every_row_is_on_the_axes(table, name):
         assert above.get_ylim()[0] < row.percent < above.get_ylim()[1]
 
 
-def test_times_are_told_apart_and_silence_shows(table):
+def test_times_are_told_apart_and_lack_of_skill_shows(table):
     figure, _ = load(known_figures()["percent_by_time_loglog"].draw)(table, OPTIONS)
     (legend,) = figure.axes[2].artists
     assert [text.get_text() for text in legend.get_texts()] == ["0", "0.5", "0.9"]

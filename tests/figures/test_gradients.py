@@ -88,7 +88,7 @@ def test_figures_show_the_selected_rows(table, name):
     found = data.set_index(keys).sort_index()
     shared = [column for column in found if column in given]
     pd.testing.assert_frame_equal(found[shared], given[shared], check_dtype=False)
-    assert (data["silent"] == (data["skill"] < 0.05)).all()
+    assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     text = caption(known_figures()[name], data, options)
     assert "256 validation" in text
     assert "8 folds" in text
@@ -110,12 +110,12 @@ def test_the_path_has_every_checkpoint_and_its_correlation(table):
     (low, high), (left, right) = axes.get_ylim(), axes.get_xlim()
     assert data["percent"].between(low, high).all()
     assert data["ratio"].between(left, right).all()
-    silent = [points for points in axes.collections if len(points.get_offsets()) == len(STEPS)][-1]
-    faces = [to_hex(face) == "#ffffff" for face in silent.get_facecolors()]
-    assert faces == data.loc[data["run"] == "again", "silent"].tolist()
+    unskilled = [points for points in axes.collections if len(points.get_offsets()) == len(STEPS)][-1]
+    faces = [to_hex(face) == "#ffffff" for face in unskilled.get_facecolors()]
+    assert faces == data.loc[data["run"] == "again", "unskilled"].tolist()
     options = of_task(useful_skill=0.005)
     _, data = load(known_figures()["gradient_ratio"].draw)(table, options)
-    useful = data[(data["run"] == "base") & ~data["silent"]]
+    useful = data[(data["run"] == "base") & ~data["unskilled"]]
     again = log_correlation(useful["ratio"], useful["percent"])
     assert f"over the 6 of them with skill of at least 0.5 %, R = {again.pearson:.2f}" in caption(
         known_figures()["gradient_ratio"], data, options

@@ -116,7 +116,7 @@ def test_deviation_does_not_depend_on_the_flow_time(table):
     figure, data = load(known_figures()["head_deviation"].draw)(table, options)
     assert "t" not in data
     assert len(data) == 2 * len(STEPS)
-    assert data.loc[data["run"] == "base", "silent"].tolist() == [skill < 0.05 for skill in SKILL]
+    assert data.loc[data["run"] == "base", "unskilled"].tolist() == [skill < 0.05 for skill in SKILL]
     assert len([axes for axes in figure.axes if axes.get_ylabel()]) == 1
     assert "variance" not in figure.axes[0].child_axes[0].get_ylabel()
     assert "skill below 5 % at all flow times" in caption(known_figures()["head_deviation"], data, options)

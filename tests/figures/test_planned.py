@@ -24,7 +24,7 @@ from equidyn.figures.planned import (
     known_figures,
     options_for,
 )
-from equidyn.models.registry import configurations
+from equidyn.models.registry import configuration, configurations
 from equidyn.study.choice import comparable, differing
 from equidyn.study.provenance import code_digest
 from equidyn.study.stages import STUDY_TABLES, is_made
@@ -132,16 +132,14 @@ def test_a_run_that_differs_in_two_things_at_once_is_no_comparison(changes):
 def comparable_names(changes):
     """Runs that any comparison of one thing would show."""
     runs = {"base": PLAIN, "other": PLAIN | changes}
-    known = {name: {**run, "control": run["model"].startswith("control")} for name, run in runs.items()}
+    known = {name: {**run, "variant": configuration(run["model"]).variant} for name, run in runs.items()}
     columns = [("train_subset", "batch_size"), ("model",), ("optimiser", "lr"), ("augmentation",), ("seed",)]
     assert not any(differing(known, "base", each) for each in columns)
     return list(dict.fromkeys(name for each in columns for name in comparable(known, "base", each)))
 
 
 def test_missing_settings_are_equal():
-    runs = {
-        name: PLAIN | {"control": False, "augmentation": float("nan"), "seed": seed} for seed, name in enumerate("ba")
-    }
+    runs = {name: PLAIN | {"variant": "", "augmentation": float("nan"), "seed": seed} for seed, name in enumerate("ba")}
     assert comparable(runs, "a", ["lr"]) == ["a", "b"]
     assert differing(runs, "a", ["augmentation"]) == []
 
@@ -205,7 +203,7 @@ def test_no_module_of_figures_or_claims_asks_for_a_task_or_model_by_name():
     floors = Path(planned.__file__).parents[1]
     known = {*task_cards(), *configurations()} - {"control"}  # which is a role too
     names = "|".join(map(re.escape, sorted(known)))
-    asks = re.compile(rf"(==|!=|\bin)\W{{1,3}}({names})\b|(starts|ends)with\(.control")
+    asks = re.compile(rf"(==|!=|\bin)\W{{1,3}}({names})\b|(starts|ends)with\(.(control|-tri)")
     for floor in ("figures", "claims", "report"):
         for file in (floors / floor).rglob("*.py"):
             code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))

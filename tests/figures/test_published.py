@@ -17,7 +17,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures/published/voxmol"
 STEPS = (0, 1, 10, 100, 1000)
 PERCENT = (70.0, 60.0, 0.5, 0.02, 0.4)
 TOTAL = (30.0, 20.0, 1.4, 1.28, 0.2)
-NULL = 1.3  # so that networks are silent before the last step
+NULL = 1.3  # so that networks are unskilled before the last step
 TIMES = (0.0, 0.2, 0.9)
 BASE = {
     "train_subset": "all", "train_examples": 1000, "batch_size": 8, "optimiser": "adamw", "lr": 1e-3,
@@ -137,7 +137,7 @@ def test_values_of_both_sides_are_those_of_their_tables(name, published, drawn):
         merged = rows.merge(table[[*keys, quantity]], on=keys, validate="many_to_one")
         assert len(merged) == len(rows)
         np.testing.assert_array_equal(merged["value"], merged[quantity])
-    assert set(ours.loc[~ours["silent"], "step"]) == {1000}
+    assert set(ours.loc[~ours["unskilled"], "step"]) == {1000}
     point = ["figure", "quantity", "step", "value"]
     assert len(theirs.merge(published[point].drop_duplicates(), on=point)) == len(theirs)
     for left, right in panels(figure):
@@ -159,7 +159,7 @@ def test_force_fields_have_a_row_for_each_variation(drawn):
     assert "Intervals: 95 %" in text
 
 
-def test_silence_of_the_baseline_is_shaded_on_our_side_alone(drawn):
+def test_lack_of_skill_of_the_baseline_is_shaded_on_our_side_alone(drawn):
     figure, *_ = drawn("published_force_field")
     for left, right in panels(figure):
         assert not left.patches

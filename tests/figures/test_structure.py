@@ -87,7 +87,7 @@ def test_error_against_angle():
         for line, (_, part) in zip(lines, data.groupby("step"), strict=True):
             np.testing.assert_allclose(line.get_xdata(), ANGLES)
             np.testing.assert_allclose(line.get_ydata(), part[name])
-            assert (line.get_markerfacecolor() == "white") == part["silent"].all()
+            assert (line.get_markerfacecolor() == "white") == part["unskilled"].all()
     marks = [line for line in share.lines if line.get_marker() == "_"]
     assert [line.get_ydata()[0] for line in marks] == pytest.approx(data.drop_duplicates("step")["haar_percent"])
     forms = {line.get_linestyle(): line for line in shape.lines if len(line.get_xdata()) == 200}

@@ -1,10 +1,16 @@
 """Rows of an evaluation table, made up for figures."""
 
 
+def variant(model):
+    """What sets made-up models apart, by their names."""
+    return "control" if model.startswith("control") else "triangle updates" if model.endswith("-tri") else ""
+
+
 def evaluation_row(total, percent, null, columns):
     """One row: a loss per component, the share of it that is equivariance error, and the null predictor's loss."""
     return {
         "study": "test",
+        "variant": variant(columns["model"]),
         **columns,
         "total": total,
         "twirled": total * (1 - percent / 100),

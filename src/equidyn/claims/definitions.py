@@ -21,7 +21,6 @@ from equidyn.claims.statistics import (
     Found,
     TaskTables,
     Untestable,
-    after_silence,
     correlation,
     ends_above,
     falls,
@@ -31,6 +30,7 @@ from equidyn.claims.statistics import (
     returns,
     slope,
     wins,
+    with_skill,
 )
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.study.choice import MODEL_SIZE, TRAIN_SIZE, Choice
@@ -160,12 +160,12 @@ CLAIMS = {
         ("losses", "losses_by_time"),
         {"force_field": "at step 1,000, 0.55 % of the equivariance error are left and 4.2 % of the twirled loss"},
     ),
-    "learned_faster_after_silence": Claim(
+    "learned_faster_with_skill": Claim(
         "Equivariance is learned faster, judged where the network has learned half of its task.",
         "share of the twirled loss that remains at the first step with a skill of 0.5, over that of the equivariance "
         "error, both relative to the first evaluated step; flow matching: the least over flow times",
         _FASTER,
-        after_silence,
+        with_skill,
         "ratio",
         ("losses", "losses_by_time"),
     ),

@@ -177,7 +177,7 @@ class TaskTables:
     @cached_property
     def control(self) -> str | None:
         """The first exactly equivariant network with the baseline's training data."""
-        runs = self.runs[is_control(self.runs["model"])].sort_values("seed", kind="stable")
+        runs = self.runs[is_control(self.runs)].sort_values("seed", kind="stable")
         same = runs["train_subset"] == self.runs.loc[self.replicates[0], "train_subset"]
         return next(iter(runs.index[same]), None)
 
@@ -358,7 +358,7 @@ def _tenth(curves: Curves, part: np.ndarray) -> Bounds:
     return curves.first((part <= TENTH * first) & (first > 0))
 
 
-def after_silence(task: TaskTables) -> Found:
+def with_skill(task: TaskTables) -> Found:
     """Remaining share of the twirled loss over that of the equivariance error where skill is first one half."""
     drawn, times = [], task.judged
     for run in task.replicates:

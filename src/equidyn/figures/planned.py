@@ -75,10 +75,9 @@ def _is_varied(figure: Figure, task: str, config: Mapping[str, Any], runs: Mappi
     if not figure.varies:
         return True
     baseline = config["figures"]["baseline"][task]
-    models = {name: model_of(config, row) for name, row in runs.items()}
-    known = {name: {**row, "control": models[name].control} for name, row in runs.items()}
+    known = {name: {**row, "variant": model_of(config, row).variant} for name, row in runs.items()}
     return any(
-        not figure.variant or models[name].variant == figure.variant
+        figure.variant in ("", known[name]["variant"])
         for columns in figure.varies
         for name in differing(known, baseline, columns)
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from equidyn.models.card import CONTROL
 from equidyn.run.recipe import DESIGN
 from equidyn.tasks.registry import task_card
 
@@ -85,7 +86,7 @@ def comparable(
     """Names of the baseline and of the runs that differ from it in nothing but some columns and the seed.
 
     Args:
-        runs: For each run its `DESIGN`, its ``seed`` and ``control``, whether its model is exactly equivariant.
+        runs: For each run its `DESIGN`, its ``seed`` and the ``variant`` of its model.
         baseline: Name of a run.
         columns: Some of `DESIGN`; the seed, which always may differ, does no harm among them.
         include_controls: Whether to keep runs of exactly equivariant models.
@@ -106,7 +107,7 @@ def comparable(
         name
         for name, run in runs.items()
         if all(_same(run[column], reference[column]) for column in equal)
-        and (include_controls or not run["control"] or run["model"] == reference["model"])
+        and (include_controls or run["variant"] != CONTROL or run["model"] == reference["model"])
     ]
     return sorted(alike, key=lambda name: (name != baseline, runs[name]["seed"]))
 

@@ -12,13 +12,15 @@ from dataclasses import replace
 
 import pandas as pd
 
+from equidyn.models.card import CONTROL
 from equidyn.run.recipe import DESIGN
 from equidyn.study.choice import Choice, comparable
 from equidyn.study.tables import CONDITIONS, prefer_estimator
 
 KEYS = (
-    "study", "run", *DESIGN, "seed", "train_examples", "parameters", "step", "weights", "estimator", "rotations",
-    "group", "comparison", "examples", "clusters", "unit", "floor_control", "estimator_version", "package_version",
+    "study", "run", *DESIGN, "variant", "seed", "train_examples", "parameters", "step", "weights", "estimator",
+    "rotations", "group", "comparison", "examples", "clusters", "unit", "floor_control", "estimator_version",
+    "package_version",
 )  # fmt: skip
 
 ACTION_FLOOR = "floor_action_equivariance"
@@ -36,12 +38,12 @@ def chosen(table: pd.DataFrame, choice: Choice, *, every: Sequence[str] = ()) ->
 
 
 def shown(rows: pd.DataFrame, columns: Sequence[str], choice: Choice, series: Iterable[str]) -> pd.DataFrame:
-    """What identifies the rows, what is drawn of them, their name in the legend, and whether they are silent."""
+    """What identifies the rows, what is drawn of them, their name in the legend, and whether they are unskilled."""
     wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
     need(rows, wanted)
     data = rows[wanted].reset_index(drop=True)
     data.insert(0, "series", list(series))
-    data["silent"] = ~(data["skill"] >= choice.useful_skill)
+    data["unskilled"] = ~(data["skill"] >= choice.useful_skill)
     return data
 
 
@@ -56,7 +58,7 @@ def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, 
         others: Whether other runs follow, but controls.
 
     Returns:
-        All columns of the rows, by run, condition and step, with the flag ``silent``; without empty conditions.
+        All columns of the rows, by run, condition and step, with the flag ``unskilled``; without empty conditions.
 
     Raises:
         ValueError: As `chosen`; or columns are missing.
@@ -70,10 +72,10 @@ def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, 
     rows = chosen(table.drop_duplicates(key), choice)
     kept = [of_baseline(rows, choice)]
     if others:
-        kept.append(rows[(rows["run"] != choice.baseline) & ~is_control(rows["model"])])
+        kept.append(rows[(rows["run"] != choice.baseline) & ~is_control(rows)])
     rows = pd.concat(kept)[key].merge(table, on=key, how="left")
     empty = [name for name in CONDITIONS if name in rows and rows[name].isna().all()]
-    return rows.drop(columns=empty).assign(silent=~(rows["skill"] >= choice.useful_skill))
+    return rows.drop(columns=empty).assign(unskilled=~(rows["skill"] >= choice.useful_skill))
 
 
 def choose(
@@ -155,7 +157,7 @@ def varying(
         table: Evaluation table, whole or chosen from.
         baseline: Name of a run.
         columns: Some of the design.
-        include_controls: Whether to keep runs of exactly equivariant models, named "control…".
+        include_controls: Whether to keep runs of exactly equivariant models.
 
     Returns:
         The baseline first, the others by seed, then in the table's order.
@@ -164,7 +166,6 @@ def varying(
         ValueError: No run has this name, a column is not one of the design, or rows of one run disagree about it.
     """
     runs = settings(table)
-    runs["control"] = is_control(runs["model"])
     names = comparable(runs.to_dict("index"), baseline, columns, include_controls=include_controls)
     order = {run: i for i, run in enumerate(names)}
     rows = table[table["run"].isin(list(order))]
@@ -172,12 +173,12 @@ def varying(
 
 
 def settings(table: pd.DataFrame) -> pd.DataFrame:
-    """The design and seed of each run, indexed by its name, in the table's order.
+    """The design, variant and seed of each run, indexed by its name, in the table's order.
 
     Raises:
         ValueError: Rows of one run disagree.
     """
-    columns = [*DESIGN, "seed"]
+    columns = [*DESIGN, "variant", "seed"]
     need(table, ["run", *columns])
     runs = table[["run", *columns]].drop_duplicates()
     twice = runs["run"][runs["run"].duplicated()]
@@ -189,9 +190,9 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
     return runs.set_index("run")
 
 
-def is_control(model: pd.Series) -> pd.Series:
-    """Whether models are exactly equivariant controls, by their names."""
-    return model.str.startswith("control")
+def is_control(rows: pd.DataFrame) -> pd.Series:
+    """Whether rows are of exactly equivariant models."""
+    return rows["variant"] == CONTROL
 
 
 def _names(table: pd.DataFrame) -> list[str]:

@@ -211,10 +211,10 @@ def _reading(figure: Figure, data: pd.DataFrame, options: Options) -> str:
 def _useless(data: pd.DataFrame, baseline: pd.DataFrame, options: Options) -> str:
     """When, or at which flow times, the baseline predicts nothing useful."""
     if "t" in data:
-        times = baseline.loc[baseline["silent"] & (baseline["step"] == baseline["step"].max()), "t"].map(short)
+        times = baseline.loc[baseline["unskilled"] & (baseline["step"] == baseline["step"].max()), "t"].map(short)
         below = f"At its last step the baseline is below {options.limit} at t = {', '.join(times)}"
         return below if len(times) else ""
-    steps = baseline.loc[baseline["silent"]].groupby("comparison", sort=False)["step"].agg(["nunique", "max"])
+    steps = baseline.loc[baseline["unskilled"]].groupby("comparison", sort=False)["step"].agg(["nunique", "max"])
     if "relative_equivariance" in data or steps.empty:
         return ""
     said = [

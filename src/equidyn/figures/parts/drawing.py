@@ -115,7 +115,7 @@ def line(
     axes: Axes,
     x: np.ndarray,
     values: pd.Series,
-    silent: pd.Series,
+    unskilled: pd.Series,
     log_x: bool,
     log_y: bool,
     colour: str,
@@ -123,7 +123,7 @@ def line(
     width: float = 1.7,
     size: float = 5.0,
 ) -> None:
-    """Solid with filled markers, or dashed with open ones where silent; the change is half-way between two steps.
+    """Solid with filled markers, or dashed with open ones where unskilled; the change is half-way between two steps.
 
     Of many steps, some have a marker, at even distances along the line.
     """
@@ -132,9 +132,9 @@ def line(
         size *= min(1.0, (25 / len(x)) ** 0.5)
     y = values.to_numpy(dtype=float)
     y = np.where(y > 0, y, np.nan) if log_y else y
-    silent = silent.to_numpy(dtype=bool)
+    unskilled = unskilled.to_numpy(dtype=bool)
     mid_x, mid_y = between(x[:-1], x[1:], log_x), between(y[:-1], y[1:], log_y)
-    for first, last, quiet in stretches(silent):
+    for first, last, quiet in stretches(unskilled):
         xs, ys = x[first : last + 1], y[first : last + 1]
         if first > 0:
             xs, ys = np.r_[mid_x[first - 1], xs], np.r_[mid_y[first - 1], ys]
@@ -159,7 +159,9 @@ def shade(axes: Axes, data: pd.DataFrame, place: Steps, options: Options) -> Non
         return
     x = place(data["step"])
     edges = [axes.get_xlim()[0], *between(x[:-1], x[1:], place.log), axes.get_xlim()[1]]
-    colours = [shade_of(skill, options) if silent else "" for skill, silent in data[["skill", "silent"]].to_numpy()]
+    colours = [
+        shade_of(skill, options) if unskilled else "" for skill, unskilled in data[["skill", "unskilled"]].to_numpy()
+    ]
     for first, last, colour in stretches(colours):
         if colour:
             axes.axvspan(edges[first], edges[last + 1], color=colour, linewidth=0, zorder=0)
@@ -225,11 +227,11 @@ def skill_axis(axes: Axes, options: Options) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
 
 
-def sample(colour: str, marker: str, label: str, *, silent: bool = False, linestyle: Any = None) -> Line2D:
+def sample(colour: str, marker: str, label: str, *, unskilled: bool = False, linestyle: Any = None) -> Line2D:
     """A piece of line for the legend."""
     return Line2D(
-        [], [], color=colour, marker=marker, markerfacecolor="white" if silent else colour, markersize=5,
-        linewidth=1.6, linestyle=linestyle or (DASHES if silent else "-"), label=label,
+        [], [], color=colour, marker=marker, markerfacecolor="white" if unskilled else colour, markersize=5,
+        linewidth=1.6, linestyle=linestyle or (DASHES if unskilled else "-"), label=label,
     )  # fmt: skip
 
 
@@ -243,7 +245,7 @@ def shades(options: Options, whose: str = "baseline: ") -> list[Patch]:
     ]
 
 
-def silence(options: Options) -> str:
+def no_skill(options: Options) -> str:
     """Legend text of what is drawn open."""
     return f"skill < {options.limit}: predicts nothing\nuseful, so a low share means little"
 
@@ -255,7 +257,7 @@ def guide(
     limit = options.limit
     entries: list[Any] = [
         sample(style.INK, "o", f"skill ≥ {limit}"),
-        sample(style.INK, "o", silence(options), silent=True),
+        sample(style.INK, "o", no_skill(options), unskilled=True),
     ]
     if seeds:
         entries.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin: further seeds"))
@@ -349,7 +351,7 @@ def useful(options: Options) -> list[Line2D]:
     """Legend entries of filled and of open markers."""
     return [
         sample(style.INK, "o", f"skill ≥ {options.limit}"),
-        sample(style.INK, "o", useless(options), silent=True),
+        sample(style.INK, "o", useless(options), unskilled=True),
     ]
 
 

@@ -50,7 +50,7 @@ def percent_and_skill(
         curves = data[data["series"] == series]
         for part, main in reversed(by_run(curves)):
             curve(above, part, "percent", place, colour, marker, main=main, log_y=log_y)
-            skill = (part["skill"], part["silent"], log_x, False, colour, marker)
+            skill = (part["skill"], part["unskilled"], log_x, False, colour, marker)
             drawing.line(below, place(part["step"]), *skill, width=1.7 if main else 0.9, size=3.2)
             if rings:
                 _ring(above, part, place, colour)
@@ -114,7 +114,7 @@ def curve(
         axes.plot(x, raw, color=colour, alpha=0.25, linewidth=0.9)
         name = f"{name}_smoothed"
     width, size = (1.7, 5.0) if main else (0.9, 3.2)
-    drawing.line(axes, x, part[name], part["silent"], place.log, log_y, colour, marker, width, size)
+    drawing.line(axes, x, part[name], part["unskilled"], place.log, log_y, colour, marker, width, size)
 
 
 def by_run(curves: pd.DataFrame) -> list[tuple[pd.DataFrame, bool]]:
@@ -144,7 +144,7 @@ def error_against_skill(
         The figure, and the data with the flag ``below_axis``.
     """
     positive = data["relative_equivariance"].where(data["relative_equivariance"] > 0)
-    networks = positive[~is_control(data["model"])]
+    networks = positive[~is_control(data)]
     low, high = drawing.log_limits(networks if networks.notna().any() else positive)
     data = data.assign(below_axis=~(data["relative_equivariance"] >= low))
     suffix = "_smoothed" if "skill_smoothed" in data else ""
@@ -169,7 +169,7 @@ def error_against_skill(
             part = marked[marked["below_axis"] == below]
             axes.scatter(
                 x[part.index], y[part.index], s=size[part.index], marker=symbol,
-                facecolor=["white" if silent else colour for silent in part["silent"]],
+                facecolor=["white" if unskilled else colour for unskilled in part["unskilled"]],
                 edgecolor=colour, linewidth=1, clip_on=False, zorder=3,
             )  # fmt: skip
         text = series + notes(path, data, options)
@@ -189,7 +189,7 @@ def error_against_skill(
     dot = {"linestyle": "none", "marker": "o", "markerfacecolor": style.INK, "color": style.INK}
     reading = [
         drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
-        drawing.sample(style.INK, "o", f"skill < {limit}", silent=True, linestyle="-"),
+        drawing.sample(style.INK, "o", f"skill < {limit}", unskilled=True, linestyle="-"),
         Line2D([], [], markersize=3, label="early checkpoint", **dot),
         Line2D([], [], markersize=8, label="late checkpoint", **dot),
         *drawing.shades(options, whose=""),
@@ -224,7 +224,7 @@ def marks(data: pd.DataFrame, threshold: float) -> pd.DataFrame:
     flags = pd.DataFrame(False, index=data.index, columns=list(MARKED))
     for _, part in data.groupby("run"):
         percent = part["percent"].dropna()
-        useful = percent[~part["silent"]]
+        useful = percent[~part["unskilled"]]
         for name, values in (("lowest", percent), ("lowest_useful", useful)):
             if len(values):
                 flags.loc[values.idxmin(), name] = True

@@ -62,11 +62,11 @@ def of_runs(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd
         columns: What is drawn.
 
     Returns:
-        The rows in the order of steps, with ``silent``: whether the skill is not useful.
+        The rows in the order of steps, with ``unskilled``: whether the skill is not useful.
     """
     rows = of_analysis(table, options, columns, others=True)
     known = [name for name in (*KEYS, *CONDITIONS) if name in rows]
-    return rows[list(dict.fromkeys([*known, *columns, "skill", "silent"]))]
+    return rows[list(dict.fromkeys([*known, *columns, "skill", "unskilled"]))]
 
 
 def curve_keys(data: pd.DataFrame) -> list[str]:
@@ -113,9 +113,11 @@ def correlation_notes(data: pd.DataFrame, options: Options, x: str, y: str) -> l
             f"t = {short(row.t)}: {correlation_text(row, ', ', intervals=False)}" for row in known.itertuples()
         )
         return [*sentences, f"{said}."]
-    useful = correlated(baseline[~baseline["silent"]], x, y, options) if (~baseline["silent"]).any() else baseline[:0]
+    useful = (
+        correlated(baseline[~baseline["unskilled"]], x, y, options) if (~baseline["unskilled"]).any() else baseline[:0]
+    )
     whole = correlation_text(next(known.itertuples()), ", ")
-    if useful["silent"].empty or len(useful) == len(baseline) or np.isnan(useful["pearson"].iloc[0]):
+    if useful["unskilled"].empty or len(useful) == len(baseline) or np.isnan(useful["pearson"].iloc[0]):
         return [*sentences, f"{whole}."]
     return [
         *sentences,
@@ -159,7 +161,7 @@ def paths(
             bars(axes, part, x, y)
         axes.scatter(
             *points.T, s=34 if main else 11, marker=style.MARKERS[i % len(style.MARKERS)],
-            facecolor=np.where(part["silent"].to_numpy()[:, None], 1.0, colour), edgecolor=colour,
+            facecolor=np.where(part["unskilled"].to_numpy()[:, None], 1.0, colour), edgecolor=colour,
             linewidth=1.2 if main else 0.7, zorder=3 if main else 2,
         )  # fmt: skip
 
@@ -200,7 +202,7 @@ def path_guide(options: Options, *, intervals: bool = True) -> list[Any]:
     dot = {"linestyle": "none"}
     entries: list[Any] = [
         drawing.sample(style.INK, "o", f"skill ≥ {limit}", **dot),
-        drawing.sample(style.INK, "o", drawing.silence(options), silent=True, **dot),
+        drawing.sample(style.INK, "o", drawing.no_skill(options), unskilled=True, **dot),
         Patch(facecolor=style.graded(3)[1], label="baseline: colour is the step"),
     ]
     if intervals:

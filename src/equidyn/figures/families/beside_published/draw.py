@@ -50,6 +50,7 @@ _FLOW_FIGURES = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "t
 _OVERFITTED = ("prot_60M_0.001", 50_000)  # published figures with a band, and the row of the log where it begins
 _TOTAL = ("#9A9A9A", "D")  # colour and marker
 _ROW, _FOOT, _COLUMN = 2.7, 2.3, 2.9  # inch
+_TRIANGLES = "triangle updates"  # variant of models
 _MARKERS = 10  # on a published curve
 _WIDE = (3.6, 7.0)  # width of a line and size of its markers
 
@@ -291,7 +292,7 @@ def _flow_titles(title: str, own: pd.DataFrame, options: Options, before: str = 
     """Titles of a row of `_flow_pairs`, each behind some words."""
     first = own.iloc[0]
     ours = f"{count(first['parameters'])}, {int(first['train_examples']):,} {options.words.examples}"
-    if first["model"].endswith("-tri"):
+    if first["variant"] == _TRIANGLES:
         ours += ", triangles"
     return _titles(before + title, before + ours)
 
@@ -304,7 +305,7 @@ def _theirs(published: pd.DataFrame, figure: str, quantity: str) -> pd.DataFrame
         download = ": download the data set voxmol_curves first" if figure.startswith("voxmol") else ""
         raise ValueError(f"the table of published curves lacks {quantity} of {figure}{download}")
     rows = rows.rename(columns={"low": "value_low", "high": "value_high"})
-    return rows.assign(origin="published", run=rows["series"], silent=False)
+    return rows.assign(origin="published", run=rows["series"], unskilled=False)
 
 
 def _ours(rows: pd.DataFrame, options: Options, quantity: str, series: Sequence[str]) -> pd.DataFrame:
@@ -387,7 +388,7 @@ def _flow_pairs(table: pd.DataFrame, options: Options) -> dict[str, tuple[str, p
         "prot_60M": ("60M, all data", baseline),
         "prot_60M_0.01": ("60M, 1 % of the data", _of_fraction(sizes, baseline, 0.1)),
         "prot_60M_0.001": ("60M, 0.1 % of the data", _of_fraction(sizes, baseline, 0.01)),
-        "prot_400M": ("400M, all data", models[models["model"].str.endswith("-tri")]),
+        "prot_400M": ("400M, all data", models[models["variant"] == _TRIANGLES]),
     }
     return {
         figure: (title, own[own["run"] == own["run"].iloc[0]]) for figure, (title, own) in pairs.items() if len(own)
@@ -497,7 +498,9 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, o
             if data["origin"].iloc[0] == "published":
                 _dense(axes, part, place, *look, *(_WIDE if wide else (1.4, 5.0)))
             elif wide:
-                drawing.line(axes, place(part["step"]), part["value"], part["silent"], place.log, True, *look, *_WIDE)
+                drawing.line(
+                    axes, place(part["step"]), part["value"], part["unskilled"], place.log, True, *look, *_WIDE
+                )
             else:
                 curve(axes, part, "value", place, *look, main=main)
     place.dress(axes)

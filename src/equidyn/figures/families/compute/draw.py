@@ -75,7 +75,7 @@ def loss_against_compute(
         limit = options.limit
         reading = [
             drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
-            drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", silent=True),
+            drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", unskilled=True),
         ]
         if has_replicates(data):
             reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
@@ -139,15 +139,15 @@ def _over_times(data: pd.DataFrame) -> pd.DataFrame:
 def _roles(data: pd.DataFrame, options: Options) -> np.ndarray:
     """What each row is for: the subject, another size of it, or the control."""
     subject = data["model"] == data.loc[data["run"] == options.baseline, "model"].iloc[0]
-    return np.select([subject, is_control(data["model"])], ["subject", "control"], "other size")
+    return np.select([subject, is_control(data)], ["subject", "control"], "other size")
 
 
 def _judged(data: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """Skill of the losses as drawn, and whether the network, or its average over rotations, is silent."""
+    """Skill of the losses as drawn, and whether the network, or its average over rotations, is unskilled."""
     skill = 1 - data["total"] / data["null_loss"]
     averaged = 1 - data["twirled"] / data["null_loss"]
     useful = options.useful_skill
-    return data.assign(skill=skill, silent=~(skill >= useful), silent_averaged=~(averaged >= useful))
+    return data.assign(skill=skill, unskilled=~(skill >= useful), unskilled_averaged=~(averaged >= useful))
 
 
 def _control(data: pd.DataFrame) -> pd.DataFrame:
@@ -169,7 +169,7 @@ def _ratios(data: pd.DataFrame, options: Options) -> pd.DataFrame:
                 part["training_flops"], part[name], control["training_flops"], control["total"]
             )
             skill = 1 - np.maximum(best, reference) / part["null_loss"].iloc[0]
-            found |= {f"ratio{suffix}": best / reference, f"silent{suffix}": ~(skill >= options.useful_skill)}
+            found |= {f"ratio{suffix}": best / reference, f"unskilled{suffix}": ~(skill >= options.useful_skill)}
         parts.append(pd.DataFrame({"training_flops": places, **found, "control": control["run"].iloc[0]}))
     return pd.concat(parts, ignore_index=True)
 
@@ -220,7 +220,7 @@ def _line(
     suffix: str = "",
 ) -> None:
     x = place(part["training_flops"])
-    drawing.line(axes, x, part[name], part[f"silent{suffix}"], True, True, colour, marker, width, size)
+    drawing.line(axes, x, part[name], part[f"unskilled{suffix}"], True, True, colour, marker, width, size)
 
 
 def _looks(data: pd.DataFrame) -> dict[str, tuple[str, str]]:

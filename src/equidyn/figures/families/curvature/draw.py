@@ -77,7 +77,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             _spectrum_axes(axes, of_block)
             for loss in drawing.PARTS:
                 _spectrum(axes, part[part["loss"] == loss], loss)
-            if len(part) and part["silent"].iloc[0]:
+            if len(part) and part["unskilled"].iloc[0]:
                 axes.set_facecolor(drawing.shade_of(part["skill"].iloc[0], options))
             if row == 0:
                 axes.set_title(_step_title(part, steps[place]))
@@ -94,7 +94,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         if (data["method"] == "lanczos").any():
             text = "in steps: estimated by Lanczos"
             reading.append(Line2D([], [], color=style.INK, drawstyle="steps", label=text))
-        if data["silent"].any():
+        if data["unskilled"].any():
             reading.append(Patch(facecolor=style.DARK_SHADE, label=drawing.useless(options)))
         drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
@@ -242,7 +242,7 @@ def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Step
             half = (part[f"{name}_high"] - part[name]).where(part[name] > 0)
             axes.errorbar(x, part[name], half, linestyle="none", color=colour, linewidth=1, capsize=2)
         look = {"width": 3.0, "size": 8.0} if below else {}  # so that both are seen where they agree
-        drawing.line(axes, x, part[name], part["silent"], place.log, True, colour, marker, **look)
+        drawing.line(axes, x, part[name], part["unskilled"], place.log, True, colour, marker, **look)
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:

@@ -112,7 +112,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
                 label, colour, marker = parts[name]
                 sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
                 x, y = place(data["step"]), data[name + suffix]
-                drawing.line(axes, x, y, data["silent"], place.log, True, colour, marker, *sizes)
+                drawing.line(axes, x, y, data["unskilled"], place.log, True, colour, marker, *sizes)
                 if axes is left:
                     handles.append(drawing.sample(colour, marker, label))
             place.dress(axes)
@@ -168,10 +168,10 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     if options.baseline not in set(rows["run"]):
         varying(rows, options.baseline, [])  # says which runs there are
     design = settings(rows)
-    controls = is_control(design["model"])
+    controls = is_control(design)
     if controls.any():  # in closed form they have no error by construction, which measures nothing
-        measured = chosen(table[is_control(table["model"])], replace(options, estimator="sampled"))
-        rows = pd.concat([rows[~is_control(rows["model"])], measured], ignore_index=True)
+        measured = chosen(table[is_control(table)], replace(options, estimator="sampled"))
+        rows = pd.concat([rows[~is_control(rows)], measured], ignore_index=True)
     names = [
         options.baseline,
         *design.index[~controls].drop(options.baseline, errors="ignore"),

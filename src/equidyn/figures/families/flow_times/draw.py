@@ -49,13 +49,13 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
     middle = data["series"].map(times.index)
     place = middle + width * (data["run"].map(runs.index) - (len(runs) - 1) / 2)
     colours = [looks[series][0] for series in data["series"]]
-    faces = ["white" if silent else colour for silent, colour in zip(data["silent"], colours, strict=True)]
-    silent = data[data["silent"] & (data["run"] == options.baseline)]
+    faces = ["white" if unskilled else colour for unskilled, colour in zip(data["unskilled"], colours, strict=True)]
+    unskilled = data[data["unskilled"] & (data["run"] == options.baseline)]
     with style.applied():
         figure, (above, below), column = drawing.stacked(3.1, 1)
         for axes, name in ((above, "percent"), (below, "skill")):
             axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
-            for at, skill in zip(middle[silent.index], silent["skill"], strict=True):
+            for at, skill in zip(middle[unskilled.index], unskilled["skill"], strict=True):
                 axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
         whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
         above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=1, capsize=2)
@@ -77,7 +77,7 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
             for seed, step in zip(lasts["seed"], lasts["step"], strict=True)
         ]
         reading = [
-            Patch(facecolor="white", edgecolor=style.INK, label=drawing.silence(options)),
+            Patch(facecolor="white", edgecolor=style.INK, label=drawing.no_skill(options)),
             *drawing.shades(options),
             Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
             Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
@@ -139,7 +139,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         columns = math.ceil(math.sqrt(len(times) + 1))
         figure, panels, column = drawing.tiled(len(times) + 1, columns)
         place = drawing.Steps(data["step"], log=True)
-        useful = data[~data["silent"].groupby(data["t"]).transform("all")]
+        useful = data[~data["unskilled"].groupby(data["t"]).transform("all")]
         for axes, time in zip(panels, times, strict=False):
             # One scale for all times but those at which nothing is ever predicted, where the share falls for ever.
             scaled = useful if time in set(useful["t"]) else data[data["t"] == time]
@@ -148,7 +148,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
             axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
             axes.set_title(f"t = {short(time)}")
         drawing.scale(panels[-1], data[["validation_loss"]], log=True)
-        _curves(panels[-1], data[data["t"] == times[0]].assign(silent=False), "validation_loss", place, looks)
+        _curves(panels[-1], data[data["t"] == times[0]].assign(unskilled=False), "validation_loss", place, looks)
         panels[-1].set_title(f"Validation loss ({drawing.unit(data)})")
         for i, axes in enumerate(panels):
             outer = i + columns >= len(panels)

@@ -133,7 +133,8 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         for axes in panels:
             drawing.shade(axes, whole, place, options)
         cosine.axhline(0, color=style.INK, linewidth=0.8)
-        low, high = _near(data, "cosine").min(axis=None), _near(data, "cosine").max(axis=None)
+        ends = _near(data, "cosine").fillna(0.0)
+        low, high = ends.min(axis=None), ends.max(axis=None)
         margin = 0.06 * (max(high, 0.0) - min(low, 0.0) or 1.0)
         cosine.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
         norms.set_ylabel(f"Gradient norm, all parameters\n({drawing.unit(data)} per unit of weight)")

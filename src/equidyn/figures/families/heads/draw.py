@@ -52,15 +52,15 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     """Squared deviation of the last layer from equivariance against step, and its share of the squared weights.
 
     Args:
-        table: Of kind "head". Flow times do not matter to weights: steps are silent if they are so at all times.
+        table: Of kind "head". Flow times do not matter to weights: steps are unskilled if they are so at all times.
         options: What is drawn.
 
     Returns:
         The figure, and the rows shown: one per run and step.
     """
     data = of_runs(table, options, _LENGTHS)
-    silent = data.groupby(["run", "step"])["silent"].transform("all")
-    data = data.assign(silent=silent).drop_duplicates(["run", "step"]).reset_index(drop=True)
+    unskilled = data.groupby(["run", "step"])["unskilled"].transform("all")
+    data = data.assign(unskilled=unskilled).drop_duplicates(["run", "step"]).reset_index(drop=True)
     data = data.drop(columns="skill" if "t" in data else []).drop(columns="t", errors="ignore")
     baseline = data[data["run"] == options.baseline]
     look = (style.PALETTE[0], "o")
@@ -140,7 +140,7 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
                 part = baseline[baseline["t"].map(short) == series]
                 for axes, x in ((scatter, "deviation"), (form, "predicted")):
                     drawing.line(
-                        axes, part[x].to_numpy(), part["measured"], part["silent"], True, True, colour, marker,
+                        axes, part[x].to_numpy(), part["measured"], part["unskilled"], True, True, colour, marker,
                         0.0 if axes is form else 1.4,
                     )  # fmt: skip
                 curve(ratio, part, "error_per_deviation", place, colour, marker)

@@ -117,7 +117,7 @@ def _against_angle(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, *, a
         if f"{name}_low" in part:
             low = part[f"{name}_low"].clip(lower=axes.get_ylim()[0])
             axes.fill_between(x, low, part[f"{name}_high"], color=colour, alpha=0.2, linewidth=0)
-        drawing.line(axes, x, part[name], part["silent"], False, log, colour, marker, size=4)
+        drawing.line(axes, x, part[name], part["unskilled"], False, log, colour, marker, size=4)
         if average and len(part):
             axes.plot(
                 1.05 * _HALF_TURN, part["haar_percent"].iloc[0], color=colour, marker="_", markersize=10,
@@ -143,7 +143,7 @@ def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
     place.dress(axes)
     if "degree_low" in part:
         axes.vlines(place(part["step"]), part["degree_low"], part["degree_high"], color=style.INK, linewidth=1)
-    drawing.line(axes, place(part["step"]), part["degree"], part["silent"], True, False, style.INK, "o")
+    drawing.line(axes, place(part["step"]), part["degree"], part["unskilled"], True, False, style.INK, "o")
     for degree, dashes in _DEGREES.items():
         axes.axhline(degree, color=style.INK, linewidth=1, linestyle=dashes, zorder=1)
     axes.set_ylabel("Effective degree l")
@@ -222,11 +222,11 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
 def _layers(axes: Axes, data: pd.DataFrame, positions: dict[str, int], colour: str, marker: str, shift: float) -> None:
     """One step; zeros as triangles at the lower edge."""
     x = data["layer"].map(positions).to_numpy(dtype=float)
-    drawing.line(axes, x, data["relative_error"], data["silent"], False, True, colour, marker)
+    drawing.line(axes, x, data["relative_error"], data["unskilled"], False, True, colour, marker)
     zero = data["zero"].to_numpy()
     axes.plot(
         x[zero] + shift, np.full(zero.sum(), axes.get_ylim()[0]), linestyle="none", marker="v", markersize=5,
-        color=colour, markerfacecolor="white" if data["silent"].any() else colour, clip_on=False, zorder=4,
+        color=colour, markerfacecolor="white" if data["unskilled"].any() else colour, clip_on=False, zorder=4,
     )  # fmt: skip
 
 
@@ -266,9 +266,9 @@ def _by_step(data: pd.DataFrame) -> tuple[pd.DataFrame, Looks]:
 
 def _step_handles(looks: Looks, data: pd.DataFrame) -> list[Line2D]:
     """Legend entries of steps."""
-    silent = data.groupby("series")["silent"].all()
+    unskilled = data.groupby("series")["unskilled"].all()
     return [
-        drawing.sample(colour, marker, series, silent=bool(silent[series]))
+        drawing.sample(colour, marker, series, unskilled=bool(unskilled[series]))
         for series, (colour, marker) in looks.items()
     ]
 

@@ -54,8 +54,8 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
             ):  # fmt: skip
                 curve(axes, part, name, place, colour, marker)
                 axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
-            x, silent = place(part["step"]), part["silent"]
-            drawing.line(skill, x, part["skill"], silent, place.log, False, colour, marker, size=3.2)
+            x, unskilled = place(part["step"]), part["unskilled"]
+            drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=3.2)
         place.dress(skill)
         share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
         share.set_ylabel(PERCENT)
