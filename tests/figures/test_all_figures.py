@@ -80,7 +80,7 @@ def test_one_checkpoint_of_the_baseline_is_enough(task, name):
 
 
 @pytest.mark.parametrize(("task", "name"), EACH)
-def test_empty_tables_and_unknown_baselines_are_refused(task, name):
+def test_what_is_missing_is_refused(task, name):
     draw = load(known_figures()[name].draw)
     chosen = options(task, name)
     empty = [each[:0] for each in tables(task, name)]
@@ -91,3 +91,6 @@ def test_empty_tables_and_unknown_baselines_are_refused(task, name):
             draw(*tables(task, name), replace(chosen, baseline="bass"))
         with pytest.raises(ValueError, match="no rows of task 'weather' to draw"):
             draw(*tables(task, name), replace(chosen, task="weather"))
+        for column in {"unit", "estimator"} & set(tables(task, name)[0]):
+            with pytest.raises(ValueError, match=rf"lacks the column\(s\) .*{column}"):
+                draw(tables(task, name)[0].drop(columns=column), *tables(task, name)[1:], chosen)

@@ -215,17 +215,6 @@ def test_figures_draw_what_there_is(name):
     draw(name, table[table["loss"] == "twirled"])
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_figures_refuse(name):
-    table = TABLES[name]()
-    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(name, table, of_task(baseline="bass"))
-    with pytest.raises(ValueError, match="no rows with weights 'raw'"):
-        draw(name, table, of_task(weights="raw"))
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) loss"):
-        draw(name, table.drop(columns="loss"))
-
-
 def test_baseline_rows_are_chosen_by_condition():
     table = pd.concat(
         [

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -233,19 +232,6 @@ def test_figures_draw_what_there_is(table, name):
     assert set(data["run"]) == {"base"}
     assert "10 sampled rotations" in caption(known_figures()[name], data, of_task())
     load(known_figures()[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], of_task())
-
-
-@pytest.mark.parametrize("name", DYNAMICS)
-def test_figures_refuse(table, name):
-    draw = load(known_figures()[name].draw)
-    with pytest.raises(ValueError, match="no rows"):
-        draw(table[:0], of_task())
-    with pytest.raises(ValueError, match="no rows of task 'voxels' to draw; the evaluation table has force_field"):
-        draw(table, replace(of_task(), task="voxels"))
-    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, of_task(baseline="bass"))
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) skill"):
-        draw(table.drop(columns="skill"), of_task())
 
 
 def test_save_gives_equal_bytes(table, tmp_path):

@@ -190,16 +190,3 @@ def test_figures_draw_what_there_is(table, name):
     figure, data = draw(base[base["step"] == 0], options)
     figure.draw_without_rendering()
     assert ("too few checkpoints" in caption(entry, data, options)) == ("pearson" in data)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_figures_refuse(table, name):
-    draw, task = load(known_figures()[name].draw), NAMES[name].task
-    with pytest.raises(ValueError, match="no rows of task 'voxel_denoising' to draw"):
-        draw(table, of_task(task="voxel_denoising"))
-    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, of_task(task=task, baseline="bass"))
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) ratio_plugin"):
-        draw(table.drop(columns="ratio_plugin"), NAMES[name])
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) parameter_group"):
-        draw(table.drop(columns="parameter_group"), NAMES[name])

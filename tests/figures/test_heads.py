@@ -1,7 +1,5 @@
 """Figures of the last layer show the rows they say, and captions say what the layer can be."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -187,14 +185,3 @@ def test_figures_draw_what_there_is(table, name, task):
         figure, data = load(entry.draw)(base[base["step"] == step], options)
         figure.draw_without_rendering()
         assert ("too few checkpoints" in caption(entry, data, options)) == (name == "head_error")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_figures_refuse(table, name):
-    draw = load(known_figures()[name].draw)
-    with pytest.raises(ValueError, match="no rows of task 'voxels' to draw"):
-        draw(table, replace(of_task(), task="voxels"))
-    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(table, of_task(baseline="bass"))
-    with pytest.raises(ValueError, match=r"lacks the column\(s\) symmetric"):
-        draw(table.drop(columns="symmetric"), of_task())

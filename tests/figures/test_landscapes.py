@@ -303,10 +303,6 @@ _GRID = ("directions", "protocol", "loss")
 
 @pytest.mark.parametrize("function", [*PLANES, roughnesses])
 def test_figures_refuse(table, function):
-    with pytest.raises(ValueError, match="no rows of task 'voxel_denoising' to draw; the landscape table has flow"):
-        function(table, of_task(task="voxel_denoising"))
-    with pytest.raises(ValueError, match="no run is named 'bass'; the landscape table has base, other"):
-        function(table, of_task(baseline="bass"))
     with pytest.raises(ValueError, match=r"lacks the column\(s\) roughness, unit"):
         function(table.drop(columns=["roughness", "unit"]), OPTIONS)
     with pytest.raises(ValueError, match="several values for one point"):

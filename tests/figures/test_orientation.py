@@ -11,7 +11,7 @@ from equidyn.figures.families.orientation import draw as orientation
 from equidyn.figures.families.orientation.draw import equal_area, orientation_audit
 from equidyn.figures.parts import style
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import figures_for, known_figures
+from equidyn.figures.planned import known_figures
 
 OPTIONS = of_task(task="voxel_denoising")
 ENTRY = known_figures()["orientation_audit"]
@@ -178,11 +178,6 @@ def test_large_sets_are_thinned(table, monkeypatch):
     assert data[data["shown"] == "map"].groupby(["axis", "side"]).size().tolist() == [50, 40, 50, 40]
     assert "Maps show 50 axes of a side at most." in caption(ENTRY, data, OPTIONS)
     assert data.loc[data["shown"] == "test", "axes"].tolist() == [160, 40, 150, 40]
-
-
-def test_catalogue():
-    assert all("orientation_audit" in figures_for(task) for task in ("force_field", "flow_matching", "voxel_denoising"))
-    assert (ENTRY.tables, ENTRY.category) == (("orientation", "orientation_tests", "orientation_angles"), "Data")
 
 
 def test_refuses(table):

@@ -156,18 +156,3 @@ def test_no_layer_changes():
     _, data, text = draw("error_by_layer", layers().query("layer == 'input'").assign(floor=0.0))
     assert data["zero"].all()
     assert "at most 0" in text
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_figures_draw_one_step(name):
-    table = TABLES[name]()
-    _, data, _ = draw(name, table[table["step"] == 0])
-    assert set(data["step"]) == {0}
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_figures_refuse(name):
-    with pytest.raises(ValueError, match="no run is named 'bass'; the table has base"):
-        draw(name, TABLES[name](), of_task(baseline="bass"))
-    with pytest.raises(ValueError, match=r"lacks the column\(s\)"):
-        draw(name, TABLES[name]().drop(columns=["haar", "floor"], errors="ignore"))

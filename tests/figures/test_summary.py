@@ -8,7 +8,7 @@ from matplotlib.legend import Legend
 
 from equidyn.figures.families.summary.draw import summary
 from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import ALL_TASKS, figures_for, known_figures
+from equidyn.figures.planned import known_figures
 from equidyn.tasks.registry import task_cards
 
 WORDS = {task: card.words for task, card in task_cards().items()}
@@ -163,8 +163,3 @@ def test_refuses(table):
         summary(table, OPTIONS | {"force_field": of_task(baseline="bass")})
     with pytest.raises(ValueError, match=r"lacks the column\(s\) percent_low"):
         summary(table.drop(columns="percent_low"), OPTIONS)
-
-
-def test_it_belongs_to_all_tasks():
-    assert "summary" in figures_for(ALL_TASKS)
-    assert not any("summary" in figures_for(task) for task in WORDS)
