@@ -244,7 +244,7 @@ def test_save_gives_equal_bytes(table, tmp_path):
     for paths in written:
         assert sorted(paths) == sorted(paths[0].parent.iterdir())
         assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in written[0]]
-    pd.testing.assert_frame_equal(pd.read_csv(written[0][3], dtype=data.dtypes.to_dict()), data)
+    pd.testing.assert_frame_equal(pd.read_csv(written[0][3], dtype=data.dtypes.to_dict(), keep_default_na=False), data)
 
 
 def test_save_leaves_old_files_when_it_fails(tmp_path):

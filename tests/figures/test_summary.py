@@ -40,6 +40,7 @@ def rows(run, task, seed=0):
                     "run": run,
                     "task": task,
                     "model": "net",
+                    "variant": "",
                     "parameters": 1000,
                     "train_subset": "all",
                     "train_examples": 100,
