@@ -37,7 +37,7 @@ run: .venv/study
 # limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
-		--config archive=true "figures={formats: [$(FORMATS)]}"
+		--config archive=True "figures={formats: [$(FORMATS)]}"
 	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
 
 pack: .venv/workflow

@@ -10,7 +10,7 @@ from PIL import Image
 from project import ROOT, Project, read_study
 
 from equidyn.core.numbers import short
-from equidyn.report.page import VERDICTS
+from equidyn.report.page import SYMBOLS
 from equidyn.tasks.registry import task_cards
 
 pytestmark = pytest.mark.workflow
@@ -26,7 +26,7 @@ def redrawn(tmp_path_factory):
     shutil.copytree(PUBLISHED / "tables", project.results / "tables", ignore=unpublished)
     for name in ("config.yaml", "manifest.json"):
         shutil.copy(PUBLISHED / name, project.results / name)
-    result = project.run("figures", "report", "--config", "archive=true")
+    result = project.run("figures", "report", "--config", "archive=True")
     assert result.returncode == 0, result.stderr[-5000:]
     return project.results
 
@@ -73,5 +73,5 @@ def test_the_readme_states_the_claims_of_the_table():
         for row in rows.itertuples():
             interval = "no interval" if np.isnan(row.low) else f"{short(row.low)} to {short(row.high)}"
             found = "" if np.isnan(row.value) else f" {short(row.value)} ({interval})"
-            cells[row.task] = VERDICTS[row.verdict] + found
+            cells[row.task] = SYMBOLS[row.verdict] + found
         assert f"| `{claim}` | {' | '.join(cells.values())} |" in readme, claim

@@ -208,7 +208,7 @@ def archived(finished, tmp_path_factory):
 class TestArchive:
     """Published tables are enough to draw everything again."""
 
-    ARCHIVE = ("--config", "archive=true")
+    ARCHIVE = ("--config", "archive=True")
 
     def test_draws_all_figures_as_they_were(self, finished, archived, tmp_path):
         forbid(tmp_path, "torch", "rdkit", "tblite", "gemmi", "mdtraj", "safetensors")

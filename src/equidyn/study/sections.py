@@ -165,7 +165,7 @@ class CommonStudy(Settings):
     results: str = Field("results", description="Folder for everything the study makes, in `<results>/<study>/`.")
     archive: bool = Field(
         False,
-        description="Redraw what the results hold from its tables (`--config archive=true`), without any rule that "
+        description="Redraw what the results hold from its tables (`--config archive=True`), without any rule that "
         "makes data or trains.",
     )
     models: str | None = Field(

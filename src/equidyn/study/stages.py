@@ -146,7 +146,7 @@ class Study:
         if missing := [file for file in files if not Path(file).exists()]:
             raise StudyError(
                 f"archive: {missing[0]} is missing ({len(missing)} of {len(files)} files are): get it back with git or "
-                "equidyn unpack, or leave archive=true out to make it"
+                "equidyn unpack, or leave archive=True out to make it"
             )
 
     # --- what jobs are told -----------------------------------------------------------------------------------------
