@@ -13,6 +13,7 @@ from equidyn.figures.planned import (
     figures_drawn,
     titles,
 )
+from equidyn.study import provenance
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, digest, file_digest
 from equidyn.study.sources import PUBLISHED
 from equidyn.study.stages import Study
@@ -26,6 +27,7 @@ async def never(file, time):
 # Snakemake compares times even where they are none of its triggers.
 _IOFile.is_newer = never
 
+provenance.KEPT = Path(".snakemake/equidyn-code")
 study = Study(
     config,
     cards("equidyn.analysis"),

@@ -165,6 +165,16 @@ def test_a_script_counts_with_what_it_imports(package, tmp_path):
     assert code_digest("equidyn.core.seeding") != first
 
 
+def test_what_is_kept_by_content_is_as_good(package, tmp_path, monkeypatch):
+    plain = digests()
+    monkeypatch.setattr(provenance, "KEPT", tmp_path / "kept")
+    for _ in range(2):
+        clear()
+        assert digests() == plain
+    assert len(list((tmp_path / "kept").iterdir())) > 10
+    assert package.changed("run/training", "", "SOMETHING = 1\n") == {"training"}
+
+
 def test_digest_of_values():
     assert digest({"a": 1, "b": (2, None)}, "x") == digest({"b": [2, None], "a": 1}, "x")
     assert digest({"a": 1}) != digest({"a": 1.5})

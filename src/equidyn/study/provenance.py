@@ -8,14 +8,19 @@ another stage's code does not. Times of files say nothing.
 import ast
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import cache, cached_property
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from equidyn.core.files import replacing
+
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parents[1]
+KEPT: Path | None = None
+"""Folder in which what was found of files is kept by their content, as every job of a workflow asks for it anew."""
 
 
 @cache
@@ -39,14 +44,14 @@ def code_digest(*modules: str, script: str | Path = "") -> str:
     """
     names = set()
     own = [_parsed(Path(script))] if script else []
-    waiting = [*modules, *(name for file in own for name in file.imports)]
+    waiting = [*modules, *(name for file in own for name in file.imports())]
     while waiting:
         name = waiting.pop()
         if name not in names:
             names.add(name)
-            waiting.extend(_module(name).imports)
-    texts = [f"{name} {_module(name).text}" for name in sorted(names)]
-    return _short("\n".join([*texts, *(f"script {file.text}" for file in own)]))
+            waiting.extend(_module(name).imports(name.partition(".")[0]))
+    texts = [f"{name} {_module(name).digest}" for name in sorted(names)]
+    return _short("\n".join([*texts, *(f"script {file.digest}" for file in own)]))
 
 
 def digest(*parts: Any) -> str:
@@ -74,56 +79,59 @@ def _path(module: str) -> Path | None:
     """The module's file; None if there is none that is Python, and for this package's own `__init__`."""
     first, *rest = module.split(".")
     if first == PACKAGE:
-        places = [str(ROOT)] if rest else []
+        places = [ROOT] if rest else []
     elif (spec := find_spec(first)) and not rest:
         return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
     else:
-        places = list(spec.submodule_search_locations or []) if spec else []
+        places = spec.submodule_search_locations or [] if spec else []
     bases = [Path(place, *rest) for place in places]
     files = (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py"))
     return next(filter(Path.is_file, files), None)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Parsed:
-    """A file's syntax tree without docstrings and descriptions of settings, and its statements, nested ones too."""
+    """What counts of a file.
 
-    tree: ast.Module
-    statements: list[ast.stmt]
-    packages: frozenset[str]
+    Attributes:
+        digest: Of its syntax tree without docstrings, what is for type checkers, and descriptions of settings.
+        names: What it imports, modules or what is in them.
+    """
 
-    @cached_property
-    def text(self) -> str:
-        return ast.dump(self.tree)
+    digest: str
+    names: list[str]
 
-    @cached_property
-    def imports(self) -> list[str]:
+    def imports(self, package: str = PACKAGE) -> list[str]:
         """Modules of this package, and of its own, that it imports."""
-        found: list[str] = []
-        for node in self.statements:
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                continue
-            found.extend(name for name in names if name.partition(".")[0] in self.packages and _path(name))
-        return found
+        return [name for name in self.names if name.partition(".")[0] in (PACKAGE, package) and _path(name)]
 
 
 def _module(name: str) -> _Parsed:
     path = _path(name)
     if path is None:
         raise ValueError(f"there is no module {name!r}: install its package where the workflow runs")
-    return _parsed(path, name.partition(".")[0])
+    return _parsed(path)
 
 
 @cache
-def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
-    text = path.read_text("utf-8")
-    tree = ast.parse(text, filename=str(path))
-    statements: list[ast.stmt] = []
+def _parsed(path: Path) -> _Parsed:
+    """What counts of a file, which is kept by its content if there is a folder for that."""
+    text = path.read_bytes()
+    known = KEPT and Path(KEPT, f"{sys.version_info.minor}-{hashlib.sha256(text).hexdigest()}.json")
+    if known and known.exists():
+        return _Parsed(**json.loads(known.read_text("utf-8")))
+    parsed = _parse(text.decode(), str(path))
+    if known:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(known) as temporary:
+            temporary.write_text(json.dumps(asdict(parsed)), encoding="utf-8")
+    return parsed
+
+
+def _parse(text: str, name: str) -> _Parsed:
+    tree = ast.parse(text, filename=name)
     waiting: list[ast.AST] = [tree]
+    names: list[str] = []
     while waiting:
         node = waiting.pop()
         for block in _BLOCKS & set(node._fields):
@@ -132,12 +140,15 @@ def _parsed(path: Path, package: str = PACKAGE) -> _Parsed:
                 kept = [ast.Pass()]
             setattr(node, block, kept)
             waiting.extend(kept)
-            statements.extend(kept)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
     if "description=" in text:
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Field":
                 call.keywords = [keyword for keyword in call.keywords if keyword.arg != "description"]
-    return _Parsed(tree, statements, frozenset((PACKAGE, package)))
+    return _Parsed(_short(ast.dump(tree)), names)
 
 
 def _has_no_effect(statement: ast.stmt) -> bool:
