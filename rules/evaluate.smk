@@ -34,9 +34,7 @@ rule evaluate_checkpoints:
 
 rule gather_run:
     input:
-        rows=lambda wildcards: study.evaluated_parts(
-            wildcards.run, "rows.parquet"
-        ),
+        rows=lambda wildcards: study.evaluated_parts(wildcards.run, "rows.parquet"),
         examples=lambda wildcards: study.evaluated_parts(
             wildcards.run, "examples.parquet"
         ),
