@@ -24,29 +24,21 @@ def hessian(**changes):
                 dense, largest = block != "all", 30 * row[loss] * (1 if loss == "twirled" else 0.3)
                 made.append(
                     {
-                        **row,
-                        "loss": loss,
-                        "block": block,
-                        "block_parameters": size,
-                        "dense": dense,
-                        "largest": largest,
-                        "smallest": -0.01 * largest,
+                        **row, "loss": loss, "block": block, "block_parameters": size, "dense": dense,
+                        "largest": largest, "smallest": -0.01 * largest,
                         "smallest_positive": 1e-5 * largest if dense else np.nan,
                         "condition": (1e5 if loss == "twirled" else 3e3) if dense else np.nan,
                         "median_condition": (4e4 if loss == "twirled" else 2e3) if dense else np.nan,
-                        "zeros": 2 if dense else np.nan,
-                        "probes": 0 if dense else 4,
-                        "negative": 5 if dense else np.nan,
-                        "trace": 6 * largest,
-                        "trace_error": 0.0 if dense else 0.8 * largest,
-                        "square_trace": 3 * largest**2,
+                        "zeros": 2 if dense else np.nan, "probes": 0 if dense else 4,
+                        "negative": 5 if dense else np.nan, "trace": 6 * largest,
+                        "trace_error": 0.0 if dense else 0.8 * largest, "square_trace": 3 * largest**2,
                         "effective_rank": 12.0 + 20 * (loss == "equivariance"),
                         "residual_largest": 1e-9 if dense else 2e-5,
                         "residual_smallest": 1e-9 if dense else 3e-4,
                         "products": size if dense else 480,
                         "loss_value": row[loss],
                     }
-                )
+                )  # fmt: skip
     return pd.DataFrame(made)
 
 

@@ -20,17 +20,9 @@ from equidyn.study.selection import choose, replicates, settings, varying
 
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
 BASE = {
-    "task": "force_field",
-    "model": "net",
-    "parameters": 68_193,
-    "train_subset": "all",
-    "train_examples": 2796,
-    "batch_size": 8,
-    "optimiser": "adamw",
-    "lr": 3e-3,
-    "augmentation": 1.0,
-    "seed": 0,
-}
+    "task": "force_field", "model": "net", "parameters": 68_193, "train_subset": "all", "train_examples": 2796,
+    "batch_size": 8, "optimiser": "adamw", "lr": 3e-3, "augmentation": 1.0, "seed": 0,
+}  # fmt: skip
 RUNS = {
     "base": {},
     "again": {"seed": 2},
@@ -70,22 +62,14 @@ def rows(run, steps=STEPS, **changes):
                         percent,
                         1.3,
                         {
-                            "run": run,
-                            **BASE,
-                            **changes,
-                            "step": step,
-                            "weights": weights,
-                            "estimator": estimator,
+                            "run": run, **BASE, **changes, "step": step, "weights": weights, "estimator": estimator,
                             "rotations": 10 if estimator == "sampled" else 0,
                             "group": "SO(3)",
-                            "comparison": "vectors",
-                            "examples": 496,
-                            "clusters": 31,
-                            "floor_control": 2e-12,
+                            "comparison": "vectors", "examples": 496, "clusters": 31, "floor_control": 2e-12,
                             "unit": "eV²/Å²",
                         },
                     )
-                )
+                )  # fmt: skip
     return pd.DataFrame(made)
 
 

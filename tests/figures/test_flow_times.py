@@ -58,33 +58,16 @@ def rows(run, steps=STEPS, times=TIMES, **changes):
                             percent,
                             null,
                             {
-                                "run": run,
-                                "task": "flow_matching",
-                                "model": "chain",
-                                "parameters": 476_656,
-                                "train_subset": "all",
-                                "train_examples": 1900,
-                                "batch_size": 4,
-                                "optimiser": "adam",
-                                "lr": 1e-3,
-                                "augmentation": 1.0,
-                                "seed": 0,
-                                **changes,
-                                "step": step,
-                                "weights": weights,
-                                "estimator": "sampled",
-                                "rotations": 10,
+                                "run": run, "task": "flow_matching", "model": "chain", "parameters": 476_656,
+                                "train_subset": "all", "train_examples": 1900, "batch_size": 4, "optimiser": "adam",
+                                "lr": 1e-3, "augmentation": 1.0, "seed": 0, **changes, "step": step,
+                                "weights": weights, "estimator": "sampled", "rotations": 10,
                                 "group": "SO(3)",
-                                "comparison": "vectors",
-                                "t": t,
-                                "self_conditioning": self_conditioning,
-                                "examples": 124,
-                                "clusters": 31,
-                                "floor_control": 2e-5,
-                                "unit": "nm²",
+                                "comparison": "vectors", "t": t, "self_conditioning": self_conditioning,
+                                "examples": 124, "clusters": 31, "floor_control": 2e-5, "unit": "nm²",
                             },
                         )
-                    )
+                    )  # fmt: skip
     return pd.DataFrame(made)
 
 

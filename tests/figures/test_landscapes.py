@@ -41,24 +41,11 @@ def grid(directions, protocol, loss, **changes):
     known = directions != "random"
     return pd.DataFrame(
         {
-            "study": "test",
-            "run": "base",
-            "task": "force_field",
-            "model": "net",
-            "step": 500,
-            "weights": "ema",
+            "study": "test", "run": "base", "task": "force_field", "model": "net", "step": 500, "weights": "ema",
             "group": "SO(3)",
-            "comparison": "vectors",
-            "estimator": "exact" if protocol == "common" else "sampled",
-            "rotations": 0 if protocol == "common" else 10,
-            "examples": 64,
-            "clusters": 40,
-            "unit": "unit²",
-            "percent": 5.9,
-            "skill": 0.31,
-            "block": "head",
-            "block_parameters": 1536,
-            "scale": 3.0,
+            "comparison": "vectors", "estimator": "exact" if protocol == "common" else "sampled",
+            "rotations": 0 if protocol == "common" else 10, "examples": 64, "clusters": 40, "unit": "unit²",
+            "percent": 5.9, "skill": 0.31, "block": "head", "block_parameters": 1536, "scale": 3.0,
             "eigenvalue_x": {"twirled": 0.5, "equivariance": 0.25}.get(directions, np.nan),
             "eigenvalue_y": 4.0 if known else np.nan,
             "directions": directions,
@@ -72,7 +59,7 @@ def grid(directions, protocol, loss, **changes):
             **roughness(AXIS, AXIS, values),
             **changes,
         }
-    )
+    )  # fmt: skip
 
 
 def landscape(**changes):

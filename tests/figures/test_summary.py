@@ -36,20 +36,10 @@ def rows(run, task, seed=0):
             for estimator in ("sampled", "exact") if task == "force_field" else ("sampled",):
                 share = percent * 1.001**i * (1.1 if weights == "raw" else 1)
                 identity = {
-                    "study": "test",
-                    "run": run,
-                    "task": task,
-                    "model": "net",
-                    "variant": "",
-                    "parameters": 1000,
-                    "train_subset": "all",
-                    "train_examples": 100,
-                    "batch_size": 4,
-                    "optimiser": "adam",
-                    "lr": 1e-3,
-                    "augmentation": 1.0,
-                    "seed": seed,
-                }
+                    "study": "test", "run": run, "task": task, "model": "net", "variant": "", "parameters": 1000,
+                    "train_subset": "all", "train_examples": 100, "batch_size": 4, "optimiser": "adam", "lr": 1e-3,
+                    "augmentation": 1.0, "seed": seed,
+                }  # fmt: skip
                 measured = {
                     "percent": share,
                     "percent_low": 0.8 * share,
@@ -57,16 +47,10 @@ def rows(run, task, seed=0):
                     "skill": [-1.0, 0.0, 0.0, 0.5, 0.9],
                 }
                 provenance = {
-                    "weights": weights,
-                    "estimator": estimator,
-                    "rotations": 2 * (estimator == "sampled"),
-                    "examples": 40,
-                    "clusters": 10,
-                    "unit": "unit²",
-                    "floor_control": 1e-10,
-                    "estimator_version": 1,
+                    "weights": weights, "estimator": estimator, "rotations": 2 * (estimator == "sampled"),
+                    "examples": 40, "clusters": 10, "unit": "unit²", "floor_control": 1e-10, "estimator_version": 1,
                     "package_version": "0",
-                }
+                }  # fmt: skip
                 parts.append(pd.DataFrame({**identity, **condition, "step": STEPS, **measured, **provenance}))
     return pd.concat(parts, ignore_index=True)
 

@@ -57,22 +57,10 @@ def rows(run, **changes):
                         percent,
                         NULL * scale,
                         {
-                            "run": run,
-                            "task": "voxel_denoising",
-                            "model": "voxmol",
-                            "parameters": 263_000,
-                            "train_subset": "all",
-                            "train_examples": 750,
-                            "batch_size": 4,
-                            "optimiser": "adamw",
-                            "lr": 1e-3,
-                            "augmentation": 1.0,
-                            "seed": 0,
-                            **changes,
-                            "step": step,
-                            "weights": weights,
-                            "estimator": "sampled",
-                            "rotations": 2,
+                            "run": run, "task": "voxel_denoising", "model": "voxmol", "parameters": 263_000,
+                            "train_subset": "all", "train_examples": 750, "batch_size": 4, "optimiser": "adamw",
+                            "lr": 1e-3, "augmentation": 1.0, "seed": 0, **changes, "step": step, "weights": weights,
+                            "estimator": "sampled", "rotations": 2,
                             "group": GROUPS[comparison],
                             "comparison": comparison,
                             "examples": 16,
@@ -83,7 +71,7 @@ def rows(run, **changes):
                             "unit": "density²",
                         },
                     )
-                )
+                )  # fmt: skip
     return pd.DataFrame(made)
 
 

@@ -15,29 +15,13 @@ def identities(task="force_field", run="base", times=(None,), **changes):
     for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
         for t in times:
             columns = {
-                "run": run,
-                "task": task,
-                "model": "small",
-                "parameters": 68_000,
-                "train_subset": "all",
-                "train_examples": 750,
-                "batch_size": 4,
-                "optimiser": "adamw",
-                "lr": 1e-3,
-                "augmentation": 1.0,
-                "seed": 0,
-                "step": step,
-                "weights": "ema",
-                "estimator": "exact",
-                "rotations": 0,
+                "run": run, "task": task, "model": "small", "parameters": 68_000, "train_subset": "all",
+                "train_examples": 750, "batch_size": 4, "optimiser": "adamw", "lr": 1e-3, "augmentation": 1.0,
+                "seed": 0, "step": step, "weights": "ema", "estimator": "exact", "rotations": 0,
                 "group": "SO(3)",
-                "comparison": "vectors",
-                "examples": 16,
-                "clusters": 12,
-                "floor_control": 1e-10,
-                "unit": UNIT,
+                "comparison": "vectors", "examples": 16, "clusters": 12, "floor_control": 1e-10, "unit": UNIT,
                 **changes,
-            }
+            }  # fmt: skip
             if t is not None:
                 columns |= {"t": t, "self_conditioning": False}
             row = evaluation_row(total * (1 - 0.5 * (t or 0)), percent, 1.02, columns)
