@@ -32,12 +32,14 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def edited(finished, tmp_path):
-    """The finished project, whose library is restored after the test."""
-    kept = tmp_path / "src"
-    shutil.copytree(finished.folder / "src", kept)
+    """The finished project, whose library, scripts and registry are restored after the test."""
+    parts = ("src", "workflow", "config")
+    for part in parts:
+        shutil.copytree(finished.folder / part, tmp_path / part)
     yield finished
-    shutil.rmtree(finished.folder / "src")
-    kept.rename(finished.folder / "src")
+    for part in parts:
+        shutil.rmtree(finished.folder / part)
+        (tmp_path / part).rename(finished.folder / part)
 
 
 @pytest.fixture
@@ -138,6 +140,39 @@ class TestFinishedStudy:
 
     def test_second_run_does_nothing(self, finished):
         assert finished.planned() == {}
+
+    def test_times_of_files_mean_nothing(self, finished):
+        for part in ("src", "workflow", "rules", "config", "results/tiny/data", "results/tiny/tables/runs"):
+            for path in [finished.folder / part, *(finished.folder / part).rglob("*")]:
+                path.touch()
+        assert finished.planned() == {}
+
+    def test_a_copy_of_the_results_is_as_good(self, finished, tmp_path):
+        copy = tiny_study(tmp_path / "copy")
+        shutil.copytree(finished.results, copy.results, ignore=shutil.ignore_patterns("train", "evaluate"))
+        for path in (copy.results / "data").rglob("*"):
+            path.touch()
+        assert copy.planned() == {}
+
+    def test_what_decides_nothing_here_reruns_nothing(self, edited):
+        edited.edit("workflow/scripts/train_network.py", '"""Train one', '"""Fit one')
+        edited.edit("src/equidyn/run/recipe.py", 'description="Peak learning rate."', 'description="Largest rate."')
+        edited.edit("src/equidyn/study/planning.py", "SAFETY = 2.0", "SAFETY = 3.0")
+        edited.edit("src/equidyn/models/escaip/configurations.toml", "[", "[escaip-mine]\nparameters = 1\n\n[")
+        edited.edit("config/downloads.tsv", "2026-", "2025-")
+        sources, analyses = (edited.folder / f"src/equidyn/{floor}" for floor in ("data/sources", "analysis"))
+        shutil.copytree(sources / "spice", sources / "added")
+        edited.edit("src/equidyn/data/sources/added/card.py", 'source="spice"', 'source="added"')
+        shutil.copytree(analyses / "head", analyses / "added")
+        edited.edit("src/equidyn/analysis/added/card.py", 'name="head"', 'name="added"')
+        assert edited.planned() == {}
+
+    def test_a_script_reruns_its_stage_and_what_follows(self, edited):
+        edited.edit("workflow/scripts/evaluate_checkpoints.py", "import torch\n", "import torch\n\n    print(torch)\n")
+        planned = edited.planned()
+        assert planned["evaluate_checkpoints"] == 8
+        assert not planned.keys() & {"make_store", "split_store", "train_network", "analyse_checkpoints"}
+        assert {"gather_run", "gather_tables", "judge_claims", "draw_figure", "write_report"} <= planned.keys()
 
     def test_a_comment_or_docstring_reruns_nothing(self, edited):
         edited.edit("src/equidyn/figures/parts/style.py", '"""', '"""Edited. ')
