@@ -15,9 +15,9 @@ class ChainLimits(Settings):
     """Limits on the chains that become examples."""
 
     min_length: int = Field(
-        ge=1, description="Fewest residues of a chain: of the deposited sequence for `pdb`, else of those resolved."
+        ge=3, description="Fewest residues of a chain: of the deposited sequence for `pdb`, else of those resolved."
     )
-    max_length: int = Field(ge=1, description="Most residues of a chain, counted in the same way.")
+    max_length: int = Field(ge=3, description="Most residues of a chain, counted in the same way.")
     worst_resolution: float = Field(
         5.0,
         gt=0,

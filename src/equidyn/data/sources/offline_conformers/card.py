@@ -11,7 +11,7 @@ from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 class OfflineConformers(Settings):
     """Which molecules are made into conformers, and how."""
 
-    molecules: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
+    molecules: Literal["all"] | Annotated[int, Field(ge=2)] = Field(
         description="Distinct molecules to make, or `all` of the list that RDKit ships."
     )
     heavy_atoms: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(

@@ -11,7 +11,7 @@ from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 class OfflineMolecules(Settings):
     """How geometries are made and labelled, the same for all molecules of a store."""
 
-    molecules: Literal["all"] | Annotated[int, Field(ge=1)] = Field(
+    molecules: Literal["all"] | Annotated[int, Field(ge=2)] = Field(
         description="Distinct molecules to make; `all` are 206."
     )
     conformers: int = Field(ge=1, description="Geometries of each molecule.")
