@@ -68,7 +68,7 @@ class HeldOutLoss:
         with torch.no_grad():
             closed = exact and self.symmetry.has_closed_form
             self.exact = closed and task.head_tensor(model, self.batches[0]) is not None
-        self.components = sum(task.target(batch).numel() for batch in self.batches)
+        self.components: float = sum(task.target(batch).numel() for batch in self.batches)
         """How many the sums are divided by."""
         self.draw(protocol.seed)
 
@@ -99,6 +99,7 @@ class HeldOutLoss:
     def _exact(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Sums from one forward pass, see `equidyn.core.decomposition.decompose_exact`."""
         tensor = self.task.head_tensor(self.model, batch)
+        assert tensor is not None
         twirl = tensor.mean(1)
         equivariance = (tensor - twirl[:, None]).square().sum() / 3
         return (twirl - self.task.target(batch)).square().sum() + equivariance, equivariance

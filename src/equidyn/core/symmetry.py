@@ -13,6 +13,7 @@ translation moves points and leaves vectors alone; an inversion turns vectors ro
 from abc import ABC, abstractmethod
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from equidyn.core.actions import inverse, rotate, rotate_grid, rotate_grid_exactly
@@ -49,23 +50,28 @@ class Symmetry(ABC):
         return self.card.name
 
     @abstractmethod
-    def sample(self, count: int, *, generator: Generator) -> Tensor:
+    def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
         """Draw `count` independent elements, which use the generator alone."""
 
     @abstractmethod
-    def identity(self, count: int = 1) -> Tensor:
+    def identity(self, count: int = 1) -> Float64[Tensor, "count ..."]:
         """The identity, `count` times."""
 
     @abstractmethod
-    def inverse(self, elements: Tensor) -> Tensor:
+    def inverse(self, elements: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """The inverse of each element."""
 
     @abstractmethod
-    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+    def compose(self, second: Float64[Tensor, "n ..."], first: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """Elements that act as `first` followed by `second`, one by one."""
 
     @abstractmethod
-    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_points(
+        self,
+        points: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Points moved, each by the element of its example.
 
         Args:
@@ -78,23 +84,34 @@ class Symmetry(ABC):
         """
 
     @abstractmethod
-    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_vectors(
+        self,
+        vectors: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Vectors, shaped like points."""
 
     @abstractmethod
-    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_pseudovectors(
+        self, vectors: Float[Tensor, "N 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3"]:
         """Pseudovectors (N, 3), such as cross products of two vectors."""
 
-    def act_on_scalars(self, scalars: Tensor, elements: Tensor) -> Tensor:
+    def act_on_scalars(self, scalars: Float[Tensor, "*any"], elements: Float[Tensor, "B ..."]) -> Float[Tensor, "*any"]:
         """Scalars, of any shape, which no element changes."""
         return scalars
 
     @abstractmethod
-    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_tensors(
+        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3 3"]:
         """Tensors of rank 2 (N, 3, 3), such as products x yᵀ of two vectors."""
 
     @abstractmethod
-    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> Tensor:
+    def act_on_grids(
+        self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
+    ) -> Float[Tensor, "B C G G G"]:
         """Cubic grids (B, C, G, G, G) with what is on them.
 
         Args:
@@ -109,40 +126,56 @@ class Symmetry(ABC):
 class MatrixGroup(Symmetry):
     """A group of orthogonal 3×3 matrices; its elements are (n, 3, 3)."""
 
-    def identity(self, count: int = 1) -> Tensor:
+    def identity(self, count: int = 1) -> Float64[Tensor, "count ..."]:
         """(count, 3, 3) unit matrices."""
         return torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
 
-    def inverse(self, elements: Tensor) -> Tensor:
+    def inverse(self, elements: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """The transposes."""
         return inverse(elements)
 
-    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+    def compose(self, second: Float64[Tensor, "n ..."], first: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """Products of matrices."""
         return second @ first
 
-    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_points(
+        self,
+        points: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Points turned about the origin, as vectors are."""
         return self.act_on_vectors(points, elements, example)
 
-    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_vectors(
+        self,
+        vectors: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Vectors R v."""
         if vectors.ndim == 3:
             return vectors @ elements.to(vectors).mT
         return rotate(vectors, elements, example)
 
-    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_pseudovectors(
+        self, vectors: Float[Tensor, "N 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3"]:
         """Pseudovectors det(R) R v."""
-        parity = torch.linalg.det(elements).sign().to(vectors)
+        parity: Tensor = torch.linalg.det(elements).sign().to(vectors)
         return rotate(vectors, elements, example) * parity[example, None]
 
-    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_tensors(
+        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3 3"]:
         """Tensors R T Rᵀ."""
         R = elements.to(tensors)[example]
         turned: Tensor = R @ tensors @ R.mT
         return turned
 
-    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> Tensor:
+    def act_on_grids(
+        self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
+    ) -> Float[Tensor, "B C G G G"]:
         """Grids turned about the point with index `origin`; about their middle where voxels are permuted."""
         if order == 0:
             return rotate_grid_exactly(grids, elements.round())

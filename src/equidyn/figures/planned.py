@@ -92,7 +92,7 @@ def titles(tasks: Iterable[str]) -> dict[str, str]:
 def options_for(task: str, **fields: Any) -> Options:
     """Options of a task: words and comparisons of its card, what is usual of it, and other fields as given."""
     card = task_card(task)
-    usual = {"comparison": card.comparison if card.has_choice else None, "timed": card.has_times}
+    usual: dict[str, Any] = {"comparison": card.comparison if card.has_choice else None, "timed": card.has_times}
     comparisons = card.comparisons if card.has_choice else {}
     return Options(**usual | {"task": task, "words": card.words, "comparisons": comparisons} | fields)
 

@@ -50,7 +50,8 @@ def twisted_predictions(
     moved = task.act(copies, flat, symmetry)
     predictions = task.target(moved) if perfect else task.predict(model, moved)
     back = task.act_on_prediction(predictions, symmetry.inverse(flat), copies, symmetry)
-    return back.unflatten(0, (len(elements), -1))
+    split: Tensor = back.unflatten(0, (len(elements), -1))
+    return split
 
 
 def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np.ndarray]:
@@ -248,7 +249,9 @@ def _estimates(
     return estimates
 
 
-def _example_table(decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, keys: dict) -> pd.DataFrame:
+def _example_table(
+    decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, keys: Mapping[str, Any]
+) -> pd.DataFrame:
     columns = {name: getattr(decomposition, name) for name in decomposition.__dataclass_fields__}
     return pd.DataFrame({**keys, "example": indices, "cluster": cluster, **columns})
 
@@ -283,7 +286,7 @@ def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
 
     Neighbours in a store belong to one cluster, so each cluster keeps its share.
     """
-    if examples == "all" or examples >= len(indices):
+    if isinstance(examples, str) or examples >= len(indices):
         return indices
     return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]
 

@@ -14,7 +14,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class TrainingError(RuntimeError):
 class Terminated(SystemExit):
     """SIGTERM was received, and the state is saved; left alone, this ends the process with exit code 143."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
 
 
@@ -272,7 +272,7 @@ def _accumulate_gradient(
     weight = world.size  # gradients are means over processes, and are to be sums
     if not mine:  # the others wait for this process, which has nothing to add
         mine, weight = [(0, np.arange(1))], 0
-    total = 0.0
+    total: float | torch.Tensor = 0.0
     for number, places in mine:
         torch.manual_seed(seed_for(recipe.seed, "dropout", step, number))
         batch = task.batch(chosen[places], world.device)
@@ -281,7 +281,7 @@ def _accumulate_gradient(
         is_last = number == mine[-1][0]
         with nullcontext() if is_last else world.apart(shared):
             with torch.autocast(world.device.type, autocast) if autocast else nullcontext():
-                share = task.loss(shared, batch, draws(recipe, step, places), whole)
+                share = task.loss(shared, batch, draws(recipe, step, places.tolist()), whole)
             (weight * share).backward()
         total = total + weight / world.size * share.detach()
     return float(total)
@@ -303,7 +303,7 @@ def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "adam":
         return torch.optim.Adam(model.parameters(), recipe.lr, recipe.betas, recipe.eps, fused=True)
     no_decay = getattr(model, "no_decay", lambda name: False)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for name, p in model.named_parameters() if no_decay(name) == exempt]} for exempt in (False, True)
     ]
     groups[0]["weight_decay"], groups[1]["weight_decay"] = recipe.weight_decay, 0.0
@@ -333,5 +333,5 @@ def _throughput(recipe: Recipe, world: World, seconds: float) -> dict[str, Any]:
     }
 
 
-def _write_json(path: Path, content: dict) -> None:
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

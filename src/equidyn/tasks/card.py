@@ -128,7 +128,7 @@ class TaskCard:
     module: str = field(init=False)
     """Module of the task's class, for digests of code."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "module", self.task.partition(":")[0])
         if self.comparison not in self.comparisons:
             raise ValueError(

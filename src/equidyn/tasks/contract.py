@@ -17,6 +17,7 @@ from equidyn.core.symmetry import symmetry
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from jaxtyping import Float, Int64, Shaped
     from torch import Generator, Tensor, nn
 
     from equidyn.core.symmetry import Symmetry
@@ -59,7 +60,7 @@ class Task(ABC):
     """How predictions for transformed inputs are compared, for tables, unless a condition of that name says it."""
 
     @abstractmethod
-    def batch(self, indices: np.ndarray, device: torch.device) -> Any:
+    def batch(self, indices: Int64[np.ndarray, " B"], device: torch.device) -> Any:
         """Inputs and targets of some examples of the store."""
 
     def inputs(self, model: nn.Module, batch: Any, condition: Mapping[str, Any], seed: int) -> Any:
@@ -85,7 +86,7 @@ class Task(ABC):
         return symmetry(condition.get("group", USUAL_GROUP))
 
     @abstractmethod
-    def act(self, batch: Any, elements: Tensor, symmetry: Symmetry) -> Any:
+    def act(self, batch: Any, elements: Float[Tensor, "B ..."], symmetry: Symmetry) -> Any:
         """Inputs and targets transformed by elements (B, ...) of a group, one per example."""
 
     @abstractmethod
@@ -93,31 +94,33 @@ class Task(ABC):
         """The batch `count` times, end to end."""
 
     @abstractmethod
-    def predict(self, model: nn.Module, batch: Any) -> Tensor:
+    def predict(self, model: nn.Module, batch: Any) -> Float[Tensor, "N C"]:
         """Predictions (N, C) in physical units, all examples end to end, no padding."""
 
     @abstractmethod
-    def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: Any, symmetry: Symmetry) -> Tensor:
+    def act_on_prediction(
+        self, prediction: Float[Tensor, "N C"], elements: Float[Tensor, "B ..."], batch: Any, symmetry: Symmetry
+    ) -> Float[Tensor, "N C"]:
         """Predictions (N, C) transformed by elements (B, ...) of a group, one per example."""
 
     @abstractmethod
-    def target(self, batch: Any) -> Tensor:
+    def target(self, batch: Any) -> Float[Tensor, "N C"]:
         """What predictions are compared with, (N, C)."""
 
-    def null(self, batch: Any) -> Tensor | None:
+    def null(self, batch: Any) -> Float[Tensor, "N C"] | None:
         """(N, C) what one predicts who has learned nothing, the measure of skill; None for zero."""
         return None
 
     @abstractmethod
-    def example(self, batch: Any) -> Tensor:
+    def example(self, batch: Any) -> Int64[Tensor, " N"]:
         """(N,) int64, the example in range(B) of each row of a prediction."""
 
-    def head_tensor(self, model: nn.Module, batch: Any) -> Tensor | None:
+    def head_tensor(self, model: nn.Module, batch: Any) -> Float[Tensor, "N 3 3"] | None:
         """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none."""
         return None
 
     @abstractmethod
-    def cluster(self, indices: np.ndarray) -> np.ndarray:
+    def cluster(self, indices: Int64[np.ndarray, " B"]) -> Shaped[np.ndarray, " B"]:
         """Labels of what intervals resample: molecule or sequence family of each example."""
 
 
@@ -151,7 +154,7 @@ class TrainableTask(Task):
         return Whole(len(indices), int(self.store.lengths_of(indices).sum()))
 
     @abstractmethod
-    def loss(self, model: nn.Module, batch: Any, draws: Draws, whole: Whole | None = None) -> Tensor:
+    def loss(self, model: nn.Module, batch: Any, draws: Draws, whole: Whole | None = None) -> Float[Tensor, ""]:
         """The training loss, a scalar, or a portion's share of it.
 
         Args:

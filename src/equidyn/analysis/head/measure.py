@@ -60,6 +60,7 @@ def measure(
     found = head_form(loss).summary()
     decompose = decompose_task_exactly if loss.exact else decompose_task
     measured = decompose(task, copy.deepcopy(model).float(), indices, protocol, condition)
+    assert measured is not None
     return [{**loss.estimator, **found, "measured": measured.equivariance.sum() / measured.weight.sum()}]
 
 

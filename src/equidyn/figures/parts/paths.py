@@ -199,7 +199,7 @@ def run_handles(data: pd.DataFrame, options: Options, *, correlations: bool = Fa
 def path_guide(options: Options, *, intervals: bool = True) -> list[Any]:
     """How to read `paths`."""
     limit = options.limit
-    dot = {"linestyle": "none"}
+    dot: dict[str, Any] = {"linestyle": "none"}
     entries: list[Any] = [
         drawing.sample(style.INK, "o", f"skill ≥ {limit}", **dot),
         drawing.sample(style.INK, "o", drawing.no_skill(options), unskilled=True, **dot),

@@ -1,6 +1,7 @@
 """The 24 rotations that map a cube onto itself."""
 
 import torch
+from jaxtyping import Float64
 from torch import Generator, Tensor
 
 from equidyn.core.groups.cube.card import CARD
@@ -13,7 +14,7 @@ class CubeRotations(MatrixGroup):
 
     card = CARD
 
-    def sample(self, count: int, *, generator: Generator) -> Tensor:
+    def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
         """(count, 3, 3) independent rotations, all entries −1, 0 or 1."""
         group = octahedral_group()
         return group[torch.randint(len(group), (count,), generator=generator)]

@@ -1,6 +1,7 @@
 """O(3): rotations, and their products with the inversion x ↦ −x."""
 
 import torch
+from jaxtyping import Float64
 from torch import Generator, Tensor
 
 from equidyn.core.groups.o3.card import CARD
@@ -17,7 +18,7 @@ class RotationsAndReflections(MatrixGroup):
     card = CARD
     has_closed_form = True
 
-    def sample(self, count: int, *, generator: Generator) -> Tensor:
+    def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
         """(count, 3, 3) independent Haar rotations, each inverted with probability one half."""
         R = haar(count, generator=generator)
         inverted = torch.randint(2, (count, 1, 1), generator=generator)

@@ -1,5 +1,6 @@
 """SO(3): all rotations, Haar distributed."""
 
+from jaxtyping import Float64
 from torch import Generator, Tensor
 
 from equidyn.core.groups.so3.card import CARD
@@ -13,7 +14,7 @@ class Rotations(MatrixGroup):
     card = CARD
     has_closed_form = True
 
-    def sample(self, count: int, *, generator: Generator) -> Tensor:
+    def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
         """(count, 3, 3) independent Haar rotations, those of `equidyn.core.rotations.haar`."""
         return haar(count, generator=generator)
 

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from equidyn.core.groups.translations.card import CARD
@@ -25,23 +26,28 @@ class Translations(Symmetry):
     def __init__(self, scale: float = 1.0):
         self.scale = scale
 
-    def sample(self, count: int, *, generator: Generator) -> Tensor:
+    def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
         """(count, 3) independent displacements."""
         return self.scale * torch.randn(count, 3, generator=generator, dtype=torch.float64, device=generator.device)
 
-    def identity(self, count: int = 1) -> Tensor:
+    def identity(self, count: int = 1) -> Float64[Tensor, "count ..."]:
         """(count, 3) zeros."""
         return torch.zeros(count, 3, dtype=torch.float64)
 
-    def inverse(self, elements: Tensor) -> Tensor:
+    def inverse(self, elements: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """The opposite displacements."""
         return -elements
 
-    def compose(self, second: Tensor, first: Tensor) -> Tensor:
+    def compose(self, second: Float64[Tensor, "n ..."], first: Float64[Tensor, "n ..."]) -> Float64[Tensor, "n ..."]:
         """Sums of displacements."""
         return first + second
 
-    def act_on_points(self, points: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_points(
+        self,
+        points: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Points moved; those at padding too.
 
         Raises:
@@ -53,19 +59,30 @@ class Translations(Symmetry):
             raise ValueError("one displacement per example needs `example`, the example of each point")
         return points + elements.to(points)[example]
 
-    def act_on_vectors(self, vectors: Tensor, elements: Tensor, example: Tensor | None = None) -> Tensor:
+    def act_on_vectors(
+        self,
+        vectors: Float[Tensor, "*many 3"],
+        elements: Float[Tensor, "B ..."],
+        example: Int64[Tensor, " N"] | None = None,
+    ) -> Float[Tensor, "*many 3"]:
         """Vectors as they are: differences of points do not move."""
         return vectors
 
-    def act_on_pseudovectors(self, vectors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_pseudovectors(
+        self, vectors: Float[Tensor, "N 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3"]:
         """Pseudovectors as they are."""
         return vectors
 
-    def act_on_tensors(self, tensors: Tensor, elements: Tensor, example: Tensor) -> Tensor:
+    def act_on_tensors(
+        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
+    ) -> Float[Tensor, "N 3 3"]:
         """Tensors as they are."""
         return tensors
 
-    def act_on_grids(self, grids: Tensor, elements: Tensor, origin: float, order: int) -> NoReturn:
+    def act_on_grids(
+        self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
+    ) -> NoReturn:
         """Grids cannot be moved.
 
         Raises:

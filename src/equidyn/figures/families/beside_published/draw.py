@@ -13,6 +13,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,7 +105,7 @@ def published_losses(table: pd.DataFrame, published: pd.DataFrame, options: Opti
         **{size: f"escaip-losscurves-{size}" for size in ("50k", "5k", "500")},
     }
     colours = {name: look for name, (_, *look) in drawing.PARTS.items()} | {"total": _TOTAL}
-    looks = {name: tuple(colours[quantity]) for quantity, name in _PARTS.items()}
+    looks: dict[str, Any] = {name: tuple(colours[quantity]) for quantity, name in _PARTS.items()}
     runs = _by_train_size(table, options)[::-1]
     rows = []
     for (size, figure), own in zip(figures.items(), runs, strict=False):

@@ -229,7 +229,7 @@ def _looks(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
     models = data.drop_duplicates("series")
     models = models.assign(rank=models["role"].map(rank)).sort_values(["rank", "parameters"], kind="stable")
     own, others = dict(_LOOKS), cycle(_OTHERS)
-    return {row.series: own.pop(row.role, None) or next(others) for row in models.itertuples()}
+    return {row.series: own.pop(row.role) if row.role in own else next(others) for row in models.itertuples()}
 
 
 def _described(curves: pd.DataFrame) -> str:

@@ -274,7 +274,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
             f"last step: {'; '.join(said)}."
         )
         largest = rows["largest"].to_numpy()
-        if len(largest) == 2 and np.isclose(*largest, rtol=1e-6):
+        if len(largest) == 2 and np.isclose(largest[0], largest[1], rtol=1e-6):
             sentences.append(
                 f"In {block} both losses have the same eigenvalues apart from zero, by the form of the network, so "
                 "that neither can be better conditioned than the other."

@@ -145,7 +145,9 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
 
 
 def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options: Options) -> None:
-    parts = [drawing.sample(*look, f"of the {name.lower()}") for name, *look in drawing.PARTS.values()]
+    parts = [
+        drawing.sample(colour, marker, f"of the {name.lower()}") for name, colour, marker in drawing.PARTS.values()
+    ]
     pale = {"color": style.MUTED, "alpha": 0.4, "linewidth": 2.6}
     parts.append(Line2D([], [], label="pale: plug-in norm, which noise in the gradient raises", **pale))
     sizes = data.groupby("parameter_group")["group_parameters"].first()

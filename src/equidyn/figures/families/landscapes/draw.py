@@ -445,7 +445,7 @@ def _ticks(limits: tuple[float, float], unit: str | None) -> tuple[np.ndarray, l
     power = 3 * (decimals // 3) if decimals > 3 else 0
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     labels = [f"{tick * 10.0**power:.{max(0, decimals - power)}f}".replace("-", "−") for tick in ticks]
-    parts = [f"10$^{{-{power}}}$"] * bool(power) + [unit] * bool(unit)
+    parts = [f"10$^{{-{power}}}$"] * bool(power) + ([unit] if unit else [])
     return ticks, labels, f", {' '.join(parts)}" if parts else ""
 
 

@@ -6,6 +6,7 @@ The conventions of all figures are in `equidyn.figures.parts.drawing`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -51,7 +52,7 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
         figure = style.new_figure(_PANEL * len(shares) + _COLUMN, 5.2)
         widths = [*[_PANEL] * len(shares), _COLUMN]
         grid = figure.add_gridspec(2, len(widths), height_ratios=(3.4, 1), width_ratios=widths)
-        first = None
+        first: Any = None
         for i, (task, rows) in enumerate(shares.items()):
             own = options[task]
             axes = figure.add_subplot(grid[0, i], sharey=first)
