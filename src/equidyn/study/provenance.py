@@ -79,7 +79,7 @@ def _path(module: str) -> Path | None:
     """The module's file; None if there is none that is Python, and for this package's own `__init__`."""
     first, *rest = module.split(".")
     if first == PACKAGE:
-        places = [ROOT] if rest else []
+        places = [str(ROOT)] if rest else []
     elif (spec := find_spec(first)) and not rest:
         return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
     else:
