@@ -19,7 +19,7 @@ RESULTS ?= results/cpu
 INTO ?= results
 FORMATS ?= png
 # Tests of functions alone: they train, draw and start nothing.
-UNITS := $(addprefix tests/,core study claims report tasks test_cli.py test_project.py)
+UNITS := $(addprefix tests/,core study claims report tasks test_cli.py test_imports.py test_names.py test_project.py)
 # A file's tests stay in one process, as they share what takes long to make; the longest files come first (conftest.py).
 PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
