@@ -36,7 +36,7 @@ study = Study(
 )
 STUDY = study.folder
 FORMATS = config["figures"]["formats"]
-DRAWN = figures_drawn(config, study.runs, study.makes)
+DRAWN = figures_drawn(study.config, study.runs, study.makes)
 
 
 def one_of(names):
@@ -45,9 +45,9 @@ def one_of(names):
 
 
 wildcard_constraints:
-    task=one_of([*config["data"], ALL_TASKS]),
+    task=one_of([*study.config["data"], ALL_TASKS]),
     subset=one_of(
-        {name for data in config["data"].values() for name in data["subsets"]}
+        {name for data in study.config["data"].values() for name in data["subsets"]}
     ),
     run=one_of(study.runs),
     part=r"\d+",
@@ -113,7 +113,7 @@ def tables_of(figure, task):
 def told_figure(figure, task):
     """What draws a figure."""
     made = [(kind, task) for kind in known_figures()[figure].tables]
-    shown = drawing(config, study.runs, task, figure)
+    shown = drawing(study.config, study.runs, task, figure)
     return {
         "drawing": shown | {"formats": FORMATS},
         "code": study.code("draw_figure", known_figures()[figure].module),

@@ -143,7 +143,7 @@ rule write_manifest:
         mem_mb=500,
         runtime=5,
     params:
-        config=config,
+        config=study.config,
         told=lambda wildcards: study.manifest(),
         benchmarks=f"{STUDY}/benchmarks/evaluate_checkpoints",
     message:

@@ -18,7 +18,35 @@ from equidyn.run.recipe import IDENTITY, Learned, Run
 from equidyn.study.choice import symmetries
 from equidyn.study.sections import check_sections
 from equidyn.study.sources import wanted_datasets
-from equidyn.tasks.registry import task_card
+from equidyn.tasks.registry import task_card, task_name
+
+
+def with_names(config: Mapping[str, Any], source: str = "config") -> dict[str, Any]:
+    """The configuration with the names of tasks as keys, where it has the cards of tasks of other packages.
+
+    Args:
+        config: The merged configuration, unchecked.
+        source: Name of the file or files, for messages.
+
+    Raises:
+        StudyError: A key of ``data`` names no card, or a task has two entries in a section.
+    """
+    data = config.get("data")
+    cards = [key for key in data if ":" in str(key)] if isinstance(data, Mapping) else []
+    try:
+        return _renamed(config, {card: task_name(card) for card in cards}, "")
+    except ValueError as error:
+        raise StudyError(f"{source}: {error}") from None
+
+
+def _renamed(section: Mapping[str, Any], names: Mapping[str, str], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in section.items():
+        name = names.get(key, key)
+        if name in found:
+            raise ValueError(f"{where}{name}: given twice, by the task's name and by its card, or by two cards")
+        found[name] = _renamed(value, names, f"{where}{name}.") if isinstance(value, Mapping) else value
+    return found
 
 
 def check_config(config: Mapping[str, Any], analyses: Mapping[str, Any], source: str = "config") -> None:
@@ -74,7 +102,10 @@ def read_runs(path: str | Path, config: Mapping[str, Any]) -> dict[str, dict[str
     for where, row in rows:
         if row.name in runs:
             raise StudyError(f"{where}: the name appears twice; run names must differ")
-        runs[row.name] = row.model_dump()
+        try:
+            runs[row.name] = row.model_dump() | {"task": task_name(row.task)}
+        except ValueError as error:
+            raise StudyError(f"{where}, task: {error}") from None
         _check_run(where, runs[row.name], config)
     return runs
 
@@ -289,7 +320,7 @@ def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> No
             f"data.{row['task']}.subsets has: {', '.join(subsets)}"
         )
     try:
-        task = model_of(config, row).task
+        task = task_name(model_of(config, row).task)
     except ValueError as error:
         raise StudyError(f"{where}, model: {error}") from None
     if task != row["task"]:

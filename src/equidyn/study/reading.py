@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equidyn.core.settings import StudyError
-from equidyn.study.config import check_analyses, check_config, check_figures, read_runs
+from equidyn.study.config import check_analyses, check_config, check_figures, read_runs, with_names
 
 
 def read_study(
@@ -29,10 +29,12 @@ def read_study(
     config: dict[str, Any] = {}
     for path in paths:
         config = merge(config, _read_yaml(path))
-    return config, checked(config, analyses, " + ".join(map(str, paths)))
+    return checked(config, analyses, " + ".join(map(str, paths)))
 
 
-def checked(config: Mapping[str, Any], analyses: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+def checked(
+    config: Mapping[str, Any], analyses: Mapping[str, Any], source: str
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Check a configuration and the run table that it names.
 
     Args:
@@ -41,16 +43,17 @@ def checked(config: Mapping[str, Any], analyses: Mapping[str, Any], source: str)
         source: Name of the file or files, for messages.
 
     Returns:
-        The runs by name.
+        The configuration, in which tasks of other packages go by their names, and the runs by name.
 
     Raises:
         StudyError: The study cannot be used.
     """
+    config = with_names(config, source)
     check_config(config, analyses, source)
     runs = read_runs(config["run_table"], config)
     check_figures(config, runs)
     check_analyses(config, runs, analyses)
-    return runs
+    return config, runs
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from equidyn.data.registry import source_card, source_cards
 from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations, SymmetrySettings
 from equidyn.run.recipe import Precision, Schedule
 from equidyn.tasks.card import TaskCard
-from equidyn.tasks.registry import task_card, task_cards
+from equidyn.tasks.registry import outside_cards, task_cards
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -185,11 +185,11 @@ def study_class(analyses: Mapping[str, Any], config: Mapping[str, Any] | None = 
             the class knows all tasks and sources of this package.
 
     Raises:
-        StudyError: The configuration names a task or source that does not exist.
+        StudyError: The configuration names a source that does not exist.
     """
     chosen = config.get("data") if config else None
     chosen = chosen if isinstance(chosen, Mapping) else {}
-    tasks = {name: task_card(name) for name in (*task_cards(), *(name for name in chosen if ":" in name))}
+    tasks = task_cards() | {name: card for name, card in outside_cards().items() if name in chosen}
     return _section(
         CommonStudy,
         "Study",
@@ -243,7 +243,7 @@ def _data(tasks: Iterable[str], chosen: Mapping[str, Any]) -> Any:
             create_model(
                 card.settings.__name__,
                 __base__=card.settings,
-                source=(Literal[card.source], Field(description=card.text)),  # type: ignore[arg-type]
+                source=(Literal[name or card.source], Field(description=card.text)),  # type: ignore[arg-type]
             )
             for card in cards
         ]

@@ -48,6 +48,7 @@ class Study:
         source: Name of the configuration's file or files, for messages.
 
     Attributes:
+        config: The configuration, in which tasks of other packages go by their names.
         runs: Rows of the run table by name.
         tasks: Tasks that runs learn.
         folder: Where everything that the study makes lies.
@@ -63,8 +64,8 @@ class Study:
     def __init__(
         self, config: Mapping[str, Any], analyses: Mapping[str, Any], scripts: str | Path, source: str = "config"
     ):
-        self.config, self.analyses, self.scripts = config, analyses, Path(scripts)
-        self.runs = checked(config, analyses, source)
+        self.config, self.runs = checked(config, analyses, source)
+        self.analyses, self.scripts, config = analyses, Path(scripts), self.config
         self.tasks = list(dict.fromkeys(row["task"] for row in self.runs.values()))
         self.folder = f"{config.get('results', 'results')}/{config['study']}"
         self.is_archived: bool = config.get("archive", False)
@@ -369,6 +370,10 @@ def is_made(config: Mapping[str, Any], analyses: Iterable[str], kind: str, task:
     """
     if kind == "published_tables":
         return "published" in config["figures"]
+    if kind == "data":
+        return bool(task_card(task).quantities)
+    if kind.startswith("orientation"):
+        return task_card(task).has_positions
     asked = config["analysis"].get("interpolation_floors" if kind == "floors" else kind, {})
     return task in asked if kind == "floors" or kind in analyses else True
 

@@ -3,6 +3,7 @@
 A card imports nothing heavy: the workflow reads it whenever it is parsed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -105,6 +106,7 @@ class TaskCard:
         settings: Section ``training.<task>.task`` of a configuration; None if the task has no settings.
         conditions: Section ``evaluation.<task>.conditions``; None if predictions are asked for in one way only.
         repeated: Share of training steps that take one more forward pass without a backward pass.
+        has_positions: Whether examples have ``positions``, by which their orientations are audited.
         quantities: What describes examples in the report on data, as ``"module:function"``; "" for nothing.
         order: Place among tasks in reports.
     """
@@ -122,6 +124,7 @@ class TaskCard:
     settings: type[Settings] | None = None
     conditions: type[Settings] | None = None
     repeated: float = 0.0
+    has_positions: bool = True
     quantities: str = ""
     inputs: str = ""
     order: int = 100
@@ -130,6 +133,8 @@ class TaskCard:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "module", self.task.partition(":")[0])
+        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ValueError(f"task {self.name!r}: files have its name: use letters, digits, '.', '_' and '-'")
         if self.comparison not in self.comparisons:
             raise ValueError(
                 f"task {self.name}: unknown comparison {self.comparison!r}; its card has {', '.join(self.comparisons)}"

@@ -1,11 +1,11 @@
-"""The force-field networks: the shared suite for each, and the parts they are built of."""
+"""EScAIP: the shared suite, and the parts that it is built of."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import sph_harm_y
 from suite import DTYPES, TOLERANCE, ForceFieldModelSuite, assert_close, molecules
@@ -18,8 +18,6 @@ from equidyn.models.escaip.network import (
     bond_orientational_order,
     gaussian,
 )
-from equidyn.models.graph import neighbour_graph
-from equidyn.models.molecule_control.network import Control, ControlConfig
 
 
 class TestEScAIP(ForceFieldModelSuite):
@@ -116,111 +114,6 @@ class TestEScAIP(ForceFieldModelSuite):
         # The fingerprint of the published runs: variance of the three rows near (2/3) 2 / (H + 3).
         row_variance = weights["direction.linear.weight"].var(0, correction=0).mean().item()
         assert row_variance == pytest.approx(4 / 3 / (H + 3), rel=0.2)
-
-
-class TestControl(ForceFieldModelSuite):
-    network = Control
-    config = ControlConfig(layers=2, hidden=12, radial=6, max_neighbors=7, max_radius=4.0, elements=12)
-    is_equivariant = True
-    has_head_tensor = False
-
-    def test_impossible_sizes(self):
-        with pytest.raises(ValueError, match="layers must be positive, found 0"):
-            ControlConfig(layers=0)
-
-    @DTYPES
-    def test_far_from_the_origin_only_rounding_grows(self, dtype):
-        model, batch = self.make(dtype), molecules(dtype=dtype)
-        far = batch.with_positions(batch.positions + 100)
-        error = self.equivariance_deviation(model, far)
-        assert error <= 1000 * TOLERANCE[dtype]
-
-    def test_vanishes_at_the_cutoff(self):
-        # An atom that comes within reach does so without a jump in energy.
-        model = self.make(torch.float64)
-        numbers, sizes = torch.tensor([6, 8, 1]), torch.tensor([3])
-        energies = []
-        for distance in (self.config.max_radius - 1e-6, self.config.max_radius + 1e-6):
-            positions = torch.tensor([[0.0, 0, 0], [0, 1.2, 0], [0, 0, 0]], dtype=torch.float64)
-            # 1e-6 Å inside or outside the reach of atom 0, well within that of atom 1
-            positions[2] = distance * torch.tensor([0.6, 0.8, 0.0], dtype=torch.float64)
-            batch = molecules((3,), dtype=torch.float64)
-            batch = replace(batch, positions=positions, atomic_numbers=numbers, atoms_per_molecule=sizes)
-            energies.append(float(self.run(model, batch).energy))
-        assert energies[0] == pytest.approx(energies[1], abs=1e-8)
-
-
-# --- neighbour graph ------------------------------------------------------------------------------------------------
-
-
-def brute_neighbours(batch, max_neighbors, max_radius):
-    """Set of (centre, neighbour) by definition."""
-    found = set()
-    end = 0
-    for size in batch.atoms_per_molecule.tolist():
-        first, end = end, end + size
-        for i in range(first, end):
-            distances = []
-            for j in range(first, end):
-                distance = float((batch.positions[i].double() - batch.positions[j].double()).norm())
-                if i != j and distance <= max_radius:
-                    distances.append((distance, j))
-            found |= {(i, j) for _, j in sorted(distances)[:max_neighbors]}
-    return found
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    sizes=st.lists(st.integers(2, 12), min_size=1, max_size=4),
-    seed=st.integers(0, 2**31),
-    max_neighbors=st.integers(1, 14),
-    max_radius=st.floats(1.5, 8.0),
-)
-def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_radius):
-    batch = molecules(sizes, seed=seed, dtype=torch.float64)
-    expected = brute_neighbours(batch, max_neighbors, max_radius)
-    assume(len({i for i, _ in expected}) == len(batch.positions))
-    graph = neighbour_graph(batch, max_neighbors=max_neighbors, max_radius=max_radius)
-
-    edges = list(zip(graph.centre.tolist(), graph.neighbour.tolist(), strict=True))
-    assert edges == sorted(expected)
-    degree = np.bincount(graph.centre, minlength=len(batch.positions))
-    np.testing.assert_array_equal(graph.degree[:, 0], degree)
-    np.testing.assert_array_equal(graph.mask.sum(1), degree)
-    assert graph.mask.shape[1] == degree.max() <= max_neighbors
-    # slots: filled from the left, in order of edges
-    assert graph.mask.view(-1).nonzero()[:, 0].tolist() == graph.slot.tolist()
-    assert not (graph.mask[:, 1:] & ~graph.mask[:, :-1]).any()
-    # geometry, and each unordered pair once
-    x = batch.positions
-    difference = x[graph.centre] - x[graph.neighbour]
-    distance = graph.pair_distance[graph.pair]
-    torch.testing.assert_close(distance, difference.norm(dim=1), rtol=0, atol=1e-12)
-    torch.testing.assert_close(graph.direction, difference / distance[:, None], rtol=0, atol=1e-12)
-    assert (graph.pair_distance.diff() >= 0).all()
-    pairs = {}
-    for edge, pair in zip(edges, graph.pair.tolist(), strict=True):
-        assert pairs.setdefault(pair, frozenset(edge)) == frozenset(edge)
-    assert len(set(pairs.values())) == len(pairs) == len(graph.pair_distance)
-
-
-def test_neighbour_graph_radius_includes_its_end():
-    batch = replace(
-        molecules((3,)),
-        positions=torch.tensor([[0.0, 0, 0], [2.0, 0, 0], [-2.25, 0, 0]], dtype=torch.float64),
-        atomic_numbers=torch.tensor([1, 1, 1]),
-    )
-    graph = neighbour_graph(batch, max_neighbors=5, max_radius=2.25)
-    assert graph.neighbour.tolist() == [1, 2, 0, 0]
-
-
-def test_coinciding_atoms_are_no_neighbours():
-    batch = molecules((3,))
-    positions = batch.positions.clone()
-    positions[2] = positions[1] + 1e-3
-    graph = neighbour_graph(batch.with_positions(positions), max_neighbors=5, max_radius=6.0)
-    edges = set(zip(graph.centre.tolist(), graph.neighbour.tolist(), strict=True))
-    assert edges == {(0, 1), (0, 2), (1, 0), (2, 0)}
 
 
 # --- invariants of EScAIP -------------------------------------------------------------------------------------------

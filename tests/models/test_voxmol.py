@@ -1,117 +1,19 @@
-"""The networks of voxel denoising: the shared suite for each, and the parts they are built of."""
+"""VoxMol: the shared suite, and the parts that it is built of."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-import torch.nn.functional as F
-from suite import DTYPES, TOLERANCE, ModelSuite, assert_close, deviation, molecules
+from suite import CHANNELS, DTYPES, TOLERANCE, VoxelModelSuite, assert_close
 from torch import nn
 
-from equidyn.core.actions import rotate_grid_exactly
-from equidyn.core.rotations import octahedral_group
-from equidyn.core.voxels import Grid, voxelise
-from equidyn.models.grid_control.network import GridControl, GridControlConfig, SymmetricConv3d
 from equidyn.models.registry import build, configuration, configurations
 from equidyn.models.voxmol import network
-from equidyn.models.voxmol.network import (
-    Attention,
-    Block,
-    VoxMol,
-    VoxMolConfig,
-)
+from equidyn.models.voxmol.network import Attention, Block, VoxMol, VoxMolConfig
 
-SIDE, CHANNELS = 8, 3
 SMALL = VoxMolConfig(
     channels=CHANNELS, width=4, multipliers=(1, 2, 1), attention=(False, True, False), blocks=1, groups=2
 )
-
-
-def clean_grids(dtype=torch.float32):
-    batch = molecules(dtype=dtype, elements=(0, 1, 2))
-    grid = Grid(SIDE, spacing=1.0, radius=1.0)
-    return voxelise(batch.positions, batch.atomic_numbers, batch.molecule, batch.molecules, grid, CHANNELS)
-
-
-class VoxelModelSuite(ModelSuite):
-    """Tests of one network for voxel denoising, which is equivariant, if it is, under the 24 rotations of a cube."""
-
-    def batch(self, dtype=torch.float32):
-        noise = torch.randn(4, CHANNELS, *(SIDE,) * 3, generator=torch.Generator().manual_seed(1))
-        return clean_grids(dtype) + 0.9 * noise.to(dtype)
-
-    def chosen(self, batch, order):
-        return batch[order]
-
-    def chosen_output(self, output, batch, order):
-        return output[order]
-
-    def error(self, model, dtype=torch.float32):
-        return (model(self.batch(dtype)) - clean_grids(dtype)).square().sum()
-
-    def loss(self, model, dtype=torch.float32):
-        # Weights that nothing uses get a gradient of zero, for the shared tests.
-        return self.error(model, dtype) + 0 * sum(parameter.sum() for parameter in model.parameters())
-
-    def equivariance_deviation(self, model, batch):
-        expected = self.run(model, batch)
-        turned = [
-            (self.run(model, rotate_grid_exactly(batch, R)) - rotate_grid_exactly(expected, R)).norm()
-            for R in octahedral_group()
-        ]
-        return float(max(turned) / expected.norm())
-
-    # --- interface ---
-
-    @DTYPES
-    def test_shapes(self, dtype):
-        batch = self.batch(dtype)
-        output = self.run(self.make(dtype), batch)
-        assert output.shape == batch.shape
-        assert output.dtype == dtype
-        assert output.isfinite().all()
-        assert (output.std((0, 2, 3, 4)) > 1e-3).all()
-
-    def test_twice_as_large_grids(self):
-        output = self.run(self.make(), torch.rand(1, CHANNELS, *(2 * SIDE,) * 3))
-        assert output.shape == (1, CHANNELS, *(2 * SIDE,) * 3)
-        assert output.isfinite().all()
-
-    @pytest.mark.parametrize(
-        "shape", [(2, CHANNELS + 1, 8, 8, 8), (CHANNELS, 8, 8, 8), (2, CHANNELS, 8, 8, 4), (2, CHANNELS, 8, 4, 8)]
-    )
-    def test_other_shapes_are_refused(self, shape):
-        with pytest.raises(ValueError, match=r"grids have shape \(.*\); expected \(B, 3, G, G, G\)"):
-            self.make()(torch.zeros(shape))
-
-    def test_sides_that_cannot_be_halved_are_refused(self):
-        model = self.make()
-        with pytest.raises(ValueError, match=r"grids of side 9 cannot be halved .*: use a multiple of"):
-            model(torch.zeros(1, CHANNELS, 9, 9, 9))
-
-    def test_every_channel_and_voxel_matters(self):
-        model, batch = self.make(torch.float64), self.batch(torch.float64).requires_grad_()
-        model(batch).square().sum().backward()
-        assert (batch.grad != 0).all()
-
-    # --- precision ---
-
-    def test_bfloat16(self):
-        # Not down to a side of two: there PyTorch 2.13's convolutions for CPUs leave memory as they find it, at times
-        # NaN, in gradients of weights.
-        model, batch = self.make(**self.small), self.batch()
-        with torch.autocast("cpu", torch.bfloat16):
-            output = model(batch)
-            loss = self.error(model)
-        assert output.dtype == torch.bfloat16
-        assert 1e-5 < deviation(output.float(), self.run(model, batch)) < 0.1
-        assert float(loss.detach()) == pytest.approx(float(self.error(model).detach()), rel=0.1)
-        loss.backward()
-        assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-
-    def test_no_weight_is_exempt_from_decay(self):
-        model = self.make()
-        assert not any(model.no_decay(name) for name, _ in model.named_parameters())
 
 
 class TestVoxMol(VoxelModelSuite):
@@ -227,23 +129,6 @@ class TestVoxMol(VoxelModelSuite):
             replace(self.config, **change)
 
 
-class TestGridControl(VoxelModelSuite):
-    network = GridControl
-    config = GridControlConfig(channels=CHANNELS, width=5, levels=3)
-    small = {"levels": 2}  # noqa: RUF012
-    is_equivariant = True
-
-    def test_turned_over_it_sees_the_same(self):
-        model, batch = self.make(), self.batch()
-        assert_close(self.run(model, batch.flip(3)), self.run(model, batch).flip(3), 1e-5)
-
-    def test_impossible_sizes(self):
-        with pytest.raises(ValueError, match="levels must be positive, found 0"):
-            GridControlConfig(levels=0)
-
-
-# --- VoxMol ---------------------------------------------------------------------------------------------------------
-
 COUNTS = {  # parameters, those of them that nothing uses
     "voxmol-111M": (111_520_424, 6_528),
     "voxmol-28M": (27_896_408, 3_264),
@@ -302,29 +187,3 @@ def test_initialisation_is_the_usual():
         elif isinstance(module, nn.GroupNorm):
             assert (module.weight == 1).all()
             assert (module.bias == 0).all()
-
-
-# --- the control ----------------------------------------------------------------------------------------------------
-
-
-def test_symmetric_kernels_have_four_weights():
-    torch.manual_seed(0)
-    layer = SymmetricConv3d(2, 3)
-    kernel = layer.kernel.detach()
-    for R in octahedral_group():
-        assert torch.equal(rotate_grid_exactly(kernel, R), kernel)
-    assert torch.equal(kernel.flip(2), kernel)
-    places, counts = kernel[0, 0].flatten().unique(return_counts=True)
-    assert sorted(counts.tolist()) == [1, 6, 8, 12]
-    assert kernel[1, 0, 1, 1, 1] == layer.weight[1, 0, 0]
-    assert kernel[1, 0, 0, 1, 1] == layer.weight[1, 0, 1]
-    assert kernel[1, 0, 0, 1, 0] == layer.weight[1, 0, 2]
-    assert kernel[1, 0, 0, 2, 0] == layer.weight[1, 0, 3]
-    assert float(layer.weight.detach().abs().max()) <= 54**-0.5
-    assert len(places) == 4
-
-
-def test_symmetric_convolution_is_one():
-    torch.manual_seed(0)
-    layer, x = SymmetricConv3d(2, 3), torch.randn(2, 2, 5, 5, 5)
-    assert_close(layer(x), F.conv3d(x, layer.kernel, layer.bias, padding=1), 0)

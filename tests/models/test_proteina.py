@@ -1,16 +1,11 @@
-"""The flow-matching networks: the shared suite for each, and the parts they are built of."""
+"""Proteína: the shared suite, and the parts that it is built of."""
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from suite import DTYPES, TOLERANCE, FlowMatchingModelSuite, assert_close, chains, deviation, rotation
 
-from equidyn.core.pairs import distance_class, pair_distances
-from equidyn.models.chain_control.network import ChainControl, ChainControlConfig
 from equidyn.models.proteina.network import Gate, PairTransition, Proteina, ProteinaConfig, TriangleProduct
 from equidyn.models.registry import build
 from equidyn.tasks.flow_matching.task import flow_loss
@@ -154,34 +149,6 @@ class TestProteinaWithPairUpdates(TestProteina):
     has_distogram = True
 
 
-class TestChainControl(FlowMatchingModelSuite):
-    network = ChainControl
-    config = ChainControlConfig(layers=2, hidden=8, kernels=3, radial=6, separation=2, waves=3)
-    small = {"layers": 1}  # noqa: RUF012
-    is_equivariant = True
-    has_distogram = False
-
-    def test_impossible_sizes(self):
-        with pytest.raises(ValueError, match="layers must be positive, found 0"):
-            ChainControlConfig(layers=0)
-
-    @DTYPES
-    def test_turns_without_self_conditioning_too(self, dtype):
-        model, batch = self.make(dtype), chains(dtype=dtype, x_sc=False)
-        R = rotation(dtype=dtype)
-        expected = self.run(model, batch).velocity @ R.T
-        assert_close(self.run(model, replace(batch, x_t=batch.x_t @ R.T)).velocity, expected, TOLERANCE[dtype])
-
-    @DTYPES
-    def test_blind_to_translation(self, dtype):
-        model, batch = self.make(dtype), self.batch(dtype)
-        moved = replace(batch, x_t=batch.x_t + 5, x_sc=batch.x_sc - 3)
-        assert_close(self.run(model, moved).velocity, self.run(model, batch).velocity, 10 * TOLERANCE[dtype])
-
-
-# --- Proteína -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("layers", "every", "updated"),
     [
@@ -253,30 +220,3 @@ def test_fresh_networks_predict_velocities_of_the_published_size():
         with torch.no_grad():
             velocity = model(chains((40, 40), seed=seed)).velocity
         assert 0.2 < float(velocity.square().mean().sqrt()) < 1
-
-
-# --- distances ------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    distances=st.lists(st.floats(0, 5), min_size=1, max_size=20),
-    low=st.floats(0, 1),
-    span=st.floats(0.5, 3),
-    classes=st.integers(3, 80),
-)
-def test_classes_count_the_limits_below(distances, low, span, classes):
-    limits = torch.linspace(low, low + span, classes - 1, dtype=torch.float64)
-    distances = torch.cat([torch.tensor(distances, dtype=torch.float64), limits])  # a limit is not below itself
-    expected = (limits < distances[:, None]).sum(1)
-    found = distance_class(distances, low, low + span, classes)
-    assert torch.equal(found, expected)
-    assert found[-len(limits) :].tolist() == list(range(classes - 1))
-
-
-def test_distances_are_those_between_points():
-    x = torch.randn(2, 7, 3, generator=torch.Generator().manual_seed(0)) * 100
-    found = pair_distances(x)
-    for b, i, j in np.ndindex(2, 7, 7):
-        assert float(found[b, i, j]) == pytest.approx(float((x[b, i].double() - x[b, j].double()).norm()), rel=1e-5)
-    assert (found.diagonal(dim1=1, dim2=2) == 0).all()
