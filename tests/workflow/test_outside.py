@@ -6,12 +6,14 @@ from project import ROOT, Project, tiny
 
 from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
+from equidyn.study import planning, provenance
 from equidyn.study.plan_report import report
 from equidyn.study.reading import checked, read_study
 
 ANALYSES = cards("equidyn.analysis")
 HELPERS = str(ROOT / "tests/helpers")
 CARD, TASK = "outside.cards:TASK", "vectors"
+FIGURE = f"figures/{TASK}/percent_loglog.png"
 MODELS = """
 [stretch]
 network = "outside.work:Stretch"
@@ -38,35 +40,46 @@ def project(tmp_path):
         common = {name: value for name, value in config[section].items() if name not in cards("equidyn.tasks")}
         config[section] = common | {CARD: {}}
     config["evaluation"][CARD] = {"examples": "all", "batch_size": 8}
-    config["analysis"], config["models"] = {}, "models.toml"
-    config["figures"]["baseline"] = {CARD: "stretched"}
+    config["analysis"], config["models"] = {}, str(tmp_path / "models.toml")
+    config["figures"] |= {"baseline": {CARD: "stretched"}, "formats": ["png"]}
     (tmp_path / "models.toml").write_text(MODELS)
     row = rows[0] | {"name": "stretched", "task": CARD, "model": "stretch", "augmentation": "1.0"}
     return Project(tmp_path, config, [row])
 
 
-def test_from_plan_to_report(project):
-    result = project.run("report", path=HELPERS)
-    assert result.returncode == 0, result.stderr[-6000:]
+def test_from_data_to_a_figure(project):
+    made = [f"results/tiny/{file}" for file in (FIGURE, "tables/claims.parquet", "config.yaml", "manifest.json")]
+    result = project.run(*made, path=HELPERS)
+    assert result.returncode == 0, result.stderr[-4000:]
     rows = pd.read_parquet(project.results / "tables/evaluation.parquet")
     start = rows[(rows["step"] == 0) & (rows["estimator"] == "exact") & (rows["weights"] == "raw")].squeeze()
     assert (start["task"], start["run"], start["group"]) == (TASK, "stretched", "SO(3)")
-    # With the mean m = 2 of a = (1, 2, 3): |a - m|² / 9 of |x|² is the equivariance error, (m - 1)² / 3 the twirled.
+    # The mean stretch is 2, and deviations from it are 1, 0, -1. In units of |x|², the error of the average is
+    # (2 - 1)² / 3, the equivariance error (1 + 0 + 1) / 9, and the error of zero 1 / 3.
     assert start["percent"] == pytest.approx(40, abs=1e-4)
-    assert start["total"] == pytest.approx(start["null_loss"] * (2 / 9 + 1 / 3) * 3, rel=1e-5)
-    figure = pd.read_csv(project.results / f"figures/{TASK}/percent_loglog.csv")
+    assert start["total"] == pytest.approx((1 / 3 + 2 / 9) * 3 * start["null_loss"], rel=1e-5)
+    assert pd.read_parquet(project.results / "tables/costs.parquet")["parameters"].tolist() == [3]
+    figure = pd.read_csv((project.results / FIGURE).with_suffix(".csv"))
     assert figure["percent"].iloc[0] == pytest.approx(40, abs=1e-4)
     assert not [path for path in project.results.rglob("*") if ":" in path.name]
-    again = project.run("--dry-run", "report", path=HELPERS)
+    again = project.run("--dry-run", *made, path=HELPERS)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_its_costs_are_planned(project, monkeypatch):
+def test_costs_are_counted_once_and_kept(project, monkeypatch):
     project.write()
     monkeypatch.chdir(project.folder)
-    text = report(*read_study([project.config_file], ANALYSES), ANALYSES)
-    assert "one vector each" in text
-    assert "stretched" in text
+    monkeypatch.setattr(provenance, "KEPT", project.folder / "kept")
+
+    def plan():
+        planning._kept_work.cache_clear()
+        return report(*read_study([project.config_file], ANALYSES), ANALYSES)
+
+    first = plan()
+    assert "one vector each" in first
+    assert "stretched" in first
+    monkeypatch.setattr(planning, "work", None)  # cannot be asked again
+    assert plan() == first
 
 
 @pytest.mark.parametrize(

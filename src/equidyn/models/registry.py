@@ -37,7 +37,9 @@ class Entry(Settings):
 
     architecture: str = Field("", description="Architecture of this package that these are sizes of.")
     network: str = Field("", description='Class of any other network, as "package.module:name".')
-    task: str = Field("", description="Task that the network is for; that of the architecture if it has one.")
+    task: str = Field(
+        "", description="Task that the network is for, by name or card; that of the architecture if it has one."
+    )
     parameters: int = Field(gt=0, description="How many the network has, which is checked when it is built.")
     note: str = Field("", description="What it is, in a few words.")
     variant: str | None = Field(None, description='What sets it apart, e.g. "control" if it is exactly equivariant.')

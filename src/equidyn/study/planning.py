@@ -9,12 +9,15 @@ Imports nothing heavy: the workflow asks for resources each time it is parsed.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from importlib.metadata import version
 from typing import Any
 
 from equidyn.data.card import Typical
 from equidyn.data.registry import source_card
 from equidyn.models.costs import work
+from equidyn.models.registry import configuration
 from equidyn.models.work import Work
 from equidyn.run.protocol import FLOOR_EXAMPLES
 from equidyn.run.recipe import Run, portion_count
@@ -28,6 +31,7 @@ from equidyn.study.config import (
     protocol,
     recipe,
 )
+from equidyn.study.provenance import code_digest, digest, kept
 from equidyn.tasks.card import Sizes
 from equidyn.tasks.registry import task_card
 
@@ -344,7 +348,19 @@ def _largest_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int)
 
 
 def _work(config: Mapping[str, Any], row: Mapping[str, Any], size: float) -> Work:
-    return work(row["model"], size, models=config.get("models"), inputs=task_card(row["task"]).inputs)
+    return _kept_work(row["model"], size, config.get("models"), task_card(row["task"]).inputs)
+
+
+@cache
+def _kept_work(name: str, size: float, models: str | None, inputs: str) -> Work:
+    """The same, by a formula, or as PyTorch counted once for a network and kept for the next time."""
+    model, count = configuration(name, models), partial(work, name, size, models=models, inputs=inputs)
+    if model.costs or not inputs:
+        return count()
+    # PyTorch takes seconds to import, and the workflow is parsed in each of its jobs.
+    code = code_digest(model.module, inputs.partition(":")[0], "equidyn.models.counting")
+    known = f"costs-{digest(model.built_from, inputs, size, code, version('torch'))}"
+    return Work(**kept(known, lambda: asdict(count())))
 
 
 def sizes(config: Mapping[str, Any], task: str, count: int) -> Sizes:

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from equidyn.core.files import replacing
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parents[1]
 KEPT: Path | None = None
-"""Folder in which what was found of files is kept by their content, as every job of a workflow asks for it anew."""
+"""Folder of what every job of a workflow asks for anew: what was found of files, and counted of networks."""
 
 
 @cache
@@ -71,6 +72,24 @@ def file_digest(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
+def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a function makes, kept in a file if there is a folder for that.
+
+    Args:
+        name: Of the file; says all that decides what is made.
+        make: Makes it, of what JSON can hold.
+    """
+    file = KEPT and Path(KEPT, f"{name}.json")
+    if file and file.exists():
+        return json.loads(file.read_text("utf-8"))
+    made = make()
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(made), encoding="utf-8")
+    return made
+
+
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -117,15 +136,8 @@ def _module(name: str) -> _Parsed:
 def _parsed(path: Path) -> _Parsed:
     """What counts of a file, which is kept by its content if there is a folder for that."""
     text = path.read_bytes()
-    known = KEPT and Path(KEPT, f"{sys.version_info.minor}-{hashlib.sha256(text).hexdigest()}.json")
-    if known and known.exists():
-        return _Parsed(**json.loads(known.read_text("utf-8")))
-    parsed = _parse(text.decode(), str(path))
-    if known:
-        known.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(known) as temporary:
-            temporary.write_text(json.dumps(asdict(parsed)), encoding="utf-8")
-    return parsed
+    name = f"{sys.version_info.minor}-{hashlib.sha256(text).hexdigest()}"
+    return _Parsed(**kept(name, lambda: asdict(_parse(text.decode(), str(path)))))
 
 
 def _parse(text: str, name: str) -> _Parsed:

@@ -249,7 +249,11 @@ def _data(tasks: Iterable[str], chosen: Mapping[str, Any]) -> Any:
         ]
         if sections:
             kinds[task] = reduce(or_, sections)
-    return _by_task(Settings, "Data", kinds, "Where the examples of each task come from, one entry per task.")
+    text = (
+        "Where the examples of each task come from, one entry per task. A task of another package has its card, "
+        "`mypackage.module:CARD`, in place of a name, here and wherever else a task is named."
+    )
+    return _by_task(Settings, "Data", kinds, text)
 
 
 def _training(tasks: Mapping[str, TaskCard]) -> Any:

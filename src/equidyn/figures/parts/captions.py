@@ -189,7 +189,7 @@ def _reading(figure: Figure, data: pd.DataFrame, options: Options) -> str:
         shows = "comparisons"
     baseline = data[data["run"] == options.baseline]
     last = baseline[baseline["step"] == baseline["step"].max()]
-    has_control = "percent" in data and shows != "comparisons"
+    has_control = "percent" in data and shows != "comparisons" and data["floor_control"].notna().any()
     has_interpolation = ACTION_FLOOR in data and shows != "comparisons"
     return render(
         READING,
