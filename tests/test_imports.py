@@ -52,6 +52,8 @@ def test_all_contracts_are_kept(package):
         ("models/graph", "equidyn.tasks.contract", "Networks"),
         ("figures/parts/style", "equidyn.figures.families.heads.draw", "families stand on parts"),
         ("figures/families/heads/draw", "equidyn.figures.families.gradients.draw", "Families of figures"),
+        ("core/groups/o3/symmetry", "equidyn.core.groups.so3.symmetry", "Groups do not"),
+        ("data/sources/spice/build", "equidyn.data.sources.pdb.card", "Sources of data do not"),
         ("tasks/force_field/task", "equidyn.tasks.flow_matching.task", "Tasks do not"),
         ("models/escaip/network", "equidyn.models.proteina.network", "Architectures do not"),
         ("analysis/head/measure", "equidyn.analysis.angles.measure", "Analyses do not"),

@@ -290,14 +290,14 @@ CIF = "data_1ABC\nloop_\n_atom_site.id\n_atom_site.Cartn_x\n1 1.0\n2\n"
     [
         (b"", "an empty file"),
         (b"  \n\n", "an empty file"),
-        (gzip.compress(b""), "an empty file"),
+        (gzip.compress(b"", mtime=0), "an empty file"),
         (b"not a structure at all\n", "no atom record"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xfe", "no atom record"),
         (b"<html><body>503 Service Unavailable</body></html>", "no atom record"),
         (b"# comment\ndata_sf\n_cell.length_a 10\n", "no atom record"),
         (CIF.encode(), "cannot be parsed"),
         (b"\x1f\x8b\x08garbage that is not gzip", "damaged gzip"),
-        (gzip.compress(b"")[:10] + 20 * b"\xff", "damaged gzip"),
+        (gzip.compress(b"", mtime=0)[:10] + 20 * b"\xff", "damaged gzip"),
     ],
 )
 def test_what_is_no_structure(tmp_path, content, message):

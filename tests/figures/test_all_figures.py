@@ -1,7 +1,7 @@
 """What holds of every figure, tried on the published tables: it shows rows of its tables, and refuses what it lacks."""
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,16 @@ import yaml
 from drawing_checks import draw_checked
 from project import ROOT
 
-from equidyn.analysis import ANALYSES
 from equidyn.core.plugins import load
+from equidyn.core.rooms import cards
 from equidyn.figures.parts.options import Options
-from equidyn.figures.planned import STUDY_TABLES, drawing, figures_drawn, known_figures
+from equidyn.figures.planned import drawing, figures_drawn, known_figures
+from equidyn.study.stages import STUDY_TABLES, is_made
 
 RESULTS = ROOT / "results/cpu"
 CONFIG = yaml.safe_load((RESULTS / "config.yaml").read_text(encoding="utf-8"))
 RUNS = pd.read_csv(RESULTS / "tables/costs.csv", dtype={"train_subset": str}).set_index("run").to_dict("index")
-DRAWN = figures_drawn(CONFIG, RUNS, ANALYSES)
+DRAWN = figures_drawn(CONFIG, RUNS, partial(is_made, CONFIG, cards("equidyn.analysis")))
 EACH = [(task, name) for name, task in {name: task for task, name in reversed(DRAWN)}.items()]
 OF_RUNS = [(task, name) for task, name in EACH if not known_figures()[name].overview]
 KEYS = ("task", "run", "step", "weights", "estimator", "t", "self_conditioning", "group", "comparison")

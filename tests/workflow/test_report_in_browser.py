@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from equidyn.report.page import VERDICTS, Figure, write_report
+from equidyn.report.page import SYMBOLS, Figure, write_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")
@@ -48,7 +48,7 @@ def report(tmp_path):
             "low": 0.5,
             "high": 2.0,
             "published": "9 to 35 times",
-            "verdict": list(VERDICTS),
+            "verdict": list(SYMBOLS),
             "reason": "interval straddles the limit of the expected range " * 4,
             "figure": "force_field/figure1",
         }

@@ -162,9 +162,13 @@ def test_index_files_that_are_something_else(index, name, content):
         ("entries.idx", b"IDCODE\n------\n1ABC\tH\t01/02/03\t2.0\tX-RAY DIFFRACTION\n", "line 1, 'IDCODE'"),
         ("entries.idx", b"1ABC\tH\t2.0\tNAME\tS\tA\t01/02/03\tX-RAY DIFFRACTION\n", "line 1, '1ABC"),
         ("pdb_bundle_index.txt", b"holdings\n", "line 1, 'holdings'"),
-        ("pdb_seqres.txt.gz", gzip.compress(b"AAAA\n>1abc_A mol:protein length:4\nAAAA\n"), r"'AAAA\\n'"),
-        ("pdb_seqres.txt.gz", gzip.compress(b">1ABC:A|PDBID|SEQUENCE\nAAAA\n"), "'>1ABC:A"),
-        ("pdb_seqres.txt.gz", gzip.compress(b">1abc_A mol:protein length:4 " * 99)[:40], "a damaged gzip file"),
+        ("pdb_seqres.txt.gz", gzip.compress(b"AAAA\n>1abc_A mol:protein length:4\nAAAA\n", mtime=0), r"'AAAA\\n'"),
+        ("pdb_seqres.txt.gz", gzip.compress(b">1ABC:A|PDBID|SEQUENCE\nAAAA\n", mtime=0), "'>1ABC:A"),
+        (
+            "pdb_seqres.txt.gz",
+            gzip.compress(b">1abc_A mol:protein length:4 " * 99, mtime=0)[:40],
+            "a damaged gzip file",
+        ),
         ("pdb_seqres.txt.gz", b">1abc_A mol:protein length:4\nAAAA\n", "a damaged gzip file"),
     ],
 )
