@@ -13,7 +13,10 @@ from PIL import Image
 from equidyn.report.page import SYMBOLS, Figure, write_report
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)"),
+]
 
 COLOURS = [(200, 30, 40), (20, 160, 60), (40, 60, 210)]
 PROBE = """<script>addEventListener("load", () => {
