@@ -1,4 +1,4 @@
-"""Command line of the package."""
+"""The command line of the package."""
 
 import argparse
 import json

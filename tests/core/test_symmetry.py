@@ -127,7 +127,7 @@ def test_translations_move_points_alone():
     assert torch.equal(group.act_on_vectors(of, elements, EXAMPLE), of)
     with pytest.raises(ValueError, match="needs `example`"):
         group.act_on_points(of, elements)
-    with pytest.raises(ValueError, match="leaves the origin alone"):
+    with pytest.raises(ValueError, match="leaves the origin fixed"):
         group.act_on_grids(torch.zeros(3, 1, 2, 2, 2), elements, 0.5, 0)
 
 

@@ -39,8 +39,8 @@ def test_cells_become_what_their_columns_declare(read):
         ("name portions\n 1\n", r"row 1 \(unnamed\), name: found ''; it should match"),
         ("name portion\nsoup 1\n", r"portions: missing(.|\n)*portion: unknown key; did you mean 'portions'\?"),
         ("name portions colour\nsoup 1 red\n", "colour: unknown key; known keys: name, portions, minutes"),
-        ("name portions\nsoup\n", r"row 1 \(soup\): found another number of cells than the header has"),
-        ("name portions\nsoup 1 2\n", "found another number of cells"),
+        ("name portions\nsoup\n", r"row 1 \(soup\): the number of cells differs from that of the header"),
+        ("name portions\nsoup 1 2\n", "the number of cells differs"),
         ("name portions\n", r"menu\.tsv: the menu has no rows"),
     ],
 )

@@ -295,7 +295,7 @@ class TestReport:
         text = report(config, {"augmented": row}, ANALYSES)
         assert max(map(len, text.splitlines())) <= 120
         assert "! augmented: analysis.hessian.force_field needs" in text
-        assert "! augmented: analysis.hessian.force_field is to take" in text
+        assert "! augmented: analysis.hessian.force_field takes an estimated" in text
 
     def test_assumptions_are_printed(self, study):
         text = report(*study, ANALYSES)

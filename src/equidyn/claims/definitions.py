@@ -39,7 +39,7 @@ COLUMNS = (
     "claim", "task", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high", "published",
     "verdict", "reason", "figure",
 )  # fmt: skip
-"""Of the table of claims."""
+"""Columns of the table of claims."""
 
 # Expected ranges. Closed at infinity: a ratio may be beyond all bounds.
 _STEPS = pd.Interval(0, LAST_STEP, closed="both")  # sooner is no contradiction
@@ -59,15 +59,15 @@ class Claim:
     """A claim of the paper.
 
     Attributes:
-        statement: It, in plain words.
-        statistic: What tests it.
+        statement: The claim in plain words.
+        statistic: The statistic that tests it, in words.
         expected: Range of the statistic that would reproduce it.
-        find: The statistic of a task.
-        kind: Of the statistic: "steps", "ratio", "correlation", "slope" or "percent".
+        find: Function that computes the statistic of a task.
+        kind: Kind of the statistic: "steps", "ratio", "correlation", "slope" or "percent".
         figures: Name of the figure to look at, and of the one for tasks with flow times.
         published: The paper's own number for a task.
-        tasks: Tasks that it is about, all if empty.
-        needs: Analysis without whose table it is not about further tasks.
+        tasks: Tasks that the claim is about; all if empty.
+        needs: Analysis whose table a further task must have for the claim to be about it.
     """
 
     statement: str
@@ -299,9 +299,9 @@ def judge(
             (analysis, task).
         compute: Rows with ``run``, ``step`` and ``training_flops``, the floating-point operations until that step.
         choices: Baseline, weights and conditions of each task, in the order of the table.
-        resamples: Of the bootstrap over clusters.
+        resamples: Number of resamples of the bootstrap over clusters.
         confidence: Level of intervals.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         One row per claim and task, with the columns `COLUMNS`. Value and interval are NaN where there are none.

@@ -1,8 +1,8 @@
 """Statistics that test the paper's claims, with intervals, from a task's tables.
 
 Intervals of held-out losses are by bootstrap over clusters: all runs and steps of a task are evaluated on the same
-clusters, so one resample of them serves all. Where the baseline has replicates, resamples of all of its seeds are
-pooled. A step that was not reached within training lies somewhere after the last one, which is what its bounds say: a
+clusters, so that one resample of clusters serves all. Where the baseline has replicates, the resamples of all its seeds
+are pooled. The bounds of a step that was not reached within training say that it lies somewhere after the last one: a
 run that is too short contradicts nothing.
 
 Losses and flow times are those of `equidyn.study.tables`.
@@ -37,12 +37,12 @@ _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
 
 
 class Untestable(Exception):  # noqa: N818
-    """Something that a statistic needs is missing; the text says what."""
+    """Something that a statistic needs is missing; the message says what."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A statistic, its interval (NaN: none) and what else there is to say."""
+    """A statistic, its interval (NaN if there is none) and notes."""
 
     value: float
     low: float
@@ -52,14 +52,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which a statistic lies, in the data (first row) and in each resample of them: arrays (S, ...)."""
+    """Lower and upper bounds of a statistic, in the data (first row) and in each resample: arrays (S, ...)."""
 
     lower: np.ndarray
     upper: np.ndarray
 
     @classmethod
     def exact(cls, values: np.ndarray) -> Bounds:
-        """Of what is known."""
+        """Bounds of a statistic that is known exactly."""
         return cls(values, values)
 
     def reduced(self, reduce: Callable[..., np.ndarray], times: np.ndarray) -> Bounds:
@@ -83,22 +83,22 @@ class Curves:
 
     @property
     def loss(self) -> np.ndarray:
-        """(S, T, N), as are the others."""
+        """The total loss, (S, T, N)."""
         return self.sums["total"] / self.sums["weight"]
 
     @property
     def equivariance(self) -> np.ndarray:
-        """Its part that is spread over rotations."""
+        """The equivariance error, (S, T, N)."""
         return self.sums["equivariance"] / self.sums["weight"]
 
     @property
     def twirled(self) -> np.ndarray:
-        """The rest, of the network averaged over rotations."""
+        """The twirled loss, that of the network averaged over rotations, (S, T, N)."""
         return self.loss - self.equivariance
 
     @property
     def null_loss(self) -> np.ndarray:
-        """Of a predictor that has learned nothing."""
+        """The loss of a predictor that has learned nothing, (S, T, N)."""
         return self.sums["null_energy"] / self.sums["weight"]
 
     @property
@@ -108,11 +108,11 @@ class Curves:
 
     @property
     def skill(self) -> np.ndarray:
-        """1 − loss / loss of that predictor."""
+        """1 − loss / loss of a predictor that has learned nothing."""
         return 1 - self.sums["total"] / self.sums["null_energy"]
 
     def falls(self, *, useful: bool) -> Bounds:
-        """First step at which the share is small, (S, T); if useful, of a network that predicts something."""
+        """First step at which the share is small, (S, T); if `useful`, and the network also predicts something."""
         reached = self.percent <= PERCENT
         if useful:
             energy = self.sums["prediction_energy"]
@@ -120,7 +120,7 @@ class Curves:
         return self.first(reached)
 
     def first(self, reached: np.ndarray) -> Bounds:
-        """First step at which something is reached, (S, T); later than the last, if it is not."""
+        """First step at which something is reached, (S, T); later than the last step if it never is."""
         ever, step = reached.any(axis=-1), self.steps[reached.argmax(axis=-1)].astype(float)
         later = np.nextafter(float(self.steps[-1]), np.inf)
         return Bounds(np.where(ever, step, later), np.where(ever, step, np.inf))
@@ -132,7 +132,7 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class TaskTables:
-    """All there is of one task; see `equidyn.claims.definitions.judge`."""
+    """All tables of one task; see `equidyn.claims.definitions.judge`."""
 
     choice: Choice
     evaluation: pd.DataFrame
@@ -183,7 +183,7 @@ class TaskTables:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(C,) clusters, which all runs of the task have in common."""
+        """(C,) labels of the clusters, which all runs of the task share."""
         return np.unique(self.rows(self.replicates[0])["cluster"])
 
     @cached_property
@@ -194,7 +194,7 @@ class TaskTables:
         return np.vstack([np.ones(count), rng.multinomial(count, np.full(count, 1 / count), self.resamples)])
 
     def rows(self, run: str) -> pd.DataFrame:
-        """Per-cluster sums of a run, as figures show it."""
+        """Sums by cluster of a run, with the weights and conditions that figures show."""
         if run not in self.clusters:
             raise Untestable(f"no sums by cluster of run {run!r}")
         rows = _only(self.clusters[run], self.weights, self.choice.conditions)
@@ -327,7 +327,7 @@ def _latest(bounds: Sequence[Bounds]) -> Bounds:
 
 
 def faster(task: TaskTables) -> Found:
-    """How many times as many steps the twirled loss needs to fall to a tenth; the smallest over flow times."""
+    """Steps in which the twirled loss falls to a tenth, over those of the equivariance error; least over flow times."""
     drawn, texts = [], []
     for run in task.replicates:
         curves = task.curves(run)
@@ -383,7 +383,7 @@ def with_skill(task: TaskTables) -> Found:
 
 
 def penalty(task: TaskTables) -> Found:
-    """What of the loss is paid for not being equivariant at the last step, percent; the most over flow times."""
+    """Excess of the loss over the twirled loss at the last step, percent; the most over flow times."""
     values = [100 * (curves.loss / curves.twirled - 1)[..., -1] for curves in map(task.curves, task.replicates)]
     drawn = [Bounds.exact(value).reduced(np.max, task.judged) for value in values]
     texts = [_said(value) for value in values[0][0]]
@@ -391,7 +391,7 @@ def penalty(task: TaskTables) -> Found:
 
 
 def returns(task: TaskTables) -> Found:
-    """How many times the lowest share so far the share becomes; geometric mean over late flow times."""
+    """Largest ratio of the share to its lowest value before; geometric mean over late flow times."""
     late = _late(task)
     shares = [task.curves(run).percent for run in task.replicates]
     rises = [(share / np.minimum.accumulate(share, axis=-1)).max(axis=-1) for share in shares]
@@ -417,7 +417,7 @@ def _late(task: TaskTables) -> np.ndarray:
 
 
 def _so_far(task: TaskTables, values: Sequence[np.ndarray], *notes: str) -> Found:
-    """What may still rise where training is too short for the share to come back, from values (S,) of each seed."""
+    """Bounds of a statistic that may still rise where training is too short for a return, from (S,) values per seed."""
     last = [int(task.curves(run).steps[-1]) for run in task.replicates]
     drawn = [
         Bounds(value, value if step >= LAST_STEP else np.full_like(value, np.inf))
@@ -562,7 +562,7 @@ def _said(value: float) -> str:
 
 
 def _step(found: Bounds, i: int) -> str:
-    """A step of the data, at the i-th flow time if there are several."""
+    """The step in the data, at the i-th flow time if there are several."""
     lower, upper = (np.atleast_1d(each[0])[i] for each in (found.lower, found.upper))
     return _said(upper) if np.isfinite(upper) else f"> {_said(lower)}"
 
@@ -582,7 +582,7 @@ def _of_times(times: Sequence[float | None], texts: Sequence[str]) -> tuple[str,
 
 
 def _left_out(task: TaskTables, times: np.ndarray) -> list[str]:
-    """Which flow times do not count."""
+    """A note on the flow times that do not count."""
     if times.all():
         return []
     return [f"left out, as skill stays below {SKILL:g}: t = {', '.join(map(short, task.times[~times]))}"]

@@ -15,7 +15,7 @@ REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not 
 
 
 def verdict(expected: pd.Interval, low: float, high: float) -> tuple[str, str]:
-    """Whether an interval, its ends included, bears out a claim, and why.
+    """Whether an interval, ends included, supports a claim, and the reason.
 
     Args:
         expected: Range that would reproduce it.

@@ -1,17 +1,17 @@
-"""How a rotation acts on what a model reads and predicts.
+"""The action of rotations on the inputs and predictions of a model.
 
 Conventions, here and everywhere in the package: R is a 3×3 matrix in SO(3), active, and vectors are
-rows: ``x ↦ x @ R.T``. Points rotate about the origin, so that points (centre them first where the
-model is not blind to translations) and vectors attached to atoms (forces, velocities,
-displacements) transform alike. Invariants such as elements, charges, energies, times and masks stay
-as they are and need no code.
+rows: ``x ↦ x @ R.T``. Rotations are about the origin, so that points (to be centred first if the
+model is not invariant under translations) and vectors attached to atoms (forces, velocities,
+displacements) transform alike. Invariants such as elements, charges, energies, times and masks do
+not change and need no code.
 
 For a model f of vectors, the twist of Shen et al. 2025 (arXiv 2512.02303), h_g(x) = g⁻¹ f(g x), is
 ``rotate(f(rotate(x, R, example)), inverse(R), example)``.
 
-A function on space turns with what it describes, (R V)(x) = V(R⁻¹ x). On a grid of voxels the 24 rotations of a cube
-only permute the voxels (`rotate_grid_exactly`); all others need values between voxels, which are an error of their own
-(`rotate_grid`).
+A function on space rotates with what it describes, (R V)(x) = V(R⁻¹ x). On a grid of voxels, the 24 rotations of a cube
+only permute the voxels (`rotate_grid_exactly`); all others need values between voxels, which introduces an error of its
+own (`rotate_grid`).
 """
 
 import torch
@@ -78,7 +78,7 @@ def rotate_grid_exactly(
     size = R.abs()
     if not bool(((size == 0) | (size == 1)).all() & (size.sum(-1) == 1).all() & (size.sum(-2) == 1).all()):
         raise ValueError("R does not map the axes onto each other; such rotations need `rotate_grid`")
-    source, sign = size.argmax(-1).tolist(), R.sum(-1).tolist()  # of each new axis: the old one, and whether it flips
+    source, sign = size.argmax(-1).tolist(), R.sum(-1).tolist()  # for each new axis, the old one and whether it flips
     turned = [
         example.permute(0, *(1 + axis for axis in source[b])).flip([1 + i for i in range(3) if sign[b][i] < 0])
         for b, example in enumerate(values)
@@ -92,7 +92,7 @@ def rotate_grid(
     origin: float,
     order: int = 1,
 ) -> Float[Tensor, "B C G G G"]:
-    """Rotate cubic grids by any rotation, interpolating; what lies outside of a grid is zero.
+    """Rotate cubic grids by any rotation, with interpolation; values outside a grid are zero.
 
     Args:
         values: (B, C, G, G, G), array axes x, y, z.

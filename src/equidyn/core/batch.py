@@ -1,4 +1,4 @@
-"""What networks take and give: molecules and forces, noisy protein chains and velocities."""
+"""Inputs and outputs of networks: molecules and forces, noisy protein chains and velocities, density grids."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class MoleculeBatch:
-    """B molecules, N atoms in all, laid end to end.
+    """A batch of B molecules, N atoms in all, laid end to end.
 
     Attributes:
         positions: (N, 3) float, Å, row vectors.
@@ -72,7 +72,7 @@ class MoleculeBatch:
 
 
 class ForceOutput(NamedTuple):
-    """What a force-field network returns, in its own normalised units.
+    """The output of a force-field network, in its own normalised units.
 
     Attributes:
         forces: (N, 3).
@@ -88,7 +88,7 @@ class ForceOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class ProteinBatch:
-    """What a flow-matching network of Cα traces reads: B chains padded to L residues.
+    """The input of a flow-matching network of Cα traces: B chains padded to L residues.
 
     Attributes:
         x_t: (B, L, 3) float, nm: noisy positions, each chain centred, zero at padding.
@@ -108,7 +108,7 @@ class ProteinBatch:
 
 
 class GridOutput(NamedTuple):
-    """What a network of voxels returns; ours return the tensor alone.
+    """The output of a network of voxels; those of this package return the tensor alone.
 
     Attributes:
         grids: (B, C, G, G, G) densities.
@@ -118,7 +118,7 @@ class GridOutput(NamedTuple):
 
 
 class VelocityOutput(NamedTuple):
-    """What a flow-matching network returns.
+    """The output of a flow-matching network.
 
     Attributes:
         velocity: (B, L, 3) nm per unit of flow time, zero at padding.

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from equidyn.core.rotations import quadrature
 
-ESTIMATOR_VERSION = 1  # raise it whenever the same input gives other numbers; tables carry it
+ESTIMATOR_VERSION = 1  # raise it whenever the same input gives different numbers; tables carry it
 HUBER_DELTA = 1.0  # error length where the Huber loss turns linear, unit of the target
 GAP_DEGREE = 11  # of the quadrature behind the gaps of `decompose_exact`; see there
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the places of unfinished work."""
+"""Files that appear either complete or not at all, and the places of unfinished work."""
 
 import hashlib
 import os
@@ -11,10 +11,10 @@ from typing import Any
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with its ending: what the block writes there takes its name in the end.
+    """A temporary path beside `path`, with the same ending; the file that the block writes there is renamed to `path`.
 
-    If the block fails, what was at `path` before stays. What a killed process left there is overwritten by the next
-    one, so a file has one writer at a time. The folder is made if it is not there.
+    If the block fails, a file that was at `path` before stays. Remains of a killed process are overwritten by the next
+    one, so a file may have only one writer at a time. The folder is made if it does not exist.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,13 +29,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def receipt_path(path: str | Path) -> Path:
-    """Where the receipt of a downloaded file lies: beside it."""
+    """Path of the receipt of a downloaded file, which lies beside it."""
     path = Path(path)
     return path.with_name(f"{path.name}.json")
 
 
 def shelved(folder: str | Path, id: str, name: str) -> Path:
-    """Where one of very many files lies: in a folder named by the two characters in the middle of its id."""
+    """Path of one of very many files, in a folder named after the two characters in the middle of its id."""
     middle = len(id) // 2
     return Path(folder, id[middle - 1 : middle + 1], name)
 
@@ -53,11 +53,11 @@ def state_folder(root: str | Path, name: str, *decisive: Any) -> Path:
 
     Args:
         root: Parent folder.
-        name: Of a run or a data set.
-        *decisive: Settings, arrays, checksums.
+        name: Name of a run or a data set.
+        *decisive: Settings, arrays and checksums that decide the result.
 
     Returns:
-        A folder of which another recipe, data set or code version has none of the same name.
+        A folder whose name differs for any other recipe, data set or code version.
     """
     digest = hashlib.sha256()
     for item in decisive:

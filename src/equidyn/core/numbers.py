@@ -1,4 +1,4 @@
-"""Numbers as people read them, in labels and captions."""
+"""Numbers formatted for people, in labels and captions."""
 
 import math
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def count(number: int) -> str:
-    """68193 as 68k, 6140000 as 6.1M."""
+    """A count in short form: 68193 as 68k, 6140000 as 6.1M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * size:
             scaled = number / size
@@ -15,13 +15,13 @@ def count(number: int) -> str:
 
 
 def power(value: float) -> str:
-    """3e-3: a number as mantissa and power of ten."""
+    """A number as mantissa and power of ten, such as 3e-3."""
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
 def short(value: float) -> str:
-    """0.003, 1e-5, ∞: as few characters as say it."""
+    """A number in as few characters as possible, such as 0.003, 1e-5 or ∞."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if value == 0 or 1e-3 <= abs(value) < 1e5:
@@ -30,6 +30,6 @@ def short(value: float) -> str:
 
 
 def several(values: pd.Series) -> str:
-    """A whole number, or the range of several."""
+    """A whole number, or the range of several ones."""
     low, high = int(values.min()), int(values.max())
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -8,7 +8,7 @@ def load(path: str) -> Any:
     """The object that ``"package.module:name"`` names.
 
     Raises:
-        ValueError: If the path has another form, or names nothing.
+        ValueError: The path has another form, or names nothing that can be imported.
     """
     module, _, name = path.partition(":")
     if not module or not name:

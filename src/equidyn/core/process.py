@@ -1,4 +1,4 @@
-"""What every process of the workflow sets up first: threads and logging."""
+"""Setup of every process of the workflow: threads and logging."""
 
 import ctypes
 import logging
@@ -29,12 +29,12 @@ def start(log: str | Path, threads: int) -> None:
 
 
 def join(log: str | Path, *, first: bool) -> None:
-    """Set up a process that was started by one that has called `start`.
+    """Set up a process whose parent has called `start`.
 
     Args:
-        log: The file given to `start`, which the first of several such processes appends to. The others say nothing;
-            whoever started them reports their errors.
-        first: Whether this is the first.
+        log: The file given to `start`, which the first of several such processes appends to. The others log nothing;
+            their parent reports their errors.
+        first: Whether this is the first of these processes.
     """
     if first:
         _log_to(logging.FileHandler(log, "a", encoding="utf-8"), logging.StreamHandler())
@@ -44,7 +44,7 @@ def join(log: str | Path, *, first: bool) -> None:
 
 @contextmanager
 def handlers_restored(*numbers: int) -> Iterator[None]:
-    """Give signals their former handlers back in the end; they belong to the main thread, another leaves them alone."""
+    """Restore signal handlers at the end of the block; does nothing outside the main thread, which owns them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -58,7 +58,7 @@ def handlers_restored(*numbers: int) -> Iterator[None]:
 
 @contextmanager
 def termination_noted() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, instead of ending the process at once; in the main thread only."""
+    """An event that SIGTERM sets instead of ending the process at once; in the main thread only."""
     noted = threading.Event()
     with handlers_restored(signal.SIGTERM):
         if threading.current_thread() is threading.main_thread():
@@ -67,10 +67,10 @@ def termination_noted() -> Iterator[threading.Event]:
 
 
 def _keep_freed_memory() -> None:
-    """Let the allocator reuse freed memory in place of giving it back to the kernel, where it is glibc's.
+    """Let glibc's allocator reuse freed memory instead of returning it to the kernel; no effect on other allocators.
 
-    By default every large tensor is mapped when it is made and unmapped when it is freed, and the kernel zeroes its
-    pages each time: a sixth of the time of a training on the CPU.
+    By default, every large tensor is mapped when it is made and unmapped when it is freed, and the kernel zeroes its
+    pages each time, which takes a sixth of the time of training on the CPU.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
@@ -78,7 +78,7 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h; bytes
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # constants of glibc's malloc.h
 
 
 def _log_to(*handlers: logging.Handler) -> None:
@@ -95,7 +95,7 @@ def _log_error(kind: type[BaseException], error: BaseException, traceback: Trace
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Let GPUs round the factors of matrix products and convolutions to TF32, or not, in all of this process."""
+    """Allow or forbid GPUs to round factors of matrix products and convolutions to TF32, in the whole process."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = allowed
@@ -103,10 +103,10 @@ def allow_tf32(allowed: bool) -> None:
 
 
 def device(name: str) -> str:
-    """The device that a configuration means: "auto" is a GPU if there is one, else the CPU.
+    """The device that a setting stands for; "auto" is a GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: A GPU was asked for and none is visible.
+        ValueError: A GPU was requested and none is visible.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""Rooms of the package: folders that declare themselves by a card.
+"""Rooms of the package: folders that declare themselves with a card.
 
-A room is a package with a module ``card`` in which `CARD` says what other rooms may know of it. Cards import nothing
-heavy, so that the workflow can read them when it is parsed. Rooms are found by looking, not listed: a new one changes
-no file, and so no digest, of the others.
+A room is a package with a module ``card``, in which `CARD` says what other rooms may know of it. Cards import nothing
+heavy, so that the workflow can read them when it is parsed. Rooms are discovered, not listed: a new one changes no
+file, and thus no digest, of the others.
 """
 
 import pkgutil
@@ -19,11 +19,10 @@ def cards(package: str) -> dict[str, Any]:
         package: Full name, e.g. ``"equidyn.tasks"``.
 
     Returns:
-        Cards by the name that each gives itself, in the order of the attribute ``order`` where they have one, then by
-        name.
+        Cards by the name that each declares, in the order of the attribute ``order`` where they have one, then by name.
 
     Raises:
-        ValueError: Two rooms give themselves the same name.
+        ValueError: Two rooms declare the same name.
     """
     found: dict[str, Any] = {}
     for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):

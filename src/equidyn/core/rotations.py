@@ -6,7 +6,7 @@ passed in.
 
 The twirl of Shen et al. 2025 (arXiv 2512.02303) is an integral over the Haar measure of SO(3); the
 paper samples it with independent rotations (`haar`). The other rules integrate the same measure
-with less variance, or none.
+with less variance, or without any.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def haar(
     `device` changes which rotations a seed gives.
 
     Args:
-        count: how many rotations, at least 0.
+        count: number of rotations, at least 0.
         generator: the only source of randomness.
         dtype: of the result.
         device: of the result; None leaves it on the generator's device.
@@ -109,7 +109,7 @@ def randomised_cosets(
 
     Args:
         group: (m, 3, 3) the elements o of a group.
-        cosets: how many cosets.
+        cosets: number of cosets.
         generator: the only source of randomness.
 
     Returns:

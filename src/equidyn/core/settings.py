@@ -1,7 +1,7 @@
-"""Typed sections of a configuration: keys, types, defaults, units and sentences stand once, in classes derived here.
+"""Typed sections of a configuration: classes derived from `Settings` hold keys, types, defaults, units and sentences.
 
-A room that can be configured says so in its card by such a class. The schema of the whole configuration, its
-documentation and its checks follow from the classes of all rooms (`equidyn.study`).
+A room that can be configured has such a class in its card. The schema of the whole configuration, its documentation and
+its checks follow from the classes of all rooms (`equidyn.study`).
 """
 
 import difflib
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class StudyError(ValueError):
-    """A configuration or table of a study that cannot be used; the message says where and what to do."""
+    """A configuration or table of a study cannot be used; the message says where, and what to do."""
 
 
 class Settings(BaseModel):
-    """A section of a configuration: unknown keys are refused, and values do not change."""
+    """A section of a configuration, which refuses unknown keys and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=True, ser_json_inf_nan="constants")
 
@@ -35,12 +35,12 @@ Distinct = Annotated[list[T], Field(min_length=1, json_schema_extra={"uniqueItem
 
 
 def problems(error: ValidationError, model: type[BaseModel], content: Any = None) -> Iterator[str]:
-    """Say of each mistake in a section where it is, what was found and what was expected.
+    """Describe each mistake in a section: its place, what was found and what was expected.
 
     Args:
-        error: What pydantic says of the section.
-        model: The section's class, whose keys are suggested in place of unknown ones.
-        content: What was found, by which places are told from the names of alternatives.
+        error: Pydantic's error.
+        model: Class of the section, whose keys are suggested in place of unknown ones.
+        content: Content that was found, which tells keys from the names of alternatives.
 
     Yields:
         One line per mistake, such as ``"optimiser.rate: unknown key; did you mean 'lr'?"``.
@@ -49,7 +49,7 @@ def problems(error: ValidationError, model: type[BaseModel], content: Any = None
     for mistake in error.errors(include_url=False):
         path = mistake["loc"] if content is None else _place(mistake["loc"], content, mistake["type"] == "missing")
         mistakes.setdefault(path, []).append(mistake)
-    # A mistake inside of a section tells more than that another alternative was expected there.
+    # A mistake inside a section says more than that another alternative was expected there.
     inside = {path[:end] for path in mistakes for end in range(len(path))}
     for path, found in mistakes.items():
         kinds = {mistake["type"] for mistake in found}
@@ -72,7 +72,7 @@ def _said(path: tuple[int | str, ...], mistakes: list[Any], kinds: set[str], mod
 
 
 def _place(path: tuple[int | str, ...], content: Any, is_missing: bool) -> tuple[int | str, ...]:
-    """Leave out what is in no content: the names of alternatives."""
+    """Leave out the names of alternatives, which are not in the content."""
     kept: list[int | str] = []
     for number, part in enumerate(path):
         last = is_missing and number == len(path) - 1

@@ -1,13 +1,12 @@
 """Symmetries: groups that can be sampled and that act on what a model reads and predicts.
 
-One object answers for everything that depends on the group: data are laid out, training is augmented and predictions
-are twisted by its elements. Elements are tensors (n, ...), one per example of a batch, in double precision on the CPU;
-how an element looks is the group's affair. Matrices act on row vectors actively, ``x ↦ x Rᵀ``, see
-`equidyn.core.actions`.
+One object serves everything that depends on the group: its elements orient data, augment training and twist
+predictions. Elements are tensors (n, ...), one per example of a batch, in double precision on the CPU; each group
+chooses the form of its elements. Matrices act on row vectors actively, ``x ↦ x Rᵀ``, see `equidyn.core.actions`.
 
-Values come in kinds that transform differently: points (positions), vectors (forces, velocities, displacements),
+Values are of kinds that transform differently: points (positions), vectors (forces, velocities, displacements),
 pseudovectors (angular momenta), scalars (energies), tensors of rank 2 (stresses) and grids (densities on voxels). A
-translation moves points and leaves vectors alone; an inversion turns vectors round and leaves pseudovectors alone.
+translation moves points and leaves vectors unchanged; an inversion reverses vectors and leaves pseudovectors unchanged.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +24,7 @@ def symmetry(name: str) -> "Symmetry":
     """The symmetry of that name.
 
     Raises:
-        ValueError: There is none; the message lists those that exist.
+        ValueError: No symmetry has this name; the message lists the known ones.
     """
     found: Symmetry = load(group_card(name).symmetry)
     return found
@@ -35,7 +34,7 @@ class Symmetry(ABC):
     """A group, how its elements are drawn, and how they act on each kind of value.
 
     Attributes:
-        card: Its name, and what can be said of it without PyTorch.
+        card: The card of the group, with its name and what is known of it without PyTorch.
         has_closed_form: Whether `equidyn.core.decomposition.decompose_exact` holds: averages over the group of even
             functions of an element's matrix are those over SO(3), E[g_ka g_lb] = δ_kl δ_ab / 3 among them. A network
             whose weights are invariant under the group then has its average from one forward pass.
@@ -46,12 +45,12 @@ class Symmetry(ABC):
 
     @property
     def name(self) -> str:
-        """What tables call the group."""
+        """Name of the group in tables."""
         return self.card.name
 
     @abstractmethod
     def sample(self, count: int, *, generator: Generator) -> Float64[Tensor, "n ..."]:
-        """Draw `count` independent elements, which use the generator alone."""
+        """Draw `count` independent elements, with the generator as the only source of randomness."""
 
     @abstractmethod
     def identity(self, count: int = 1) -> Float64[Tensor, "count ..."]:
@@ -72,7 +71,7 @@ class Symmetry(ABC):
         elements: Float[Tensor, "B ..."],
         example: Int64[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*many 3"]:
-        """Points moved, each by the element of its example.
+        """Points, each transformed by the element of its example.
 
         Args:
             points: (N, 3), all examples end to end, or (B, L, 3), padded to equal length.
@@ -112,14 +111,14 @@ class Symmetry(ABC):
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
     ) -> Float[Tensor, "B C G G G"]:
-        """Cubic grids (B, C, G, G, G) with what is on them.
+        """Cubic grids (B, C, G, G, G), transformed by one element per example.
 
         Args:
             grids: Array axes x, y, z.
             elements: (B, ...), one per example.
-            origin: Index of the point that elements leave where it is, the same on each axis.
-            order: Of the interpolation between voxels, see `equidyn.core.actions.rotate_grid`; 0 for elements that
-                permute the voxels, which need none.
+            origin: Index of the point that elements leave fixed, the same on each axis.
+            order: Order of the interpolation between voxels, see `equidyn.core.actions.rotate_grid`; 0 for elements
+                that permute the voxels, which need no interpolation.
         """
 
 
@@ -144,7 +143,7 @@ class MatrixGroup(Symmetry):
         elements: Float[Tensor, "B ..."],
         example: Int64[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*many 3"]:
-        """Points turned about the origin, as vectors are."""
+        """Points rotated about the origin, like vectors."""
         return self.act_on_vectors(points, elements, example)
 
     def act_on_vectors(
@@ -176,7 +175,7 @@ class MatrixGroup(Symmetry):
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
     ) -> Float[Tensor, "B C G G G"]:
-        """Grids turned about the point with index `origin`; about their middle where voxels are permuted."""
+        """Grids rotated about the point with index `origin`, or about their middle where voxels are permuted."""
         if order == 0:
             return rotate_grid_exactly(grids, elements.round())
         return rotate_grid(grids, elements, origin, order)

@@ -1,4 +1,4 @@
-"""Tables that people write: tab-separated text, each row checked against a class that says what its columns mean."""
+"""Tables that people write: tab-separated text, each row checked against a class that documents its columns."""
 
 import csv
 from pathlib import Path
@@ -12,19 +12,19 @@ Row = TypeVar("Row", bound=Settings)
 
 
 def read_rows(path: str | Path, model: type[Row], what: str) -> list[tuple[str, Row]]:
-    """Read a tab-separated table with a header; empty lines and those that begin with # are left out.
+    """Read a tab-separated table with a header; empty lines and lines that begin with # are skipped.
 
     Args:
         path: The table.
-        model: Class of one row, with a field per column. Its first field is what messages call a row by. An empty cell
-            is None where the field allows it, else an empty text.
-        what: What the table is, for messages.
+        model: Class of one row, with a field per column. Messages name a row by its first field. An empty cell is None
+            where the field allows it, else an empty text.
+        what: Description of the table, for messages.
 
     Returns:
-        Of each row where it stands, for messages, and its content.
+        For each row its place, for messages, and its content.
 
     Raises:
-        StudyError: The table has no rows, or a row is not what it should be; names the file, row and column.
+        StudyError: The table has no rows, or a row is not valid; the message names file, row and column.
         FileNotFoundError: There is no such file.
     """
     with Path(path).open(encoding="utf-8", newline="") as stream:
@@ -38,7 +38,7 @@ def read_rows(path: str | Path, model: type[Row], what: str) -> list[tuple[str, 
     for number, cells in enumerate(cells_of_rows, start=1):
         where = f"{path}, row {number} ({cells.get(title) or 'unnamed'})"
         if None in cells or None in cells.values():
-            raise StudyError(f"{where}: found another number of cells than the header has; separate them by tabs")
+            raise StudyError(f"{where}: the number of cells differs from that of the header; separate cells by tabs")
         try:
             row = model.model_validate(
                 {column: cell if cell or column not in optional else None for column, cell in cells.items()}

@@ -1,8 +1,8 @@
 """Molecules as stacks of density grids, one channel per element.
 
 Around every atom lies a Gaussian of height 1, g(d) = exp(-d² / (0.93 r)²) with the same radius r = 0.5 Å for every
-element. Atoms of one channel unite, V = 1 - prod_i (1 - g_i), so values lie between 0 and 1. Array axes are x, y and z,
-in this order.
+element. The atoms of a channel form a union, V = 1 - prod_i (1 - g_i), so values lie between 0 and 1. Array axes are x,
+y and z, in this order.
 
 Source: VoxMol (Pinheiro et al. 2023, arXiv 2306.07473), whose grids the "upstream" centre reproduces.
 """
@@ -20,29 +20,29 @@ from torch.autograd.function import once_differentiable
 ELEMENT_CHANNELS = {6: 0, 1: 1, 8: 2, 7: 3, 9: 4, 16: 5, 17: 6, 35: 7, 15: 8, 53: 9, 5: 10}
 """Channel of each atomic number: C, H, O, N, F, S, Cl, Br, and P, I, B, which VoxMol leaves out of drugs."""
 
-WIDTH = 0.93  # of the Gaussian, in radii
-REACH = 2.5  # of the symmetric window, in radii: 1.25 Å
+WIDTH = 0.93  # width of the Gaussian, in radii
+REACH = 2.5  # reach of the symmetric window, in radii: 1.25 Å
 
 _CHUNK = 2**20  # voxels of windows, in memory at once
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of a cubic grid are.
+    """The places of the voxels of a cubic grid.
 
     The symmetric grid has the molecule's origin in its middle, and an atom contributes to voxels at most 1.25 Å away
     on each axis, whatever the spacing (5 voxels of 0.25 Å; 7e-4 is the largest value cut off). The 24 rotations of a
     cube then permute its voxels. The upstream grid is off-centre by 0.625 voxels on each axis, and so is its window of
-    11 voxels: VoxMol's library has it so, known for its own spacing and radius only.
+    11 voxels: this is VoxMol's library's convention, which is known for its own spacing and radius only.
 
     Attributes:
         side: Voxels along each axis.
-        spacing: Å between voxels.
+        spacing: Distance between voxels, Å.
         centre: "symmetric" or "upstream".
-        radius: Å, of atoms.
+        radius: Radius of atoms, Å.
 
     Raises:
-        ValueError: If a size is not positive, the centre unknown, or not defined for the other values.
+        ValueError: A size is not positive, or the centre is unknown or not defined for the other values.
     """
 
     side: int
@@ -64,12 +64,12 @@ class Grid:
 
     @property
     def origin(self) -> float:
-        """Index, the same on each axis, at which a molecule's origin lies; a fraction."""
+        """Fractional index of a molecule's origin, the same on each axis."""
         return (self.side - 1) / 2 if self.centre == "symmetric" else self.side / 2 - 1.125
 
     @property
     def variance(self) -> float:
-        """What squared distances, in voxels, are divided by in the Gaussian."""
+        """The divisor of squared distances in the Gaussian, in squared voxels."""
         return (WIDTH * self.radius / self.spacing) ** 2
 
     def axis(
@@ -85,10 +85,10 @@ def element_channels(atomic_numbers: Int64[Tensor, " N"], channels: int = 8) -> 
 
     Args:
         atomic_numbers: (N,) int64.
-        channels: How many channels there are; elements of later ones are unknown.
+        channels: Number of channels; elements of later channels are unknown.
 
     Raises:
-        ValueError: For elements without a channel; the message lists them.
+        ValueError: Some elements have no channel; the message lists them.
     """
     known = {number: channel for number, channel in ELEMENT_CHANNELS.items() if channel < channels}
     unknown = sorted(set(atomic_numbers.unique().tolist()) - known.keys())
@@ -109,18 +109,18 @@ def voxelise(
 ) -> Float[Tensor, "molecules channels side side side"]:
     """Density grids of a batch of molecules; differentiable once with respect to positions.
 
-    Beyond the result, memory is bounded whatever the number of atoms. What of an atom lies outside the box is cut off.
+    Apart from the result, memory is bounded whatever the number of atoms. Parts of atoms outside the box are cut off.
 
     Args:
         positions: (N, 3) Å, float32 or float64, of all molecules; the origin is the grid's.
         channel: (N,) int64 in range(channels).
         molecule: (N,) int64 in range(molecules), the molecule of each atom.
-        molecules: How many molecules B there are.
-        grid: Where the voxels are.
-        channels: How many channels C there are.
+        molecules: Number of molecules B.
+        grid: The places of the voxels.
+        channels: Number of channels C.
 
     Returns:
-        (B, C, side, side, side), dtype and device of `positions`. A voxel at an atom's very centre holds the largest
+        (B, C, side, side, side), dtype and device of `positions`. A voxel exactly at an atom's centre holds the largest
         number below 1, so that gradients are finite.
 
     Raises:
@@ -140,7 +140,7 @@ def voxelise(
 
 
 def published_rotation(angles: Float[Tensor, "*several 3"]) -> Float[Tensor, "*several 3 3"]:
-    """Rotations R = Rz(c) Ry(b) Rx(a) of VoxMol's augmentation, whose Ry turns the other way than usual.
+    """Rotations R = Rz(c) Ry(b) Rx(a) of VoxMol's augmentation, whose Ry has the opposite sense to the usual one.
 
     With independent angles, uniform on [0, 2π), they are not uniform on SO(3). VoxMol applies them about the mean
     position of all atoms and then shifts by a vector uniform in [-0.5, 0.5] Å on each axis.
@@ -165,8 +165,8 @@ class _Window(NamedTuple):
     """The voxels around some of the atoms, w along each axis.
 
     Attributes:
-        rows: Which atoms.
-        place: (n * w³,) of each voxel among all; some place where the window leaves the grid.
+        rows: The atoms.
+        place: (n * w³,) place of each voxel among all; an arbitrary place where the window leaves the grid.
         displacement: (n, 3, w) from the atom to the voxel along each axis, voxels.
         density: (n, w, w, w), zero where the window leaves the grid.
     """
@@ -227,7 +227,7 @@ class _Union(torch.autograd.Function):
         values = _log_complements(x, plane, planes, grid)
         for window in _windows(x, plane, grid):
             found = values.index_select(0, window.place)
-            # Logarithms are at most 0 and densities at least: what is positive has been seen to.
+            # Logarithms are at most 0 and densities at least 0: a positive value has been converted already.
             values.index_copy_(0, window.place, torch.where(found < 0, -torch.expm1(found), found))
         return values
 

@@ -18,7 +18,7 @@ from equidyn.core.numbers import short
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 SYMBOLS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
-"""What the verdict on a claim can be, with the symbol that stands before it."""
+"""The possible verdicts on a claim, each with its symbol."""
 
 _HEADERS = {
     "train_subset": "training data",
@@ -46,8 +46,8 @@ class Picture:
         task: Task that it belongs to, or `equidyn.figures.planned.ALL_TASKS`.
         name: Name of the figure.
         title: Its heading.
-        category: Figures of a task are grouped by it.
-        png: The picture.
+        category: Name of its group among the figures of the task.
+        png: The image.
         caption: Plain text.
     """
 
@@ -60,7 +60,7 @@ class Picture:
 
     @property
     def anchor(self) -> str:
-        """Its id in the page."""
+        """Id of the figure in the page."""
         return f"figure-{self.task}-{self.name}"
 
     @property
@@ -93,7 +93,7 @@ def write_report(
         study: Its name.
         tasks: Titles of the tasks in the order to show them, with one for figures of all tasks.
         pictures: Figures in the order to show them, task by task.
-        claims: As `equidyn.claims.definitions.judge` returns them; None if none were judged. A figure that is not in
+        claims: The table of `equidyn.claims.definitions.judge`; None if none were judged. A figure that is not in
             the report is not linked.
         runs: One row per run, with any columns.
         manifest: How the results came about: scalars, lists and mappings of these.
@@ -162,7 +162,7 @@ def _cell(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value of the manifest, where a whole number may be a seed or a year: all its digits, not separated."""
+    """A value of the manifest, where a whole number may be a seed or a year: all digits, without separators."""
     if isinstance(value, float):
         return _number(value)
     return _NONE if value is None or value is pd.NA else str(value)

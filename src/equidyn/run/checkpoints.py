@@ -36,7 +36,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     """Weights and metadata of a checkpoint.
 
     Raises:
-        CheckpointError: The file is missing, truncated, not a checkpoint of ours, or of another format version.
+        CheckpointError: The file is missing, truncated, not a checkpoint of this package, or of another format version.
     """
     path = Path(path)
     remedy = "delete the run's checkpoint folder and train it again"
@@ -58,15 +58,15 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write the resumable state of a training run, replacing the last one in one step."""
+    """Write the resumable state of a training run, which replaces the last one atomically."""
     try:
         with replacing(path) as temporary, temporary.open("wb") as stream:
             torch.save(state, stream)
-    except RuntimeError as error:  # what PyTorch makes of a write that fails
+    except RuntimeError as error:  # which PyTorch raises when a write fails
         raise OSError(f"{path}: the state could not be written ({error}); is the disk full?") from error
 
 
 def load_state(path: str | Path) -> dict[str, Any] | None:
-    """The resumable state, or None where there is none yet."""
+    """The resumable state, or None if there is none yet."""
     path = Path(path)
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None

@@ -24,12 +24,12 @@ _HANDLED = (signal.SIGTERM, signal.SIGINT)
 
 
 class WorkerError(RuntimeError):
-    """One of several processes failed, and with it all; its traceback is a note of this error."""
+    """One of several processes failed, which ended all of them; its traceback is a note of this error."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that work together, as one of them sees them; by default it is alone.
+    """The processes that work together, from the point of view of one of them, which by default is the only one.
 
     Attributes:
         rank: Number of this process, from 0.
@@ -55,7 +55,7 @@ class World:
         return total.tolist()
 
     def barrier(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait until all processes have arrived here."""
         self.sum(0.0)
 
     def share(self, model: nn.Module) -> nn.Module:
@@ -67,7 +67,7 @@ class World:
         return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=True)
 
     def apart(self, shared: nn.Module) -> AbstractContextManager[None]:
-        """Where gradients of a model from `share` add up in this process alone."""
+        """A context in which gradients of a model from `share` accumulate in this process alone."""
         return shared.no_sync() if isinstance(shared, DistributedDataParallel) else nullcontext()
 
 
@@ -79,15 +79,15 @@ def launch(
     Errors in any process end all. So does SIGTERM, to this process or to the others: they may take 30 s to leave.
 
     Args:
-        function: Picklable, if there are several devices.
-        devices: How many to use.
+        function: What to call; it must be picklable if there are several devices.
+        devices: Number of devices to use.
         device: Their type, "cpu" or "cuda".
         log: File that the first process appends to, see `equidyn.core.process.join`.
-        threads: For numeric libraries, in all processes together.
+        threads: Threads of numeric libraries, over all processes together.
 
     Raises:
-        ValueError: There are fewer GPUs.
-        WorkerError: What the first process to fail said, or which signal killed it.
+        ValueError: Fewer GPUs are visible.
+        WorkerError: A process failed; the message is its own error, or names the signal that killed it.
         SystemExit: With code 128 + n, after signal n.
     """
     if devices < 1 or (device == "cuda" and devices > torch.cuda.device_count()):
@@ -124,7 +124,7 @@ def launch(
 
 
 def _work(function: Callable[..., None], device: str, log: str, threads: int, report: str) -> None:
-    """What each new process does."""
+    """Run the function in a new process."""
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     process.join(log, first=rank == 0)
     torch.set_num_threads(threads)
@@ -143,7 +143,7 @@ def _work(function: Callable[..., None], device: str, log: str, threads: int, re
 
 
 def _report(path: Path, rank: int, error: Exception) -> None:
-    """Write what happened, unless another process failed earlier: most then say only that it has gone."""
+    """Write what happened, unless another process failed earlier: the others then only report its disappearance."""
     message = f"process {rank}: {type(error).__name__}: {error}"
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -37,11 +37,11 @@ def twisted_predictions(
 
     Args:
         task: What is predicted.
-        model: In evaluation mode.
+        model: The network, in evaluation mode.
         batch: B examples as the model sees them, N rows of prediction.
         elements: (K, B, ...), an element of the group per copy and example.
         symmetry: The group.
-        perfect: Predict the target in place of the model: what is left is the error of transforming predictions.
+        perfect: Use the target in place of the model's prediction, which leaves the error of transforming predictions.
 
     Returns:
         (K, N, C).
@@ -55,13 +55,13 @@ def twisted_predictions(
 
 
 def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np.ndarray]:
-    """Examples, as many at a time as go through a network in one forward pass."""
+    """Yield the examples in batches of as many as go through a network in one forward pass."""
     for start in range(0, len(indices), protocol.batch_size):
         yield indices[start : start + protocol.batch_size]
 
 
 def draw_elements(symmetry: Symmetry, examples: np.ndarray, count: int, seed: int) -> Tensor:
-    """(K, B, ...) elements of a group to twist examples with, those of each example from a stream of its own."""
+    """(K, B, ...) group elements to twist examples with; each example has a random stream of its own."""
 
     def of_one(example: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed_for(seed, "evaluation", example))
@@ -85,11 +85,11 @@ def decompose_task(
 
     Args:
         task: What is predicted.
-        model: Any network the task can ask for predictions.
+        model: Any network that the task can obtain predictions from.
         indices: (n,) examples.
         protocol: Number of group elements, batch size, seed.
-        condition: The group and what else the task asks for, see `Task.symmetry` and `Task.inputs`.
-        identical: Use one element K times over: what is left is numeric noise.
+        condition: The group and the task's own conditions, see `Task.symmetry` and `Task.inputs`.
+        identical: Use one element K times, which leaves numeric noise alone.
         perfect: See `twisted_predictions`.
     """
     model.eval()
@@ -149,12 +149,12 @@ def evaluate_run(
         store: Data.
         indices: (n,) held-out examples.
         checkpoints: The folder that `equidyn.run.training.train` made.
-        steps: Which steps to evaluate.
-        protocol: How.
+        steps: Steps to evaluate.
+        protocol: How to evaluate them.
         labels: Columns that say which run this is (study, run, subset, seed, …), put in front of each row.
-        control: Arguments of `equidyn.models.building.build` for an exactly equivariant network of the task; its floor
-            is missing (NaN) without.
-        device: Where to evaluate.
+        control: Arguments of `equidyn.models.building.build` for an exactly equivariant network of the task; without
+            it, the floor is NaN.
+        device: Device to evaluate on.
         progress: Show a progress bar on stderr.
 
     Returns:
@@ -222,7 +222,7 @@ def restore(
 
 
 def identity(labels: Mapping[str, Any], name: str, model: nn.Module) -> dict[str, Any]:
-    """Columns that say which run and network a row is about; a ``variant`` among the labels belongs to the network."""
+    """Columns that identify a row's run and network; a ``variant`` among the labels belongs to the network."""
     return {
         **{column: value for column, value in labels.items() if column != "variant"},
         "model": name,
@@ -232,7 +232,7 @@ def identity(labels: Mapping[str, Any], name: str, model: nn.Module) -> dict[str
 
 
 def compared(task: Task, condition: Mapping[str, Any]) -> dict[str, Any]:
-    """A condition as columns, with the group and the comparison that it leaves to the task."""
+    """A condition as columns, completed by the task's own group and comparison."""
     return {"group": task.symmetry(condition).name, "comparison": task.comparison, **condition}
 
 
@@ -264,9 +264,9 @@ def _floor(
     protocol: EvaluationSettings,
     condition: Mapping[str, Any],
 ) -> dict[str, float]:
-    """What is measured of networks without equivariance error, and of perfect predictions.
+    """Errors measured on networks without equivariance error, and on perfect predictions.
 
-    Measured once per call and condition on a few examples; the repeated element with the first weights evaluated.
+    They are measured once per call and condition, on a few examples; a repeated element with the first weights.
     """
     some = thinned(indices, FLOOR_EXAMPLES)
     torch.manual_seed(seed_for(protocol.seed, "control"))
@@ -282,7 +282,7 @@ def _floor(
 
 
 def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
-    """That many examples, or "all" of them, evenly spaced.
+    """The given number of examples, or "all", evenly spaced.
 
     Neighbours in a store belong to one cluster, so each cluster keeps its share.
     """

@@ -11,17 +11,17 @@ from pydantic import Field
 from equidyn.core.settings import Settings
 
 FLOOR_EXAMPLES = 32
-"""Rounding differs little between molecules: these tell its size."""
+"""Number of examples that floors are measured on; rounding differs little between molecules."""
 
 Examples = Annotated[
     Literal["all"] | Annotated[int, Field(ge=2)],
-    Field(description="Held-out examples to use, evenly spaced over all of them, or all."),
+    Field(description="Number of held-out examples to use, evenly spaced over all, or `all`."),
 ]
 Rotations = Annotated[
     int,
     Field(
         ge=2,
-        description="Group elements per example of the sampled estimator, on whose number no estimate depends.",
+        description="Group elements per example of the sampled estimator; the estimates are unbiased for any number.",
     ),
 ]
 BatchSize = Annotated[int, Field(ge=1, description="Examples per forward pass, before repeating them for rotations.")]
@@ -35,7 +35,7 @@ class SymmetrySettings(Settings):
 
 
 class CommonEvaluation(Settings):
-    """What the evaluations of all runs share."""
+    """Settings that the evaluations of all runs share."""
 
     rotations: Rotations = 10
     weights: tuple[Literal["raw", "ema"], ...] = Field(
@@ -47,7 +47,7 @@ class CommonEvaluation(Settings):
     seed: int = Field(
         0,
         ge=0,
-        description="Of the group elements and the bootstrap; the same elements are used at all steps and runs.",
+        description="Seed of the group elements and the bootstrap; all steps and runs use the same elements.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What decides a training run: its row of the run table, and the settings that runs of a task share.
+"""The recipe of a training run: its row of the run table, and the settings that runs of a task share.
 
 Imports nothing heavy: the configuration is checked by these classes, and its documentation follows from them.
 """
@@ -30,7 +30,7 @@ class Learned(Settings):
     augmentation: Fraction = Field(
         description="Probability that a training example is transformed at random, rotated for instance."
     )
-    seed: int = Field(ge=0, description="Of initialisation, order, augmentation, noise and dropout.")
+    seed: int = Field(ge=0, description="Seed of initialisation, order, augmentation, noise and dropout.")
 
 
 class _Place(Settings):
@@ -46,7 +46,7 @@ class Run(Learned, _Place):
 
 
 class Schedule(Settings):
-    """How weights are updated, which the runs of a task share."""
+    """The rule by which weights are updated, which the runs of a task share."""
 
     sampling: Literal["examples", "clusters"] = Field(
         "examples",
@@ -97,11 +97,12 @@ DESIGN = tuple(name for name in Run.model_fields if name not in ("name", "steps"
 
 
 def portion_count(examples: int, microbatch: int | None, processes: int) -> int:
-    """In how few portions of about the same size a batch is cut.
+    """The smallest number of portions of about equal size that a batch is cut into.
 
     Args:
-        examples: Examples of the batch.
-        microbatch: Most of them in a portion; without it, each process gets one portion if there are examples enough.
-        processes: How many train together.
+        examples: Number of examples in the batch.
+        microbatch: Largest number of examples in a portion; without it, each process gets one portion if there are
+            enough examples.
+        processes: Number of processes that train together.
     """
     return math.ceil(examples / microbatch) if microbatch else min(examples, processes)

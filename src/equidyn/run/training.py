@@ -39,7 +39,7 @@ from equidyn.tasks.contract import Draws, TrainableTask
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
-"""What autocast reduces to, by name."""
+"""The type that autocast computes in, by the name of the precision."""
 
 
 class TrainingError(RuntimeError):
@@ -72,7 +72,7 @@ def train(
     The output folder appears only when the run is complete: ``raw/`` and ``ema/`` with one checkpoint per step,
     ``metrics.parquet`` with one row per step (loss, gradient norm before clipping, learning rate), ``run.json`` with
     the recipe, and ``throughput.json`` with times and peak memory. Until then everything is kept in `state`, from
-    where an interrupted run goes on.
+    where an interrupted run resumes.
 
     Args:
         task: The task, bound to its store.
@@ -82,8 +82,8 @@ def train(
         output: Folder to make.
         state: Folder for the unfinished run; must be used for this very run only.
         state_every: Steps between saves of the resumable state.
-        microbatch: Most examples in memory at once, on each device; without it, an equal part of the batch. A state
-            saved with one number may be resumed with another.
+        microbatch: Largest number of examples in memory at once, on each device; without it, an equal share of the
+            batch. A state saved with one number may be resumed with another.
         world: The processes that train together, all of which call this with equal arguments. Only the first writes.
         title: What the progress bar and log messages call the run.
         progress: Show a progress bar on stderr.
@@ -178,11 +178,11 @@ def train(
             if step + 1 in steps_to_keep:
                 keep_checkpoint(step + 1)
                 bar.set_postfix(loss=f"{values['loss']:.3g}", refresh=False)
-            terminate = terminate and step + 1 < recipe.steps  # a finished run is better published
+            terminate = terminate and step + 1 < recipe.steps  # a finished run is published instead
             if terminate or (step + 1) % state_every == 0:
                 keep_state(step + 1)
             if terminate:
-                world.barrier()  # who leaves earlier takes the first one down
+                world.barrier()  # a process that left earlier would take the first one down
                 log.warning("%s: terminated; the next start resumes at step %d of %d", title, step + 1, recipe.steps)
                 raise Terminated
 
@@ -198,10 +198,10 @@ def train(
 
 
 def with_network(recipe: Recipe) -> Recipe:
-    """The recipe with class and sizes of its network, those of the model of its name if it does not say.
+    """The recipe with class and sizes of its network; if it gives none, those of the model that it names.
 
     Raises:
-        ValueError: If it does not, and no model of this package has the name.
+        ValueError: The recipe gives none, and no model of this package has the name.
     """
     if recipe.network:
         return recipe
@@ -231,8 +231,9 @@ def draws(recipe: Recipe, step: int, places: Sequence[int]) -> Draws:
 
 
 def portions(examples: int, microbatch: int | None, world: World) -> list[np.ndarray]:
-    """Places of a batch, in as few portions of about the same size as can be; portion p is for process p modulo their
-    number (see `equidyn.run.recipe.portion_count`).
+    """Places of a batch, in the smallest number of portions of about equal size (`equidyn.run.recipe.portion_count`).
+
+    Portion p belongs to process p modulo the number of processes.
     """
     return np.array_split(np.arange(examples), portion_count(examples, microbatch, world.size))
 
@@ -265,11 +266,11 @@ def _accumulate_gradient(
     microbatch: int | None,
     world: World,
 ) -> float:
-    """Leave the gradient of a step's loss in the parameters, in all processes; this one's share of the loss."""
+    """Leave the gradient of a step's loss in the parameters of all processes; return this one's share of the loss."""
     whole, elements = task.whole(chosen), augmentation(recipe, step, len(chosen))
     autocast = PRECISIONS[recipe.precision]
     mine = list(enumerate(portions(len(chosen), microbatch, world)))[world.rank :: world.size]
-    weight = world.size  # gradients are means over processes, and are to be sums
+    weight = world.size  # gradients are means over processes, and must be sums
     if not mine:  # the others wait for this process, which has nothing to add
         mine, weight = [(0, np.arange(1))], 0
     total: float | torch.Tensor = 0.0
@@ -288,12 +289,12 @@ def _accumulate_gradient(
 
 
 def _families(task: TrainableTask, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """(n,) label of what an epoch visits once, for each example."""
+    """(n,) label of the family of each example; an epoch visits each family once."""
     return np.arange(len(indices)) if recipe.sampling == "examples" else task.cluster(indices)
 
 
 def _generator(recipe: Recipe, *purpose: Any) -> torch.Generator:
-    """A stream of random numbers of its own, on the CPU whatever the device."""
+    """An independent stream of random numbers, on the CPU whatever the device."""
     return torch.Generator().manual_seed(seed_for(recipe.seed, *purpose))
 
 
@@ -318,7 +319,7 @@ def _checked_steps(checkpoint_steps: Sequence[int], last: int) -> set[int]:
 
 
 def _throughput(recipe: Recipe, world: World, seconds: float) -> dict[str, Any]:
-    """Times and the first process's peak memory; kept apart from the tables, which two equal runs share."""
+    """Times and the first process's peak memory; kept apart from the tables, which are equal for equal runs."""
     device = world.device
     return {
         "seconds": seconds,

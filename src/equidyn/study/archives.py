@@ -18,7 +18,7 @@ from pathlib import Path
 from equidyn.core.files import replacing
 
 KEPT = ("config.yaml", "manifest.json", "report.html", "tables", "figures")
-"""What of a study's folder is published: no data, no weights."""
+"""The parts of a study's folder that are published: neither data nor weights."""
 
 SUMS = "SHA256SUMS"
 
@@ -63,8 +63,8 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     """Check an archive and put its study into a folder.
 
     Args:
-        archive: What `pack` made.
-        folder: Where the study's own folder is to appear, ``results`` for instance.
+        archive: Archive that `pack` made.
+        folder: Folder in which the study's own folder will appear, ``results`` for instance.
 
     Returns:
         The study's folder, which appears whole or not at all.
@@ -93,7 +93,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
 
 
 def _files(study: Path) -> Iterator[Path]:
-    """Files that are published, without what is half-written."""
+    """The files that are published, without half-written ones."""
     for name in KEPT:
         path = study / name
         found = path.rglob("*") if path.is_dir() else [path]

@@ -1,4 +1,4 @@
-"""What figures and claims look at of a study, and which of its runs can be compared.
+"""The choice of rows that figures and claims look at, and the runs of a study that can be compared.
 
 Nothing here needs pandas, so that the workflow asks the same functions of the run table that figures ask of tables.
 """
@@ -20,17 +20,17 @@ AUGMENTATION = ("augmentation",)
 
 @dataclass(frozen=True)
 class Choice:
-    """Which rows of a task are looked at.
+    """The rows of a task that are looked at.
 
     Attributes:
         task: Rows of other tasks are ignored.
         baseline: Run that others are compared with.
         weights: "raw" or "ema".
-        estimator: "exact" or "sampled"; runs without the first are shown by the second.
+        estimator: "exact" or "sampled"; a run without this estimator is shown by the other one.
         self_conditioning: Whether networks that can see their own first prediction do; tasks without the choice
             ignore it.
         group: The group whose elements twist predictions, in figures that show one; None for any.
-        comparison: How predictions are compared, in figures that show one way of several; None where there is one way.
+        comparison: The comparison of predictions, in figures that show one of several; None where there is only one.
         useful_skill: Skill below which a network predicts nothing useful.
         timed: Whether predictions are asked for at several flow times.
     """
@@ -47,20 +47,20 @@ class Choice:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """Columns of the table in which rows of a curve may differ for the same weights, with the value to show."""
+        """Columns in which rows of one run, step and weights may differ, each with the value to show."""
         pair = {"group": self.group, "comparison": self.comparison}
         return {"self_conditioning": self.self_conditioning} | {name: v for name, v in pair.items() if v is not None}
 
 
 def symmetries(config: Mapping[str, Any], task: str) -> list[dict[str, str]]:
-    """Groups that a task is evaluated under, each with how predictions are compared; what is usual if none is named."""
+    """Groups that a task is evaluated under, each with its comparison; the usual pair if none is given."""
     card = task_card(task)
     usual = [{"group": card.group, "comparison": card.comparison}]
     return [dict(pair) for pair in config.get("evaluation", {}).get(task, {}).get("symmetries", usual)]
 
 
 def choice_of(config: Mapping[str, Any], task: str) -> Choice:
-    """What a study's configuration, and the card of a task, say is looked at."""
+    """The choice that follows from a study's configuration and the card of a task."""
     section, card, pairs = config["figures"], task_card(task), symmetries(config, task)
     shown = next((pair for pair in pairs if pair["comparison"] == card.comparison), pairs[0])
     return Choice(
@@ -86,9 +86,9 @@ def comparable(
     """Names of the baseline and of the runs that differ from it in nothing but some columns and the seed.
 
     Args:
-        runs: For each run its `DESIGN`, its ``seed`` and the ``variant`` of its model.
+        runs: By run name, its `DESIGN`, its ``seed`` and the ``variant`` of its model.
         baseline: Name of a run.
-        columns: Some of `DESIGN`; the seed, which always may differ, does no harm among them.
+        columns: Some of `DESIGN`; the seed, which may always differ, is allowed among them.
         include_controls: Whether to keep runs of exactly equivariant models.
 
     Returns:
@@ -113,7 +113,7 @@ def comparable(
 
 
 def differing(runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Sequence[str]) -> list[str]:
-    """Names of the `comparable` runs that differ from the baseline in one of the columns at least."""
+    """Names of the `comparable` runs that differ from the baseline in at least one of the columns."""
     return [
         name
         for name in comparable(runs, baseline, columns)

@@ -1,4 +1,4 @@
-"""What follows from a study's configuration and run table, which are checked before any job starts.
+"""Checks of a study's configuration and run table before any job starts, and what follows from both.
 
 Imports nothing heavy: the workflow calls it each time it is parsed.
 """
@@ -111,7 +111,7 @@ def read_runs(path: str | Path, config: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
-    """Check what the figures ask for against the runs.
+    """Check the settings of figures against the runs.
 
     Raises:
         StudyError: The baseline is no run, or its weights are not evaluated.
@@ -133,10 +133,10 @@ def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
 
 
 def check_analyses(config: Mapping[str, Any], runs: Mapping[str, Any], analyses: Mapping[str, Any]) -> None:
-    """Check what the analyses of checkpoints ask for against runs, kept steps and evaluated conditions.
+    """Check the settings of analyses of checkpoints against runs, kept steps and evaluated conditions.
 
     Raises:
-        StudyError: A run is none of the task's, the baseline is missing, a step is not kept, or a condition is not
+        StudyError: A run is not one of the task's, the baseline is missing, a step is not kept, or a condition is not
             evaluated.
     """
     for analysis, card in analyses.items():
@@ -188,11 +188,11 @@ def _check_conditions(where: str, config: Mapping[str, Any], task: str, settings
 
 
 def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int]:
-    """Steps whose weights a run keeps: known before it starts.
+    """The steps at which a run keeps its weights, known before it starts.
 
     Args:
-        plan: Either the steps themselves (those beyond `last` are left out), or ``{"per_decade": n}`` for n steps per
-            factor of ten, evenly spaced in log, with step 0.
+        plan: Either the steps themselves (those beyond `last` are left out), or ``{"per_decade": n}`` for step 0 and n
+            steps per factor of ten, evenly spaced in log.
         last: The run's number of steps, always kept.
 
     Returns:
@@ -229,7 +229,7 @@ def control_model(config: Mapping[str, Any], task: str) -> Configuration | None:
 
 
 def task_settings(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the run's task itself."""
+    """The settings of the run's task itself."""
     return config["training"][row["task"]].get("task", {})
 
 
@@ -249,7 +249,7 @@ def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any
 
 
 def groups(settings: Mapping[str, Any]) -> list[str]:
-    """Modules of the groups whose elements an evaluation or analysis with these settings draws."""
+    """Modules of the groups that an evaluation or analysis with these settings draws elements from."""
     return sorted({group_card(condition["group"]).module for condition in settings["conditions"]})
 
 
@@ -271,7 +271,7 @@ _AS_EVALUATED = ("examples", "batch_size", "rotations")
 
 
 def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The evaluation's protocol, but for what the analysis says itself, and of the weights that figures show."""
+    """The evaluation's protocol with the analysis's own settings in place, for the weights that figures show."""
     settings = config["analysis"][analysis][row["task"]]
     own = {name: settings[name] for name in _AS_EVALUATED}
     pairs = settings.get("symmetries", symmetries(config, row["task"]))
@@ -281,19 +281,19 @@ def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str
 
 
 def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the analysis is told beside the protocol."""
+    """The arguments of an analysis besides the protocol."""
     shared = ("runs", "steps", "symmetries", "conditions", *_AS_EVALUATED)
     return {name: v for name, v in config["analysis"][analysis][row["task"]].items() if name not in shared}
 
 
 def analysis_steps(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> list[int]:
-    """Steps of a run that an analysis asks for: some, or all that the run keeps."""
+    """The steps of a run that an analysis looks at: some, or all that the run keeps."""
     steps = config["analysis"][analysis][row["task"]]["steps"]
     return kept_steps(config, row) if steps == "all" else sorted(steps)
 
 
 def kept_steps(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[int]:
-    """Steps whose weights a run keeps."""
+    """The steps at which a run keeps its weights."""
     return checkpoint_steps(config["training"]["checkpoint_steps"], row["steps"])
 
 

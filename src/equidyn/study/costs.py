@@ -1,4 +1,4 @@
-"""What training costs: counted operations, measured times, and losses at equal compute.
+"""Costs of training: counted operations, measured times, and losses at equal compute.
 
 Operations (FLOP) are those of `equidyn.study.planning`: matrix products and convolutions, from closed formulas, for
 examples of typical size. They are the same on every machine; measured times are not.
@@ -12,23 +12,23 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 MEASURED = ("seconds", "seconds_per_step", "peak_host_bytes", "device", "devices", "threads", "torch")
-"""What `with_measured` takes from ``throughput.json``."""
+"""The keys that `with_measured` takes from ``throughput.json``."""
 
 
 def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Costs with what each training measured.
+    """Costs, with the measurements of each training.
 
     Args:
-        costs: Of `equidyn.study.planning.run_costs`, as a table.
-        measured: Of each run, the content of ``throughput.json`` beside its checkpoints.
+        costs: The rows of `equidyn.study.planning.run_costs`, as a table.
+        measured: By run name, the content of ``throughput.json`` beside its checkpoints.
 
     Returns:
-        The same rows with the columns `MEASURED`. ``seconds`` are those of all starts of a run together, without what
-        a killed one did after it last saved its state; ``peak_host_bytes`` are of its last start, and of the first
-        process if several trained together.
+        The same rows with the columns `MEASURED`. ``seconds`` is the time of all starts of a run together, without the
+        work that a killed one did after it last saved its state; ``peak_host_bytes`` is that of the last start, and of
+        the first process if several trained together.
 
     Raises:
-        ValueError: A run, or a number of it, is missing.
+        ValueError: A run, or one of its measurements, is missing.
     """
     for run in costs["run"]:
         if missing := [name for name in MEASURED if name not in measured.get(run, {})]:
@@ -39,18 +39,18 @@ def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]
 
 
 def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """Losses with what it had cost to get there.
+    """Losses, with the training compute spent until then.
 
     Args:
         evaluation: Evaluation table.
-        costs: Of `run_costs` or `with_measured`, one row per run.
+        costs: The table of `run_costs` or `with_measured`, one row per run.
 
     Returns:
-        The rows of the evaluation with the columns that the costs have beside, and ``training_flops``: step times
+        The rows of the evaluation with the further columns of the costs, and ``training_flops``: step times
         ``step_flops``.
 
     Raises:
-        ValueError: A run has no costs, or twice.
+        ValueError: A run has no costs, or has them twice.
     """
     if unknown := sorted(set(evaluation["run"]) - set(costs["run"])):
         raise ValueError(f"no costs of run(s) {', '.join(unknown)}: take both tables from the same study")
@@ -62,18 +62,18 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
 def at_equal_compute(
     flops: ArrayLike, loss: ArrayLike, other_flops: ArrayLike, other_loss: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The best loss so far of two trainings when they had cost the same.
+    """The best loss so far of two trainings at equal cost.
 
     Args:
-        flops: (n,) what the first had cost at each evaluation, ascending from zero or more.
+        flops: (n,) cost of the first training until each evaluation, ascending from zero or more.
         loss: (n,) its losses.
-        other_flops: (m,) as `flops`, of the second.
+        other_flops: (m,) cost of the second training, like `flops`.
         other_loss: (m,) its losses.
 
     Returns:
-        (k,) compute at which either was evaluated, as far as both reach; (k,) the lowest loss of the first up to
-        there, and (k,) of the second, linear in the logarithm of compute between evaluations. Empty without a common
-        range.
+        (k,) compute at which either was evaluated, within the range that both cover; (k,) the lowest loss of the first
+        until then, and (k,) that of the second, linear in the logarithm of compute between evaluations. Empty without a
+        common range.
     """
     curves = []
     for x, y in ((flops, loss), (other_flops, other_loss)):

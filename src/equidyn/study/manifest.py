@@ -1,4 +1,4 @@
-"""What is published with a study's tables: how they were made, on which machine, and how long it took."""
+"""The manifest that is published with a study's tables: how they were made, on which machine, and in what time."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from equidyn import __version__
 from equidyn.study.provenance import PACKAGE
 
-_EXTRAS = ("", "workflow", "data", "train")  # whose packages decide results; others test, format and submit
+_EXTRAS = ("", "workflow", "data", "train")  # their packages decide results; other extras test, format and submit
 
 
 def manifest(
@@ -22,20 +22,20 @@ def manifest(
     evaluated: Mapping[str, float],
     code: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Where a study's numbers come from, as JSON takes it.
+    """The origin of a study's numbers, as JSON-able values.
 
-    There is no date, no host name and no path in it: the same study on the same machine has the same manifest.
+    It holds no date, host name or path: the same study on the same machine has the same manifest.
 
     Args:
         config: The study's configuration, checked.
         runs: Rows of the run table by name.
-        measured: Of each run, what its training measured (`equidyn.study.costs.MEASURED`).
-        evaluated: Of each run, seconds that its evaluation took.
+        measured: By run name, the measurements of its training (`equidyn.study.costs.MEASURED`).
+        evaluated: By run name, seconds that its evaluation took.
         code: Digests of the code of stages (`equidyn.study.provenance.code_digest`), kept as they are.
 
     Returns:
-        ``study``; ``version`` of this package; ``code``; ``seeds`` of data, runs and evaluation; ``machine``, that
-        which calls this (on a cluster, networks were trained on the ``device`` of each run); ``python`` and
+        ``study``; ``version`` of this package; ``code``; ``seeds`` of data, runs and evaluation; ``machine``, the one
+        that calls this (on a cluster, networks were trained on the ``device`` of each run); ``python`` and
         ``packages``, versions; ``runs``, each with the wall time of training and evaluation and what it trained with;
         ``seconds``, sums over runs.
 
@@ -83,7 +83,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """Model of the CPU, which Python itself does not tell on Linux."""
+    """Model of the CPU, which Python itself does not report on Linux."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text("utf-8").splitlines() if listed.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -91,7 +91,7 @@ def _cpu() -> str:
 
 
 def _packages() -> dict[str, str]:
-    """Installed versions of what the project requires, by name."""
+    """Installed versions of the packages that the project requires, by name."""
     needed = [
         requirement.name
         for requirement in map(Requirement, metadata.requires(PACKAGE) or [])

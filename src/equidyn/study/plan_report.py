@@ -42,7 +42,7 @@ _COLUMNS = {
     "run": "l", "model": "l", "subset": "l", "batch": "l", "parameters": "r", "steps": "r", "kept": "r", "GB": "r",
     "wall h": "r", "device h": "r", "eval h": "r",
 }  # fmt: skip
-"""Columns, flush left or right."""
+"""Columns of the tables, each aligned left or right."""
 
 _WIDTH = 120
 
@@ -97,7 +97,7 @@ def _totals(plans: Iterable[Plan]) -> list[str]:
 def _warnings(
     config: Mapping[str, Any], row: Mapping[str, Any], plan: Plan, analyses: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What will fail."""
+    """Warnings of what will fail."""
     machine, limit, task = accelerator(config), longest_runtime(config) / 60, row["task"]
     if plan.portion > plan.fitting:
         yield (
@@ -124,7 +124,7 @@ def _warnings(
 
 
 def _too_long(hours: float, limit: float) -> str:
-    return f"is to take {_hours(hours)} h, {SAFETY:g} x which is beyond the cluster's limit of {limit:g}"
+    return f"takes an estimated {_hours(hours)} h; {SAFETY:g} x that exceeds the cluster's limit of {limit:g} h"
 
 
 def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

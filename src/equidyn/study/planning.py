@@ -1,4 +1,4 @@
-"""What a study will cost, and what its jobs ask a cluster for, before anything runs.
+"""Plans: what a study will cost, and the resources that its jobs request, before anything runs.
 
 Operations and memory of a network are closed formulas (`equidyn.models.costs`); how large examples are and how fast a
 machine is are assumptions. All of these stand at the top of this file or in the configuration (`cluster`), and every
@@ -38,18 +38,18 @@ from equidyn.tasks.registry import task_card
 
 @dataclass(frozen=True)
 class Accelerator:
-    """What networks run on.
+    """A device that networks run on.
 
     Attributes:
-        name: Of the model.
-        memory_gb: 10⁹ bytes; infinite where it is the host's.
+        name: Name of the device model.
+        memory_gb: Memory in 10⁹ bytes; infinite where it is the host's.
         fp64: Peak in 10¹² operations per second in double precision, in which checkpoints are analysed.
-        fp32: In single precision, in which they are evaluated.
-        tf32: In single precision with products of TF32.
-        bf16: Under autocast to bfloat16.
+        fp32: The same in single precision, in which checkpoints are evaluated.
+        tf32: The same in single precision with products of TF32.
+        bf16: The same under autocast to bfloat16.
         utilisation: Share of the peak that is reached.
-        launch: Seconds that a pass through a network takes at least, however small it is.
-        reserve_gb: What libraries take of the memory.
+        launch: Least time of a pass through a network, in seconds, however small the network.
+        reserve_gb: Memory that libraries take, in 10⁹ bytes.
     """
 
     name: str
@@ -76,55 +76,55 @@ A100 = {
     "tflops": {"fp64": 9.7, "fp32": 19.5, "tf32": 156, "bf16": 312},
     "utilisation": 0.3,
 }
-"""As `cluster.accelerator`, where a GPU is asked for and none described."""
+"""The accelerator where a GPU is asked for and `cluster.accelerator` describes none."""
 
 LAUNCH = 0.03
-"""Seconds that a GPU takes to be told the operations of a training step, two to four thousand of 10 µs each."""
+"""Seconds to launch the operations of a training step on a GPU: two to four thousand of 10 µs each."""
 
 RESERVE_GB = 1.5
-"""Context, libraries and workspaces on a GPU."""
+"""Memory of context, libraries and workspaces on a GPU, in 10⁹ bytes."""
 
 SLACK = 1.2
-"""Activations' memory in terms of what is counted: temporary tensors, fragments."""
+"""Memory of activations relative to the counted one: temporary tensors and fragments add to it."""
 
 BF16_KEPT = 0.8
-"""What is kept under autocast in terms of single precision; measured: 0.57 to 0.92, as norms stay in single."""
+"""Memory kept under autocast relative to single precision; measured: 0.57 to 0.92, as norms stay in single."""
 
 SAFETY = 2.0
-"""Time to ask for in terms of the estimate."""
+"""Requested time relative to the estimate."""
 
 
 LEAST_ON_CPU = {"training": (2000, 120), "evaluation": (3000, 120), "analysis": (4000, 240)}
-"""Megabytes and minutes that jobs without a GPU ask for at least."""
+"""Least megabytes and minutes that jobs without a GPU request."""
 
 LEAST_ON_GPU = (6000, 30)
-"""Megabytes of the host for each GPU, and minutes."""
+"""Least megabytes of the host for each GPU, and least minutes, that jobs with GPUs request."""
 
 CPUS_PER_GPU = 4
 
 MAX_RUNTIME = 1440
-"""Minutes at most, where `cluster.max_runtime` does not say."""
+"""Longest job in minutes, where `cluster.max_runtime` is not set."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run costs.
+    """The costs of one run.
 
     Attributes:
-        parameters: Of its network.
-        checkpoints: Kept steps.
-        devices: That share each step.
-        portions: How many portions a step's batch is cut into.
-        portion: Examples in the largest.
-        fitting: Examples of the largest portion that fits into memory; at most the batch.
-        memory_gb: Peak on each device in training.
-        evaluation_gb: Peak in evaluation.
-        operations: Of training.
-        hours: Of training.
-        evaluation_operations: Of all checkpoints.
-        evaluation_hours: Of all checkpoints, on one device.
-        evaluation_job_hours: Of the longest evaluation job.
-        analysis_hours: Of all analyses of the run, on one device.
+        parameters: Number of parameters of its network.
+        checkpoints: Number of kept steps.
+        devices: Number of devices that share each step.
+        portions: Number of portions that a step's batch is cut into.
+        portion: Number of examples in the largest portion.
+        fitting: Number of examples of the largest portion that fits into memory; at most the batch.
+        memory_gb: Peak memory of each device in training, in 10⁹ bytes.
+        evaluation_gb: Peak memory in evaluation, in 10⁹ bytes.
+        operations: Operations of training.
+        hours: Wall time of training in hours.
+        evaluation_operations: Operations of the evaluation of all checkpoints.
+        evaluation_hours: Hours of the evaluation of all checkpoints, on one device.
+        evaluation_job_hours: Hours of the longest evaluation job.
+        analysis_hours: Hours of all analyses of the run, on one device.
     """
 
     parameters: int
@@ -144,17 +144,17 @@ class Plan:
 
     @property
     def device_hours(self) -> float:
-        """Hours of training, added up over all devices."""
+        """Hours of training, summed over all devices."""
         return self.hours * self.devices
 
     @property
     def checkpoint_gb(self) -> float:
-        """Space of all checkpoints: single-precision weights, and their averages."""
+        """Disk space of all checkpoints in 10⁹ bytes: single-precision weights, and their averages."""
         return 2 * 4e-9 * self.parameters * self.checkpoints
 
 
 def accelerator(config: Mapping[str, Any]) -> Accelerator:
-    """What the study's networks run on: the cluster's accelerator, or a CPU core."""
+    """The device that the study's networks run on: the cluster's accelerator, or a CPU core."""
     if not uses_gpu(config):
         return CORE
     said = config.get("cluster", {}).get("accelerator", A100)
@@ -169,19 +169,19 @@ def accelerator(config: Mapping[str, Any]) -> Accelerator:
 
 
 def uses_gpu(config: Mapping[str, Any]) -> bool:
-    """Whether jobs ask for GPUs: where the configuration says so, or has a cluster and does not say otherwise."""
+    """Whether jobs request GPUs: if the configuration says so, or has a cluster and does not say otherwise."""
     device = config["training"]["device"]
     return device == "cuda" or (device == "auto" and "cluster" in config)
 
 
 def devices(config: Mapping[str, Any], row: Mapping[str, Any]) -> int:
-    """How many devices a run trains on."""
+    """Number of devices that a run trains on."""
     number = config["training"].get("devices", 1)
     return number if isinstance(number, int) else number.get(row["model"], 1)
 
 
 def plan(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[str, Any]) -> Plan:
-    """What a run costs.
+    """The costs of a run.
 
     Args:
         config: The study's configuration, checked.
@@ -220,14 +220,14 @@ def prediction_operations(config: Mapping[str, Any], row: Mapping[str, Any]) -> 
 
 
 def _columns(row: Mapping[str, Any], variant: str) -> dict[str, Any]:
-    """A row of the run table, but for the name, with the variant of the model beside it."""
+    """A row of the run table without the name, with the variant of the model added."""
     pairs = [(name, row[name]) for name in Run.model_fields if name != "name"]
     place = [name for name, _ in pairs].index("model") + 1
     return dict([*pairs[:place], ("variant", variant), *pairs[place:]])
 
 
 def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What each run of a study costs, known before it runs.
+    """The costs of each run of a study, known before it runs.
 
     Args:
         config: The study's configuration, checked.
@@ -253,7 +253,7 @@ def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
 
 
 def training_gb(config: Mapping[str, Any], row: Mapping[str, Any], portion: int) -> float:
-    """Peak memory of each device in training with so many examples at once, 10⁹ bytes."""
+    """Peak memory of each device in training, with the given number of examples at once, in 10⁹ bytes."""
     numbers = 3 if row["optimiser"] == "sgd" else 5  # weights, their average, gradient; two moments
     numbers += devices(config, row) > 1  # gradients under way
     share = BF16_KEPT if recipe(config, row)["precision"] == "bf16" else 1.0
@@ -277,13 +277,13 @@ def analysis_gb(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) ->
 
 
 def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, attempt: int = 1) -> dict[str, int]:
-    """What a job asks a cluster for.
+    """The resources that a job requests of a cluster.
 
     Args:
         config: The study's configuration, checked.
         row: The run.
         kind: "training", "evaluation" (of one portion of its checkpoints) or the card of an analysis.
-        attempt: Which try this is, from 1: what failed gets more memory and time.
+        attempt: Number of the attempt, from 1: a job that failed gets more memory and time.
 
     Returns:
         ``gpu`` (number), ``cpus_per_task``, ``mem_mb`` (of the host) and ``runtime`` (minutes).
@@ -323,7 +323,7 @@ def _source(config: Mapping[str, Any], task: str) -> Typical:
 
 
 def held_out(config: Mapping[str, Any], task: str) -> int:
-    """How many examples there are for validation, about."""
+    """Approximate number of validation examples."""
     data = config["data"][task]
     card = source_card(task, data["source"])
     examples = (card.count(data) if card.count else None) or card.typical.examples
@@ -331,19 +331,19 @@ def held_out(config: Mapping[str, Any], task: str) -> int:
 
 
 def _used(config: Mapping[str, Any], task: str, examples: int | str) -> int:
-    """How many held-out examples are used of those there are."""
+    """Number of held-out examples that are used, of those that there are."""
     available = held_out(config, task)
     return available if isinstance(examples, str) else min(examples, available)
 
 
 def _mean_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int) -> Work:
-    """What an average example costs when so many go through a network at once."""
+    """Work for an average example when the given number goes through a network at once."""
     examples = sizes(config, row["task"], count).mean
     return 1 / len(examples) * sum((_work(config, row, size) for size in examples), Work())
 
 
 def _largest_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int) -> Work:
-    """What an example costs at most, on average over so many that go through a network at once."""
+    """Largest work for an example, on average over the given number that goes through a network at once."""
     return _work(config, row, sizes(config, row["task"], count).largest)
 
 
@@ -364,7 +364,7 @@ def _kept_work(name: str, size: float, models: str | None, inputs: str) -> Work:
 
 
 def sizes(config: Mapping[str, Any], task: str, count: int) -> Sizes:
-    """Sizes of a task's examples, of which so many go through a network at once."""
+    """Sizes of a task's examples, of which the given number goes through a network at once."""
     settings = config["training"][task].get("task", {})
     return task_card(task).sizes(config["data"][task], settings, _source(config, task), count)
 
@@ -373,13 +373,13 @@ def sizes(config: Mapping[str, Any], task: str, count: int) -> Sizes:
 
 
 def _portions(config: Mapping[str, Any], row: Mapping[str, Any]) -> int:
-    """How many a step's batch is cut into."""
+    """Number of portions that a step's batch is cut into."""
     microbatch = config["training"][row["task"]].get("microbatch")
     return portion_count(row["batch_size"], microbatch, devices(config, row))
 
 
 def _portion(config: Mapping[str, Any], row: Mapping[str, Any]) -> int:
-    """Examples of the largest of them."""
+    """Number of examples in the largest portion."""
     return math.ceil(row["batch_size"] / _portions(config, row))
 
 
@@ -400,7 +400,7 @@ def _evaluation_parts(config: Mapping[str, Any], row: Mapping[str, Any]) -> list
 
 
 def _evaluation(config: Mapping[str, Any], row: Mapping[str, Any], checkpoints: int) -> tuple[float, float]:
-    """Operations and hours of a job that evaluates so many checkpoints."""
+    """Operations and hours of a job that evaluates the given number of checkpoints."""
     how, machine = protocol(config, row), accelerator(config)
     batch_size, examples = how["batch_size"], _used(config, row["task"], how["examples"])
     example = _mean_work(config, row, batch_size).forward
@@ -433,13 +433,13 @@ def analysis_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any)
 
 
 def _copies(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> int:
-    """How often an example goes through the network at once: once where a gradient has a closed form."""
+    """Copies of an example that go through the network at once: one where a gradient has a closed form."""
     is_exact = model_of(config, row).is_exact
     return 1 if card.closed_form and is_exact else analysis_protocol(config, card.name, row)["rotations"]
 
 
 def longest_runtime(config: Mapping[str, Any]) -> int:
-    """Minutes that a job may take at most."""
+    """Longest time that a job may take, in minutes."""
     return config.get("cluster", {}).get("max_runtime", MAX_RUNTIME)
 
 

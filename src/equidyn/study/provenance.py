@@ -28,13 +28,12 @@ KEPT: Path | None = None
 def code_digest(*modules: str, script: str | Path = "") -> str:
     """Digest of modules of this package, of a script, and of all that these import from the package, directly or not.
 
-    What counts is the syntax tree without docstrings and descriptions of settings. Imports inside functions count too,
-    those for type checkers alone do not.
-    The package's own `__init__` does not: it holds the version.
+    What counts is the syntax tree without docstrings and descriptions of settings. Imports inside functions count too;
+    imports for type checkers alone do not, nor does the package's own `__init__`, which holds the version.
 
     Args:
-        *modules: Full names, e.g. ``"equidyn.run.training"``. Of a module outside this package, what counts is its own
-            package and this one.
+        *modules: Full names, e.g. ``"equidyn.run.training"``. For a module outside this package, imports from its own
+            package and from this one count.
         script: File of a script of the workflow.
 
     Returns:
@@ -110,18 +109,18 @@ def _path(module: str) -> Path | None:
 
 @dataclass(frozen=True)
 class _Parsed:
-    """What counts of a file.
+    """The parts of a file that count.
 
     Attributes:
-        digest: Of its syntax tree without docstrings, what is for type checkers, and descriptions of settings.
-        names: What it imports, modules or what is in them.
+        digest: Digest of its syntax tree without docstrings, code for type checkers, and descriptions of settings.
+        names: Names that it imports, of modules or of objects in them.
     """
 
     digest: str
     names: list[str]
 
     def imports(self, package: str = PACKAGE) -> list[str]:
-        """Modules of this package, and of its own, that it imports."""
+        """Modules of this package, and of the file's own package, that it imports."""
         return [name for name in self.names if name.partition(".")[0] in (PACKAGE, package) and _path(name)]
 
 
@@ -134,7 +133,7 @@ def _module(name: str) -> _Parsed:
 
 @cache
 def _parsed(path: Path) -> _Parsed:
-    """What counts of a file, which is kept by its content if there is a folder for that."""
+    """The parts of a file that count, cached by its content if there is a folder for that."""
     text = path.read_bytes()
     name = f"{sys.version_info.minor}-{hashlib.sha256(text).hexdigest()}"
     return _Parsed(**kept(name, lambda: asdict(_parse(text.decode(), str(path)))))
@@ -164,7 +163,7 @@ def _parse(text: str, name: str) -> _Parsed:
 
 
 def _has_no_effect(statement: ast.stmt) -> bool:
-    """Whether it is a mere string, such as the docstring of an attribute, or for type checkers alone."""
+    """Whether a statement is a mere string, such as the docstring of an attribute, or for type checkers alone."""
     match statement:
         case ast.Expr(ast.Constant()) | ast.If(ast.Name("TYPE_CHECKING"), orelse=[]):
             return True
@@ -172,4 +171,4 @@ def _has_no_effect(statement: ast.stmt) -> bool:
 
 
 _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}
-"""Fields of syntax nodes that hold statements, or what holds them."""
+"""Fields of syntax nodes that hold statements, or nodes with statements."""

@@ -1,4 +1,4 @@
-"""Reading a study without the workflow, as the workflow does.
+"""Reading a study as the workflow does, without the workflow.
 
 Imports nothing heavy.
 """
@@ -57,7 +57,7 @@ def checked(
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """One configuration over another: mappings key by key, everything else in place of what was there."""
+    """Merge one configuration over another: mappings key by key, everything else by replacement."""
     merged = dict(below)
     for key, value in above.items():
         nested = isinstance(value, Mapping)

@@ -1,4 +1,4 @@
-"""What people read of the configuration, from the classes that check it: tables of keys, and the JSON schema."""
+"""Documentation of the configuration, from the classes that check it: tables of keys, and the JSON schema."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def tables(analyses: Mapping[str, Any]) -> str:
 
 
 def renewed(text: str, analyses: Mapping[str, Any]) -> str:
-    """A document with the tables between the marks `BEGIN` and `END` as they are to be now.
+    """A document with the current tables between the marks `BEGIN` and `END`.
 
     Raises:
         ValueError: A mark is missing.
@@ -96,7 +96,7 @@ def _meaning(field: FieldInfo) -> str:
 
 
 def _takes(field: FieldInfo) -> str:
-    """What a key takes: its type, its limits, and its default if it has one."""
+    """The values that a key takes: its type, its limits, and its default if it has one."""
     said = _kind(field.annotation) + _limits(field.metadata)
     if field.is_required():
         return said

@@ -1,7 +1,7 @@
 """The sections of a study's configuration: keys, types, defaults, units and sentences, each once.
 
-What tasks, sources of data and analyses have of their own is said by their cards. The check of a configuration, its
-JSON schema and the tables in ``config/README.md`` follow from the classes here.
+The cards of tasks, sources of data and analyses add their own sections. The check of a configuration, its JSON schema
+and the tables in ``config/README.md`` follow from the classes here.
 
 Imports nothing heavy: the workflow checks the configuration each time it is parsed.
 """
@@ -26,29 +26,29 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Downloads(Settings):
-    """Where published data sets come from and go to; needed if a source, or `figures.published`, is downloaded."""
+    """Origin and place of published data sets; needed if a source, or `figures.published`, is downloaded."""
 
     registry: str = Field(description="Tab-separated table of the files, see below.")
-    folder: str = Field(description="Where they are kept, for all studies.")
+    folder: str = Field(description="Folder in which downloads are kept, for all studies.")
     mirror: str = Field(
         "",
         description="Folder or URL that holds `<dataset>/<version>/<file>`, for entries of the Protein Data Bank "
-        "`pdb/current/<id>.cif.gz`; with a folder the network is not touched. Empty for their own places.",
+        "`pdb/current/<id>.cif.gz`; with a folder, the network is not used. Empty for the URLs of the registry.",
     )
-    connections: Count = Field(4, description="Files fetched at a time where there are many.")
+    connections: Count = Field(4, description="Number of files that are fetched at a time where there are many.")
 
 
 class Throughput(Settings):
     """Peak throughput by precision, 10¹² operations per second."""
 
-    fp64: Positive = Field(description="In double precision, in which checkpoints are analysed.")
-    fp32: Positive = Field(description="In single precision, in which they are evaluated.")
-    tf32: Positive = Field(description="In single precision with products of TF32.")
-    bf16: Positive = Field(description="Under autocast to bfloat16.")
+    fp64: Positive = Field(description="Peak in double precision, in which checkpoints are analysed.")
+    fp32: Positive = Field(description="Peak in single precision, in which checkpoints are evaluated.")
+    tf32: Positive = Field(description="Peak in single precision with products of TF32.")
+    bf16: Positive = Field(description="Peak under autocast to bfloat16.")
 
 
 class AcceleratorSettings(Settings):
-    """The accelerator that the cluster's GPUs are."""
+    """The model of the cluster's GPUs."""
 
     name: str = Field(description="Name of the model.")
     memory_gb: Positive = Field(description="Its memory, 10⁹ bytes.")
@@ -57,7 +57,7 @@ class AcceleratorSettings(Settings):
 
 
 class Cluster(Settings):
-    """What a cluster offers; resources are asked for, and plans made, by it."""
+    """The hardware and limits of a cluster, by which resources are requested and plans made."""
 
     accelerator: AcceleratorSettings
     max_runtime: int = Field(
@@ -74,7 +74,7 @@ class PerDecade(Settings):
 class TaskTraining(Schedule):
     """How the runs of one task are trained."""
 
-    precision: Precision | None = Field(None, description="In place of the common precision.")
+    precision: Precision | None = Field(None, description="Precision of this task, in place of the common one.")
     microbatch: Count | None = Field(
         None,
         description="Most examples in memory at once on a device; gradients of such portions add up to the batch's. "
@@ -83,10 +83,10 @@ class TaskTraining(Schedule):
 
 
 class CommonTraining(Settings):
-    """What all runs share, and one entry per task."""
+    """Settings that all runs share, and one entry per task."""
 
     checkpoint_steps: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | PerDecade = Field(
-        description="Steps whose weights are kept: a list, or `{per_decade: 6}` for so many per factor of ten."
+        description="Steps at which weights are kept: a list, or `{per_decade: 6}` for 6 steps per factor of ten."
     )
     state_every: Count = Field(description="Steps between saves of the state from which an interrupted run goes on.")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -102,7 +102,7 @@ class CommonTraining(Settings):
 
 
 def _required(section: type[Settings]) -> Any:
-    """A section that leaves nothing to defaults, as a study says in full how it measures."""
+    """A section without defaults, as a study states in full how it is evaluated."""
     fields: Any = {
         name: (Annotated[field.annotation, *field.metadata, Field(description=field.description)], ...)
         for name, field in section.model_fields.items()
@@ -115,22 +115,22 @@ class TaskEvaluation(Settings):
 
     examples: Examples
     batch_size: BatchSize
-    rotations: Rotations | None = Field(None, description="In place of the common number.")
+    rotations: Rotations | None = Field(None, description="Number for this task, in place of the common one.")
     symmetries: Distinct[SymmetrySettings] | None = Field(
         None, description="Groups, each with a comparison of predictions; what is usual for the task if not given."
     )
 
 
 class CommonEvaluationSection(_required(CommonEvaluation)):  # type: ignore[misc]
-    """What the evaluations of all runs share, and one entry per task."""
+    """Settings that the evaluations of all runs share, and one entry per task."""
 
     checkpoints_per_job: Literal["all"] | Count = Field(
-        description="Checkpoints that one process evaluates; `all` suits one machine, a number a cluster."
+        description="Number of checkpoints that one job evaluates; `all` suits one machine, a number a cluster."
     )
 
 
 class FloorSettings(Settings):
-    """Errors that rotating grids makes by itself, on clean grids."""
+    """Errors that rotating grids introduces by itself, measured on clean grids."""
 
     box: Positive = Field(description="Edge of the grid, Å.")
     spacings: Distinct[Positive] = Field(description="Å between voxels.")
@@ -141,13 +141,13 @@ class FloorSettings(Settings):
 
 
 class Figures(Settings):
-    """What figures show."""
+    """Settings of the figures."""
 
-    baseline: dict[str, str] = Field(description="Per task, the run whose setting the figures vary.")
+    baseline: dict[str, str] = Field(description="Per task, the run that others are compared with in the figures.")
     weights: Literal["raw", "ema"] = Field(description="Which weights are drawn: raw ones or their moving average.")
     estimator: Literal["exact", "sampled"] = Field(description="Which estimator is drawn where a run has both.")
     formats: Distinct[Literal["png", "pdf", "svg"]] = Field(
-        description="In which figures are written: `png`, which the report shows, and of `pdf` and `svg` what you want."
+        description="Formats of the figures: `png`, which the report shows, and optionally `pdf` and `svg`."
     )
     published: str | None = Field(
         None,
@@ -181,8 +181,8 @@ def study_class(analyses: Mapping[str, Any], config: Mapping[str, Any] | None = 
 
     Args:
         analyses: Cards of all analyses of checkpoints by name.
-        config: The configuration that is to be checked, whose tasks and sources may be of other packages; without it
-            the class knows all tasks and sources of this package.
+        config: The configuration to check, whose tasks and sources may be of other packages; without it, the class
+            knows all tasks and sources of this package.
 
     Raises:
         StudyError: The configuration names a source that does not exist.
@@ -284,5 +284,5 @@ def _analysis(tasks: Iterable[str], analyses: Mapping[str, Any]) -> Any:
         name: _by_task(Settings, f"{kind.__name__}ByTask", dict.fromkeys(tasks, kind), kind.__doc__)
         for name, kind in kinds.items()
     }
-    text = "What is measured of some checkpoints beyond their evaluation, and of grids; each may be left out."
+    text = "Analyses of some checkpoints beyond their evaluation, and of grids; each may be left out."
     return _by_task(Settings, "Analysis", by_task, text)

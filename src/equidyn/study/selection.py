@@ -1,4 +1,4 @@
-"""Which rows of the evaluation table a figure shows.
+"""The rows of the evaluation table that a figure shows.
 
 Tables hold one study: a run name means one run. Runs are compared by their design, the columns in
 `equidyn.run.recipe.DESIGN`, and by seed; two runs of equal design are replicates. A run is a curve, or several where
@@ -38,7 +38,7 @@ def chosen(table: pd.DataFrame, choice: Choice, *, every: Sequence[str] = ()) ->
 
 
 def shown(rows: pd.DataFrame, columns: Sequence[str], choice: Choice, series: Iterable[str]) -> pd.DataFrame:
-    """What identifies the rows, what is drawn of them, their name in the legend, and whether they are unskilled."""
+    """The columns that identify rows, that are drawn, and that name and flag them: legend name and ``unskilled``."""
     wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
     need(rows, wanted)
     data = rows[wanted].reset_index(drop=True)
@@ -51,11 +51,11 @@ def of_analysis(table: pd.DataFrame, choice: Choice, columns: Sequence[str], *, 
     """Rows of the baseline in the table of an analysis, which may have many for one step and condition.
 
     Args:
-        table: Of an analysis.
-        choice: Weights, estimator and conditions are chosen as in the evaluation table, but that an analysis under one
-            group and comparison alone is shown under these.
-        columns: That the table must have, beyond what identifies rows.
-        others: Whether other runs follow, but controls.
+        table: Table of an analysis.
+        choice: Weights, estimator and conditions, chosen as in the evaluation table, except that an analysis under a
+            single group and comparison is shown under these.
+        columns: Columns that the table must have, beyond those that identify rows.
+        others: Whether other runs follow, except controls.
 
     Returns:
         All columns of the rows, by run, condition and step, with the flag ``unskilled``; without empty conditions.

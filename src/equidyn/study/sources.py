@@ -1,4 +1,4 @@
-"""What a study's data are made from: the sources that it chooses, their recipes, and the files that they need.
+"""The origin of a study's data: the sources that it chooses, their recipes, and the files that they need.
 
 Imports nothing heavy: the workflow calls it each time it is parsed.
 """
@@ -26,12 +26,12 @@ def source_of(config: Mapping[str, Any], task: str) -> SourceCard:
 
 
 def store_recipe(config: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """What decides the content of a task's store, beside files: the recipe of its source, with all defaults."""
+    """The settings that decide the content of a task's store, besides files: the source's recipe, with all defaults."""
     return _part(config, task, source_of(config, task).recipe)
 
 
 def selection_settings(config: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """What decides which entries are selected; nothing for a source that selects none."""
+    """The settings that decide which entries are selected; empty for a source that selects none."""
     selection = source_of(config, task).selection
     return _part(config, task, selection.settings) if selection else {}
 
@@ -54,7 +54,7 @@ def wanted_datasets(config: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def wanted_files(config: Mapping[str, Any]) -> dict[str, list[PublishedFile]]:
-    """What the sources of a study are made from, and the authors' results that it is compared with.
+    """The files that a study's sources are made from, and the authors' results that it is compared with.
 
     Args:
         config: The study's configuration; its registry is read if anything is downloaded.
@@ -73,5 +73,5 @@ def wanted_files(config: Mapping[str, Any]) -> dict[str, list[PublishedFile]]:
 
 
 def entries_folder(downloads: str | Path, template: PublishedFile) -> str:
-    """Where the files lie that a template of the registry stands for."""
+    """The folder of the files that a template of the registry stands for."""
     return str(Path(downloads, template.path.parent, "entries"))

@@ -1,9 +1,9 @@
-"""The stages of a study: where their files are, what their jobs are told, and what decides each result.
+"""The stages of a study: the places of their files, the parameters of their jobs, and what decides each result.
 
-What a job is told, the digest of its code and script, and the digest of what its inputs are made from (``origin``) are
+A job's arguments, the digest of its code and script, and the digest of what its inputs are made from (``origin``) are
 in one dictionary, which the workflow passes as a parameter of the job's rule. It changes if, and only if, something
-changes that can change the job's result, here or in any stage before; times of files say nothing. So an interrupted
-workflow goes on where it must, and copies of results are as good as the results.
+changes that can change the job's result, in this stage or an earlier one; modification times do not matter. So an
+interrupted workflow resumes where it must, and copies of results are as good as the results.
 
 Imports nothing heavy: the workflow makes one `Study` each time it is parsed.
 """
@@ -33,13 +33,13 @@ from equidyn.study.sources import (
 from equidyn.tasks.registry import task_card
 
 STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
-"""Tables of which a study has one, not one for each task."""
+"""Tables that a study has once, not for each task."""
 
 Told = dict[str, Any]
 
 
 class Study:
-    """A checked study, as the rules ask for it.
+    """A checked study, as the rules use it.
 
     Args:
         config: The merged configuration.
@@ -51,10 +51,10 @@ class Study:
         config: The configuration, in which tasks of other packages go by their names.
         runs: Rows of the run table by name.
         tasks: Tasks that runs learn.
-        folder: Where everything that the study makes lies.
-        is_archived: Whether figures are redrawn from tables that are there, and nothing is made before them.
+        folder: Folder of everything that the study makes.
+        is_archived: Whether figures are redrawn from existing tables, and nothing before them is made.
         files: Rows of the registry of downloads that each task's source needs, and the authors' results.
-        published_files: Those that are no templates, by data set, version and name.
+        published_files: Rows of the registry that are not templates, by data set, version and name.
         downloads: Folder of what is downloaded.
 
     Raises:
@@ -91,7 +91,7 @@ class Study:
         return [f"{self.folder}/tables/{kind}/{run}.parquet" for run in self.runs]
 
     def record_files(self) -> list[str]:
-        """What is kept of how the tables were made."""
+        """The files that record how the tables were made."""
         return [f"{self.folder}/config.yaml", f"{self.folder}/manifest.json"]
 
     def evaluated_parts(self, run: str, suffix: str) -> list[str]:
@@ -99,7 +99,7 @@ class Study:
         return [f"{self.folder}/evaluate/{run}/{n}.{suffix}" for n in range(len(self.parts(run)))]
 
     def analysed(self) -> list[tuple[str, str]]:
-        """Analyses of checkpoints that are asked for, each with its task."""
+        """The configured analyses of checkpoints, each with its task."""
         asked = self.config["analysis"]
         return [(name, task) for name in self.analyses for task in asked.get(name, {}) if task in self.tasks]
 
@@ -124,7 +124,7 @@ class Study:
         return next((file for file in self.files[task] if file.is_template), None)
 
     def store_files(self, task: str) -> list[str]:
-        """What a store is made from: receipts of downloaded files, and what was selected from them."""
+        """The files that a store is made from: receipts of downloaded files, and the selection from them."""
         selected = ["selection", "entries"] if self.source(task).selection else []
         return [*self.receipts(task), *(f"{self.folder}/data/{task}/{name}.tsv" for name in selected)]
 
@@ -161,11 +161,11 @@ class Study:
         return source_of(self.config, task)
 
     def download(self, dataset: str, version: str, file: str) -> Told:
-        """What a downloaded file must be; where it comes from does not matter."""
+        """The parameters of a downloaded file: its required content; its origin does not matter."""
         return {"content": self._content(self.published_files[dataset, version, file])}
 
     def entries(self, task: str) -> Told:
-        """What decides the entries that are downloaded because they were selected."""
+        """The parameters of the entries that are downloaded because they were selected."""
         template, selection = self.template(task), self.source(task).selection
         assert template is not None
         assert selection is not None
@@ -176,7 +176,7 @@ class Study:
         }
 
     def selection(self, task: str) -> Told:
-        """What selects the entries that a store is made from."""
+        """The parameters that select the entries that a store is made from."""
         selection = self.source(task).selection
         assert selection is not None
         return {
@@ -187,7 +187,7 @@ class Study:
         }
 
     def store(self, task: str) -> Told:
-        """What makes a task's store."""
+        """The parameters that make a task's store."""
         card = self.source(task)
         return {
             "source": self.config["data"][task]["source"],
@@ -197,7 +197,7 @@ class Study:
         }
 
     def split(self, task: str) -> Told:
-        """What splits a task's store; without a fraction the source's own split counts."""
+        """The parameters that split a task's store; without a fraction the source's own split counts."""
         data = self.config["data"][task]
         return {
             "fraction": data.get("validation_fraction"),
@@ -207,7 +207,7 @@ class Study:
         }
 
     def subset(self, task: str, name: str) -> Told:
-        """What draws a training subset."""
+        """The parameters that draw a training subset."""
         data = self.config["data"][task]
         return {
             "size": data["subsets"][name],
@@ -217,7 +217,7 @@ class Study:
         }
 
     def training(self, run: str) -> Told:
-        """What trains a run."""
+        """The parameters that train a run."""
         row = self.runs[run]
         card, model = task_card(row["task"]), settings.model_of(self.config, row)
         group = group_card(self.config["training"][row["task"]].get("group", USUAL_GROUP))
@@ -238,7 +238,7 @@ class Study:
         return settings.parts(steps, self.config["evaluation"]["checkpoints_per_job"])
 
     def evaluation(self, run: str) -> Told:
-        """What evaluates a run, apart from the steps of each part; the network's code belongs to the training."""
+        """The parameters that evaluate a run, except the steps of each part; the network's code belongs to training."""
         row = self.runs[run]
         card, control = task_card(row["task"]), settings.control_model(self.config, row["task"])
         protocol = settings.protocol(self.config, row)
@@ -254,7 +254,7 @@ class Study:
         }
 
     def analysis(self, analysis: str, run: str) -> Told:
-        """What analyses a run; the network's code belongs to the training, that of its anatomy does not."""
+        """The parameters that analyse a run; the network's code belongs to training, that of its anatomy does not."""
         row, card = self.runs[run], self.analyses[analysis]
         task, model = task_card(row["task"]), settings.model_of(self.config, row)
         protocol = settings.analysis_protocol(self.config, analysis, row)
@@ -273,7 +273,7 @@ class Study:
         }
 
     def told(self, kind: str, name: str = "") -> Told:
-        """What makes a table: one of `STUDY_TABLES`, or a kind of which each task or run has one, by its name."""
+        """The parameters that make a table: one of `STUDY_TABLES`, or a kind of which each task or run has one."""
         if kind in self.analyses:
             made = [self.analysis(kind, run) for run in self.analysed_runs(kind, name)]
             parts = {"estimator": self.config["figures"]["estimator"]}
@@ -311,11 +311,11 @@ class Study:
         return digest(*(self.told(kind, "" if kind in STUDY_TABLES else task) for kind, task in tables))
 
     def judging(self) -> Told:
-        """What judges the claims; in an archive, what the tables hold decides, not what these were made from."""
+        """The parameters that judge the claims; in an archive, the content of the tables decides, not their origin."""
         return self._archived_claims() if self.is_archived else self.told("claims")
 
     def reported(self) -> list[Any]:
-        """What decides the report beside figures: claims, costs, configuration and manifest."""
+        """The parameters of the report besides figures: claims, costs, configuration and manifest."""
         if self.is_archived:
             files = [self.table("costs"), *self.record_files()]
             return [self.judging(), *(file_digest(file) for file in files)]
@@ -336,14 +336,14 @@ class Study:
         return {"code": self.code(script), "origin": digest(*origin)}
 
     def _contents(self, user: str) -> list[list[Any]]:
-        """What is in the downloaded files that something is made from, as the registry says."""
+        """The content of the downloaded files that something is made from, as the registry states it."""
         return [self._content(file) for file in self.files.get(user, [])]
 
     def _content(self, file: PublishedFile) -> list[Any]:
         return [file.dataset, file.version, file.file, file.bytes, file.checksum]
 
     def manifest(self) -> Told:
-        """What is kept of how the tables were made."""
+        """The parameters of the manifest, which records how the tables were made."""
         stages = {"training": self.training, "evaluation": self.evaluation}
         codes = {stage: {run: told(run)["code"] for run in self.runs} for stage, told in stages.items()}
         return {"runs": self.runs, "stages": codes} | self._made("write_manifest", self.told("evaluation"))
@@ -351,11 +351,11 @@ class Study:
     # --- what jobs ask for ------------------------------------------------------------------------------------------
 
     def resources(self, run: str, kind: str, attempt: int) -> dict[str, int]:
-        """What a job of a run asks for: of its "training", its "evaluation", or of an analysis."""
+        """The resources that a job of a run requests: for its "training", its "evaluation", or an analysis."""
         return resources(self.config, self.runs[run], self.analyses.get(kind, kind), attempt)
 
     def devices(self, run: str) -> int:
-        """How many devices a run trains on."""
+        """Number of devices that a run trains on."""
         return devices(self.config, self.runs[run])
 
 
@@ -365,7 +365,7 @@ def is_made(config: Mapping[str, Any], analyses: Iterable[str], kind: str, task:
     Args:
         config: The study's configuration.
         analyses: Names of all analyses of checkpoints.
-        kind: As of `Study.table`.
+        kind: Kind of table, see `Study.table`.
         task: A task, or anything else for a table of which a study has one.
     """
     if kind == "published_tables":

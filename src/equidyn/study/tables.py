@@ -9,7 +9,7 @@ from equidyn.core.files import replacing
 from equidyn.run.recipe import DESIGN
 
 CONDITIONS = ("group", "comparison", "t", "self_conditioning")
-"""Columns that say how a run was asked for predictions; missing or empty where a task knows no such choice."""
+"""Columns with the conditions of predictions; missing or empty where a task has no such choice."""
 
 
 EVALUATED = (
@@ -32,10 +32,10 @@ def join(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def cluster_sums(examples: pd.DataFrame) -> pd.DataFrame:
-    """Sums over the examples of each cluster, which is what intervals resample, in single precision.
+    """Sums over the examples of each cluster, the unit that intervals resample, in single precision.
 
     Args:
-        examples: One row per example, checkpoint and condition, as `equidyn.run.evaluation.evaluate_run` makes them.
+        examples: One row per example, checkpoint and condition, from `equidyn.run.evaluation.evaluate_run`.
 
     Returns:
         One row per cluster, checkpoint and condition: what identifies it, ``weight`` (components compared), and the
@@ -50,18 +50,18 @@ def cluster_sums(examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def prefer_estimator(evaluation: pd.DataFrame, estimator: str) -> pd.DataFrame:
-    """Rows of one estimator, "exact" or "sampled"; a run that has none of it keeps all of its rows."""
+    """Rows of one estimator, "exact" or "sampled"; a run without it keeps all of its rows."""
     chosen = evaluation["estimator"] == estimator
     return evaluation[chosen | ~chosen.groupby(evaluation["run"]).transform("any")]
 
 
 def with_evaluation(table: pd.DataFrame, evaluation: pd.DataFrame, estimator: str = "exact") -> pd.DataFrame:
-    """Rows of an analysis, each with what the evaluation found of the same checkpoint under the same condition.
+    """Rows of an analysis, each with the evaluation of the same checkpoint under the same condition.
 
     Args:
         table: Rows of an analysis.
         evaluation: Evaluation table.
-        estimator: The one to take where a run has it; else its other one.
+        estimator: Estimator to use where a run has it; otherwise the other one.
 
     Returns:
         The same rows, with the columns `EVALUATED` that they lack.
@@ -85,10 +85,10 @@ def without_lists(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
-    """How the percent of every curve falls and rises again.
+    """Fall and return of the percent of every curve.
 
-    A curve is a run as one kind of weights, one estimator and one combination of conditions measure it. Values are
-    those of the table, not averages over steps.
+    A curve is a run under one kind of weights, one estimator and one combination of conditions. Values are those of the
+    table, not averages over steps.
 
     Args:
         table: Evaluation table; rows without a percent are left out.

@@ -1,4 +1,4 @@
-"""What other rooms may know of a task without importing it.
+"""Cards of tasks: what other rooms may know of a task without importing it.
 
 A card imports nothing heavy: the workflow reads it whenever it is parsed.
 """
@@ -19,7 +19,7 @@ class Words:
 
     Attributes:
         title: Title of the task.
-        examples: What data consist of.
+        examples: What the data consist of.
         clusters: Groups of related examples, which the bootstrap resamples as one.
         null: The predictor that skill is measured against.
         remark: What that predictor amounts to.
@@ -41,10 +41,11 @@ class Comparison:
     """A way of comparing predictions for an example in several orientations.
 
     Attributes:
-        name: What legends call it.
+        name: Name in legends.
         text: What it does, for captions.
-        needs: What the card of a group must say for its elements to be taken back so, e.g. ``"permutes_voxels"``.
-        exact: Whether it makes no error of its own beyond rounding, so that the task's control is exactly equivariant.
+        needs: Attribute of a group's card that must be true for the comparison to be possible under the group, e.g.
+            ``"permutes_voxels"``.
+        exact: Whether it adds no error beyond rounding, so that the task's control is exactly equivariant under it.
     """
 
     name: str
@@ -59,11 +60,11 @@ class Comparison:
 
 
 class Typical(Protocol):
-    """What examples of a source are like."""
+    """Typical sizes of the examples of a source."""
 
     @property
     def mean(self) -> float:
-        """Size of an average example, in the unit of `TaskCard.size`; 0 where the settings say it."""
+        """Size of an average example, in the unit of `TaskCard.size`; 0 where the settings decide it."""
 
     @property
     def largest(self) -> float:
@@ -75,8 +76,8 @@ class Sizes:
     """How large the examples are that go through a network at once.
 
     Attributes:
-        mean: The cost of an average example is the mean of the costs of these sizes.
-        largest: Size with the cost that an example has at most, on average over the batch.
+        mean: Sizes whose costs have the cost of an average example as their mean.
+        largest: Size whose cost is the most that an example costs, on average over the batch.
         text: The assumption about sizes, for plans.
     """
 
@@ -92,22 +93,22 @@ class TaskCard:
     Attributes:
         name: Its name in configurations, run tables and tables.
         task: Class derived from `equidyn.tasks.contract.Task`, as ``"module:name"``.
-        unit: Unit of the squared error per component, as the class has it.
+        unit: Unit of the squared error per component, the same as in the class.
         words: How figures name things.
-        size: What costs of networks count, e.g. ``"atoms"``.
-        sizes: Sizes of the examples from the settings of the data, those of the task, what examples of the source are
-            like, and how many examples go through a network at once.
-        inputs: What networks read of one example of a size, as ``"module:function"``, for counting costs of networks
-            without a formula; "" if they all have one.
-        comparisons: How predictions for rotated examples can be compared, by the name in tables.
-        comparison: The usual one of them.
-        control: Model that is exactly equivariant, whose error is the numeric floor; "" if there is none.
+        size: Unit in which costs of networks count the size of an example, e.g. ``"atoms"``.
+        sizes: Function that returns the sizes of examples, from the settings of the data, the settings of the task, the
+            typical sizes of the source, and the number of examples that go through a network at once.
+        inputs: Function that makes the input of a network for one example of a given size, as ``"module:function"``,
+            to count the costs of networks without a formula; "" if all have one.
+        comparisons: Ways of comparing predictions for rotated examples, by their names in tables.
+        comparison: Name of the usual comparison.
+        control: Name of the exactly equivariant model, whose error is the numeric floor; "" if there is none.
         group: The usual group.
         settings: Section ``training.<task>.task`` of a configuration; None if the task has no settings.
         conditions: Section ``evaluation.<task>.conditions``; None if predictions are asked for in one way only.
-        repeated: Share of training steps that take one more forward pass without a backward pass.
+        repeated: Share of training steps that need one more forward pass, without a backward pass.
         has_positions: Whether examples have ``positions``, by which their orientations are audited.
-        quantities: What describes examples in the report on data, as ``"module:function"``; "" for nothing.
+        quantities: Function that describes examples in the data report, as ``"module:function"``; "" for none.
         order: Place among tasks in reports.
     """
 

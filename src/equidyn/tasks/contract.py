@@ -42,7 +42,7 @@ class Draws:
     """Streams of random numbers for a training loss, all on the CPU.
 
     Attributes:
-        shared: For what is drawn once per step; the same in all portions of its batch.
+        shared: The stream of what is drawn once per step; the same in all portions of a batch.
         each: A stream of its own for each example of the portion, whatever else is in it.
     """
 
@@ -57,23 +57,23 @@ class Task(ABC):
     unit: str
     """Unit of the loss per component, e.g. ``"eV²/Å²"``."""
     comparison: str = "vectors"
-    """How predictions for transformed inputs are compared, for tables, unless a condition of that name says it."""
+    """How predictions for transformed inputs are compared, as tables call it, unless a condition names a comparison."""
 
     @abstractmethod
     def batch(self, indices: Int64[np.ndarray, " B"], device: torch.device) -> Any:
         """Inputs and targets of some examples of the store."""
 
     def inputs(self, model: nn.Module, batch: Any, condition: Mapping[str, Any], seed: int) -> Any:
-        """The batch as the model is to see it: noise, times and the like put in.
+        """The batch as the model sees it, with noise, times and the like put in.
 
-        What is random comes from a stream of each example's own, so that only the group element varies between the
-        predictions for one example.
+        Each example has a random stream of its own, so that only the group element varies between the predictions for
+        one example.
 
         Args:
-            model: In evaluation mode; for inputs that are predictions themselves.
-            batch: From `batch`.
+            model: The network, in evaluation mode, for inputs that are themselves predictions.
+            batch: What `batch` returned.
             condition: One combination of the study's conditions, a flow time for instance; empty without any.
-            seed: Of the study's evaluation.
+            seed: Seed of the study's evaluation.
         """
         return batch
 
@@ -108,7 +108,7 @@ class Task(ABC):
         """What predictions are compared with, (N, C)."""
 
     def null(self, batch: Any) -> Float[Tensor, "N C"] | None:
-        """(N, C) what one predicts who has learned nothing, the measure of skill; None for zero."""
+        """(N, C) the prediction of a model that has learned nothing, which skill is measured against; None for zero."""
         return None
 
     @abstractmethod
@@ -121,11 +121,11 @@ class Task(ABC):
 
     @abstractmethod
     def cluster(self, indices: Int64[np.ndarray, " B"]) -> Shaped[np.ndarray, " B"]:
-        """Labels of what intervals resample: molecule or sequence family of each example."""
+        """The unit that intervals resample: the molecule or sequence family of each example."""
 
 
 class TrainableTask(Task):
-    """A task that networks can be trained on, and that a checkpoint can bring back."""
+    """A task that networks can be trained on, and that can be restored from a checkpoint."""
 
     store: Store
     has_fixed_shapes: bool = False
@@ -138,7 +138,7 @@ class TrainableTask(Task):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What `fit` was told and measured, as JSON-able values to keep with a checkpoint."""
+        """The settings and measurements of `fit`, as JSON-able values to keep with a checkpoint."""
 
     @classmethod
     @abstractmethod
@@ -147,10 +147,10 @@ class TrainableTask(Task):
 
     @abstractmethod
     def check(self, model: nn.Module, indices: np.ndarray) -> None:
-        """Raise ValueError for data the model cannot take."""
+        """Raise ValueError for data that the model cannot take."""
 
     def whole(self, indices: np.ndarray) -> Whole:
-        """Sizes of the batch that these examples of the store make."""
+        """The sizes of the batch that these examples of the store form."""
         return Whole(len(indices), int(self.store.lengths_of(indices).sum()))
 
     @abstractmethod
@@ -158,13 +158,13 @@ class TrainableTask(Task):
         """The training loss, a scalar, or a portion's share of it.
 
         Args:
-            model: In training mode.
-            batch: From `batch`, perhaps transformed.
-            draws: What is random comes from here alone.
+            model: The network, in training mode.
+            batch: What `batch` returned, perhaps transformed.
+            draws: The only source of randomness.
             whole: The step's batch, if `batch` is a portion of it. The shares of all portions add up to its loss,
                 however it was cut.
         """
 
     @abstractmethod
     def describe_batch(self, indices: np.ndarray) -> str:
-        """Which examples these are, for an error message."""
+        """The identity of these examples, for an error message."""

@@ -1,4 +1,4 @@
-"""What networks return, checked once for all tasks, so that a network of one's own is told what it lacks."""
+"""Checks of what networks return, shared by all tasks, so that the author of a network learns what it lacks."""
 
 from typing import Any, TypeVar
 
@@ -12,14 +12,14 @@ def checked(output: Any, kind: type[Output], shape: torch.Size, model: nn.Module
     """What a network returned.
 
     Args:
-        output: As it returned it: a named tuple, or the tensor that would be its first field, for a network that
+        output: The returned value: a named tuple, or the tensor that would be its first field, for a network that
             predicts nothing else.
         kind: The named tuple.
-        shape: What the first field must have.
+        shape: Shape that the first field must have.
         model: The network.
 
     Raises:
-        TypeError: If it is neither of them, or has another shape.
+        TypeError: The value is neither of the two, or has another shape.
     """
     named: Any = kind  # there is no type of named tuples in general
     first, *others = named._fields

@@ -1,5 +1,5 @@
-"""Groups: one room each, with a card that says what tables call it and a symmetry that samples it and acts.
+"""Groups, one room each: a card with its name in tables, and a symmetry that samples the group and acts.
 
-Rooms import `equidyn.core` alone and not each other. They are found by looking (`equidyn.core.rooms`), so that a new
-one is its own folder and nothing else.
+Rooms import `equidyn.core` alone and not each other. They are discovered (`equidyn.core.rooms`), so that a new group is
+one folder and nothing else.
 """

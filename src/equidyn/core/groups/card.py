@@ -1,4 +1,4 @@
-"""What groups say of themselves, read without PyTorch."""
+"""Cards of groups, which can be read without PyTorch."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ class GroupCard:
     """A group of transformations that predictions should commute with.
 
     Attributes:
-        name: What configurations and the column ``group`` of tables call it.
+        name: Name in configurations and in the column ``group`` of tables.
         symmetry: Its `equidyn.core.symmetry.Symmetry`, as ``"module:name"``.
         text: What its elements are and how they are drawn, for captions.
         has_angles: Whether its elements are all rotations, so that errors can be measured by the angle between two.
         permutes_voxels: Whether every element maps a cubic grid onto itself, so that nothing is interpolated.
-        leaves_origin: Whether no element moves the origin, so that what lies on a grid about it can stay there.
+        leaves_origin: Whether no element moves the origin, so that values on a grid about it stay on the grid.
         order: Place among the groups, in lists.
     """
 
@@ -40,7 +40,7 @@ def group_card(name: str) -> GroupCard:
     """The card of the group of that name.
 
     Raises:
-        ValueError: There is none; the message lists those that exist.
+        ValueError: No group has this name; the message lists the known ones.
     """
     known: dict[str, GroupCard] = cards("equidyn.core.groups")
     if name not in known:

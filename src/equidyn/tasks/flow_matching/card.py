@@ -1,4 +1,4 @@
-"""What others may know of the flow-matching task."""
+"""The card of the flow-matching task."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ from equidyn.core.settings import Distinct, Settings
 from equidyn.tasks.card import Comparison, Sizes, TaskCard, Typical, Words
 
 QUANTILES = 16
-"""Of the length of the longest chain of a batch, to which all are padded."""
+"""Number of quantiles that describe the length of the longest chain of a batch, to which all chains are padded."""
 
 
 def sizes(data: Mapping[str, Any], settings: Mapping[str, Any], typical: Typical, count: int) -> Sizes:

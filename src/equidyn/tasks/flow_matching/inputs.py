@@ -1,4 +1,4 @@
-"""What networks of the flow-matching task read, for counting what a pass costs."""
+"""Inputs of networks of the flow-matching task, for counting the costs of a pass."""
 
 import torch
 
@@ -6,6 +6,6 @@ from equidyn.core.batch import ProteinBatch
 
 
 def inputs(size: int) -> ProteinBatch:
-    """A chain of so many residues with self-conditioning, on PyTorch's default device."""
+    """A chain with the given number of residues and with self-conditioning, on PyTorch's default device."""
     x = torch.randn(1, size, 3)
     return ProteinBatch(x, torch.full((1,), 0.5), torch.ones(1, size, dtype=torch.bool), x_sc=x)

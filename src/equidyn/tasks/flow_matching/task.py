@@ -30,7 +30,7 @@ DISTOGRAM_RANGE = (0.0, 1.0)  # nm
 DISTOGRAM_AFTER = 0.3  # flow time; earlier, distances are still noise
 CONTACT = 0.6  # nm
 
-_FIT_CHAINS = 1024  # in memory at once
+_FIT_CHAINS = 1024  # number of chains in memory at once
 
 
 def centred(x: Tensor, mask: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def auxiliary_loss(logits: Tensor | None, x_1: Tensor, t: Tensor, mask: Tensor) 
 def distance_matrix_loss(prediction: Tensor, x_1: Tensor, mask: Tensor) -> Tensor:
     """Squared error of the distances between residues closer than 0.6 nm, in nm², for each chain: (B,).
 
-    Part of no loss: published logs hold it.
+    It is not part of the training loss; published logs contain it.
     """
     true = pair_distances(x_1)
     near = mask[:, :, None] & mask[:, None, :] & (true < CONTACT)
@@ -93,7 +93,7 @@ def sample_times(count: int, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class FlowMatchingBatch:
-    """B chains padded to L residues; from `noise` on also where they are on their way.
+    """B chains padded to L residues; after `noised`, also their state at a flow time.
 
     Attributes:
         chains: (B,) numbers of the examples.
@@ -133,7 +133,7 @@ class FlowMatchingBatch:
 
     @property
     def network_input(self) -> ProteinBatch:
-        """What the network reads."""
+        """The input of the network."""
         return ProteinBatch(self.x_t, self.t, self.mask, self.residue_index, self.chain_break, self.x_sc)
 
 
@@ -141,8 +141,9 @@ class FlowMatching(TrainableTask):
     """The flow-matching task on a store with fields positions, residue_index, chain_break and cluster.
 
     The percent of Shen et al. 2025 (arXiv 2512.02303) for Proteína is this task's, on x̂_1 in nm, one flow time each.
-    Who has learned nothing multiplies x_t by the number that is best for all chains together, a filter that knows how
-    far chains extend (`variance`) and no structure; at t = 0, where x_t is noise alone, nobody can do better.
+    A predictor that has learned nothing multiplies x_t by the factor that is best for all chains together: a filter
+    that knows how far chains extend (`variance`) but no structure. At t = 0, where x_t is pure noise, no predictor does
+    better.
     """
 
     name = "flow_matching"
@@ -161,7 +162,7 @@ class FlowMatching(TrainableTask):
         return cls(store, total / count)
 
     def state(self) -> dict[str, float]:
-        """What must be kept with a checkpoint to measure its skill."""
+        """The values that must be kept with a checkpoint to measure its skill."""
         return {"variance": self.variance}
 
     @classmethod
@@ -198,10 +199,10 @@ class FlowMatching(TrainableTask):
     def inputs(
         self, model: nn.Module, batch: FlowMatchingBatch, condition: Mapping[str, Any], seed: int
     ) -> FlowMatchingBatch:
-        """Noise put in at the condition's flow time `t`; the same noise of a chain at all times and steps.
+        """The batch with noise at the condition's flow time `t`; a chain has the same noise at all times and steps.
 
-        With `self_conditioning` the network's own prediction from that input is put in as well. It counts as input,
-        like the noise: it turns with the chain and is not made anew for each rotation.
+        With `self_conditioning`, the network's own prediction from that input is added as well. It counts as input,
+        like the noise: it rotates with the chain and is not computed again for each rotation.
         """
         seeds = [seed_for(seed, "noise", int(chain)) for chain in batch.chains]
         noise = batch.noise([torch.Generator().manual_seed(seed) for seed in seeds])
@@ -264,7 +265,7 @@ class FlowMatching(TrainableTask):
         return total / (len(t) if whole is None else whole.examples)
 
     def describe_batch(self, indices: np.ndarray) -> str:
-        """Examples and chains, by number and name."""
+        """The numbers of the examples and the names of their chains."""
         names = [self.store[int(index)]["name"] for index in indices]
         return f"examples {indices.tolist()}, chains {', '.join(names)}"
 

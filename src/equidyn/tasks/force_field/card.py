@@ -1,4 +1,4 @@
-"""What others may know of the force-field task."""
+"""The card of the force-field task."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from equidyn.tasks.card import Comparison, Sizes, TaskCard, Typical, Words
 
 
 def sizes(data: Mapping[str, Any], settings: Mapping[str, Any], typical: Typical, count: int) -> Sizes:
-    """Atoms of molecules, whose number is that of the source."""
+    """Numbers of atoms of the source's molecules."""
     # The mean of n sizes strays from that of all as one over the root of n.
     largest = typical.mean + (typical.largest - typical.mean) / math.sqrt(count)
     return Sizes((typical.mean,), largest, f"{typical.mean:g} atoms on average, {typical.largest} at most")

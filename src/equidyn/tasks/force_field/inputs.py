@@ -1,4 +1,4 @@
-"""What networks of the force-field task read, for counting what a pass costs."""
+"""Inputs of networks of the force-field task, for counting the costs of a pass."""
 
 import math
 
@@ -8,7 +8,7 @@ from equidyn.core.batch import MoleculeBatch
 
 
 def inputs(size: int) -> MoleculeBatch:
-    """A molecule of so many carbon atoms, 1.5 Å apart, on PyTorch's default device."""
+    """A molecule with the given number of carbon atoms, 1.5 Å apart, on PyTorch's default device."""
     axis = 1.5 * torch.arange(math.ceil(size ** (1 / 3)))
     positions = torch.cartesian_prod(axis, axis, axis)[:size]
     return MoleculeBatch(positions, torch.full((size,), 6), torch.tensor([size]))

@@ -19,7 +19,7 @@ ENERGY_WEIGHT = 4.0
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What turns physical targets into the numbers a network is trained on.
+    """The scales that turn physical targets into the numbers that a network is trained on.
 
     Attributes:
         force_scale: Root mean square of the force components, eV/Å; forces have mean zero.
@@ -79,7 +79,7 @@ class ForceField(TrainableTask):
         return cls(store, Normalisation.fit(store, indices))
 
     def state(self) -> dict[str, float]:
-        """What must be kept with a checkpoint to make its predictions physical."""
+        """The values that must be kept with a checkpoint to make its predictions physical."""
         return asdict(self.normalisation)
 
     @classmethod
@@ -171,8 +171,8 @@ class ForceField(TrainableTask):
     ) -> Tensor:
         """100 x mean length of the force error + 4 x mean absolute energy error, both normalised.
 
-        Means are over the atoms and the molecules of the whole batch. The recipe of the public EScAIP configuration for
-        SPICE. Nothing in it is random.
+        Means are over the atoms and the molecules of the whole batch. This is the loss of the public EScAIP
+        configuration for SPICE. Nothing in it is random.
         """
         whole = whole or Whole(len(batch.energy), len(batch.forces))
         scale = self.normalisation
@@ -187,5 +187,5 @@ class ForceField(TrainableTask):
         return loss
 
     def describe_batch(self, indices: np.ndarray) -> str:
-        """Examples and distinct molecules, by number."""
+        """The numbers of the examples and of their distinct molecules."""
         return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"

@@ -1,4 +1,4 @@
-"""What others may know of the voxel-denoising task."""
+"""The card of the voxel-denoising task."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from equidyn.tasks.card import Comparison, Sizes, TaskCard, Typical, Words
 
 
 def sizes(data: Mapping[str, Any], settings: Mapping[str, Any], typical: Typical, count: int) -> Sizes:
-    """Voxels along an edge of a grid, the same for all molecules."""
+    """Numbers of voxels along an edge of a grid, the same for all molecules."""
     return Sizes((settings["side"],), settings["side"], "every grid alike")
 
 

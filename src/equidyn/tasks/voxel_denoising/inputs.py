@@ -1,4 +1,4 @@
-"""What networks of the voxel-denoising task read, for counting what a pass costs."""
+"""Inputs of networks of the voxel-denoising task, for counting the costs of a pass."""
 
 import torch
 from torch import Tensor
@@ -7,5 +7,5 @@ from equidyn.tasks.voxel_denoising.task import CHANNELS
 
 
 def inputs(size: int) -> Tensor:
-    """A stack of blank grids of so many voxels along an edge, on PyTorch's default device."""
+    """A stack of blank grids with the given number of voxels along an edge, on PyTorch's default device."""
     return torch.zeros(1, CHANNELS, size, size, size)

@@ -1,4 +1,4 @@
-"""Voxel denoising: give back the density grids of a molecule from grids with noise on every voxel.
+"""Voxel denoising: recover the density grids of a molecule from grids with noise on every voxel.
 
 Grid, noise level and loss are VoxMol's (Pinheiro et al. 2023, arXiv 2306.07473), which Shen et al. 2025 (arXiv
 2512.02303) train. Voxels do not turn as points do, so there are several ways to compare predictions for a rotated and
@@ -43,7 +43,7 @@ class VoxelBatch:
         molecule: (N,) int64, molecule of each atom.
         orientation: (B, 3, 3), what each molecule was rotated by, and with it its noise.
         comparison: How predictions are compared, for evaluation.
-        seed: Of the noise, for evaluation.
+        seed: Seed of the noise, for evaluation.
     """
 
     examples: np.ndarray
@@ -58,7 +58,7 @@ class VoxelBatch:
 class VoxelDenoising(TrainableTask):
     """The denoising task on a store with fields positions, atomic_numbers and cluster.
 
-    Predictions are densities, without unit. Who has learned nothing leaves the grid blank.
+    Predictions are densities, without unit. A predictor that has learned nothing leaves the grid blank.
 
     Args:
         store: Molecules.
@@ -93,7 +93,7 @@ class VoxelDenoising(TrainableTask):
         """Refuse elements that have no channel.
 
         Raises:
-            ValueError: The message lists them.
+            ValueError: The molecules contain such elements; the message lists them.
         """
         try:
             element_channels(torch.from_numpy(self.store.distinct("atomic_numbers", indices)).long(), CHANNELS)
@@ -123,7 +123,7 @@ class VoxelDenoising(TrainableTask):
         """The condition's group.
 
         Raises:
-            ValueError: It cannot act on what is compared.
+            ValueError: The group cannot act on what is compared.
         """
         group = super().symmetry(condition)
         CARD.check_symmetry(group.name, condition.get("comparison", self.comparison))
@@ -163,11 +163,11 @@ class VoxelDenoising(TrainableTask):
         return self._rows(symmetry.act_on_grids(grids, elements, self.grid.origin, order), batch)
 
     def target(self, batch: VoxelBatch) -> Tensor:
-        """The clean grids, as `predict`."""
+        """The clean grids, in the form that `predict` returns."""
         return self._rows(self._grids(batch), batch)
 
     def example(self, batch: VoxelBatch) -> Tensor:
-        """Molecule of each row of a prediction."""
+        """(N,) molecule of each row of a prediction."""
         if batch.comparison == "atoms":
             return batch.molecule
         molecules = torch.arange(len(batch.examples), device=batch.molecule.device)
@@ -188,16 +188,16 @@ class VoxelDenoising(TrainableTask):
         return (self._denoised(model, grids, noise) - grids).square().sum()
 
     def describe_batch(self, indices: np.ndarray) -> str:
-        """Examples and distinct molecules, by number."""
+        """The numbers of the examples and of their distinct molecules."""
         return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"
 
     def _denoised(self, model: nn.Module, grids: Tensor, noise: Tensor) -> Tensor:
-        """What a network makes of clean grids under noise of variance one, both (B, 8, G, G, G)."""
+        """A network's prediction from clean grids and noise of variance one, both (B, 8, G, G, G)."""
         output = checked(model(grids + self.noise * noise.to(grids)), GridOutput, grids.shape, model)
         return output.grids.to(grids)
 
     def _grids(self, batch: VoxelBatch) -> Tensor:
-        """(B, 8, G, G, G), clean."""
+        """(B, 8, G, G, G) clean grids."""
         return voxelise(batch.positions, batch.channel, batch.molecule, len(batch.examples), self.grid, CHANNELS)
 
     def _noise(self, batch: VoxelBatch) -> Tensor:

@@ -10,9 +10,9 @@ from equidyn.core.symmetry import MatrixGroup
 
 
 class RotationsAndReflections(MatrixGroup):
-    """The isometries that leave the origin where it is.
+    """The isometries that fix the origin.
 
-    The closed form holds as for SO(3): even functions of a matrix do not see its sign.
+    The closed form holds as for SO(3): even functions of a matrix do not depend on its sign.
     """
 
     card = CARD

@@ -1,4 +1,4 @@
-"""Haar rotations for whoever lays out data, without PyTorch."""
+"""Haar rotations to orient data with, without PyTorch."""
 
 import numpy as np
 

@@ -13,9 +13,9 @@ from equidyn.core.symmetry import Symmetry
 class Translations(Symmetry):
     """Displacements (n, 3) of everything at once.
 
-    No translation is as likely as all others, since space has no end: they are drawn from a normal distribution about
-    zero. The average over it is no projection on invariant functions, but the variance of twisted predictions over it
-    vanishes for equivariant models alone.
+    Space is infinite, so there is no uniform distribution of translations; they are drawn from a normal distribution
+    about zero. The average over it is not a projection on invariant functions, but the variance of twisted predictions
+    over it vanishes for equivariant models alone.
 
     Args:
         scale: Standard deviation along each axis, in the unit of the positions.
@@ -48,7 +48,7 @@ class Translations(Symmetry):
         elements: Float[Tensor, "B ..."],
         example: Int64[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*many 3"]:
-        """Points moved; those at padding too.
+        """Points displaced, those at padding included.
 
         Raises:
             ValueError: Points lie end to end, and `example` is missing.
@@ -65,30 +65,30 @@ class Translations(Symmetry):
         elements: Float[Tensor, "B ..."],
         example: Int64[Tensor, " N"] | None = None,
     ) -> Float[Tensor, "*many 3"]:
-        """Vectors as they are: differences of points do not move."""
+        """Vectors, unchanged: a translation does not change differences of points."""
         return vectors
 
     def act_on_pseudovectors(
         self, vectors: Float[Tensor, "N 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
     ) -> Float[Tensor, "N 3"]:
-        """Pseudovectors as they are."""
+        """Pseudovectors, unchanged."""
         return vectors
 
     def act_on_tensors(
         self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
     ) -> Float[Tensor, "N 3 3"]:
-        """Tensors as they are."""
+        """Tensors, unchanged."""
         return tensors
 
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
     ) -> NoReturn:
-        """Grids cannot be moved.
+        """Grids cannot be translated.
 
         Raises:
-            ValueError: Always: what lies on a grid of fixed edge leaves it.
+            ValueError: Always, as values would leave the grid.
         """
-        raise ValueError("translations move what lies on a grid out of it: use a group that leaves the origin alone")
+        raise ValueError("translations move values out of a grid: use a group that leaves the origin fixed")
 
 
 TRANSLATIONS = Translations()
