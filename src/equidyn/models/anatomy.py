@@ -1,4 +1,4 @@
-"""What may be known of a network beyond its predictions: its parts, its last layer, and features that turn.
+"""The anatomy of a network: its parts, its last layer, and the features that rotate in a known way.
 
 Analyses need it; training and evaluation do not. The anatomy of an architecture lies beside its network and is named by
 its card, so that to know a network better is no reason to train it again, nor to analyse others anew.

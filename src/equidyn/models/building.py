@@ -13,13 +13,13 @@ def build(network: str, sizes: Mapping[str, Any], parameters: int | None = None)
     """A freshly initialised network, on PyTorch's default device.
 
     Args:
-        network: Its class, as ``"module:name"``. If it has a class attribute ``Config``, that takes the sizes and the
-            network takes what it makes of them; otherwise the network takes the sizes as keyword arguments.
-        sizes: Those that differ from the defaults.
-        parameters: How many parameters the network must have; None for any number.
+        network: Class of the network, as ``"module:name"``. If it has a class attribute ``Config``, the network takes a
+            ``Config`` made from the sizes; otherwise it takes the sizes as keyword arguments.
+        sizes: Sizes that differ from the defaults.
+        parameters: Number of parameters that the network must have; None for any number.
 
     Raises:
-        ValueError: If there is no such class, it does not take the sizes, or it has another number of parameters.
+        ValueError: There is no such class, it does not accept the sizes, or it has another number of parameters.
     """
     kind = load(network)
     try:

@@ -1,4 +1,4 @@
-"""What other rooms may know of a network without importing it: the architecture's card, and each of its sizes.
+"""Cards of architectures and of their sizes: what other rooms may know of a network without importing it.
 
 Nothing here is heavy: the workflow reads cards and sizes whenever it is parsed.
 """
@@ -18,14 +18,14 @@ class Architecture:
     Its sizes lie beside its card, in ``configurations.toml``.
 
     Attributes:
-        name: Its name, which its folder has, too.
+        name: Name of the architecture, which is also that of its folder.
         task: Name of the task that it is for.
         network: Class of the network, as ``"module:name"``.
-        costs: What a pass costs, as ``"module:function"`` of the size of an example and the sizes of the network; ""
-            to have PyTorch count.
-        anatomy: Parts of a network, as ``"module:function"`` of the network; "" if nothing is known of them.
+        costs: Function that returns the costs of a pass from the size of an example and the sizes of the network, as
+            ``"module:function"``; "" to let PyTorch count them.
+        anatomy: Function that returns the anatomy of a network, as ``"module:function"``; "" if it is not known.
         is_exact: Whether predictions come with a head tensor, from which averages over rotations follow in closed form.
-        variant: Variant of all sizes, but for those that say another.
+        variant: Variant of all sizes, except those that give another one.
         order: Place among architectures in lists.
     """
 
@@ -47,14 +47,14 @@ class Configuration:
         name: Its name in run tables and tables.
         task: Name of the task that it is for.
         network: Its class, as ``"module:name"``.
-        parameters: How many it has.
-        note: What it is, in a few words.
-        variant: What sets it apart from others of its kind: "" for nothing, "control" for one that is exactly
-            equivariant by construction.
+        parameters: Number of its parameters.
+        note: Description in a few words.
+        variant: Feature that distinguishes it from others of its kind: "" for none, "control" for a network that is
+            exactly equivariant by construction.
         sizes: Arguments of the network's ``Config`` that differ from its defaults.
-        costs: As of `Architecture`.
-        anatomy: As of `Architecture`.
-        is_exact: As of `Architecture`.
+        costs: The same as in `Architecture`.
+        anatomy: The same as in `Architecture`.
+        is_exact: The same as in `Architecture`.
     """
 
     name: str
@@ -80,5 +80,5 @@ class Configuration:
 
     @property
     def built_from(self) -> dict[str, Any]:
-        """Arguments of `equidyn.models.building.build`: all that decides which network it is."""
+        """Arguments of `equidyn.models.building.build`, which determine the network completely."""
         return {"network": self.network, "sizes": dict(self.sizes), "parameters": self.parameters}

@@ -1,4 +1,4 @@
-"""What a pass through any network costs: by the formula of its room, or counted by PyTorch.
+"""Costs of a pass through any network: by the formula of its room, or counted by PyTorch.
 
 Imports nothing heavy unless a network has no formula.
 """
@@ -14,18 +14,18 @@ from equidyn.models.work import Work
 
 @cache
 def work(model: str, size: float, *, models: str | None = None, inputs: str = "") -> Work:
-    """What a configuration does for one example.
+    """The work of a configuration for one example.
 
     Args:
         model: Name of the configuration.
-        size: Atoms of a molecule, residues of a chain, or voxels along an edge of a grid, as its task has it.
+        size: Atoms of a molecule, residues of a chain, or voxels along an edge of a grid, according to the task.
         models: A study's own file of sizes.
-        inputs: What networks of the task read of one example of a size, as ``"module:function"``, for networks without
-            a formula.
+        inputs: Function that makes the input of a network for one example of a given size, as ``"module:function"``,
+            for networks without a formula.
 
     Raises:
-        ValueError: If no configuration has that name, or there is neither a formula nor inputs, or the network does
-            not run on them.
+        ValueError: No configuration has that name, there is neither a formula nor inputs, or the network does not run
+            on the inputs.
     """
     entry = configuration(model, models)
     if entry.costs:

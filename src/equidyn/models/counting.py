@@ -1,6 +1,6 @@
-"""What networks cost, counted by PyTorch while they run: for those without a formula, and to test the formulas.
+"""Costs of networks, counted by PyTorch while they run: for networks without a formula, and to test the formulas.
 
-On the device "meta" no number is computed, and networks of any size run at once.
+On the device "meta" nothing is computed, and networks of any size run instantly.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ def counted(model: nn.Module, batch: Any, examples: int) -> Work:
 
     Args:
         model: On the device of the batch.
-        batch: What the network reads.
-        examples: How many it holds.
+        batch: Input of the network.
+        examples: Number of examples in the batch.
     """
     weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     with torch.no_grad(), _Peak(weights) as peak:
@@ -31,7 +31,7 @@ def counted(model: nn.Module, batch: Any, examples: int) -> Work:
     with _counter() as forward, torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
         output = model(batch)
     loss = sum(part.sum() for part in tree_leaves(output) if part is not None)
-    kept_bytes = kept.bytes  # what is computed anew in the backward pass is not kept
+    kept_bytes = kept.bytes  # recomputed tensors are not kept for the backward pass
     with _counter() as backward:
         loss.backward()
     numbers = forward.get_total_flops(), backward.get_total_flops(), kept_bytes / 4, peak.bytes / 4
@@ -39,21 +39,21 @@ def counted(model: nn.Module, batch: Any, examples: int) -> Work:
 
 
 def counted_when_built(build: Callable[[], nn.Module], inputs: Callable[[], Any]) -> Work:
-    """The work of a network for one example, on the device "meta" where it can do without numbers, else on the CPU.
+    """The work of a network for one example, counted on the device "meta" if it needs no values, else on the CPU.
 
     Args:
-        build: Makes the network on PyTorch's default device.
-        inputs: Makes what the network reads of one example, likewise.
+        build: Function that makes the network on PyTorch's default device.
+        inputs: Function that makes the network's input for one example, on the same device.
     """
     try:
         with torch.device("meta"):
             return counted(build(), inputs(), 1)
-    except (NotImplementedError, RuntimeError):  # lists of neighbours, for instance, depend on numbers
+    except (NotImplementedError, RuntimeError):  # neighbour lists, for instance, depend on values
         return counted(build(), inputs(), 1)
 
 
 class _Peak(TorchDispatchMode):
-    """Most bytes at once in tensors that operations make, weights not among them."""
+    """Largest number of bytes at once in tensors that operations make, weights excluded."""
 
     def __init__(self, weights: set[int]):
         super().__init__()
@@ -71,7 +71,7 @@ class _Peak(TorchDispatchMode):
 
 
 class _Kept:
-    """Bytes of the tensors that autograd saves, each once, weights not among them."""
+    """Bytes of the tensors that autograd saves, each counted once, weights excluded."""
 
     def __init__(self, weights: set[int]):
         self.weights = weights
@@ -88,7 +88,7 @@ class _Kept:
 
 
 def _counter() -> FlopCounterMode:
-    """Counts the products in place, too, which PyTorch's counter does not know."""
+    """A counter that includes products in place, which PyTorch's counter does not know."""
 
     def in_place(x, a, b, **_):
         return 2 * a[0] * a[1] * b[1]

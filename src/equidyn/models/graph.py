@@ -53,12 +53,12 @@ def neighbour_graph(batch: MoleculeBatch, *, max_neighbors: int, max_radius: flo
 
     Args:
         batch: Molecules, positions in Å.
-        max_neighbors: Each centre keeps this many nearest atoms of its molecule; j may be a neighbour of i without
+        max_neighbors: Number of nearest atoms of its molecule that each centre keeps; j may be a neighbour of i without
             the reverse.
-        max_radius: Å; farther atoms are no neighbours.
+        max_radius: Å; atoms farther away are no neighbours.
 
     Raises:
-        ValueError: If an atom has no neighbour: nothing defines a direction for its force.
+        ValueError: An atom has no neighbour, so that nothing defines a direction for its force.
     """
     device = batch.positions.device
     molecule, local, size = batch.molecule, batch.local_index, batch.max_atoms

@@ -1,4 +1,4 @@
-"""Stacks of grids, as networks of voxels read them."""
+"""Checks of the stacks of grids that networks of voxels read."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ def check_grids(grids: Tensor, channels: int, divisor: int) -> None:
     """Refuse grids that a network cannot take.
 
     Args:
-        grids: Of any shape.
-        channels: What (B, channels, G, G, G) must have.
-        divisor: What G must be a multiple of.
+        grids: Grids of any shape.
+        channels: Number of channels in the required shape (B, channels, G, G, G).
+        divisor: Number that G must be a multiple of.
 
     Raises:
-        ValueError: If the number of channels is another, or G no multiple.
+        ValueError: The number of channels differs, or G is not a multiple of the divisor.
     """
     side = grids.shape[-1]
     if grids.ndim != 5 or grids.shape[1] != channels or set(grids.shape[2:]) != {side}:

@@ -79,11 +79,11 @@ def configuration(name: str, file: str | None = None) -> Configuration:
     """The configuration of that name.
 
     Args:
-        name: In a run table, for instance.
+        name: Name of the configuration, as in a run table.
         file: A study's own file of sizes.
 
     Raises:
-        ValueError: If there is none; the message lists those that exist.
+        ValueError: No configuration has that name; the message lists the known ones.
     """
     known = configurations(file)
     if name not in known:
@@ -92,7 +92,7 @@ def configuration(name: str, file: str | None = None) -> Configuration:
 
 
 def architecture_of(model: "nn.Module") -> Architecture | None:
-    """The card of the architecture that a network belongs to; None for a network of none of this package."""
+    """The card of the architecture that a network belongs to; None for a network from outside this package."""
     network = f"{type(model).__module__}:{type(model).__qualname__}"
     return next((card for card in cards("equidyn.models").values() if card.network == network), None)
 

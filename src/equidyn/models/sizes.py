@@ -1,11 +1,11 @@
-"""What sizes of networks have in common."""
+"""The common base of the sizes of networks."""
 
 
 class PositiveSizes:
     """Base of dataclasses whose fields are all positive.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: A field is not positive.
     """
 
     def __post_init__(self):

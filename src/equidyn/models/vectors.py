@@ -1,4 +1,4 @@
-"""What exactly equivariant networks of atoms and residues are made of.
+"""Building blocks of exactly equivariant networks of atoms and residues.
 
 Scalars and vectors are separate channels, in the manner of PaiNN (Schütt et al. 2021, arXiv 2102.03150). Vectors are
 only ever scaled by scalars, mixed linearly among channels and added, so the networks are equivariant for any weights,
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Exchange(nn.Module):
-    """Scalars and vectors of one atom or residue tell each other their products and lengths."""
+    """Exchange of information between scalars and vectors of one atom or residue, by products and lengths."""
 
     def __init__(self, hidden: int):
         super().__init__()
@@ -28,7 +28,7 @@ class Exchange(nn.Module):
 
 
 class VectorHead(nn.Module):
-    """One vector from the channels, weighted as the scalars say."""
+    """One vector from the channels, with weights from the scalars."""
 
     def __init__(self, hidden: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Golden numbers: what was recorded of published networks, against what ours compute.
+"""Golden numbers: recorded outputs of published networks, compared with ours.
 
 `fixtures` reads and compares; each module of `networks` knows one model. Imports models, tasks and what lies below.
 """

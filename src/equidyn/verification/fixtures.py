@@ -24,7 +24,7 @@ _NO_GRADIENT = 1e-3  # Norms below are compared as if they were this: some gradi
 
 
 class FixtureError(ValueError):
-    """A fixture that cannot be read, or describes a model this package does not implement."""
+    """A fixture cannot be read, or describes a model that this package does not implement."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Deviation:
     Attributes:
         quantity: Its key in the fixture.
         absolute: |ours - recorded| of the number that deviates most for its scale.
-        scale: What the tolerance is relative to: max(1, max |recorded|). Norms of gradients span orders of magnitude;
-            for each of them it is ten times its own size.
+        scale: Scale of the tolerance: max(1, max |recorded|). Norms of gradients span orders of magnitude; the scale of
+            each is ten times its own size.
     """
 
     quantity: str
@@ -49,11 +49,11 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a fixture tells of our model.
+    """The result of comparing our model with a fixture.
 
     Attributes:
         deviations: One for each quantity that it holds and that we compute.
-        lacking: Keys of what it does not hold: quantities that we compute, and inputs that others would follow from.
+        lacking: Keys that the fixture lacks: quantities that we compute, and inputs that further ones would need.
     """
 
     deviations: list[Deviation]
@@ -68,8 +68,8 @@ def verify(path: str | Path) -> Verification:
     """Compare our model with all that a fixture file holds.
 
     Raises:
-        FixtureError: Unreadable file, unknown model, configuration or weights missing or of another model, options
-            that are not implemented, or nothing to compare.
+        FixtureError: The file is unreadable, the model unknown, configuration or weights are missing or of another
+            model, options are not implemented, or there is nothing to compare.
     """
     path = Path(path)
     model = path.name.split("_")[0].lower()

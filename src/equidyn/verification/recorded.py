@@ -1,4 +1,4 @@
-"""What the verifiers share: recorded arrays, published names and options, and a look inside a network."""
+"""Shared parts of the verifiers: recorded arrays, published names and options, and a recorder of modules' outputs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,10 +14,10 @@ class MissingArrayError(KeyError):
 
 
 class Recorded(dict[str, np.ndarray]):
-    """The arrays of a fixture by key, which remember those that were asked for in vain.
+    """The arrays of a fixture by key, which record the missing keys that were asked for.
 
     Attributes:
-        missed: Their keys.
+        missed: The missing keys.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray]):
@@ -32,7 +32,7 @@ class Recorded(dict[str, np.ndarray]):
         return torch.from_numpy(self[key])
 
     def where_held(self, compute: Callable[..., Mapping[str, Any]], *arguments: Any) -> Mapping[str, Any]:
-        """What a function computes from arrays of the fixture; nothing if it lacks one of them."""
+        """Results of a function of the fixture's arrays; empty if an array is missing."""
         try:
             return compute(*arguments)
         except MissingArrayError as error:
@@ -51,7 +51,7 @@ def load_weights(model: nn.Module, fixture: Mapping[str, np.ndarray], own_name: 
     """Load a fixture's ``param/`` arrays.
 
     Raises:
-        RuntimeError: Names or shapes do not fit; the message has them.
+        RuntimeError: Names or shapes do not fit; the message lists them.
     """
     weights = {key.removeprefix("param/"): value for key, value in fixture.items() if key.startswith("param/")}
     model.load_state_dict({own_name(name): torch.from_numpy(value) for name, value in weights.items()})

@@ -1,4 +1,4 @@
-"""What others may know of the exactly equivariant network of chains."""
+"""The card of the exactly equivariant network of chains."""
 
 from equidyn.models.card import CONTROL, Architecture
 

@@ -1,4 +1,4 @@
-"""What a pass through the exactly equivariant network of chains costs."""
+"""Costs of a pass through the exactly equivariant network of chains."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from equidyn.models.work import INTEGER, Work, exchange, kept, linear, mlp, prod
 
 
 def costs(residues: int, **sizes: Any) -> Work:
-    """A pass for a chain, padding included, with self-conditioning."""
+    """Work of a pass for one chain, padding included, with self-conditioning."""
     c = ChainControlConfig(**sizes)
     pairs = residues**2
     weights = 2 * linear(pairs, c.radial, 2 * c.kernels, constant=True) + kept(pairs * 2 * c.kernels)

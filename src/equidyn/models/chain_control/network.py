@@ -1,4 +1,4 @@
-"""An exactly equivariant flow of chains: the numeric floor of what is measured of others, and a baseline to train."""
+"""An exactly equivariant flow of chains: the numeric floor for other networks, and a baseline to train."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class ChainControl(nn.Module):
         self.time = nn.Linear(2 * config.waves, config.hidden)
         self.chain_break = nn.Embedding(2, config.hidden)
         self.separation = nn.Embedding(2 * config.separation + 1, width)
-        self.distance = nn.ModuleList(nn.Linear(config.radial, width) for _ in range(2))  # of x_t, of x_sc
+        self.distance = nn.ModuleList(nn.Linear(config.radial, width) for _ in range(2))  # distances in x_t and in x_sc
         self.kernel = nn.Sequential(nn.SiLU(), nn.Linear(width, config.kernels))
         self.layers = nn.ModuleList(ChainControlLayer(config) for _ in range(config.layers))
         self.velocity = VectorHead(config.hidden)

@@ -11,8 +11,8 @@ class ChainControlConfig(PositiveSizes):
 
     layers: int = 3
     hidden: int = 32
-    kernels: int = 6  # ways in which residues weight each other
+    kernels: int = 6  # functions by which residues weight each other
     radial: int = 16
     max_distance: float = 3.0  # nm; longer ones look alike
     separation: int = 8  # residues; pairs farther apart along the chain look alike
-    waves: int = 8  # of the flow time
+    waves: int = 8  # frequencies of the flow time

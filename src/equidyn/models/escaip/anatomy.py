@@ -1,4 +1,4 @@
-"""The parts of EScAIP, which sees invariants alone up to its last layer."""
+"""The anatomy of EScAIP, which sees only invariants up to its last layer."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from equidyn.models.anatomy import Anatomy
 
 
 def anatomy(model: nn.Module) -> Anatomy:
-    """The parts of an EScAIP of any size."""
+    """The anatomy of an EScAIP of any size."""
     projections = ["node_projection", "edge_projection"]
     return Anatomy(
         groups={

@@ -1,4 +1,4 @@
-"""What others may know of EScAIP."""
+"""The card of EScAIP."""
 
 from equidyn.models.card import Architecture
 

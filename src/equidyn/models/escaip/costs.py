@@ -1,4 +1,4 @@
-"""What a pass through EScAIP costs."""
+"""Costs of a pass through EScAIP."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ of 12 to 90 atoms have 0.56 to 0.64."""
 
 
 def costs(atoms: int, **sizes: Any) -> Work:
-    """A pass for a molecule whose atoms are all within reach of each other.
+    """Work of a pass for one molecule whose atoms are all within reach of each other.
 
     The product of Gaussians and distance embedding is counted in full, as accelerators compute it.
     """
@@ -25,7 +25,7 @@ def costs(atoms: int, **sizes: Any) -> Work:
         return kept((1 + mask) * rows * width)
 
     def feed_forward(rows: float, multiplier: int) -> Work:
-        """With what is normed before it, or added behind it."""
+        """Work of a feed-forward network, with the norm before it and the addition after it."""
         up = multiplier * c.hidden
         both = linear(rows, c.hidden, up) + activation(rows, up) + linear(rows, up, c.hidden)
         return both + kept((1 + mask) * rows * c.hidden)

@@ -1,7 +1,7 @@
-"""EScAIP with direct forces, in the generation the paper trained.
+"""EScAIP with direct forces, in the generation that the paper trained.
 
 An attention network over the neighbour lists of atoms. It sees a molecule only through invariants
-(distances, cosines between bonds, bond-orientational order), so its hidden states do not turn with the
+(distances, cosines between bonds, bond-orientational order), so its hidden states do not rotate with the
 molecule. Lab-frame directions enter once, in the force head, where the three components of a learned edge
 vector v multiply the three components of the unit edge vector u:
 
@@ -36,7 +36,7 @@ from equidyn.models.graph import (
 )
 
 RMS_EPSILON = torch.finfo(torch.float32).eps
-"""Of the norms, whatever the dtype: what the published model's norms use."""
+"""Epsilon of the norms, whatever the dtype, as in the published model."""
 
 GAUSSIAN_REACH = 6.0
 """Standard deviations after which a Gaussian of the distance expansion is dropped (1.5e-8 of its height)."""
@@ -161,8 +161,8 @@ class Dropout(nn.Module):
 class RMSNorm(nn.Module):
     """Root-mean-square norm with a scale and no bias, x / rms(x) * weight over the last dimension.
 
-    PyTorch has no kernel of it for CPUs and composes it from a dozen operations forth and back; this needs half as
-    many, which pays where passes over memory cost more than calls.
+    PyTorch has no kernel for it on CPUs and composes it from a dozen operations in each pass; this one needs half as
+    many, which pays off where passes over memory cost more than calls.
     """
 
     LARGE = 2**17  # numbers
@@ -187,7 +187,7 @@ class _RMSNormFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         x, weight = ctx.saved_tensors
-        inverse = _inverse_rms(x)  # computed anew, so that second derivatives see it depend on x
+        inverse = _inverse_rms(x)  # recomputed, so that second derivatives include its dependence on x
         normed = x * inverse
         scaled = gradient * normed
         projection = (scaled @ weight)[..., None] / x.shape[-1]
@@ -240,7 +240,7 @@ class EdgeAttribute(nn.Module):
         """Edge attributes.
 
         The linear layer acts on a concatenation, so it is the sum of what it does to the parts, and each part is
-        computed where it lives: distances on pairs, source and target on atoms.
+        computed where it is defined: distances on pairs, source and target on atoms.
 
         Args:
             distance: (P, D) embedded pair distances, before the activation.

@@ -1,6 +1,6 @@
 """A network of grids that is exactly equivariant under the 24 rotations of a cube, which permute voxels.
 
-Its kernels are alike in all directions, and it pools by averages: the numeric floor of what is measured of others.
+Its kernels are symmetric, and it pools by averages. It gives the numeric floor for other networks.
 """
 
 import torch
@@ -12,9 +12,9 @@ from equidyn.models.grids import check_grids
 
 
 class SymmetricConv3d(nn.Module):
-    """A convolution of 3³ voxels whose kernel the rotations and reflections of a cube leave as it is.
+    """A convolution of 3³ voxels with a kernel that is invariant under the rotations and reflections of a cube.
 
-    Of the 27 voxels the middle, the 6 faces, the 12 edges and the 8 corners have one weight each.
+    Of the 27 voxels, the middle, the 6 faces, the 12 edges and the 8 corners share one weight each.
     """
 
     SIZES = 1, 6, 12, 8
@@ -41,7 +41,8 @@ class SymmetricConv3d(nn.Module):
 class GridControl(nn.Module):
     """A denoiser of grids that is exactly equivariant under the 24 rotations of a cube; same interface as VoxMol.
 
-    Blocks of symmetric convolutions on ever coarser grids, made by averages over 2³ voxels, and back again by copies.
+    Blocks of symmetric convolutions act on ever coarser grids, which are averages over 2³ voxels, and then on ever
+    finer ones, which are made by copying voxels.
     """
 
     Config = GridControlConfig
@@ -67,7 +68,7 @@ class GridControl(nn.Module):
         """Clean grids (B, C, G, G, G) from noisy ones of the same shape.
 
         Raises:
-            ValueError: If the number of channels is another, or G is not divisible by two for each change of level.
+            ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (self.config.levels - 1))
         x, stack = self.first(grids), []
@@ -84,7 +85,7 @@ class GridControl(nn.Module):
 
 
 class _SymmetricBlock(nn.Module):
-    """Two symmetric convolutions, each after an activation, and a way around both."""
+    """Two symmetric convolutions, each after an activation, and a shortcut around both."""
 
     def __init__(self, width: int):
         super().__init__()

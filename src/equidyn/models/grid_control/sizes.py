@@ -12,4 +12,4 @@ class GridControlConfig(PositiveSizes):
     channels: int = 8
     width: int = 16
     levels: int = 2
-    blocks: int = 1  # per level, on either way
+    blocks: int = 1  # per level, on the way down and on the way up

@@ -1,4 +1,4 @@
-"""What others may know of the exactly equivariant network of molecules."""
+"""The card of the exactly equivariant network of molecules."""
 
 from equidyn.models.card import CONTROL, Architecture
 

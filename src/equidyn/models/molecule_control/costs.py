@@ -1,4 +1,4 @@
-"""What a pass through the exactly equivariant network of molecules costs."""
+"""Costs of a pass through the exactly equivariant network of molecules."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from equidyn.models.work import Work, exchange, kept, linear, mlp
 
 
 def costs(atoms: int, **sizes: Any) -> Work:
-    """A pass for a molecule whose atoms are all within reach of each other."""
+    """Work of a pass for one molecule whose atoms are all within reach of each other."""
     c = ControlConfig(**sizes)
     edges = atoms * min(c.max_neighbors, atoms - 1)
     message = mlp(atoms, c.hidden, 3 * c.hidden) + linear(edges, c.radial, 3 * c.hidden, constant=True)

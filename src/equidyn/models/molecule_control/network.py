@@ -1,4 +1,4 @@
-"""An exactly equivariant force field: the numeric floor of what is measured of others, and a baseline to train."""
+"""An exactly equivariant force field: the numeric floor for other networks, and a baseline to train."""
 
 import math
 
@@ -47,7 +47,7 @@ class Control(nn.Module):
         vectors = scalars.new_zeros(len(scalars), 3, config.hidden)
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, radial, cutoff, graph)
-        # No head tensor: the closed form would call the error zero, and a control is there to be measured.
+        # No head tensor: the closed form would return zero, but the control serves to measure numeric errors.
         return ForceOutput(self.force(scalars, vectors), batch.mean(self.energy(scalars)[:, 0]), None)
 
 

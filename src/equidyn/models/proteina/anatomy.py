@@ -1,4 +1,4 @@
-"""The parts of Proteína: what its decoder reads is not known to turn, so that no decoder but zero is equivariant."""
+"""The anatomy of Proteína: no feature is known to rotate, so that no decoder but zero is equivariant."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from equidyn.models.anatomy import Anatomy
 
 
 def anatomy(model: nn.Module) -> Anatomy:
-    """The parts of a Proteína of any size."""
+    """The anatomy of a Proteína of any size."""
     told = ["position", "sequence", "fold", "conditioning", "condition_transitions", "pair_builder"]
     return Anatomy(
         groups={

@@ -1,4 +1,4 @@
-"""What others may know of Proteína."""
+"""The card of Proteína."""
 
 from equidyn.models.card import Architecture
 

@@ -1,4 +1,4 @@
-"""What a pass through Proteína costs."""
+"""Costs of a pass through Proteína."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from equidyn.models.work import INTEGER, Work, kept, linear, product
 
 
 def costs(residues: int, **sizes: Any) -> Work:
-    """A pass for a chain, padding included, with self-conditioning."""
+    """Work of a pass for one chain, padding included, with self-conditioning."""
     c = ProteinaConfig(**sizes)
     tokens = residues + c.registers
     updates = len(c.updated_after)

@@ -2,16 +2,16 @@
 
 Coordinates enter in two ways. Distances between residues, sorted into classes, make the pair representation: invariant.
 The coordinates themselves enter the residues' features through a linear layer, as three ordinary numbers, and
-velocities leave through another: nothing makes them turn with the chain, and the network learns to. A pair
+velocities leave through another: nothing forces them to rotate with the chain, so the network must learn it. A pair
 representation that is updated sees the residues' features and is no longer invariant either.
 
 Source: Geffner et al. 2025 (arXiv 2503.00710), as trained by Shen et al. 2025 (arXiv 2512.02303): Cα atoms only,
 without conditioning on the fold.
 
-What the arithmetic takes advantage of: the conditioning is one vector per chain (and zero at the registers), so what is
-computed from it is computed on two rows, not on every residue; classes are looked up, not multiplied one-hot; layers
-that see the same pair representation get their attention biases from one product. Values at padding are left as they
-come and kept from all others: they are not attended to, not summed over, and zero in the output.
+The arithmetic takes advantage of structure: the conditioning is one vector per chain (and zero at the registers), so
+functions of it are computed on two rows, not on every residue; classes are looked up, not multiplied one-hot; layers
+that see the same pair representation get their attention biases from one product. Values at padding are arbitrary but
+isolated: they are not attended to, not summed over, and zero in the output.
 """
 
 import math
@@ -30,7 +30,7 @@ DISTANCE_RANGE = (0.1, 3.0)  # nm
 INDEX_PERIOD = 2056
 TIME_SCALE = 2000
 
-_CUT_NORMAL_DEVIATION = 0.8796256610342398  # of a standard normal cut at ±2
+_CUT_NORMAL_DEVIATION = 0.8796256610342398  # standard deviation of a standard normal distribution cut at ±2
 
 
 def time_embedding(t: Tensor, width: int) -> Tensor:
@@ -60,18 +60,18 @@ def _sines_and_cosines(angle: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class Conditioning(NamedTuple):
-    """What every block is told, apart from its features.
+    """The input of every block apart from its features.
 
     Attributes:
         rows: (B, K, C), one row per kind of token.
-        counts: How many tokens there are of each kind, one kind after the other.
+        counts: Number of tokens of each kind, one kind after the other.
     """
 
     rows: Tensor
     counts: Sequence[int]
 
     def spread(self, values: Tensor) -> Tensor:
-        """What was computed from the rows, (B, K, D), for each token: (B, n, D), or (B, 1, D) if all are of a kind."""
+        """Results for the rows, (B, K, D), spread to the tokens: (B, n, D), or (B, 1, D) if all are of one kind."""
         if len(self.counts) == 1:
             return values
         kinds = zip(values.split(1, dim=1), self.counts, strict=True)
@@ -79,7 +79,7 @@ class Conditioning(NamedTuple):
 
 
 class AdaptiveNorm(nn.Module):
-    """Layer norm without weights of its own, scaled and shifted as the conditioning says."""
+    """Layer norm without weights of its own, scaled and shifted by functions of the conditioning."""
 
     def __init__(self, width: int, conditioning: int):
         super().__init__()
@@ -95,7 +95,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class Gate(nn.Module):
-    """Multiplies by what the conditioning says, initially 0.12 throughout."""
+    """Multiplication by a function of the conditioning, which is initially 0.12 throughout."""
 
     def __init__(self, width: int, conditioning: int):
         super().__init__()
@@ -152,7 +152,7 @@ class PairBuilder(nn.Module):
         of_separation, of_sc_distance, of_distance = self.classes.weight.T.contiguous().split(
             [config.separation_classes, config.sc_distance_classes, config.distance_classes]
         )
-        # What a linear layer does to one-hot vectors: it picks columns.
+        # A linear layer on one-hot vectors picks columns.
         pairs = F.embedding(separation, of_separation)
         for x, columns in ((batch.x_sc, of_sc_distance), (batch.x_t, of_distance)):
             if x is not None:
@@ -195,12 +195,12 @@ def attention_biases(layers: Sequence[Attention], pairs: Tensor, keys: Tensor) -
     """Attention biases of layers that see the same pair representation, from one product.
 
     The layers' norms differ in weights only, which move into the linear layers. Biases of the norms move all scores of
-    a head alike, which the softmax does not see; they are added all the same, to the mask.
+    a head alike, which does not change the softmax; they are added nevertheless, to the mask.
 
     Args:
         layers: The attentions.
         pairs: (B, L, L, P), of the last L of n tokens; pairs of the others count as zero.
-        keys: (B, n) bool, what may be attended to.
+        keys: (B, n) bool, true for tokens that may be attended to.
 
     Returns:
         (B, H, n, n) per layer, -inf for keys that may not be attended to.
@@ -234,7 +234,7 @@ class TransformerLayer(nn.Module):
 
 
 class TriangleProduct(nn.Module):
-    """Pairs i, j from what i and j have to do with every third token k; outgoing: ik and jk, incoming: ki and kj."""
+    """Features of pairs (i, j) from their pairs with every third token k; outgoing: ik and jk, incoming: ki and kj."""
 
     def __init__(self, config: ProteinaConfig, *, incoming: bool):
         super().__init__()
@@ -286,7 +286,7 @@ class PairTransition(nn.Module):
 
 
 class PairUpdate(nn.Module):
-    """The pair representation after a look at the tokens, two triangle products and a feed-forward."""
+    """Update of the pair representation by the tokens, two triangle products and a feed-forward network."""
 
     def __init__(self, config: ProteinaConfig):
         super().__init__()
@@ -371,7 +371,7 @@ class Proteina(nn.Module):
         return torch.cat([table.weight[-1] for table in self.fold]).expand(count, -1)
 
     def _residues(self, batch: ProteinBatch, index: Tensor) -> Tensor:
-        """(B, L, D), what the network is told about each residue; this is where orientation enters."""
+        """(B, L, D) initial features of each residue; this is where orientation enters."""
         x = batch.x_t
         chain_break = torch.zeros_like(index) if batch.chain_break is None else batch.chain_break
         x_sc = torch.zeros_like(x) if batch.x_sc is None else batch.x_sc

@@ -24,12 +24,12 @@ class ProteinaConfig:
     conditioning: int = 512
     time_embedding: int = 256
     index_embedding: int = 128
-    fold_embedding: int = 256  # for each of three levels
+    fold_embedding: int = 256  # width for each of three levels
     fold_classes: Sequence[int] = (5, 43, 1336)  # known class, architecture, topology; a row for "none" is added
     pair: int = 256
     separation_classes: int = 127
     distance_classes: int = 64
-    sc_distance_classes: int = 128  # of the self-conditioning's distances
+    sc_distance_classes: int = 128  # classes of the self-conditioning's distances
     registers: int = 10
     update_every: int = 0  # layers between updates of the pair representation; 0 for no updates and no distogram
 

@@ -1,4 +1,4 @@
-"""The parts of VoxMol. Features of its finest level turn as grids do; coarser ones lie half a voxel off the middle."""
+"""The anatomy of VoxMol: features of its finest level rotate like grids; coarser ones are half a voxel off-centre."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from equidyn.models.anatomy import Anatomy
 
 
 def anatomy(model: Any) -> Anatomy:
-    """The parts of a VoxMol of any size."""
+    """The anatomy of a VoxMol of any size."""
     blocks, up = model.config.blocks, len(model.up)
     finest = {"down": range(blocks), "up": range(up - blocks - 1, up)}
     names = [rf"{way}\.{place}" for way, places in finest.items() for place in places]
@@ -22,7 +22,7 @@ def anatomy(model: Any) -> Anatomy:
 
 
 def symmetric_kernel(kernel: Tensor) -> Tensor:
-    """The nearest kernel (out, in, 3, 3, 3) that the rotations of a cube leave as it is.
+    """The nearest kernel (out, in, 3, 3, 3) that is invariant under the rotations of a cube.
 
     They permute the 6 faces, the 12 edges and the 8 corners among each other, so each kind gets its mean.
     """

@@ -1,4 +1,4 @@
-"""What others may know of VoxMol."""
+"""The card of VoxMol."""
 
 from equidyn.models.card import Architecture
 

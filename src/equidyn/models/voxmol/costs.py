@@ -1,4 +1,4 @@
-"""What a pass through VoxMol costs."""
+"""Costs of a pass through VoxMol."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from equidyn.models.work import BYTE, Work, convolution, kept, linear, product
 
 
 def costs(side: int, **sizes: Any) -> Work:
-    """A pass for a grid."""
+    """Work of a pass for one grid."""
     c = VoxMolConfig(**sizes)
     widths = c.widths
     voxels = [(side >> level) ** 3 for level in range(len(widths))]
@@ -29,7 +29,7 @@ def costs(side: int, **sizes: Any) -> Work:
         return linear(count, wide, 3 * wide) + kept(4 * count * wide) + scores + linear(count, wide, wide)
 
     def block(level: int, width_in: int, width_out: int, attends: bool) -> Work:
-        # What went down on this level waits for its way up.
+        # The results on the way down at this level wait for the way up.
         own = residual(voxels[level], width_in, width_out).beside(c.blocks * voxels[level] * width_out)
         return own + attend(voxels[level], width_out) if attends else own
 

@@ -1,9 +1,9 @@
-"""VoxMol's 3D U-Net, which takes the noise out of stacks of density grids.
+"""VoxMol's 3D U-Net, which removes the noise from stacks of density grids.
 
 A U-Net of residual blocks: convolutions of 3³ voxels, half the resolution from level to level, attention among all
-voxels on the coarse levels, and every result on the way down given to a block on the way up. What a convolution learns
-for one direction it has to learn for every other. Those of stride 2 keep the voxels 0, 2, 4, …, so not even symmetric
-kernels would make the network equivariant under the 24 rotations that permute voxels.
+voxels on the coarse levels, and every result on the way down given to a block on the way up. A convolution must learn
+for each direction separately. Those of stride 2 keep the voxels 0, 2, 4, …, so not even symmetric kernels would make
+the network equivariant under the 24 rotations that permute voxels.
 
 Source: VoxMol (Pinheiro et al. 2023, arXiv 2306.07473), as trained by Shen et al. 2025 (arXiv 2512.02303).
 """
@@ -39,12 +39,12 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every voxel attends to every other, with one head and blind to where they are."""
+    """Attention of every voxel to every other, with one head and without positions."""
 
     def __init__(self, width: int, config: VoxMolConfig):
         super().__init__()
-        # The published network has this norm and never applies it. It is kept for the sake of the published sizes and
-        # weights; it gets no gradient.
+        # The published network has this norm and never applies it. It is kept for the published sizes and weights, and
+        # gets no gradient.
         self.norm = nn.GroupNorm(config.groups, width)
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         rows = max(1, SCORES // k.shape[1])
         if rows >= q.shape[1]:
             mixed = _attend(q, k, v)
-        else:  # scores of many voxels are not kept, but computed anew, as they were, in the backward pass
+        else:  # scores of many voxels are not kept, but recomputed identically in the backward pass
             again: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
             mixed = torch.cat([checkpoint(_attend, part, k, v, **again) for part in q.split(rows, 1)], 1)
         return x + self.project_out(mixed).mT.unflatten(2, x.shape[2:])
@@ -65,8 +65,8 @@ class Attention(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, n, C) scaled queries, (B, N, C) keys and values -> (B, n, C).
 
-    Nothing norms what is attended to, and scores reach 1e10 in training. PyTorch's fused kernel for CPUs computes them
-    anew in the backward pass, but in another order: rounding errors of such scores, in an exponent, made gradients of
+    Queries and keys are not normalised, and scores reach 1e10 in training. PyTorch's fused kernel for CPUs recomputes
+    them in the backward pass, but in another order: rounding errors of such scores, in an exponent, led to gradients of
     1e17.
     """
     return (q @ k.mT).softmax(-1) @ v
@@ -129,7 +129,7 @@ class VoxMol(nn.Module):
         """Clean grids (B, C, G, G, G) from noisy ones of the same shape.
 
         Raises:
-            ValueError: If the number of channels is another, or G is not divisible by two for each change of level.
+            ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
         x = self.first(grids.contiguous(memory_format=self.memory_format(grids)))
@@ -143,7 +143,7 @@ class VoxMol(nn.Module):
         return self.last(F.silu(self.norm(x)))
 
     def memory_format(self, grids: Tensor) -> torch.memory_format:
-        """The layout of all features in memory: what was measured to be fastest on CPUs, the usual one elsewhere.
+        """The layout of all features in memory: the fastest one measured on CPUs, the usual one elsewhere.
 
         In single precision, convolutions of few channels take two thirds of the time with channels last; wider ones,
         and norms in bfloat16, take longer.

@@ -19,11 +19,11 @@ class VoxMolConfig:
     """
 
     channels: int = 8  # one per element
-    width: int = 32  # of the first convolution
-    multipliers: Sequence[int] = (1, 2, 2, 4)  # width of each level in terms of the one before
+    width: int = 32  # channels of the first convolution
+    multipliers: Sequence[int] = (1, 2, 2, 4)  # width of each level relative to the one before
     attention: Sequence[bool] = (False, False, True, True)  # at each level
     blocks: int = 2  # per level, on the way down; one more on the way up
-    groups: int = 16  # of the norms
+    groups: int = 16  # groups of the norms
     dropout: float = 0.1
 
     def __post_init__(self):

@@ -1,1 +1,1 @@
-"""Verifiers, one module a model, named as its fixtures begin; each has a function `verify`."""
+"""Verifiers: one module per model, named like the beginning of its fixtures' names, each with a function `verify`."""

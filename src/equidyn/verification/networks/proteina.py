@@ -129,7 +129,7 @@ _NAMES = {
     "pair_head_prediction": "distogram",
     "coors_3d_decoder": "decoder",
 }
-_SEQUENCE_FEATURES = "res_seq_pdb_idx", "chain_break_per_res", "x_sc"  # in our order
+_SEQUENCE_FEATURES = "res_seq_pdb_idx", "chain_break_per_res", "x_sc"  # our order
 _CASES = "nosc", "sc", "default_idx"
 
 
@@ -171,7 +171,7 @@ def verify(fixture: Recorded) -> dict[str, np.ndarray]:
 
 
 def _case(case: str, model: Proteina, fixture: Recorded, order: list[str]) -> dict[str, Tensor]:
-    """Outputs, losses and gradients of one case of inputs, and what lies on the way with self-conditioning."""
+    """Outputs, losses and gradients of one case of inputs, and intermediate tensors with self-conditioning."""
     batch = _batch(fixture, case)
     model.zero_grad()
     with Recorder(model) as record:
@@ -190,7 +190,7 @@ def _gradients(case: str, model: Proteina, fixture: Recorded) -> dict[str, Tenso
     """Norms of the gradients in the fixture's order."""
     parameters = dict(model.named_parameters())
     in_order = [parameters[proteina_parameter_name(str(name))] for name in fixture["param_names"]]
-    # The distogram's last layers have no gradient where nothing is learned from it.
+    # The distogram's last layers have no gradient where the loss does not include it.
     norms = [torch.zeros(()) if p.grad is None else p.grad.double().norm() for p in in_order]
     return {f"grad_norm/{case}": torch.stack(norms)}
 
@@ -259,7 +259,7 @@ def _objective(model: nn.Module, batch: ProteinBatch, x_1: Tensor) -> tuple[Tens
 
 
 def _inside(model: Proteina, batch: ProteinBatch, record: Recorder, order: list[str]) -> dict[str, Tensor]:
-    """Tensors on the way, as published: one conditioning per residue, and zero at padding."""
+    """Intermediate tensors, as published: one conditioning per residue, and zero at padding."""
     config, mask = model.config, batch.mask
     length = mask.shape[1]
     present = torch.nn.functional.pad(mask, (config.registers, 0), value=True)

@@ -46,7 +46,7 @@ _NAMES = {
     ".conv.": ".",
 }
 _PADDING = 999  # the channel of atoms that are none
-_ROUNDING = 1e-6  # of the largest gradient
+_ROUNDING = 1e-6  # relative to the largest gradient
 
 
 def voxmol_parameter_name(published: str) -> str:
@@ -106,10 +106,10 @@ def _gradients(model: VoxMol, fixture: Recorded) -> dict[str, Tensor]:
 
 
 def _without_rounding(norms: Tensor, recorded: Tensor) -> Tensor:
-    """Norms of gradients, those as recorded that are, in both, zero but for rounding.
+    """Norms of gradients, with the recorded values in place of those that are zero up to rounding in both.
 
-    A bias that acts on all there is in a group of the norm behind it has no effect, and its gradient is what rounding
-    leaves of a sum of large numbers.
+    A bias that acts on a whole group of the following norm has no effect, and its gradient is the rounding error of a
+    sum of large numbers.
     """
     negligible = _ROUNDING * recorded.max()
     vanishing = (norms < negligible) & (recorded < negligible) & (norms >= 0) & (recorded >= 0)
@@ -117,7 +117,7 @@ def _without_rounding(norms: Tensor, recorded: Tensor) -> Tensor:
 
 
 def _voxels(fixture: Recorded) -> dict[str, Tensor]:
-    """Grids of molecules, and what they sum up to; a rotation of the augmentation."""
+    """Grids of molecules and their sums; a rotation of the augmentation."""
     channels = int(fixture["num_channels"])
 
     def grids(prefix: str) -> Tensor:
