@@ -1,9 +1,9 @@
-"""What analyses do with the anatomy of a network (`equidyn.models.anatomy`).
+"""Use of the anatomy of a network (`equidyn.models.anatomy`) in analyses.
 
-The anatomies themselves lie beside the networks and are found by their cards, so that to know one network better is no
-reason to analyse the others anew: the workflow adds the module of a run's own to the digest of its analyses. A network
-of no architecture of this package says it in an attribute `anatomy`, or the study's file of sizes names it; without one
-it can be trained and evaluated all the same.
+The anatomies themselves lie beside the networks and are named by their cards, so that a change of one anatomy is no
+reason to analyse other networks again: the workflow adds only the module of a run's own anatomy to the digest of its
+analyses. A network from outside this package has it in an attribute `anatomy`, or the study's file of sizes names it;
+without an anatomy, a network can still be trained and evaluated.
 """
 
 import re
@@ -21,7 +21,7 @@ ALL = "all"
 
 
 def anatomy_of(model: nn.Module) -> Anatomy | None:
-    """The anatomy of a network, its own or its architecture's; None for others."""
+    """The anatomy of a network, its own or its architecture's; None if there is neither."""
     found: Any = getattr(model, "anatomy", None)
     if found is None and (card := architecture_of(model)) and card.anatomy:
         found = load(card.anatomy)(model)
@@ -29,7 +29,7 @@ def anatomy_of(model: nn.Module) -> Anatomy | None:
 
 
 def parameter_groups(model: nn.Module) -> dict[str, list[str]]:
-    """Names of the parameters in each group, that of all first; a network without anatomy has no other.
+    """Names of the parameters in each group, the group of all first; a network without anatomy has no other group.
 
     Raises:
         ValueError: A parameter is in no group, or in several.
@@ -49,10 +49,10 @@ def parameter_groups(model: nn.Module) -> dict[str, list[str]]:
 
 
 def block_parameters(model: nn.Module, block: str) -> dict[str, nn.Parameter]:
-    """Parameters of a block: all of them, one by its name, or those of a module.
+    """Parameters of a block: all parameters, one by its name, or those of a module.
 
     Raises:
-        ValueError: There is no such parameter or module; the message lists the modules that have parameters.
+        ValueError: No parameter or module has this name; the message lists the modules that have parameters.
     """
     found = {
         name: parameter
@@ -66,10 +66,10 @@ def block_parameters(model: nn.Module, block: str) -> dict[str, nn.Parameter]:
 
 
 def needed_anatomy(model: nn.Module, symmetry: Symmetry) -> Anatomy:
-    """The anatomy of a network that must have one, under a group that must act on its features exactly.
+    """The anatomy of a network that must have one, under a group that must act exactly on its features.
 
     Raises:
-        ValueError: It has none, or features lie on a grid and the group does not permute its voxels.
+        ValueError: The network has none, or features lie on a grid and the group does not permute its voxels.
     """
     anatomy = anatomy_of(model)
     if anatomy is None:
@@ -80,7 +80,7 @@ def needed_anatomy(model: nn.Module, symmetry: Symmetry) -> Anatomy:
 
 
 def feature_modules(model: nn.Module, anatomy: Anatomy) -> dict[str, tuple[nn.Module, str]]:
-    """Modules whose output turns in a known way, with that way, in the order of the network's definition."""
+    """Modules whose output rotates in a known way, each with that way, in the order of the network's definition."""
     return {
         name: (module, kind)
         for name, module in model.named_modules()

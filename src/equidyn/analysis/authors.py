@@ -1,7 +1,8 @@
-"""The authors' own numbers: landscapes and curves that ship with the package, and tables of VoxMol that do not.
+"""The authors' own numbers: landscapes and curves that come with the package, and tables of VoxMol that do not.
 
-What ships is described in `equidyn/data/published/landscapes/README.md` and `equidyn/data/published/curves/README.md`.
-VoxMol's tables come from a repository without a licence; `config/downloads.tsv` says where they are.
+The files of the package are described in `equidyn/data/published/landscapes/README.md` and
+`equidyn/data/published/curves/README.md`. VoxMol's tables are in a repository without a licence, which
+`config/downloads.tsv` names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,14 +29,14 @@ _RUNS = {
         "block": "coordinate decoder",
     },
 }
-_STEP = {"escaip": 0.00164, "proteina": 0.002}  # of a grid, in the authors' units
+_STEP = {"escaip": 0.00164, "proteina": 0.002}  # step of a grid, in the authors' units
 
 CURVE = ("figure", "series", "quantity")
 """Columns that identify a curve in the tables of `published_curves` and `voxmol_curves`."""
 
 
 class _Drawn(NamedTuple):
-    """A published figure: what it shows, by whom; its series from small to large where they are sizes."""
+    """A published figure: its content, its model, and its series, from small to large where they are sizes."""
 
     figure: str
     quantity: str | None  # None where series are quantities
@@ -116,9 +117,9 @@ def published_landscapes() -> pd.DataFrame:
 
     Returns:
         One row per point: the columns of our own landscapes as far as they are known. ``x`` and ``y`` are in the
-        authors' units, 20 values evenly from −10 to +10 steps as in their figures. ``value`` is theirs, without the
-        factor 10/9 that would make the equivariance error of 10 rotations unbiased. That ``protocol`` is "fresh",
-        rotations drawn anew at every point, is how the values look.
+        authors' units, 20 evenly spaced values from −10 to +10 steps as in their figures. ``value`` is theirs, without
+        the factor 10/9 that would make the equivariance error of 10 rotations unbiased. ``protocol`` is "fresh",
+        rotations drawn anew at every point, as the values suggest.
     """
     folder = resources.files("equidyn") / "data/published/landscapes"
     parts = []
@@ -161,8 +162,8 @@ def published_curves() -> pd.DataFrame:
         ``step`` and ``step_unit`` ("optimiser step"; "log row" where real steps are not published); ``value``, percent
         or loss in the authors' units, median of the points in a bin of steps, and their extremes ``low`` and ``high``;
         ``smoothed``; ``rotations``, K; ``source`` ("digitised"). Percent and equivariance error include the factor
-        K/(K − 1); the twirled loss is as published, of the mean over K predictions, and by 1/K of the equivariance
-        error too large.
+        K/(K − 1); the twirled loss is as published, that of the mean over K predictions, which is too large by 1/K of
+        the equivariance error.
     """
     folder = resources.files("equidyn") / "data/published/curves"
     parts = []
@@ -199,7 +200,7 @@ def correct_voxmol(terms: pd.DataFrame) -> pd.DataFrame:
     authors correct the first and not the second; the share of the total comes out right either way.
 
     Args:
-        terms: With the columns ``equivar_loss_term_2`` and ``equivar_loss_term_3``, per voxel.
+        terms: Table with the columns ``equivar_loss_term_2`` and ``equivar_loss_term_3``, per voxel.
 
     Returns:
         With the same index: ``total``; ``equivariance``, ``percent`` and ``twirled`` as the authors plot them;
@@ -228,7 +229,7 @@ def voxmol_curves(files: Mapping[str, Path]) -> pd.DataFrame:
     figure.
 
     Args:
-        files: Where each of `VOXMOL_FILES` is.
+        files: Path of each of `VOXMOL_FILES`.
 
     Returns:
         As `published_curves`, but that ``source`` is "authors' table", ``rotations`` 4, ``low`` and ``high`` of a mean
@@ -259,18 +260,18 @@ def voxmol_curves(files: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def voxmol_corrections(files: Mapping[str, Path]) -> pd.DataFrame:
-    """What the correction for K = 4 rotations changes.
+    """Changes by the correction for K = 4 rotations.
 
     Args:
-        files: As of `voxmol_curves`.
+        files: Path of each of `VOXMOL_FILES`.
 
     Returns:
         One row per series, quantity ("twirled", "equivariance", "percent") and ``point``: the "first" and the "last"
         evaluation, and the "minimum" of the unbiased value; ``step``; ``plugin``, from the K predictions as they are,
-        and ``unbiased``; ``published``, which of them the authors plot; ``excess``, plugin / unbiased − 1.
+        and ``unbiased``; ``published``, the one of the two that the authors plot; ``excess``, plugin / unbiased − 1.
 
     Raises:
-        ValueError: As `voxmol_curves`.
+        ValueError: The same as for `voxmol_curves`.
     """
     curves = voxmol_curves(files)
     wide = curves.pivot(index=["series", "step"], columns="quantity", values="value")
@@ -300,7 +301,7 @@ def voxmol_corrections(files: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def _voxmol_runs(files: Mapping[str, Path]) -> list[tuple[_Table, str, pd.DataFrame]]:
-    """What each table is, name of a series in it, and its steps with the parts of the loss."""
+    """Yield each table's description, the name of a series in it, and its steps with the parts of the loss."""
     if set(files) != set(VOXMOL_FILES):
         raise ValueError(
             f"found tables {', '.join(sorted(files)) or 'of no name'}: expected {', '.join(VOXMOL_FILES)}, the files "
@@ -310,7 +311,9 @@ def _voxmol_runs(files: Mapping[str, Path]) -> list[tuple[_Table, str, pd.DataFr
     for name, table in _VOXMOL.items():
         terms = _read_terms(files[name])
         points = correct_voxmol(terms).assign(**{_STEP_COLUMN: terms[_STEP_COLUMN].astype(float)})
-        again = terms[_STEP_COLUMN] <= terms[_STEP_COLUMN].cummax().shift(fill_value=0)  # rows of a second run between
+        again = terms[_STEP_COLUMN] <= terms[_STEP_COLUMN].cummax().shift(
+            fill_value=0
+        )  # a second run's rows lie between
         runs.append((table, table.series, points))
         if again.any():
             runs.append((table, f"{table.series}, run A", points[~again]))
@@ -319,7 +322,7 @@ def _voxmol_runs(files: Mapping[str, Path]) -> list[tuple[_Table, str, pd.DataFr
 
 
 def _read_terms(path: Path) -> pd.DataFrame:
-    """Columns of a table that are used."""
+    """The columns of a table that are used."""
     wanted = [_STEP_COLUMN, _TWIRLED, _SPREAD]
     table = pd.read_csv(path)
     if missing := [column for column in wanted if column not in table]:

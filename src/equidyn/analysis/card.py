@@ -1,4 +1,4 @@
-"""What other rooms may know of an analysis of checkpoints without importing it.
+"""Cards of analyses: what other rooms may know of an analysis of checkpoints without importing it.
 
 A card imports nothing heavy: the workflow reads it whenever it is parsed.
 """
@@ -15,28 +15,28 @@ from equidyn.models.work import Work
 from equidyn.run.protocol import BatchSize, Examples, Rotations, SymmetrySettings
 
 EIGENVALUES = 300
-"""Products of a Hessian with a vector until its extreme eigenvalues are known."""
+"""Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
 
 
 INEXACT = "features of a network cannot be turned exactly in this way"
-"""Why an analysis of features cannot use a comparison."""
+"""The reason why an analysis of features cannot use a comparison."""
 
 
 class AnalysisSettings(Settings):
-    """Which checkpoints of a task are analysed, and on which examples."""
+    """The checkpoints of a task that are analysed, and the examples that are used."""
 
     runs: Distinct[str] = Field(description="Names of runs of the task, the baseline of the figures among them.")
     steps: Literal["all"] | Distinct[Annotated[int, Field(ge=0)]] = Field(
-        description="Kept checkpoints to analyse, or all of them."
+        description="Steps of the kept checkpoints to analyse, or `all`."
     )
     examples: Examples
     batch_size: BatchSize
     rotations: Rotations
     symmetries: Distinct[SymmetrySettings] | None = Field(
-        None, description="Some of those that the task is evaluated under; all of them if not given."
+        None, description="Groups and comparisons, from those that the task is evaluated under; all if not given."
     )
     conditions: dict[str, Distinct[Any]] | None = Field(
-        None, min_length=1, description="Some of those that the task is evaluated under; all of them if not given."
+        None, min_length=1, description="Conditions, from those that the task is evaluated under; all if not given."
     )
 
 
@@ -62,19 +62,19 @@ def hessian_product(example: Work, copies: int) -> float:
 class AnalysisCard:
     """What other rooms may know of an analysis of checkpoints.
 
-    Cost functions take the costs of an example in a network, the settings of the evaluation as the analysis follows
-    them, its own settings, and how many copies of an example go through the network at once.
+    Cost functions take the costs of an example in a network, the settings of the evaluation as the analysis uses them,
+    the analysis's own settings, and the number of copies of an example that go through the network at once.
 
     Attributes:
-        name: Its name in configurations and of its tables.
-        measure: What `equidyn.analysis.checkpoints` calls for each checkpoint, as ``"module:name"``.
+        name: Name in configurations and of its tables.
+        measure: Function that `equidyn.analysis.checkpoints` calls for each checkpoint, as ``"module:name"``.
         settings: Section ``analysis.<name>.<task>`` of a configuration.
         operations: Operations for one example of a checkpoint, in double precision.
-        activations: Numbers that are held at once besides those of the size of the weights.
-        weights: How often numbers of the size of the weights are held, from the analysis's own settings.
+        activations: Numbers held at once, besides arrays of the size of the weights.
+        weights: Number of arrays of the size of the weights that are held, from the analysis's own settings.
         closed_form: Whether one copy of an example is enough for networks with a closed form.
         cannot: Comparisons of predictions that the analysis cannot use, each with the reason.
-        needs: What the card of a group must say for the analysis to be of use under it, e.g. ``"has_angles"``.
+        needs: Attribute of a group's card that must be true for the analysis to be of use, e.g. ``"has_angles"``.
         order: Place among analyses.
     """
 
@@ -90,11 +90,11 @@ class AnalysisCard:
     order: int = 100
 
     def cannot_under(self, group: str) -> str:
-        """Why the analysis is of no use under a group; "" if it is."""
+        """The reason why the analysis is of no use under a group; "" if it is of use."""
         fits = not self.needs or getattr(group_card(group), self.needs)
         return "" if fits else f"the card of the group does not say {self.needs}"
 
     @property
     def module(self) -> str:
-        """Module of what measures, for digests of code."""
+        """Module of the measuring function, for digests of code."""
         return self.measure.partition(":")[0]

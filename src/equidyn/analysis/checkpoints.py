@@ -34,19 +34,19 @@ def analyse_run(
     """Analyse checkpoints of a training run, in double precision.
 
     Args:
-        measure: What to do with each, (task, model, examples, protocol, condition, **settings) to rows; see
-            `equidyn.analysis.card.AnalysisCard`.
+        measure: Function of (task, model, examples, protocol, condition, **settings) that returns the rows of a
+            checkpoint; see `equidyn.analysis.card.AnalysisCard`.
         task_class: The run's task; it is restored from each checkpoint.
         store: Data.
         indices: (n,) held-out examples.
         checkpoints: The folder that `equidyn.run.training.train` made.
-        steps: Which steps to analyse.
-        protocol: As for an evaluation.
-        settings: Of the analysis.
-        labels: Columns that say which run this is, put in front of each row.
-        anatomy: Parts of the network, as ``"module:function"`` of the network, where it does not say them itself and
-            belongs to no architecture of this package.
-        device: Where to compute.
+        steps: Steps to analyse.
+        protocol: Settings, the same as for an evaluation.
+        settings: Settings of the analysis.
+        labels: Columns that identify the run, put in front of each row.
+        anatomy: Function that returns the anatomy of the network, as ``"module:function"``, for a network that has none
+            itself and belongs to no architecture of this package.
+        device: Device to compute on.
 
     Returns:
         The rows of all steps, weights and conditions, each with what identifies it.

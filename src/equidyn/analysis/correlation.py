@@ -22,8 +22,8 @@ class Correlation:
         spearman: Spearman's rho.
         spearman_low: Lower end of its interval.
         spearman_high: Upper end.
-        count: How many pairs they are from.
-        block: How many neighbouring pairs the bootstrap kept together.
+        count: Number of pairs.
+        block: Number of neighbouring pairs that the bootstrap kept together.
     """
 
     pearson: float
@@ -41,7 +41,7 @@ def log_correlation(
 ) -> Correlation:
     """Pearson's and Spearman's coefficients of the natural logarithms of two series along a training run.
 
-    Neighbouring checkpoints are alike, so n of them tell less than n independent pairs do, and Fisher's interval would
+    Neighbouring checkpoints are alike, so n checkpoints tell less than n independent pairs, and Fisher's interval would
     be too short. Intervals come from a moving-block bootstrap (Künsch 1989, Ann. Stat. 17, 1217): resamples consist of
     blocks of b neighbouring pairs. The interval reaches from the estimate to the quantiles of their coefficients, but
     t/z (1 - b/n)^(-1/2) times as far on Fisher's scale, artanh: there are only n/b separate blocks, so Student's
@@ -53,15 +53,15 @@ def log_correlation(
     40, ρ up to 0.97), intervals of 95 % cover the truth in 92 to 98 % of cases, plain ones that resample single pairs
     in 50 to 93 %; of eight pairs, rank correlations near one are covered in 83 %.
 
-    A trend is not stationary: the interval tells how far the coefficient depends on which stretches of the run were
+    A trend is not stationary: the interval tells how much the coefficient depends on the stretches of the run that were
     looked at, not what causes it.
 
     Args:
         x: (n,) in the order of training; pairs in which a value is not positive or not finite are left out.
         y: (n,) the other quantity.
-        level: Of the intervals.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        level: Level of the intervals.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         The coefficients. They are NaN for fewer than six pairs, and if a series is constant.
@@ -118,8 +118,8 @@ def _interval(
     Args:
         estimate: The coefficient.
         resampled: (resamples,) those of resamples; NaN are left out.
-        level: Of the interval.
-        stretch: How many times farther from the estimate than the quantiles its ends are.
+        level: Level of the interval.
+        stretch: Distance of its ends from the estimate, relative to that of the quantiles.
         margin: Coefficients are kept this far from ±1, where Fisher's scale has no end.
     """
     finite = resampled[np.isfinite(resampled)]

@@ -1,16 +1,16 @@
 """Hessians of the two parts of the held-out loss: extreme eigenvalues, trace, spectral density.
 
-Blocks of up to `DENSE_LIMIT` parameters are computed in full. Larger ones are known by products with vectors alone:
-Lanczos (ARPACK, by SciPy) finds their largest and their smallest eigenvalue; Hutchinson's probes of what is orthogonal
-to the eigenvectors found give the traces of H and H², and stochastic Lanczos quadrature there (Golub and Meurant 1994;
-Lin, Saad and Yang, SIAM Review 58, 34, 2016) the density.
+Blocks of up to `DENSE_LIMIT` parameters are computed in full. Larger ones are known only by products with vectors:
+Lanczos (ARPACK, by SciPy) finds their largest and their smallest eigenvalue; in the orthogonal complement of these
+eigenvectors, Hutchinson's probes give the traces of H and H², and stochastic Lanczos quadrature (Golub and Meurant
+1994; Lin, Saad and Yang, SIAM Review 58, 34, 2016) gives the density.
 
 Where rotations are sampled, entries of these Hessians are unbiased and extreme eigenvalues are not: with few rotations
 the largest are too large, and those of the twirled loss can be negative by sampling alone.
 
-The condition number, largest over smallest positive eigenvalue, says something only where no eigenvalue is negative.
-Elsewhere eigenvalues of both signs crowd around zero, and the smallest positive one is chance; the largest over the
-median magnitude (of those that are not zero) is the number to compare.
+The condition number, largest over smallest positive eigenvalue, is meaningful only where no eigenvalue is negative.
+Elsewhere, eigenvalues of both signs crowd around zero, and the smallest positive one is a matter of chance; the largest
+over the median magnitude (of those that are not zero) is the number to compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ DENSE_LIMIT = 8192
 """Largest block whose Hessian is computed in full."""
 
 EIGENPAIR = -1
-"""In place of the number of a probe: an eigenvalue that is known."""
+"""Stands in place of the number of a probe for an eigenvalue that is known."""
 
-_COLUMNS = 256  # of a dense Hessian at once
+_COLUMNS = 256  # columns of a dense Hessian computed at once
 _DEFLATED = 6  # largest eigenvalues to find by Lanczos
-_RESTARTS = 300  # of Lanczos at most
+_RESTARTS = 300  # most restarts of Lanczos
 
 
 class Hessian:
@@ -44,7 +44,7 @@ class Hessian:
     Args:
         loss: Held-out loss; its model should be in double precision.
         part: "twirled", "equivariance" or "total".
-        parameters: The block's, by name; all other parameters are held fixed.
+        parameters: Parameters of the block by name; all others are held fixed.
 
     Raises:
         ValueError: The loss does not depend on the block.
@@ -139,17 +139,17 @@ class Hessian:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What is known of a Hessian.
+    """The spectrum of a Hessian, as far as it is known.
 
     Attributes:
         summary: Numbers: ``dense``; ``largest``, ``smallest``, and for dense ones ``smallest_positive``, ``condition``
             (largest / smallest positive, NaN if some are negative), ``median_condition`` (largest / median magnitude),
-            ``zeros`` and ``negative`` (how many eigenvalues); ``trace`` with its standard error ``trace_error`` over
-            so many ``probes``, ``square_trace`` of H², ``effective_rank`` (trace² / square trace);
+            ``zeros`` and ``negative`` (numbers of eigenvalues); ``trace`` with its standard error ``trace_error`` over
+            ``probes`` random vectors, ``square_trace`` of H², ``effective_rank`` (trace² / square trace);
             ``residual_largest`` and ``residual_smallest``, |H v − λ v| / |λ|max; ``products``, ``loss_value``,
             ``gradient_norm``.
-        eigenvalues: (n,) all of them, or nodes of the quadrature.
-        weights: (n,) how many eigenvalues each stands for.
+        eigenvalues: (n,) all eigenvalues, or nodes of the quadrature.
+        weights: (n,) number of eigenvalues that each stands for.
         probe: (n,) int64, which random vector a node comes from, or `EIGENPAIR` where it is an eigenvalue.
         vectors: (P, n) eigenvectors in the order of the eigenvalues, if dense.
     """
@@ -168,15 +168,15 @@ class Spectrum:
 def spectrum(
     hessian: Hessian, *, probes: int, steps: int, tolerance: float = 1e-6, dense: bool | None = None, seed: int = 0
 ) -> Spectrum:
-    """The eigenvalues of a Hessian, all of them or what products with vectors tell.
+    """The spectrum of a Hessian, in full or from products with vectors.
 
     Args:
-        hessian: Of at least three parameters.
-        probes: Random vectors of the trace and the density, two or more.
-        steps: Of Lanczos from each.
-        tolerance: Relative, of the extreme eigenvalues by Lanczos.
-        dense: Whether to compute all of it; if not said, where it is small enough.
-        seed: Of the probes.
+        hessian: A Hessian of at least three parameters.
+        probes: Number of random vectors for the trace and the density, two or more.
+        steps: Steps of Lanczos from each random vector.
+        tolerance: Relative tolerance of the extreme eigenvalues by Lanczos.
+        dense: Whether to compute it in full; None to do so if it is small enough.
+        seed: Seed of the random vectors.
     """
     if dense or (dense is None and hessian.size <= DENSE_LIMIT):
         return _dense(hessian)
@@ -191,7 +191,7 @@ def spectrum(
     values, vectors = np.append(shift - lowest, values), np.column_stack([direction, vectors])
     scale = np.abs(values).max()
     residual = [np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i]) / scale for i in (-1, 0)]
-    # What these eigenpairs contribute is known; probes tell of the rest alone, which makes them far less noisy.
+    # The contribution of these eigenpairs is known; probes cover only the rest, which makes them far less noisy.
     vectors, _ = np.linalg.qr(vectors)
     traces, squares, lengths, rules = [], [], [], []
     for _ in range(probes):
@@ -231,7 +231,7 @@ def lanczos_quadrature(
     Args:
         operator: Symmetric, (P, P).
         start: (P,) unit vector.
-        steps: Most nodes; fewer if the vector lies in a smaller invariant subspace.
+        steps: Largest number of nodes; fewer if the vector lies in a smaller invariant subspace.
         known: (P, k) orthonormal eigenvectors to stay orthogonal to, as the start must be.
 
     Returns:
@@ -256,7 +256,7 @@ def lanczos(
     for place in range(steps):
         image = operator @ basis[place]
         diagonal.append(float(basis[place] @ image))
-        for _ in range(2):  # once is not enough in floating point
+        for _ in range(2):  # a single pass is not enough in floating point
             image = image - basis[: place + 1].T @ (basis[: place + 1] @ image)
             if known is not None:
                 image = image - known @ (known.T @ image)
@@ -272,10 +272,10 @@ def lanczos(
 def largest_eigenpairs(
     operator: LinearOperator, count: int, tolerance: float, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Largest eigenvalues, ascending, and their vectors; those that have converged when patience ends.
+    """Largest eigenvalues, ascending, and their vectors; those that have converged when the restarts are used up.
 
     Raises:
-        ValueError: None has.
+        ValueError: No eigenvalue has converged.
     """
     try:
         values, vectors = eigsh(operator, count, which="LA", tol=tolerance, v0=start, maxiter=_RESTARTS)
@@ -304,7 +304,7 @@ def _dense(hessian: Hessian) -> Spectrum:
             "largest": float(values[-1]),
             "smallest": float(values[0]),
             "smallest_positive": least,
-            # Eigenvalues of both signs crowd around zero, so that the smallest positive one is chance.
+            # Eigenvalues of both signs crowd around zero, so that the smallest positive one is a matter of chance.
             "condition": np.nan if (values < -floor).any() else float(values[-1]) / least,
             "median_condition": float(values[-1]) / median,
             "zeros": int((~nonzero).sum()),
@@ -318,7 +318,7 @@ def _dense(hessian: Hessian) -> Spectrum:
 
 
 def _summary(trace: float, error: float, square: float, probes: int, hessian: Hessian) -> dict[str, float]:
-    """Traces, and the effective rank, less the bias that the error of the trace gives its square."""
+    """Traces and the effective rank, corrected for the bias that the error of the trace gives its square."""
     return {
         "trace": float(trace),
         "trace_error": float(error),
@@ -331,5 +331,5 @@ def _summary(trace: float, error: float, square: float, probes: int, hessian: He
 
 
 def rounding(values: np.ndarray) -> float:
-    """Below this an eigenvalue is zero to rounding."""
+    """Magnitude below which an eigenvalue is zero up to rounding."""
     return len(values) * np.finfo(np.float64).eps * float(np.abs(values).max())

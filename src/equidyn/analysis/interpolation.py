@@ -1,4 +1,4 @@
-"""What rotating grids costs by itself: errors of a perfect prediction, by spacing, centre and way of turning back."""
+"""Errors that rotating grids introduces by itself: those of a perfect prediction, by spacing, centre and comparison."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ UPSTREAM_SPACING = 0.25  # Å, the only one for which the upstream grid is known
 
 
 class OffsetIgnored(VoxelDenoising):
-    """The task of someone who takes the upstream grid for centred, and rotates about the middle of the array."""
+    """The task with the upstream grid wrongly assumed to be centred: it rotates about the middle of the array."""
 
     def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: VoxelBatch, symmetry: Symmetry) -> Tensor:
         """Voxels rotated about the middle."""
@@ -29,7 +29,7 @@ class OffsetIgnored(VoxelDenoising):
 
 
 def group_of(comparison: str) -> str:
-    """The largest group of rotations under which grids can be compared so: the cube's where voxels are permuted."""
+    """The largest group of rotations that allows a comparison of grids: the cube's where voxels are permuted."""
     return "cube" if comparison == "voxels" else USUAL_GROUP
 
 
@@ -52,9 +52,9 @@ def interpolation_floors(
         box: Edge of the grid, Å.
         spacings: Å between voxels.
         comparisons: Some of `equidyn.tasks.voxel_denoising.task.COMPARISONS`.
-        molecules: How many of the examples to use, evenly spaced.
-        rotations: K per example.
-        seed: Of the rotations.
+        molecules: Number of the examples to use, evenly spaced.
+        rotations: Number K of rotations per example.
+        seed: Seed of the rotations.
 
     Returns:
         One row per spacing, centre, group and comparison: `relative_error`, squared error of the grid turned back

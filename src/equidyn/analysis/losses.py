@@ -1,4 +1,4 @@
-"""Held-out losses as functions of a network's weights: what gradients, Hessians and landscapes are taken of."""
+"""Held-out losses as functions of a network's weights, for gradients, Hessians and landscapes."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -69,7 +69,7 @@ class HeldOutLoss:
             closed = exact and self.symmetry.has_closed_form
             self.exact = closed and task.head_tensor(model, self.batches[0]) is not None
         self.components: float = sum(task.target(batch).numel() for batch in self.batches)
-        """How many the sums are divided by."""
+        """Number of components that the sums are divided by."""
         self.draw(protocol.seed)
 
     def draw(self, seed: int) -> None:
@@ -79,11 +79,11 @@ class HeldOutLoss:
 
     @property
     def estimator(self) -> dict[str, Any]:
-        """How it is estimated, for tables."""
+        """Name of the estimator in tables."""
         return {"estimator": "exact", "rotations": 0} if self.exact else sampled(self.protocol)
 
     def __iter__(self) -> Iterator[Loss]:
-        """The contribution of each batch, whose sum is the loss of all; each has a graph of its own."""
+        """The contribution of each batch, with a graph of its own; their sum is the loss of all examples."""
         for batch, elements in zip(self.batches, self.elements, strict=True):
             with sdpa_kernel(SDPBackend.MATH):  # other kernels have no second derivative
                 total, equivariance = self._exact(batch) if self.exact else self._sampled(batch, elements)
@@ -112,7 +112,7 @@ class HeldOutLoss:
 
 
 def sampled(protocol: EvaluationSettings) -> dict[str, Any]:
-    """What tables say of sampled group elements."""
+    """Columns of tables about the sampled group elements."""
     return {"estimator": "sampled", "rotations": protocol.rotations}
 
 
@@ -120,16 +120,16 @@ def sampled(protocol: EvaluationSettings) -> dict[str, Any]:
 def inputs(
     task: Task, model: nn.Module, chosen: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> Any:
-    """Some examples as the model is to see them, see `Task.inputs`, in the precision of its parameters."""
+    """Some examples as the model sees them, see `Task.inputs`, in the precision of its parameters."""
     parameter = next(model.parameters())
     batch = _cast(task.batch(chosen, parameter.device), parameter.dtype)
     return task.inputs(model, batch, condition, protocol.seed)
 
 
 def _cast(batch: Any, dtype: torch.dtype) -> Any:
-    """A batch with its single-precision tensors in another precision, also in dataclasses inside of it.
+    """A batch with its single-precision tensors in another precision, also those in dataclasses inside it.
 
-    What is double already, an energy say, stays so.
+    Tensors that are double already, energies for instance, stay as they are.
     """
     if isinstance(batch, Tensor):
         return batch.to(dtype) if batch.dtype == torch.float32 else batch

@@ -1,15 +1,16 @@
 """Orientation audit: do the examples of a data set lie in all directions, or has the data set directions of its own?
 
-A network trained on unrotated examples can only learn to rotate from what the data show in several orientations. How an
-example lies is told by the longest and the shortest principal axis of its shape, unit vectors u without a sign: u and
-−u are the same axis. Uniform means that the orientation of an example is Haar distributed.
+A network trained on unrotated examples can learn to rotate only from structures that the data show in several
+orientations. The orientation of an example is described by the longest and the shortest principal axis of its shape,
+unit vectors u without a sign: u and −u are the same axis. Uniform means that the orientation is Haar distributed.
 
 Examples of one cluster, such as conformers of one molecule, may share an orientation or have one each. The null
 hypothesis covers both: clusters are independent, and turning all examples of a cluster by one and the same rotation
-changes no probability. How examples of a cluster lie to each other is another question; `uniformity` reports it apart.
+changes no probability. The relative orientation of examples of a cluster is another question; `uniformity` reports it
+separately.
 
-The two axes hold all there is of second degree in an orientation: u uᵀ of the middle one is what theirs lack of the
-unit matrix. A preference that treats x, y and z alike has no second degree; `along_frame` looks for that.
+The two axes contain all second-degree information on an orientation: u uᵀ of the middle axis is the unit matrix minus
+those of the other two. A preference that treats x, y and z alike has no second degree; `along_frame` looks for that.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from equidyn.core.groups.so3.orientations import orientations
 from equidyn.data.store import Store
 
 DISTINCT = 0.01
-"""Of the sum of the three variances: by how much an axis' own must differ from the next for the axis to be defined."""
+"""Least difference of an axis's variance from the next, as a share of the sum of all three, for it to be defined."""
 
 FRAME = ("x", "y", "z")
 """The axes of the frame that coordinates are given in."""
@@ -31,9 +32,9 @@ AXES = ("long", "short")
 """The principal axes that are tested."""
 
 CELLS = 100
-"""Of a cosine between 0 and 1 in `along_frame`."""
+"""Number of cells of a cosine between 0 and 1 in `along_frame`."""
 
-_EXAMPLES = 10_000  # in memory at once
+_EXAMPLES = 10_000  # examples in memory at once
 
 
 def principal_axes(store: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +42,7 @@ def principal_axes(store: Store) -> tuple[np.ndarray, np.ndarray]:
 
     They are the eigenvectors of the gyration tensor: the mean over atoms of x xᵀ, x being the position from the centre;
     masses do not count. An axis whose variance is within `DISTINCT` of another's is not defined, since any direction in
-    their plane would do: one of a symmetric molecule, or any but the longest of a linear one.
+    their plane would do: an axis of a symmetric molecule, or any but the longest of a linear one.
 
     Args:
         store: Examples with `positions` (atoms, 3) in Å.
@@ -72,7 +73,7 @@ def _gyration(store: Store, examples: slice) -> np.ndarray:
 
 
 def audit(store: Store, train: np.ndarray) -> pd.DataFrame:
-    """How every example of a store lies.
+    """The orientation of every example of a store.
 
     Args:
         store: Its examples.
@@ -102,7 +103,7 @@ def examine(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Test whether the axes of either side are uniform, and those of the training side along the frame too.
 
     Args:
-        table: As `audit` makes it.
+        table: The table of `audit`.
 
     Returns:
         One row per `axis` of `AXES` and `side` with one that is defined: `of_examples`, what `uniformity` returns, and
@@ -145,7 +146,7 @@ def uniformity(axes: np.ndarray, cluster: np.ndarray) -> dict[str, float]:
 
     Args:
         axes: (n, 3) unit vectors; rows of NaN are left out.
-        cluster: (n,) which examples belong together.
+        cluster: (n,) label of the cluster of each example.
 
     Returns:
         `axes` and `clusters` that count; `effective` number of axes; `eigenvalue_1`, `_2`, `_3`, falling: the mean of
@@ -185,11 +186,11 @@ def uniformity(axes: np.ndarray, cluster: np.ndarray) -> dict[str, float]:
 
 
 def noticeable(effective: float, level: float = 0.05) -> float:
-    """Largest eigenvalue from which on `uniformity` calls axes oriented that prefer one direction, others being alike.
+    """Largest eigenvalue above which `uniformity` rejects uniformity of axes that prefer one direction, others alike.
 
     Args:
-        effective: Number of axes, as `uniformity` counts.
-        level: Of the test.
+        effective: Effective number of axes, see `uniformity`.
+        level: Level of the test.
     """
     return 1 / 3 + float(np.sqrt(chi2.isf(level, 5) / (15 / 2 * 3 / 2 * effective)))
 
@@ -205,10 +206,10 @@ def along_frame(
 
     Args:
         axes: (n, 3) unit vectors; rows of NaN are left out.
-        cluster: (n,) which examples belong together.
-        draws: How often to turn all clusters.
+        cluster: (n,) label of the cluster of each example.
+        draws: Number of times that all clusters are rotated.
         level: Share of the draws that leave the band.
-        seed: Of the rotations.
+        seed: Seed of the rotations.
 
     Returns:
         Rows of `frame` ("x", "y", "z"), `angle` in degrees, `share` of the axes within it, and `uniform`, that expected

@@ -1,4 +1,4 @@
-"""When a network begins to overfit."""
+"""The evaluations at which a network overfits."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -7,10 +7,10 @@ RISE = 0.05
 
 
 def overfitted(losses: ArrayLike) -> np.ndarray:
-    """Which evaluations of a run are overfitted.
+    """The evaluations of a run that are overfitted.
 
-    They are the last ones, from where the validation loss exceeds the lowest value so far by more than 5 % and does so
-    at all later evaluations too.
+    They are the last ones, from the first at which the validation loss exceeds the lowest value so far by more than 5 %
+    and does so at all later evaluations too.
 
     Args:
         losses: (n,) validation losses in the order of training; NaN counts as not overfitted.

@@ -1,8 +1,8 @@
-"""How rough a loss landscape is: how far it is from the best quadratic, relative to how far that rises.
+"""Roughness of a loss landscape: its deviation from the best quadratic, relative to the range of the quadratic.
 
-A smooth landscape is nearly quadratic close by, so what a quadratic leaves is either shape of higher order or noise.
-The two differ in how neighbouring points relate, see `neighbour_ratio`; and noise alone has a roughness of about one or
-more, see `noise_roughness`.
+A smooth landscape is nearly quadratic close by, so the residual of a quadratic is either shape of higher order or
+noise. The two differ in the relation of neighbouring points, see `neighbour_ratio`; and pure noise has a roughness of
+about one or more, see `noise_roughness`.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def roughness(x: ArrayLike, y: ArrayLike, values: ArrayLike) -> dict[str, float]
         values: (m, n) losses.
 
     Returns:
-        ``fit_residual``, the root mean square of what the best quadratic leaves; ``fit_range``, the highest less the
+        ``fit_residual``, the root mean square residual of the best quadratic; ``fit_range``, the highest less the
         lowest of its values on the grid; ``roughness``, the first over the second; and ``fit_r2``, the share of the
         grid's variance that it explains. A grid that is constant, up to rounding, has no roughness and no R²: NaN. All
         four are NaN if a value is not finite.
@@ -102,7 +102,7 @@ def neighbour_ratio(residuals: ArrayLike) -> float:
     """Mean square of half the steps between neighbours over the variance: von Neumann's ratio, on a grid.
 
     Args:
-        residuals: (m, n) what a fit leaves.
+        residuals: (m, n) residuals of a fit.
 
     Returns:
         About 1 if neighbours are unrelated, as for noise drawn anew at every point, give or take 1 / √(mn); near 0 if
@@ -116,7 +116,7 @@ def neighbour_ratio(residuals: ArrayLike) -> float:
 
 @cache
 def noise_roughness(m: int, n: int, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """Roughness that noise alone has on an even m × n grid, between which 95 % of grids are.
+    """Range of the roughness of 95 % of grids of pure noise, evenly spaced with m × n points.
 
     The quadratic that fits noise best has a range of its own, which shrinks as points are added: from 0.6 to 2.7 on
     11 × 11 points, from 1.1 to 4.7 on 20 × 20.
@@ -125,7 +125,7 @@ def noise_roughness(m: int, n: int, draws: int = 2000, seed: int = 0) -> tuple[f
         m: Rows, at least 3.
         n: Columns, at least 3.
         draws: Grids of independent normal numbers.
-        seed: Of the numbers.
+        seed: Seed of the numbers.
 
     Returns:
         The 2.5 % and the 97.5 % quantile.
@@ -139,7 +139,7 @@ def noise_roughness(m: int, n: int, draws: int = 2000, seed: int = 0) -> tuple[f
 
 
 def _scaled(coordinates: ArrayLike, ends: tuple[float, float]) -> np.ndarray:
-    """Coordinates of which the ends are −1 and 1."""
+    """Coordinates scaled so that their ends are −1 and 1."""
     low, high = ends
     return (2 * np.asarray(coordinates, dtype=float) - low - high) / (high - low)
 

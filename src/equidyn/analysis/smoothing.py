@@ -13,14 +13,14 @@ def variable_span_average(steps: ArrayLike, values: ArrayLike, factor: float = 1
     Proteína): from the first value on, through the evaluations in order, each new value has the weight
     α = 2 / (span + 1), where span = max(1, step / factor) is counted in evaluations.
 
-    Checkpoints are often spaced otherwise, evenly in log for instance. Then d is the smallest distance between two of
-    them, and an evaluation that comes n·d steps after the one before counts as n evaluations that found the same, so
-    its weight is 1 - (1 - α)ⁿ. Hence the average reaches as many steps back as on an even grid of distance d, and
-    checkpoints farther apart than that remain as they are.
+    Checkpoints are often spaced differently, evenly in log for instance. Then d is the smallest distance between two
+    checkpoints, and an evaluation n·d steps after the previous one counts as n evaluations with the same result, so its
+    weight is 1 - (1 - α)ⁿ. Hence the average reaches as many steps back as on an even grid of distance d, and
+    checkpoints farther apart than that remain unchanged.
 
     Args:
         steps: (n,) training steps, ascending.
-        values: (n,) what was measured there; NaN where nothing was.
+        values: (n,) values at the steps; NaN where there is none.
         factor: Step at which smoothing begins.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Mathematics and machinery that know no study: rotations and groups, decomposition, grids, batches, files, processes.
+"""Mathematics and tools independent of any study: rotations and groups, decomposition, grids, batches, files, processes.
 
-Imports nothing else of the package.
+May import nothing else of the package; groups do not import one another.
 """

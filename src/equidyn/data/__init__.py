@@ -1,5 +1,5 @@
-"""Data: the store, subsets of it, downloads, and the sources that examples come from. May import `core`.
+"""Data: the store, subsets, downloads, and the sources that examples come from.
 
-Each source is a room below `equidyn.data.sources`; what several of them share are modules here. Sources do not import
-one another, so that an edit of one remakes no other's data.
+May import `equidyn.core`. Each source is a room below `equidyn.data.sources`; modules that several sources share are
+here and do not import the sources. Sources do not import one another, so that an edit of one remakes no other's data.
 """

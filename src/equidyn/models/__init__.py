@@ -1,4 +1,4 @@
-"""Networks: one room an architecture, with its network, sizes, costs and anatomy.
+"""Networks: one room per architecture, with its network, sizes, costs and anatomy.
 
-Imports `equidyn.core`; rooms do not import one another.
+May import `equidyn.core`, neither tasks nor data; rooms do not import one another.
 """

@@ -1,4 +1,4 @@
 """The report: every figure with its caption, the claims and the costs on one page.
 
-Imports figures' cards and what lies below.
+May import `equidyn.figures` and what lies below.
 """

@@ -1,4 +1,4 @@
-"""What others may know of the analysis by the angle of rotation."""
+"""The card of the analysis by the angle of rotation."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

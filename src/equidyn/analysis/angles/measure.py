@@ -10,9 +10,9 @@ L² = E |∂_a h|² is the local error, the mean squared derivative along the th
 
 Where h depends on g through matrix elements of degree l alone, D(ω) is the equivariance error times
 1 − χ_l(ω) / (2l + 1) with the character χ_l(ω) = sin((2l+1)ω/2) / sin(ω/2), and L² is l(l + 1) / 3 times the error. In
-general l(l + 1) becomes its mean over degrees, by their share of the error. So 3 L² / error tells how finely the error
-depends on orientation. EScAIP's is of degree 2 alone: its predictions twist by products of two entries of one row of g,
-which have degrees 0 and 2. The closed forms are ours.
+general, l(l + 1) becomes its mean over degrees, weighted by their share of the error. So 3 L² / error tells how finely
+the error depends on orientation. EScAIP's error is of degree 2 alone: its twisted predictions depend on products of two
+entries of one row of g, which have degrees 0 and 2. The closed forms are ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,8 @@ from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
 
 LOCAL_ANGLE = 1e-3
-"""Radians at which the local error is read off the variogram; in double precision both its errors are about 1e-6."""
+"""Angle (radians) at which the local error is read off the variogram; in double precision, truncation and rounding
+errors are both about 1e-6."""
 
 
 def effective_degree(ratio: float) -> float:
@@ -58,13 +59,13 @@ def measure(
     angles: Sequence[float],
     local: bool,
 ) -> list[dict[str, float]]:
-    """The variogram at some angles, with the equivariance error and the local error of the same predictions.
+    """The variogram at given angles, with the equivariance error and the local error of the same predictions.
 
     Each example has K base rotations, and for each a random axis, the same at all angles.
 
     Args:
         task: What is predicted.
-        model: In double precision, if the local error is wanted.
+        model: The network, in double precision if the local error is wanted.
         indices: (n,) examples.
         protocol: Number K of base rotations, batch size, seed, level of intervals.
         condition: See `Task.symmetry` and `Task.inputs`.

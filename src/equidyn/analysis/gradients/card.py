@@ -1,4 +1,4 @@
-"""What others may know of the analysis of gradients."""
+"""The card of the analysis of gradients."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +14,8 @@ class GradientSettings(AnalysisSettings):
 
     folds: int = Field(
         ge=2,
-        description="Disjoint parts of the examples between which inner products are taken; as many gradients are held "
-        "in memory.",
+        description="Number of disjoint parts of the examples between which inner products are taken; as many "
+        "gradients are held in memory.",
     )
 
 
@@ -31,7 +31,7 @@ CARD = AnalysisCard(
     settings=GradientSettings,
     operations=operations,
     activations=lambda example, how, told, copies: how["batch_size"] * copies * example.kept,
-    weights=lambda told: 2 * told["folds"] + 2,  # of both parts of the loss in each fold
+    weights=lambda told: 2 * told["folds"] + 2,  # gradients of both parts of the loss in each fold
     closed_form=True,
     cannot={"cubic": "cubic splines have no derivative here"},
 )

@@ -41,7 +41,7 @@ def measure(
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`; level of the intervals.
         condition: See `Task.symmetry` and `Task.inputs`.
-        folds: F; so many gradients of both parts are held in memory.
+        folds: Number F of folds; as many gradients of both parts are held in memory.
     """
     parts = deal(indices, task.cluster(indices), folds, protocol.seed)
     losses = [HeldOutLoss(task, model, part, protocol, condition) for part in parts]
@@ -68,7 +68,7 @@ def deal(indices: np.ndarray, cluster: np.ndarray, count: int, seed: int) -> lis
         indices: (n,) examples.
         cluster: (n,) their clusters.
         count: Number of parts.
-        seed: Of the order in which clusters are dealt out, the largest first.
+        seed: Seed of the order in which clusters are dealt out, the largest first.
 
     Raises:
         ValueError: There are fewer clusters than parts.
@@ -90,8 +90,8 @@ def gradients(losses: Sequence[HeldOutLoss], groups: Mapping[str, Sequence[str]]
     """Inner products of the gradients of both parts over all folds.
 
     Args:
-        losses: One per fold, of one model; they share the number of components that they are divided by, so that the
-            mean over folds is the gradient of all examples' loss.
+        losses: One loss per fold, all of one model, with the same number of components as divisor, so that the mean
+            over folds is the gradient of the loss over all examples.
         groups: Names of the parameters of each group.
 
     Returns:
@@ -128,7 +128,7 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
 
     Args:
         gram: (2F, 2F), see `gradients`.
-        level: Of the intervals, by jackknife over folds (of the ratio's square).
+        level: Level of the intervals, which are by jackknife over folds (of the ratio's square).
 
     Returns:
         ``{part}_norm`` without bias in its square (NaN where that is negative) and ``{part}_norm_plugin`` for the two
@@ -144,7 +144,7 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
         found |= {f"{name}_norm{suffix}": _root(square) for name, square in squares.items()}
         found[f"ratio{suffix}"] = _divided(found[f"equivariance_norm{suffix}"], found[f"twirled_norm{suffix}"])
     found["cosine"] = _cosine(_between(blocks))
-    # With fewer than three folds nothing is left to compare when one is left out.
+    # With fewer than three folds, nothing is left to compare when one is left out.
     left_out = [np.delete(np.delete(blocks, fold, 1), fold, 3) for fold in range(count)] if count > 2 else []
     half = stats.t.ppf((1 + level) / 2, count - 1)
     intervals = {}
@@ -152,7 +152,7 @@ def split(gram: np.ndarray, level: float = 0.95) -> dict[str, float]:
         values = [function(_between(part)) for part in left_out]
         error = np.sqrt((count - 1) * np.var(values)) if values else np.nan
         centre = function(_between(blocks))
-        # A norm of the equivariance error that is lost in noise has an upper limit all the same.
+        # A norm of the equivariance error that is lost in noise still has an upper limit.
         centre = np.maximum(centre, 0.0) if name == "ratio" else centre
         intervals[name] = centre + half * error * np.array([-1.0, 1.0])
     # Without a norm of the twirled loss there is no ratio.

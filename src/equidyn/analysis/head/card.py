@@ -1,10 +1,10 @@
-"""What others may know of the analysis of the last layer."""
+"""The card of the analysis of the last layer."""
 
 from equidyn.analysis.card import INEXACT, AnalysisCard, AnalysisSettings
 
 
 class HeadSettings(AnalysisSettings):
-    """The last linear layer, how far it is from equivariance, and the quadratic form of the error in it."""
+    """The last linear layer: its distance from equivariance, and the quadratic form of the error in it."""
 
 
 CARD = AnalysisCard(

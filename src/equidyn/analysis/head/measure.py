@@ -1,24 +1,24 @@
-"""The last linear layer: how far its weights are from equivariance, and the quadratic form that this distance enters.
+"""The last linear layer: the distance of its weights from equivariance, and the error as a quadratic form in it.
 
 Predictions are linear in the weights w of the last layer. With everything before it held fixed, h_g = A_g w + c for
-some matrices A_g of the features and a c that does not depend on g (what the task adds by itself turns with the input),
-so the equivariance error is exactly
+some matrices A_g of the features and a c that does not depend on g (terms that the task adds by itself rotate with the
+input), so the equivariance error is exactly
 
     E_g |h_g − f̄|² = wᵀ Q w,      Q = E_g (A_g − Ā)ᵀ (A_g − Ā).
 
 Let w = w∥ + w⊥, with w∥ the orthogonal projection on the weights with which the layer itself is equivariant
-(`equidyn.analysis.anatomy.Anatomy.symmetric_head`). Then wᵀQw = w⊥ᵀQw⊥ + 2 w⊥ᵀQw∥ + w∥ᵀQw∥, and only where features
-turn exactly as they should, the last two vanish and the error is quadratic in the deviation w⊥.
+(`equidyn.analysis.anatomy.Anatomy.symmetric_head`). Then wᵀQw = w⊥ᵀQw⊥ + 2 w⊥ᵀQw∥ + w∥ᵀQw∥. Only where features rotate
+exactly as they should do the last two terms vanish, and the error is quadratic in the deviation w⊥.
 
-They do in EScAIP, whose features are invariant: w∥ has equal rows. There the paper's head weight variance, the variance
-over the three rows averaged over the H columns, is |w⊥|² / 3H, so deviation and variance are the same up to a constant;
-and Q acts on each row of w⊥ alike, by a third of the second moment of the features that are summed into forces. The
-twirled loss has the same matrix for the mean row. So in this layer both losses have the same eigenvalues apart from
-zero, those of the equivariance error twice, and neither is better conditioned than the other.
+They vanish in EScAIP, whose features are invariant: w∥ has equal rows. There the paper's head weight variance, the
+variance over the three rows averaged over the H columns, is |w⊥|² / 3H, so deviation and variance are the same up to a
+constant; and Q acts on each row of w⊥ alike, by a third of the second moment of the features that are summed into
+forces. The twirled loss has the same matrix for the mean row. So in this layer both losses have the same eigenvalues
+apart from zero, those of the equivariance error twice, and neither is better conditioned than the other.
 
-In Proteína no features are known to turn in any way, and only w∥ = 0 is equivariant for all of them; in VoxMol w∥ is
-the kernel that the rotations of a cube leave as it is, and Q acts on each output channel alike. Under other rotations
-grids are interpolated, which turns even the bias of its last layer into something that depends on g.
+In Proteína, no features are known to rotate in any way, and only w∥ = 0 is equivariant for all features; in VoxMol, w∥
+is the kernel that is invariant under the rotations of a cube, and Q acts on each output channel alike. Under other
+rotations grids are interpolated, which makes even the contribution of the last layer's bias depend on g.
 """
 
 import copy
@@ -43,7 +43,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """The last layer of a checkpoint: one row, `HeadForm.summary` and the error that it should predict.
 
-    That is ``measured``: the equivariance error by `equidyn.core.decomposition`, in single precision, of the same
+    The latter is ``measured``: the equivariance error by `equidyn.core.decomposition`, in single precision, of the same
     examples with the same rotations.
 
     Args:
@@ -54,7 +54,7 @@ def measure(
         condition: See `Task.symmetry` and `Task.inputs`.
 
     Raises:
-        ValueError: As `head_form`.
+        ValueError: The same as for `head_form`.
     """
     loss = HeldOutLoss(task, model, indices, protocol, condition)
     found = head_form(loss).summary()

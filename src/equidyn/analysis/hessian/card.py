@@ -1,4 +1,4 @@
-"""What others may know of the analysis of Hessians."""
+"""The card of the analysis of Hessians."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ class HessianSettings(AnalysisSettings):
         "full, larger ones by Lanczos and random probes."
     )
     probes: int = Field(ge=2, description="Random vectors for traces and densities.")
-    lanczos_steps: int = Field(ge=2, description="Steps of Lanczos from each of them.")
+    lanczos_steps: int = Field(ge=2, description="Steps of Lanczos from each random vector.")
     tolerance: float = Field(1e-6, gt=0, description="Relative tolerance of extreme eigenvalues.")
 
 

@@ -1,4 +1,4 @@
-"""What others may know of the analysis of loss landscapes."""
+"""The card of the analysis of loss landscapes."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from equidyn.models.work import Work
 
 
 class LandscapeSettings(AnalysisSettings):
-    """Both parts of the loss on planes of weights, with common random numbers and as the paper drew them."""
+    """Both parts of the loss on planes of weights, with common random numbers and with the paper's protocol."""
 
     block: str = Field(description="Weights that move; a module or a parameter.")
     directions: Distinct[Literal["twirled", "equivariance", "random"]] = Field(

@@ -1,8 +1,8 @@
 """Loss landscapes: both parts of the held-out loss on a plane of weights around a checkpoint.
 
-With common random numbers all points of the grid see the same examples, noise and rotations, so that the surface shows
-the loss and nothing else. The protocol of Shen et al. 2025 (arXiv 2512.02303) draws rotations anew at every point, as
-their surfaces look, which lays sampling noise over the loss; it is here for comparison.
+With common random numbers, all points of the grid see the same examples, noise and rotations, so that the surface shows
+nothing but the loss. The protocol of Shen et al. 2025 (arXiv 2512.02303), to judge by their surfaces, draws rotations
+anew at every point, which adds sampling noise to the loss; it is here for comparison.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +24,8 @@ from equidyn.tasks.contract import Task
 PROTOCOLS = ("common", "fresh")
 RANDOM = "random"
 
-_LANCZOS_STEPS = 100  # to find a flat direction
-_TOLERANCE = 1e-4  # of the largest eigenvalue, relative
+_LANCZOS_STEPS = 100  # steps of Lanczos that find a flat direction
+_TOLERANCE = 1e-4  # relative tolerance of the largest eigenvalue
 
 
 def measure(
@@ -52,7 +52,7 @@ def measure(
         condition: See `Task.symmetry` and `Task.inputs`.
         block: Weights that move, see `equidyn.analysis.anatomy.block_parameters`.
         directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
-        points: Along each axis; an odd number has the checkpoint itself in the middle.
+        points: Number of points along each axis; an odd number has the checkpoint itself in the middle.
         extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.
 
     Returns:
@@ -108,13 +108,13 @@ def eigenplane(
     """Directions of the smallest positive and of the largest eigenvalue of a block's Hessian.
 
     Where the Hessian is too large to compute in full, the first is that of the smallest positive Ritz value after some
-    steps of Lanczos: no eigenvector, but a direction of little curvature, which the value is.
+    steps of Lanczos: not an eigenvector, but a direction of little curvature, which is the Ritz value.
 
     Args:
         loss: Held-out loss.
-        part: Whose Hessian.
-        parameters: The block.
-        dense: Whether to compute it in full; if not said, where it is small enough.
+        part: Part of the loss whose Hessian is used.
+        parameters: Parameters of the block.
+        dense: Whether to compute it in full; None to do so if it is small enough.
 
     Returns:
         (2, P) x and y, unit vectors, the largest component of each positive; and the curvatures (2,) along them.
@@ -187,7 +187,7 @@ def surface(
         plane: (2, P) directions x and y.
         coordinates: (n,) multiples of the directions, along x and y alike.
         redraw: Seed of new rotations at each point (i, j); None for common random numbers.
-        title: Of the progress bar.
+        title: Title of the progress bar.
 
     Returns:
         (n, n) of each part; row i moves along y, column j along x.

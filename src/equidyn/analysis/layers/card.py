@@ -1,10 +1,10 @@
-"""What others may know of the analysis of hidden layers."""
+"""The card of the analysis of hidden layers."""
 
 from equidyn.analysis.card import INEXACT, AnalysisCard, AnalysisSettings
 
 
 class LayerSettings(AnalysisSettings):
-    """Equivariance error of hidden features that are known to turn in some way."""
+    """Equivariance error of hidden features that should rotate in a known way."""
 
 
 CARD = AnalysisCard(

@@ -1,4 +1,4 @@
-"""Equivariance error of hidden features, where it is known how they should turn, and of the prediction after them."""
+"""Equivariance error of hidden features that should rotate in a known way, and of the prediction after them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,17 +21,17 @@ OUTPUT = "prediction"
 def measure(
     task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """How much of each layer's output depends on the orientation of the input, once it is turned back.
+    """The share of each layer's output, once rotated back, that depends on the orientation of the input.
 
     Args:
         task: What is predicted.
-        model: A network with an anatomy that names features.
+        model: A network whose anatomy names features.
         indices: (n,) examples.
         protocol: Number K of rotations, batch size, seed.
         condition: See `Task.symmetry` and `Task.inputs`.
 
     Returns:
-        One dictionary per layer, in the order in which they come to act, and the prediction last: ``layer``, ``place``,
+        One dictionary per layer, in the order in which they are called, and the prediction last: ``layer``, ``place``,
         ``kind_of_action``, ``energy`` (mean square of the features), ``relative_error`` (variance over rotations,
         unbiased, relative to the energy) and ``floor``, the same for one rotation repeated.
 

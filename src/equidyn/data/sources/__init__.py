@@ -1,4 +1,4 @@
 """Sources of data, one room each: a card that declares it, and the modules that make its store.
 
-May import `core` and the modules of `equidyn.data`, not another source.
+May import `equidyn.core` and the modules of `equidyn.data`; sources do not import one another.
 """
