@@ -311,9 +311,8 @@ def _voxmol_runs(files: Mapping[str, Path]) -> list[tuple[_Table, str, pd.DataFr
     for name, table in _VOXMOL.items():
         terms = _read_terms(files[name])
         points = correct_voxmol(terms).assign(**{_STEP_COLUMN: terms[_STEP_COLUMN].astype(float)})
-        again = terms[_STEP_COLUMN] <= terms[_STEP_COLUMN].cummax().shift(
-            fill_value=0
-        )  # a second run's rows lie between
+        # Rows of a second run lie between those of the first.
+        again = terms[_STEP_COLUMN] <= terms[_STEP_COLUMN].cummax().shift(fill_value=0)
         runs.append((table, table.series, points))
         if again.any():
             runs.append((table, f"{table.series}, run A", points[~again]))
