@@ -1,15 +1,15 @@
 # make run    the default study, from nothing to figures and a report
-# make check   within a minute: formatting, static checks, imports, types, tests of functions
-# make test   all that needs neither SLURM nor long waits
-# make test-all   everything, as continuous integration runs it
-# make lint   the static checks of all this
-# make figures   all figures, claims and the report of the published study, from its tables alone; FORMATS=png,pdf,svg
-# make reference   renew the tables of config/README.md from the library, where their sentences are
-# make pack   an archive of the published study, with checksums; another one: make pack RESULTS=results/mini
-# make unpack ARCHIVE=cpu.tar.gz   check such an archive and put it into results/, or INTO=another/folder
-# make plan   what the paper's study will cost; another one: make plan STUDY=config/config.yaml
+# make check   formatting, static checks, imports, types and tests of functions, within a minute
+# make test   all tests that need neither SLURM nor long waits
+# make test-all   the checks and all tests, as continuous integration runs them
+# make lint   the checks without tests
+# make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
+# make reference   renew the tables of config/README.md from the descriptions in the library
+# make pack   make an archive of the published study, with checksums; of another study: make pack RESULTS=results/mini
+# make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
+# make plan   estimate the costs of the paper's study; of another study: make plan STUDY=config/config.yaml
 # make clean   remove the default study's results (the environment stays)
-# make clean-figures   remove the published study's figures and report, which make figures brings back
+# make clean-figures   remove the published study's figures and report, which make figures draws again
 
 PYTHON ?= python3
 CORES ?= $(shell nproc)
