@@ -46,7 +46,7 @@ class Project:
             env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
             capture_output=True,
             text=True,
-            timeout=540,
+            timeout=1800,  # on a busy machine; minutes otherwise
         )
 
     def planned(self, *targets: str) -> dict[str, int]:
