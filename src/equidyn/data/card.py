@@ -1,4 +1,4 @@
-"""What other rooms may know of a source of data without importing what makes its store.
+"""Cards of sources of data: what other rooms may know of a source without importing the code that makes its store.
 
 A card imports nothing heavy: the workflow reads it whenever it is parsed.
 """
@@ -20,7 +20,7 @@ _Count = Annotated[int, Field(ge=1)]
 
 
 class Section(Settings):
-    """What the section ``data.<task>`` of a configuration holds beside the recipe of the source."""
+    """Keys of the section ``data.<task>`` of a configuration, besides the recipe of the source."""
 
     source: str = Field(description="Name of the source of the examples.")
     seed: Seed
@@ -32,7 +32,7 @@ class Section(Settings):
 
 
 class DrawnSplit(Section):
-    """The same for a source without a split of its own."""
+    """Keys of the section for a source without a split of its own."""
 
     validation_fraction: Fraction = Field(
         description="Share of the examples to hold out, by whole clusters (molecules, families of sequences)."
@@ -40,7 +40,7 @@ class DrawnSplit(Section):
 
 
 class GivenSplit(Section):
-    """The same for a source that says which examples are for validation."""
+    """Keys of the section for a source that states which examples are for validation."""
 
     validation_fraction: Fraction | None = Field(
         None,
@@ -53,8 +53,8 @@ class Typical:
     """What examples of a source are like, for plans.
 
     Attributes:
-        examples: How many there are, about.
-        held_out: How many of them are for validation where the source has a split of its own.
+        examples: Approximate number of examples.
+        held_out: Number of validation examples, where the source has a split of its own.
         mean: Size of an average example, in the unit of the task's card; 0 where the settings decide it.
         largest: Size of the largest example.
     """
@@ -67,7 +67,7 @@ class Typical:
 
 @dataclass(frozen=True)
 class Selection:
-    """A step before the store is made: index files are read to select entries, which are then downloaded one by one.
+    """The selection before a store is made: entries are selected from index files, and downloaded one by one.
 
     The registry of downloads has the index files and one template for the entries.
 
@@ -86,20 +86,20 @@ class Selection:
 
 
 def conformers_of_molecules(data: Mapping[str, Any]) -> int | None:
-    """How many conformers settings ask for at most; None if of all molecules that there are."""
+    """Largest number of conformers that settings ask for; None if they ask for all molecules that there are."""
     return data["molecules"] * data["conformers"] if isinstance(data["molecules"], int) else None
 
 
 @dataclass(frozen=True)
 class SourceCard:
-    """What other rooms may know of a source.
+    """The card of a source.
 
     The function that makes the store is called with the path of the folder to make and the recipe, and returns the
     path. All such functions have the same options:
 
-    - ``files``: path of each file of the data set by its name in the registry of downloads; of a template the folder of
-      its files. Only if anything is downloaded, as the next one.
-    - ``scratch``: folder of this preparation alone, in which an interrupted one goes on; removed in the end.
+    - ``files``: path of each file of the data set by its name in the registry of downloads; for a template, the folder
+      of its files. Given only if anything is downloaded, like the next option.
+    - ``scratch``: folder of this preparation alone, from which an interrupted one resumes; removed at the end.
     - ``processes``: worker processes, 1 if not given; the result does not depend on it. They are started afresh, so
       that a script which makes a store needs the usual ``if __name__ == "__main__":``.
     - ``progress``: whether to show a progress bar on stderr, as is usual.
@@ -115,8 +115,8 @@ class SourceCard:
         dataset: Data set of the registry of downloads that the store is made from; "" if nothing is downloaded.
         has_split: Whether the source says which examples are for validation.
         selection: How entries are selected before they are downloaded; None if the registry names all files.
-        count: How many examples its settings ask for, about, for plans; None from it, or for it, if as many as is
-            typical.
+        count: Function that returns the approximate number of examples that settings ask for, for plans; None, or
+            returning None, for the typical number.
     """
 
     task: str

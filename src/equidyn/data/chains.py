@@ -1,8 +1,8 @@
-"""Chains of proteins as examples: which are left out, how they are stored, and what a manifest says of them.
+"""Chains of proteins as examples: their selection, their storage, and their description in a manifest.
 
-Shared by the sources of protein chains. The limits are those of Proteína's training set, but for two things: lengths
-count the residues that were resolved, not those of the deposited sequence (the source `pdb` counts these), and
-conditions on experiment and resolution hold for structures that state them.
+Shared by the sources of protein chains. The limits are those of Proteína's training set, with two exceptions: lengths
+count the resolved residues, not those of the deposited sequence (which the source `pdb` counts), and conditions on
+experiment and resolution hold for structures that state them.
 """
 
 from __future__ import annotations
@@ -70,15 +70,15 @@ def write_store(
 ) -> Path:
     """Select chains, cluster them by sequence, and write them to a store.
 
-    What is left out is counted by reason in the manifest. A name that comes a second time is left out (one entry as PDB
-    and as mmCIF file); chains of equal sequence but other name are kept, in one cluster: their shapes differ.
+    Rejected chains are counted by reason in the manifest. A name that occurs a second time is left out (one entry as
+    PDB and as mmCIF file); chains of equal sequence but different name are kept, in one cluster: their shapes differ.
 
     Examples lie in the store cluster by cluster, clusters in random order.
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
         found: Chains of the source, always in the same order.
-        recipe: Which of them are kept, how they are clustered, and the seed of the order of clusters.
+        recipe: Limits on the chains, settings of the clustering, and the seed of the order of clusters.
         description: What the source is, one line for the manifest.
         rejected_files: Files of the source that could not be read, by reason; complete once `found` is at its end.
         processes: Threads that cluster; the result does not depend on it.
@@ -133,7 +133,7 @@ def random_order(names: Sequence[str], seed: int) -> list[int]:
 
 
 def collate(chains: Sequence[Chain]) -> tuple[np.ndarray, dict[str, Any]]:
-    """Put chains end to end, as `StoreWriter.extend` takes them.
+    """Put chains end to end, in the form that `StoreWriter.extend` takes.
 
     Returns:
         (m,) int64 lengths, and the columns of all of `FIELDS` but the cluster, which a chain does not know of itself.
@@ -147,7 +147,7 @@ def collate(chains: Sequence[Chain]) -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def statistics(lengths: np.ndarray, residue: np.ndarray, chain_break: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return what the manifest says of a data set.
+    """Return the description of a data set for its manifest.
 
     Args:
         lengths: (n,) residues of each chain, at least one.

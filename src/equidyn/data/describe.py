@@ -1,7 +1,7 @@
 """Descriptions of the examples of a store, one row each: sizes, shapes, forces.
 
-`LABELS` names the quantities for readers of figures; the module needs neither torch nor mdtraj, which measures
-proteins and is imported where it does.
+`LABELS` names the quantities for readers of figures. The module imports neither torch nor, until proteins are measured,
+mdtraj.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def describe(store: Store, train: np.ndarray, quantities: Callable[[Store], Mapp
     Args:
         store: The examples.
         train: (m,) examples on the training side of the split; all others are on the validation side.
-        quantities: What describes them: (n,) values by name, which `LABELS` explains.
+        quantities: Descriptions of the examples: (n,) values by name, which `LABELS` explains.
 
     Returns:
         One row per example: `example`, `cluster`, `side` ("train" or "validation"), and the quantities.

@@ -28,10 +28,10 @@ from equidyn.core.files import receipt_path, replacing, shelved
 from equidyn.data.download_registry import ID, PublishedFile
 
 USER_AGENT = f"equidyn/{__version__} (+https://arxiv.org/abs/2512.02303)"
-"""The name under which servers are asked; some refuse the names that HTTP libraries give themselves."""
+"""The user agent of requests; some servers refuse the default ones of HTTP libraries."""
 
 NO_CHECKSUM = "none published"
-"""Stands in a receipt in place of a checksum if the registry has none to compare with."""
+"""The entry of a receipt in place of a checksum if the registry has none to compare with."""
 
 _CHUNK = 1 << 16  # bytes that are received, hashed and written at a time
 _HEAD = 512  # bytes from whose beginning a file's form is told
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 class DownloadError(Exception):
-    """A file could not be had; the message says what was found, what was expected and what to do."""
+    """A file could not be obtained; the message says what was found, what was expected and what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class Receipt:
     """Facts about a downloaded file, which are kept beside it as ``<file>.json``.
 
     Attributes:
-        dataset: As in the registry.
-        version: As in the registry.
-        file: As in the registry.
-        url: Where it came from, URL or file of a mirror; empty if it was put there by hand.
+        dataset: Data set, the same as in the registry.
+        version: Version, the same as in the registry.
+        file: Name of the file, the same as in the registry.
+        url: Origin, URL or file of a mirror; empty if the file was put there by hand.
         bytes: Size.
         sha256: Hash of the content, 64 hexadecimal digits.
         checksum: The registry's checksum, which the content has, or `NO_CHECKSUM`.
-        licence: As in the registry.
+        licence: Licence, the same as in the registry.
         retrieved: Date, ISO 8601, UTC.
     """
 
@@ -85,7 +85,7 @@ class EntryFile:
     """The fate of one file of a template.
 
     Attributes:
-        id: What stands for ``{id}``.
+        id: The value of ``{id}``.
         status: ``"ok"``, or ``"missing"`` if no place has it.
         bytes: Size, 0 if missing.
         sha256: Hash of the content, empty if missing.
@@ -108,21 +108,20 @@ def download_file(
 ) -> Receipt:
     """Fetch a file of the registry, whole and checked, and write its receipt beside it.
 
-    What has arrived stays in ``<path>.part``, so that an interrupted download goes on, in another process too; only
-    one process at a time may fetch the same path. A file that is there already is read and checked, and not fetched
-    again.
+    Received bytes stay in ``<path>.part``, so that an interrupted download resumes, even in another process; only one
+    process at a time may fetch the same path. An existing file is read and checked, and not fetched again.
 
     Args:
         entry: What to fetch; no template.
         path: The file to make.
         mirror: Folder or URL that holds ``<dataset>/<version>/<file>``. A URL is tried before the registry's; with a
             folder the network is not touched.
-        attempts: At one URL, in a row and without progress.
+        attempts: Largest number of attempts at one URL, in a row and without progress.
         timeout: Seconds without a byte after which a connection is given up.
         progress: Show a progress bar on stderr.
 
     Raises:
-        DownloadError: No place gave the right file, one that was there is wrong, or the disk does not take it.
+        DownloadError: No place gave the right file, an existing file is wrong, or the disk refuses it.
     """
     if entry.is_template:
         raise ValueError(f"{entry.file} stands for many files: use download_entries")
@@ -163,11 +162,11 @@ def download_entries(
         template: Row of the registry with ``{id}`` in file and URLs.
         ids: Lower-case letters, digits and underscores each; they may repeat.
         folder: Where the files go.
-        mirror: As in `download_file`.
+        mirror: Folder or URL, see `download_file`.
         connections: Files fetched at a time.
         check: Called as ``check(path, id)`` with each file before it takes its name; raises `ValueError` if the content
             is not what it should be.
-        attempts: At one URL for one file.
+        attempts: Largest number of attempts at one URL for one file.
         timeout: Seconds without a byte after which a connection is given up.
         progress: Show a progress bar on stderr.
 
@@ -176,7 +175,7 @@ def download_entries(
 
     Raises:
         DownloadError: No place gave the right file for some id, the disk does not take it, or more than 5 % of all
-            (and more than one) are missing. What was finished before stays.
+            (and more than one) are missing. Finished files stay.
     """
     from tqdm import tqdm
 
@@ -215,17 +214,17 @@ def download_entries(
 
 
 def write_entries(rows: Iterable[EntryFile], path: str | Path) -> None:
-    """Write what became of each file as a tab-separated table."""
+    """Write the fate of each file as a tab-separated table."""
     lines = [[column.name for column in fields(EntryFile)], *([str(v) for v in asdict(row).values()] for row in rows)]
     _write_text(Path(path), "".join("\t".join(line) + "\n" for line in lines))
 
 
 class _PlaceError(Exception):
-    """What one place did wrong; the next place may do better."""
+    """One place failed; the next place may succeed."""
 
 
 class _RefusedError(_PlaceError):
-    """Asking this place again is useless."""
+    """Retrying this place is useless."""
 
 
 class _NotFoundError(_RefusedError):
@@ -233,7 +232,7 @@ class _NotFoundError(_RefusedError):
 
 
 class _TransientError(_PlaceError):
-    """Asking again may help, after so many seconds if the place said so."""
+    """Retrying may help, after the number of seconds that the place asked for, if any."""
 
     def __init__(self, message: str, seconds: float | None = None) -> None:
         super().__init__(message)
@@ -263,7 +262,7 @@ class _Content:
 
 @dataclass(frozen=True)
 class _Begun:
-    """How a part began: which place's file it is of."""
+    """The beginning of a part: the place and version of the file that it is from."""
 
     url: str
     etag: str | None
@@ -272,16 +271,16 @@ class _Begun:
 
     @property
     def validator(self) -> str | None:
-        """What ``If-Range`` may compare: weak tags do not promise equal bytes."""
+        """The value for ``If-Range``; weak tags are excluded, as they do not promise equal bytes."""
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
     def is_continued_by(self, response, url: str, start: int) -> bool:
-        """Whether what `url` sends goes on where the part ends, in the same file."""
+        """Whether the response of `url` continues the part, from its end and in the same file."""
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if response.status_code != 206 or not found or (int(found[1]), int(found[2])) != (start, self.total):
             return False
         if self.url != url:
-            return True  # another copy, whose marks differ; the checksum will tell
+            return True  # another copy, with other tags; the checksum will decide
         return all(
             response.headers.get(name) in (None, ours)  # a 206 need not repeat them
             for name, ours in {"ETag": self.etag, "Last-Modified": self.last_modified}.items()
@@ -290,7 +289,7 @@ class _Begun:
 
 @dataclass(frozen=True)
 class _Client:
-    """How places are asked."""
+    """The settings and the session of requests."""
 
     session: Any
     attempts: int
@@ -323,7 +322,7 @@ class _Transfer:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def begun(self, url: str) -> _Begun | None:
-        """How the part began, if more of `url` may be appended to it."""
+        """The beginning of the part, if more of `url` may be appended to it."""
         try:
             begun = _Begun(**json.loads(self._beginning.read_text("utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
@@ -332,13 +331,13 @@ class _Transfer:
         return begun if trusted and self.size() else None
 
     def begin(self, begun: _Begun) -> None:
-        """Start over, and keep how, so that another process can go on."""
+        """Start over, and record the beginning, so that another process can resume."""
         self.discard()
         if self.resumable:
             _write_text(self._beginning, json.dumps(asdict(begun)) + "\n")
 
     def receive(self, chunks: Iterable[bytes], content: _Content) -> None:
-        """Append to the part, of which `content` counts what it holds already."""
+        """Append to the part; `content` covers the bytes that it already holds."""
         from tqdm import tqdm
 
         self._require_space(content.bytes)
@@ -360,7 +359,7 @@ class _Transfer:
             os.fsync(stream.fileno())
 
     def problem(self, path: Path, content: _Content) -> str | None:
-        """What is wrong with a whole file, apart from its checksum."""
+        """The defect of a complete file, apart from its checksum."""
         if content.bytes == 0:
             return "found 0 bytes, expected a file"
         if self.entry.bytes not in (None, content.bytes):
@@ -377,20 +376,20 @@ class _Transfer:
         return None
 
     def checksum_problem(self, content: _Content) -> str | None:
-        """How the content differs from the registry's checksum."""
+        """The difference of the content from the registry's checksum."""
         name, _, expected = self.entry.checksum.partition(":")
         if not name or (found := content.hexdigest(name)) == expected:
             return None
         return f"found {name} {found}, expected {expected}"
 
     def verified(self, content: _Content, *, resumed: bool) -> _Content:
-        """The content of the part, if it is what it should be; else the part is thrown away."""
+        """The content of the part, if it is right; otherwise the part is discarded."""
         if problem := self.problem(self.part, content):
             self.discard()
             raise _TransientError(problem)
         if problem := self.checksum_problem(content):
             self.discard()
-            # What was joined from two answers may be of two files; what came in one will come so again.
+            # Bytes joined from two responses may be of two files; those of a single response would come again.
             raise _TransientError(problem, seconds=0) if resumed else _RefusedError(problem)
         return content
 
@@ -400,13 +399,13 @@ class _Transfer:
         self.discard()
 
     def discard(self) -> None:
-        """Throw away what has arrived."""
+        """Discard the received bytes."""
         self.part.unlink(missing_ok=True)
         self._beginning.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def disk_errors(self) -> Iterator[None]:
-        """Turn what the disk refuses into an error that says what to do."""
+        """Turn errors of the disk into an error that says what to do."""
         try:
             yield
         except OSError as error:
@@ -429,7 +428,7 @@ class _Transfer:
 
 
 def _obtain(transfer: _Transfer, mirror: str | Path | None, client: _Client, id: str = "") -> tuple[str, _Content]:
-    """Bring the part to its end from the first place that has the right file; return which, and the content."""
+    """Complete the part from the first place that has the right file; return the place and the content."""
     failures: dict[str, _PlaceError] = {}
     for place in _places(transfer.entry, mirror, id):
         try:
@@ -466,7 +465,7 @@ def _name_in_mirror(entry: PublishedFile, id: str) -> str:
 
 
 def _copy(transfer: _Transfer, source: Path) -> _Content:
-    """Take a file from a folder, by the same checks as from elsewhere."""
+    """Copy a file from a folder, with the same checks as for downloads."""
     try:
         stream = source.open("rb")
     except FileNotFoundError:
@@ -480,7 +479,7 @@ def _copy(transfer: _Transfer, source: Path) -> _Content:
 
 
 def _fetch(transfer: _Transfer, url: str, client: _Client) -> _Content:
-    """Ask one URL until the part is whole, or until asking again is useless."""
+    """Request one URL until the part is complete, or until retrying is useless."""
     import tenacity
 
     backoff = tenacity.wait_exponential_jitter(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT, jitter=_FIRST_WAIT)
@@ -508,13 +507,13 @@ def _fetch(transfer: _Transfer, url: str, client: _Client) -> _Content:
         try:
             return retrying(_attempt, transfer, url, client)
         except _TransientError:
-            # Some hosts cut every long download: it goes on as long as each round of attempts brings more.
+            # Some hosts cut every long download: continue as long as each round of attempts makes progress.
             if client.cancelled.is_set() or transfer.size() <= before:
                 raise
 
 
 def _attempt(transfer: _Transfer, url: str, client: _Client) -> _Content:
-    """Ask one URL once for what the part lacks."""
+    """Request one URL once for the bytes that the part lacks."""
     import requests
     import urllib3
 
@@ -580,7 +579,7 @@ def _asked_wait(value: str) -> float | None:
 
 
 def _require_announced(transfer: _Transfer, response) -> None:
-    """Refuse a body before it is received if it is announced as another one; else note its size."""
+    """Refuse a body before it is received if its announced size or encoding is wrong; otherwise note its size."""
     about = f"({response.headers.get('Content-Type', 'of no type')})"
     announced, registered = response.raw.length_remaining, transfer.entry.bytes
     if None not in (announced, registered) and announced != registered:
@@ -593,7 +592,7 @@ def _require_announced(transfer: _Transfer, response) -> None:
 
 
 def _head_problem(name: str, head: bytes) -> str | None:
-    """What speaks against a file's form, by its first bytes and the ending of its name."""
+    """The mismatch between a file's first bytes and the ending of its name."""
     gzip = head.startswith(b"\x1f\x8b")
     expected, fits = next(
         form
@@ -646,7 +645,7 @@ def _entry_file(
     """One file of a template, found or fetched."""
     name = template.file.replace(ID, id)
     path = shelved(folder, id, name)
-    # The ending stays, as readers go by it.
+    # The ending stays, as readers rely on it.
     transfer = _Transfer(template, name, path, path.with_name(f".part-{name}"), resumable=False)
     transfer.check = check and (lambda file: check(file, id))
     with transfer.disk_errors():
@@ -669,7 +668,7 @@ def _entry_file(
 def _in_parallel(
     work: Callable[[str], EntryFile], items: Iterable[str], connections: int, cancelled: threading.Event
 ) -> Generator[EntryFile]:
-    """Yield results as they come, a few items ahead; what waits is dropped if the caller stops or an item fails."""
+    """Yield results as they come, a few items ahead; pending items are dropped if the caller stops or an item fails."""
     with ThreadPoolExecutor(connections) as pool:
         waiting: set = set()
         try:
@@ -691,7 +690,7 @@ def _session() -> Iterator[Any]:
     import requests
 
     with requests.Session() as session:
-        # Bytes as they lie on the server, which ranges and checksums are of.
+        # Bytes as stored on the server, to which ranges and checksums refer.
         session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         yield session
 

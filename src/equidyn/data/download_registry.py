@@ -1,4 +1,4 @@
-"""The registry of downloads: where published files are, what they must be, and on which terms they may be used.
+"""The registry of downloads: the places of published files, their required content, and their terms of use.
 
 Imports nothing heavy: the workflow reads the registry each time it is parsed.
 """
@@ -12,7 +12,7 @@ from equidyn.core.settings import Settings, StudyError
 from equidyn.core.tables import read_rows
 
 ID = "{id}"
-"""Stands in names and URLs for one of many ids."""
+"""The placeholder in names and URLs for one of many ids."""
 
 _Url = Annotated[str, StringConstraints(pattern="^https?://[^ ]+$")]
 
@@ -67,8 +67,8 @@ def read_registry(path: str | Path) -> list[PublishedFile]:
     """Read the registry of downloads: tab-separated, one row per file.
 
     Raises:
-        StudyError: The table is missing, a row is not what it should be, or a file appears twice; names the file, row
-            and column.
+        StudyError: The table is missing, a row is not valid, or a file appears twice; the message names file, row and
+            column.
     """
     try:
         rows = read_rows(path, PublishedFile, "registry of downloads")
@@ -91,7 +91,7 @@ def files_of(registry: str | Path, dataset: str, *, release: str | None = None, 
         registry: The table.
         dataset: Name of the data set.
         release: Its version; None for all versions in the table.
-        user: What is made from them, for messages.
+        user: Name of the thing that is made from the files, for messages.
 
     Raises:
         StudyError: Something is wrong in the registry, or it lacks the data set or its release.

@@ -1,4 +1,4 @@
-"""Geometries of molecules from their SMILES, by RDKit: what the sources that are made on this machine share.
+"""Geometries of molecules from their SMILES, by RDKit, for the sources that are made on this machine.
 
 Seeds are passed in, one thread does the work, and equal input gives equal coordinates under the same version of RDKit.
 RDKit is imported where it is used, in worker processes.
@@ -20,11 +20,11 @@ ORIENTATIONS = {
     "prefers to lay molecules along its axes (statistics: orientation_of_longest_axis)",
     "random": "Haar-random rotation per geometry, centred on the mean position",
 }
-"""How geometries can be turned, and what the manifest says of it."""
+"""Ways of orienting geometries, each with its description in the manifest."""
 
 
 class RejectError(Exception):
-    """A molecule or geometry that is left out; the message is the reason it is counted under."""
+    """A molecule or geometry is left out; the message is the reason that it is counted under."""
 
 
 def read_molecule(smiles: str) -> Mol:
@@ -50,9 +50,9 @@ def embed(mol: Mol, count: int, seed: int) -> None:
     """Give a molecule conformers by ETKDGv3, in place of those it has.
 
     Args:
-        mol: With hydrogens.
-        count: Try as many; fewer for a rigid molecule: one, and two more for each rotatable bond and saturated ring.
-        seed: In [0, 2**31).
+        mol: Molecule with hydrogens.
+        count: Number of embeddings to try; at most one plus two for each rotatable bond and saturated ring.
+        seed: Seed in [0, 2**31).
 
     Raises:
         RejectError: Not a single embedding succeeded.
@@ -110,7 +110,7 @@ def conformer_positions(mol: Mol) -> np.ndarray:
 
 
 def placed(positions: np.ndarray, orientation: str, turns: np.random.Generator) -> np.ndarray:
-    """Return `positions` (atoms, 3) turned as `orientation`, a key of `ORIENTATIONS`, says, and centred."""
+    """Return `positions` (atoms, 3) oriented according to `orientation`, a key of `ORIENTATIONS`, and centred."""
     if orientation == "random":
         positions = positions @ orientations(1, turns)[0].T
     return positions - positions.mean(axis=0)

@@ -5,9 +5,9 @@ three pickles that the MiDi project made from GEOM's raw archive. The same confo
 routes: from arrays that were made of those pickles and cleaned up (`equidyn.data.sources.geom_arrays`), and from the
 raw archive by MiDi's own rules (`equidyn.data.sources.geom_dataverse`).
 
-Molecules with other elements than the voxel task has channels for are dropped; VoxMol would make sulphur of silicon
-first. There is no limit on size (VoxMol's removes nothing), so atoms may lie beyond the grid; the manifest counts such
-conformers.
+Molecules with elements for which the voxel task has no channel are dropped; VoxMol would first turn silicon into
+sulphur. There is no limit on size (VoxMol's removes nothing), so atoms may lie beyond the grid; the manifest counts
+such conformers.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ PORTION = 1000
 """Molecules that are read at a time."""
 
 REFETCH = "delete the file and download it again"
-"""The remedy that errors name for a file that is not what it should be."""
+"""The remedy that errors name for a wrong file."""
 
-_ORIENTED_SHARE = 0.05  # of the examples
+_ORIENTED_SHARE = 0.05  # share of the examples whose orientation is measured
 _BYTES = 1 << 20  # read at once
 
 
@@ -82,11 +82,11 @@ def build(
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
-        portions: Of `Molecules.portion`, in order; made while they are asked for.
-        scratch: Folder for what an interrupted preparation goes on with; of this preparation only, removed at the end.
+        portions: Results of `Molecules.portion`, in order; an iterator may make them on demand.
+        scratch: Folder from which an interrupted preparation resumes; used by this one only, removed at the end.
         overwrite: Replace a store that is already at `path`.
         seed: Chooses the conformers whose orientation the manifest describes; nothing else is drawn.
-        **provenance: What the manifest says of the source.
+        **provenance: Entries of the manifest about the source.
 
     Returns:
         `path`.
@@ -118,13 +118,13 @@ def build(
 
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield what is in a stream, in blocks that fit into memory."""
+    """Yield the content of a stream, in blocks that fit into memory."""
     while block := stream.read(_BYTES):
         yield block
 
 
 def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file, which takes its name once all of it is on disk."""
+    """Write a file, which takes its name once it is completely on disk."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         stream.writelines(blocks)
 
@@ -133,7 +133,7 @@ class Conformer(NamedTuple):
     """One conformer.
 
     Attributes:
-        smiles: Of its molecule.
+        smiles: SMILES of its molecule.
         numbers: (atoms,) atomic numbers.
         positions: (atoms, 3) Å.
     """
@@ -144,7 +144,7 @@ class Conformer(NamedTuple):
 
 
 class Molecules:
-    """Gathers molecules for a portion."""
+    """A collector of molecules for a portion."""
 
     def __init__(self) -> None:
         self._kept: list[Conformer] = []
@@ -170,7 +170,7 @@ class Molecules:
             self._splits.append(split)
 
     def portion(self) -> Portion:
-        """Return what was gathered; clusters count from zero."""
+        """Return the collected molecules; clusters count from zero."""
         columns: dict[str, Any] = {
             "positions": np.concatenate([np.empty((0, 3), np.float32), *(each.positions for each in self._kept)]),
             "atomic_numbers": np.concatenate([np.empty(0, np.uint8), *(each.numbers for each in self._kept)]),
@@ -193,11 +193,11 @@ def _objection(conformers: Sequence[Conformer]) -> str:
 
 
 class _Summary:
-    """Describes what goes into the store, portion by portion.
+    """A description of the store's content, collected portion by portion.
 
     Attributes:
-        molecules: In the store so far.
-        rejects: What was left out, by reason.
+        molecules: Number of molecules in the store so far.
+        rejects: Numbers of rejected molecules, by reason.
     """
 
     def __init__(self, seed: int) -> None:
@@ -225,7 +225,7 @@ class _Summary:
         self._description.add(portion.lengths, **portion.columns)
 
     def statistics(self) -> dict[str, Any]:
-        """Return what the manifest says of the conformers."""
+        """Return the description of the conformers for the manifest."""
         if not self.molecules:
             raise ValueError(f"no molecule is left; left out were {dict(self.rejects)}")
         return {

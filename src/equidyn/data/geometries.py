@@ -1,4 +1,4 @@
-"""Geometries of molecules: what stores hold of them, and what manifests say of them."""
+"""Geometries of molecules: their fields in stores, and their description in manifests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,11 +28,11 @@ CHANNELS = (1, 6, 7, 8, 9, 16, 17, 35)
 """Atomic numbers that have a channel in VoxMol's grids."""
 
 AS_IN_SOURCE = "as the source has it, centred on the mean position"
-"""What manifests say of the orientation of geometries that are not turned."""
+"""Entry of manifests about the orientation of geometries that are not rotated."""
 
 
 class Description:
-    """Gathers what a manifest says of the geometries of a store.
+    """A collector of a manifest's description of the geometries of a store.
 
     Args:
         share: Share of the geometries whose orientation is measured.

@@ -1,12 +1,12 @@
-"""Pickles from elsewhere, read without running what they say.
+"""Untrusted pickles, read without running them.
 
-A pickle is a program: Python's own unpickler imports what it names and calls it. Here `pickletools.genops`, Python's
-disassembler, takes the file apart, and a small interpreter executes the few operations that plain data need. Nothing
-is imported or called on the pickle's word: the names in `ALLOWED` stand for functions of this module that keep data,
-and any other name or operation is an error.
+A pickle is a program: Python's own unpickler imports the objects that it names and calls them. Here
+`pickletools.genops`, Python's disassembler, takes the file apart, and a small interpreter executes the few operations
+that plain data need. Nothing is imported or called on behalf of the pickle: the names in `ALLOWED` stand for functions
+of this module that keep data, and any other name or operation is an error.
 
-What is read may still hurt a parser further on, RDKit's for one, and memory. `run_confined` therefore does the reading
-in a child process without network, in limited memory, of which nothing comes back but files and text.
+The data may still harm a later parser, RDKit's for instance, or exhaust memory. `run_confined` therefore reads them in
+a child process without network and with limited memory, which returns nothing but files and text.
 """
 
 import json
@@ -34,16 +34,16 @@ _FORETOLD = 3  # exit code of a child that says in one message what is wrong
 
 
 class PickleError(Exception):
-    """A pickle is damaged, or wants more than plain data."""
+    """A pickle is damaged, or needs more than plain data."""
 
 
 class ConfinementError(Exception):
-    """A child process could not be confined, or did not do what it was asked."""
+    """A child process could not be confined, or failed."""
 
 
 @dataclass(slots=True)
 class PickledMolecule:
-    """An RDKit molecule that was not made yet.
+    """An RDKit molecule that has not been constructed yet.
 
     Attributes:
         binary: RDKit's own form; `rdkit.Chem.Mol(binary)` makes the molecule.
@@ -93,7 +93,7 @@ def _encode(text: Any, encoding: Any) -> bytes:
 
 @dataclass(frozen=True)
 class _Constructor:
-    """What a name in a pickle stands for here."""
+    """The replacement of a name in a pickle."""
 
     name: str
     make: Callable[..., Any]
@@ -117,7 +117,8 @@ def read_object(stream: BinaryIO) -> Any:
     """Return a pickled object, all of it in memory.
 
     Args:
-        stream: Of a pickle, protocol 2 to 5. Molecules come as `PickledMolecule`, NumPy's numbers as Python's.
+        stream: Stream of a pickle, protocol 2 to 5. Molecules are returned as `PickledMolecule`, NumPy's numbers as
+            Python's.
 
     Raises:
         PickleError: The pickle is cut short or damaged, names something that is not in `ALLOWED`, or wants an operation
@@ -136,7 +137,7 @@ def read_object(stream: BinaryIO) -> Any:
 
 
 class _Machine:
-    """The stack machine whose programs pickles are, cut down to plain data."""
+    """The stack machine that executes pickles, restricted to plain data."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -306,9 +307,9 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
     process does. It may read and write files as this process may, and returns nothing: the function leaves files.
 
     Args:
-        function: Of a module.
+        function: A function of a module.
         memory_gb: Largest address space of the child, in 2^30 bytes.
-        **arguments: Of the function; what JSON knows.
+        **arguments: Arguments of the function, as JSON-able values.
 
     Raises:
         ConfinementError: The system has no ``unshare`` or refuses it, or the function failed; with the child's message.
@@ -358,7 +359,7 @@ def _refusal(said: str) -> str:
 
 
 def main() -> int:
-    """Do what the parent process asks on standard input; return the exit code."""
+    """Execute the request of the parent process on standard input; return the exit code."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     limit = request["memory_bytes"]

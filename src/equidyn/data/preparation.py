@@ -1,7 +1,7 @@
 """Preparation: turn large sources into stores, piece by piece, in memory that does not grow with the source.
 
 A source is cut into pieces (a block of frames, some files), which worker processes turn into portions of examples. Each
-portion stays in a scratch folder until the store is complete, so that an interrupted preparation goes on where it was.
+portion stays in a scratch folder until the store is complete, so that an interrupted preparation can resume.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Portion:
         lengths: (m,) ragged rows (atoms, residues) of each example; m may be zero.
         columns: One entry per field, as `StoreWriter.extend` takes them: rows end to end for ragged fields, one row
             per example for scalar ones, a list of `str` for text.
-        rejects: What was left out, by reason.
+        rejects: Numbers of rejected examples, by reason.
     """
 
     lengths: np.ndarray
@@ -52,7 +52,7 @@ class Portion:
 
     @classmethod
     def load(cls, path: str | Path) -> "Portion":
-        """Read what `save` wrote.
+        """Read a portion that `save` wrote.
 
         Raises:
             ValueError: The file is no portion; the message names it.
@@ -150,7 +150,7 @@ def _finished(path: Path, future: Any) -> Path:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Say in a note of what goes wrong from which piece it came."""
+    """Name the piece in a note of any error."""
     try:
         yield
     except Exception as error:

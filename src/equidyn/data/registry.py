@@ -22,7 +22,7 @@ def source_card(task: str, name: str) -> SourceCard:
         name: Name of one of its sources in this package, or ``"module:name"`` of the card of any other.
 
     Raises:
-        StudyError: The task has no such source; the message lists those that it has.
+        StudyError: The task has no such source; the message lists its sources.
     """
     known = source_cards(task)
     if name in known:

@@ -53,7 +53,7 @@ EMPTY_GROUP = "group without conformations"
 """The one reason to leave something out that does not count geometries."""
 
 SYMBOLS = {number: symbol for symbol, number in ELEMENTS.items()}
-_ORIENTED_SHARE = 0.01  # of geometries whose orientation is measured
+_ORIENTED_SHARE = 0.01  # share of the geometries whose orientation is measured
 _REFERENCES = np.full(256, np.nan)  # by atomic number
 _REFERENCES[list(ELEMENTS.values())] = [REFERENCE_EV[symbol] for symbol in ELEMENTS]
 
@@ -63,10 +63,10 @@ class SourceFile:
     """One file of a data set.
 
     Attributes:
-        name: What the manifest calls it.
-        path: Where it is.
-        pieces: Cuts it into pieces, always the same.
-        make: Turns a piece into a portion; see `Geometries.portion`.
+        name: Name in the manifest.
+        path: Path of the file.
+        pieces: Function that cuts it into pieces, always the same ones.
+        make: Function that turns a piece into a portion; see `Geometries.portion`.
         frames: Published number of geometries, if there is one.
         constant: Scalar fields that are the same for all examples of the file.
     """
@@ -96,21 +96,21 @@ def build(
 
     Args:
         path: Store folder to make.
-        fields: What it holds.
+        fields: Fields of the store.
         sources: The files.
-        scratch: Folder for what an interrupted preparation goes on with; of this preparation only, removed at the end.
+        scratch: Folder from which an interrupted preparation resumes; used by this one only, removed at the end.
         seed: Chooses the geometries whose orientation the manifest describes.
         processes: Worker processes; the result does not depend on it.
         progress: Show a progress bar on stderr.
         overwrite: Replace a store that is already at `path`.
         versions: Packages whose versions the manifest states.
-        **provenance: What else it says.
+        **provenance: Further entries of the manifest.
 
     Returns:
         `path`.
 
     Raises:
-        StoreError: A file is missing, cut short or damaged; nothing is left then.
+        StoreError: A file is missing, truncated or damaged; nothing is left behind.
         ValueError: No geometry is left.
     """
     scratch = Path(scratch)
@@ -131,7 +131,7 @@ def build(
                 for portion in made:
                     _write(portion, source, summary, writer)
             except StoreError:
-                shutil.rmtree(scratch)  # what comes from a damaged file may be damaged
+                shutil.rmtree(scratch)  # portions of a damaged file may be damaged
                 raise
         if len(writer) == 0:
             raise ValueError(f"no geometry is left; left out were {summary.files}")
@@ -166,7 +166,7 @@ def _write(portion: Portion, source: SourceFile, summary: _Summary, writer: Stor
 
 
 class _Summary:
-    """Counts and describes what goes into a store, a portion at a time; numbers molecules as they come."""
+    """A description of the store's content, collected by portion; molecules are numbered as they come."""
 
     def __init__(self, seed: int) -> None:
         self.files: dict[str, dict[str, Any]] = {}
@@ -174,7 +174,7 @@ class _Summary:
         self._description = Description(_ORIENTED_SHARE, np.random.default_rng(seed_for(seed, "orientation")))
 
     def begin(self, source: SourceFile, sha256: str) -> None:
-        """From now on portions are from this file."""
+        """Begin a file: the following portions are from it."""
         self._file = self.files[source.name] = {"sha256": sha256, "frames": 0, "frames_published": source.frames}
         self._rejects: Counter[str] = Counter()
         self._subsets: Counter[str] = Counter()
@@ -194,7 +194,7 @@ class _Summary:
         return np.array([self._clusters.setdefault(name, len(self._clusters)) for name in names], np.int32)
 
     def warnings(self) -> list[str]:
-        """Return what is not as it was published."""
+        """Return the differences from what was published."""
         return [
             f"{name}: found {file['frames']:,} frames, {file['frames_published']:,} were published"
             for name, file in self.files.items()
@@ -202,7 +202,7 @@ class _Summary:
         ]
 
     def statistics(self) -> dict[str, Any]:
-        """Return what the manifest says of the geometries."""
+        """Return the description of the geometries for the manifest."""
         return {
             "examples": len(self._description.lengths),
             "molecules": len(self._clusters),
@@ -215,7 +215,7 @@ class _Summary:
 
 
 class Geometries:
-    """Collects geometries as a source states them, and turns those that can be examples into a portion."""
+    """A collector of geometries of a source, which turns those that can be examples into a portion."""
 
     def __init__(self) -> None:
         self.rejects: Counter[str] = Counter()
@@ -244,7 +244,7 @@ class Geometries:
             positions: (n, 3) float64, Å.
             forces: (n, 3) float64, eV/Å.
             energy: (m,) float64, eV, total.
-            molecule: Equal for equal molecules.
+            molecule: Label of the molecule, equal for equal molecules.
             subset: Part of the source.
         """
         self._lengths.append(lengths)
@@ -256,7 +256,7 @@ class Geometries:
         self._subset += [subset] * len(lengths)
 
     def portion(self) -> Portion:
-        """Leave out what cannot be an example, centre, subtract the references, and round as it is stored.
+        """Leave out geometries that cannot be examples, centre, subtract the references, and round to stored precision.
 
         The portion has the fields `FIELDS` without `cluster`, and the texts `molecule` and `subset`.
         """
@@ -267,7 +267,7 @@ class Geometries:
         starts = np.cumsum(lengths) - lengths
         centre = np.add.reduceat(positions, starts) / lengths[:, None]
         energy -= np.add.reduceat(_REFERENCES[numbers], starts)
-        with np.errstate(over="ignore"):  # what single precision cannot hold is left out below
+        with np.errstate(over="ignore"):  # values beyond single precision are left out below
             positions = (positions - np.repeat(centre, lengths, axis=0)).astype(np.float32, order="C")
             forces = forces.astype(np.float32, order="C")
         finite = np.isfinite(positions).all(axis=1) & np.isfinite(forces).all(axis=1)

@@ -38,13 +38,13 @@ VERSION = 1
 MANIFEST = "manifest.json"
 OFFSETS = "offsets"
 
-_HEADER_BYTES = 256  # of every .npy file, fixed: it is written twice, before and after the rows
-_BUFFER_BYTES = 1 << 20  # of one array that wait in memory
+_HEADER_BYTES = 256  # header of every .npy file, fixed: it is written twice, before and after the rows
+_BUFFER_BYTES = 1 << 20  # bytes of one array that wait in memory
 _REMEDY = "delete the folder and run the step that makes it again"
 
 
 class StoreError(Exception):
-    """A store or an index file on disk is not what it should be."""
+    """A store or an index file on disk is missing, damaged or not valid."""
 
     def __init__(self, path: str | Path, found: str, expected: str, remedy: str = _REMEDY):
         super().__init__(f"{path}: found {found}; expected {expected}. To repair: {remedy}.")
@@ -62,7 +62,7 @@ def _rebuild_error(message: str) -> StoreError:
 
 @dataclass(frozen=True)
 class Field:
-    """What one array of a store holds.
+    """The content of one array of a store.
 
     Attributes:
         dtype: NumPy dtype (``"float32"``), or ``"str"`` for one text per example.
@@ -111,9 +111,9 @@ TRAINING, VALIDATION, TEST = range(3)
 class StoreWriter:
     """Write a store example by example, in memory that does not grow with their number.
 
-    Rows go to a temporary folder beside `path`, which takes the final name in `finish`. Whatever
-    goes wrong before leaves nothing behind; what a killed process left is removed by the next
-    writer of the same store, of which there may be one at a time.
+    Rows go to a temporary folder beside `path`, which takes the final name in `finish`. An error
+    before that leaves nothing behind; remains of a killed process are removed by the next writer
+    of the same store, which may have only one writer at a time.
 
         with StoreWriter(path, fields) as writer:
             for example in examples:
@@ -143,7 +143,7 @@ class StoreWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = self.path.with_name(f".{self.path.name}.new")
         if self._folder.exists():
-            shutil.rmtree(self._folder)  # of a process that was killed
+            shutil.rmtree(self._folder)  # remains of a process that was killed
         self._folder.mkdir()
         self._files: dict[str, _ArrayFile] = {}
         try:
@@ -277,7 +277,7 @@ class StoreWriter:
         return self.path
 
     def discard(self) -> None:
-        """Throw away what was written so far."""
+        """Discard everything written so far."""
         for file in self._files.values():
             file.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -434,7 +434,7 @@ class Store:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What `StoreWriter.finish` was given: source, seed, versions, statistics."""
+        """The provenance given to `StoreWriter.finish`: source, seed, versions, statistics."""
         return self.manifest["provenance"]
 
     @property
@@ -525,7 +525,7 @@ class Store:
 
 
 def in_blocks(indices: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
-    """Yield the indices, so many at a time, for work that should not hold all their examples in memory."""
+    """Yield the indices in blocks, for work that should not hold all their examples in memory."""
     for start in range(0, len(indices), size):
         yield indices[start : start + size]
 
@@ -629,7 +629,7 @@ def _fsync_folder(path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy values and paths of a provenance into what JSON knows."""
+    """Turn NumPy values and paths of a provenance into JSON-able values."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

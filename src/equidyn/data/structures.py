@@ -1,7 +1,8 @@
 """Cα traces of protein chains, read from PDB and mmCIF files.
 
 Both formats of one entry give the same chains: author chain ids and residue numbers, the first model, the order of the
-file; entity ids are in mmCIF files alone. gemmi parses; what a residue is taken for is decided here, see `read_chains`.
+file; entity ids are in mmCIF files alone. gemmi parses; the interpretation of residues is decided here, see
+`read_chains`.
 """
 
 import gzip
@@ -54,7 +55,7 @@ _PROTEIN = (gemmi.PolymerType.PeptideL, gemmi.PolymerType.PeptideD)
 
 
 class StructureError(ValueError):
-    """A file is no structure that can be read."""
+    """A file is not a readable structure."""
 
     def __init__(self, path: str | Path, found: str, remedy: str):
         super().__init__(f"{path}: found {found}; expected a PDB or mmCIF file, plain or gzipped. To repair: {remedy}.")
@@ -81,7 +82,7 @@ class Chain:
         residue_index: (n,) int32, author residue numbers. Insertion codes make residues of their own with the same
             number, and numbers need not rise.
         residue: (n,) uint8, one-letter codes in ASCII.
-        experiment: What the file says of the method, e.g. ``"X-RAY DIFFRACTION"``; empty if it says nothing.
+        experiment: Method according to the file, e.g. ``"X-RAY DIFFRACTION"``; empty if it states none.
         resolution: Å; None if the file states none.
         entity: Polymer entity of an mmCIF file, that is, which of its molecules the chain is a copy of; empty for PDB
             files, which do not number them.

@@ -1,7 +1,7 @@
 """Training and validation examples: index files into a store.
 
 An index is an int64 array of example numbers. Splits keep clusters (molecules, sequence families)
-whole, and subsets are nested: what a run on 500 examples saw, the run on 5,000 saw as well, so that
+whole, and subsets are nested: the run on 5,000 examples sees all that the run on 500 saw, so that
 curves over data size differ by data added and never by data exchanged.
 """
 

@@ -1,4 +1,4 @@
-"""Voxel-denoising data: GEOM-drugs as NumPy arrays, which hold no pickle that would have to be read.
+"""Voxel-denoising data: GEOM-drugs as NumPy arrays, without any pickle that must be read.
 
 The atomic-datasets project turned MiDi's pickles into arrays, after a clean-up that drops conformers that RDKit cannot
 sanitise, fragments and odd bonds. If one of the five conformers of lowest energy was dropped, the sixth moves up.
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 ARRAYS = "geom_drugs_processed.zip"
 
-_PREFIXES = ("train", "val", "test")  # of the arrays, in the order of `SPLITS`
+_PREFIXES = ("train", "val", "test")  # prefixes of the arrays' names, in the order of `SPLITS`
 _SPECIES = np.array([1, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 33, 35, 53, 80, 83])  # atomic numbers of the arrays' species
-_TEXT = re.compile(r'\s*[\[,]\s*("(?:[^"\\]|\\.)*")')  # of a JSON list, with what stands before it
+_TEXT = re.compile(r'\s*[\[,]\s*("(?:[^"\\]|\\.)*")')  # an entry of a JSON list, with the separator before it
 _BYTES = 1 << 20  # read at once
 
 
@@ -52,12 +52,12 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.geom.FIELDS`.
-        recipe: How many conformers, and the seed.
+        recipe: Number of conformers, and the seed.
         files: Path of `ARRAYS`, by its name.
 
     Raises:
         ValueError: `files` has another name, or no molecule is left.
-        StoreError: The archive is missing, damaged, or not what it should be.
+        StoreError: The archive is missing, damaged, or not the expected one.
     """
     if ARRAYS not in files:
         raise ValueError(f"files: found {sorted(files)}, expected {ARRAYS}")
@@ -81,8 +81,8 @@ class _Rows(NamedTuple):
     Attributes:
         split: Number in `SPLITS`.
         rows: (m,) conformers, molecule by molecule.
-        molecules: (m,) molecule of each.
-        smiles: Of each.
+        molecules: (m,) molecule of each conformer.
+        smiles: SMILES of each conformer.
     """
 
     split: int
@@ -225,7 +225,7 @@ def _texts(stream: TextIO) -> Iterator[str]:
     """Yield the texts of a JSON list one by one: the whole list would fill memory.
 
     Raises:
-        ValueError: It is no list of texts.
+        ValueError: The stream does not hold a list of texts.
     """
     buffer = ""
     while more := stream.read(_BYTES):

@@ -1,4 +1,4 @@
-"""What others may know of GEOM-drugs as arrays."""
+"""The card of GEOM-drugs as arrays."""
 
 from pydantic import Field
 

@@ -56,10 +56,10 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.geom.FIELDS`.
-        recipe: How many conformers, the seed, and how much memory a process that reads a pickle may have.
-        files: Path of `ARCHIVE` by its name, with the receipt ``<file>.json`` of its download beside it: nobody
-            publishes checksums, so that the first download is the one to compare with. A file of other bytes is refused
-            before any of it is unpickled. In spite of its name the published file is a plain tar, which is read where
+        recipe: Number of conformers, the seed, and the memory limit of a process that reads a pickle.
+        files: Path of `ARCHIVE` by its name, with the receipt ``<file>.json`` of its download beside it: no checksum is
+            published, so the first download is the reference. A file with other bytes is refused before any pickle is
+            read. In spite of its name the published file is a plain tar, which is read where
             it lies; one that is compressed is unpacked to `scratch` first (50 GB).
 
     Raises:
@@ -161,7 +161,7 @@ def _plain_tar(archive: Path, work: Path) -> Path:
 
 
 def _plan(tar: Path, file: Path) -> dict[str, Any]:
-    """Return which members of the archive are read, and what is left out; kept in `file`, as the index is long.
+    """Return the members of the archive to read, and the rejects; cached in `file`, as the index is long.
 
     Returns:
         Keys "members", a list of [SMILES, split, first byte, bytes] in the order of the archive, and "rejects".
@@ -243,11 +243,11 @@ def unpickle_members(tar: str, members: list[list[Any]], conformers: int, target
     Args:
         tar: The archive, not compressed.
         members: [SMILES, split, first byte, bytes] of each pickle.
-        conformers: Most of each molecule.
+        conformers: Largest number of conformers of each molecule.
         target: File of the portion.
 
     Raises:
-        StoreError: A pickle is damaged, or wants more than data, or holds something else.
+        StoreError: A pickle is damaged, needs more than plain data, or holds something else.
     """
     gathered = Molecules()
     with Path(tar).open("rb") as stream:

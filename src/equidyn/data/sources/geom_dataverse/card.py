@@ -1,4 +1,4 @@
-"""What others may know of GEOM-drugs as its authors published it."""
+"""The card of GEOM-drugs as its authors published it."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""What others may know of the protein chains that come with the package."""
+"""The card of the protein chains that come with the package."""
 
 from equidyn.data.card import SourceCard, Typical
 from equidyn.data.chain_limits import ChainRecipe

@@ -130,9 +130,10 @@ def build_store(
 ) -> Path:
     """Make the offline set of drug-like conformers.
 
-    Examples lie in the store molecule by molecule, in random order, the conformers of each by rising energy. What
-    cannot be made is skipped, counted by reason in the manifest and logged; a molecule that equals an earlier one, or
-    is its stereoisomer, is skipped too. Where a number of molecules is asked, others from the list take their places.
+    Examples lie in the store molecule by molecule, in random order, the conformers of each by rising energy. Molecules
+    that cannot be made are skipped, counted by reason in the manifest and logged; a molecule that equals an earlier
+    one, or is its stereoisomer, is skipped too. If a number of molecules is requested, others from the list replace
+    them.
 
     A small `max_radius` leaves out most large molecules after they were made: lower the limits on atoms with it.
 
@@ -143,11 +144,11 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
-        recipe: Which molecules, and how their conformers are made.
+        recipe: Choice of molecules, and settings of their conformers.
         molecules: SMILES to choose from in place of the list that RDKit ships.
 
     Raises:
-        ValueError: Fewer molecules than asked, or none at all, can be made.
+        ValueError: Fewer molecules than requested, or none at all, can be made.
         StoreError: RDKit was installed without its list of molecules.
     """
     from tqdm import tqdm
@@ -271,7 +272,7 @@ def _lowest(mol: Mol, energies: np.ndarray, count: int) -> list[int]:
 
 
 class _Summary:
-    """Counts and describes what goes into the store, one molecule at a time.
+    """Counts and a description of the store's content, collected by molecule.
 
     Attributes:
         table: A row for each molecule, for the manifest.
@@ -319,7 +320,7 @@ class _Summary:
         )
 
     def statistics(self) -> dict[str, Any]:
-        """Return what the manifest says of the conformers."""
+        """Return the description of the conformers for the manifest."""
         conformers, heavy = (np.array([row[column] for row in self.table]) for column in ("conformers", "heavy_atoms"))
         return {
             "examples": int(conformers.sum()),

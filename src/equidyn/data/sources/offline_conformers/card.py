@@ -1,4 +1,4 @@
-"""What others may know of the conformers that are made on this machine."""
+"""The card of the conformers that are made on this machine."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,7 +9,7 @@ from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 
 
 class OfflineConformers(Settings):
-    """Which molecules are made into conformers, and how."""
+    """The molecules that are made into conformers, and how."""
 
     molecules: Literal["all"] | Annotated[int, Field(ge=2)] = Field(
         description="Distinct molecules to make, or `all` of the list that RDKit ships."

@@ -74,7 +74,7 @@ def build_store(
 ) -> Path:
     """Make the offline force-field data set.
 
-    What cannot be embedded or labelled is skipped, counted by reason in the manifest and logged.
+    Molecules that cannot be embedded or labelled are skipped, counted by reason in the manifest and logged.
 
     Labels always come from worker processes (also for `processes=1`), started afresh with one thread each: threads add
     floating-point numbers in no fixed order. A script that calls this therefore needs the usual
@@ -84,7 +84,7 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `FIELDS`.
-        recipe: How many molecules, and how their geometries are made.
+        recipe: Number of molecules, and settings of their geometries.
         molecules: Molecules to make in place of the number that the recipe asks for.
 
     Raises:
@@ -233,7 +233,7 @@ def _single_point(
 
 
 class _Summary:
-    """Counts and describes what goes into the store, one molecule at a time.
+    """Counts and a description of the store's content, collected by molecule.
 
     Attributes:
         table: A row for each molecule, for the manifest.
@@ -247,7 +247,7 @@ class _Summary:
         self._description = Description()
 
     def add(self, molecule: Molecule, labelled: _Labelled) -> None:
-        """Take in what a worker made of a molecule."""
+        """Take in a worker's result for a molecule."""
         energies = np.array([frame["energy"] for frame in labelled.frames])
         if labelled.failure:
             self._failures[labelled.failure] += 1
@@ -279,7 +279,7 @@ class _Summary:
         }
 
     def statistics(self) -> dict[str, Any]:
-        """Return what the manifest says of the geometries."""
+        """Return the description of the geometries for the manifest."""
         made = [entry for entry in self.table if entry["conformers"]]
         norms = np.concatenate(self._force_norms)
         spreads = np.array([entry["energy_std_ev"] for entry in made])

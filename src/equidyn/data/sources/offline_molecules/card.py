@@ -1,4 +1,4 @@
-"""What others may know of the molecules that are made on this machine."""
+"""The card of the molecules that are made on this machine."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,7 +9,7 @@ from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
 
 
 class OfflineMolecules(Settings):
-    """How geometries are made and labelled, the same for all molecules of a store."""
+    """Settings by which the geometries of all molecules of a store are made and labelled."""
 
     molecules: Literal["all"] | Annotated[int, Field(ge=2)] = Field(
         description="Distinct molecules to make; `all` are 206."

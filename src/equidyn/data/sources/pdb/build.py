@@ -82,7 +82,7 @@ def build_store(
             `entry_path` says; by these names.
 
     Raises:
-        ValueError: A table is not what it should be, or no chain is left.
+        ValueError: A table is not valid, or no chain is left.
         OSError: A file cannot be opened.
     """
     check_given(files, (SELECTED, FETCHED, CLUSTERS, ENTRY))
@@ -131,8 +131,8 @@ def build_store(
 def _clusters(entities: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
     """Return clusters of the entities, numbered from 0 by first appearance, and how many of `entities` had none.
 
-    Clusters are told apart by their first member, which may be a computed model. Nobody asks for those (``AF_…``,
-    ``MA_…``), so that they need not be kept out.
+    Clusters are identified by their first member, which may be a computed model. No study asks for these (``AF_…``,
+    ``MA_…``), so they need not be excluded.
     """
     wanted = set(entities)
     first: dict[str, str] = {}
@@ -145,7 +145,7 @@ def _clusters(entities: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
 
 
 def _wanted(files: Mapping[str, Path]) -> tuple[dict[str, dict[str, int]], Counter[str]]:
-    """Return the chains to read, by entry, with their deposited lengths; and count what was not to be had."""
+    """Return the chains to read, by entry, with their deposited lengths; and count those that were not available."""
     selection = _read_table(files[SELECTED], ("entry", "chain", "length"))
     status = dict(_read_table(files[FETCHED], ("id", "status")).itertuples(index=False))
     if unknown := set(status.values()) - {"ok", "missing"}:
@@ -231,7 +231,7 @@ def _gathered(path: Path, made: Iterator[Portion], rejects: Counter[str]) -> Sto
 
 
 def _by_kind(rejects: Counter[str]) -> dict[str, dict[str, int]]:
-    """Return counts by kind and reason, of which the counter's keys are made."""
+    """Return counts by kind and reason, the two parts of the counter's keys."""
     counted: dict[str, dict[str, int]] = {"entries": {}, "chains": {}, "residues": {}}
     for key, count in sorted(rejects.items()):
         kind, _, reason = key.partition(": ")

@@ -1,4 +1,4 @@
-"""What others may know of the chains of the Protein Data Bank."""
+"""The card of the chains of the Protein Data Bank."""
 
 from equidyn.core.settings import Settings
 from equidyn.data.card import Seed, Selection, SourceCard, Typical

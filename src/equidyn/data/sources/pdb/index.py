@@ -34,7 +34,7 @@ def form(pattern: str) -> re.Pattern[str]:
 
 
 def check_given(files: Mapping[str, Path], names: Sequence[str]) -> None:
-    """Raise `ValueError` if one of the files is not named."""
+    """Raise `ValueError` if a file is missing."""
     if missing := [name for name in names if name not in files]:
         raise ValueError(f"files names {sorted(files)}, expected {', '.join(names)}: no {', '.join(missing)}")
 
@@ -50,7 +50,7 @@ def unexpected(path: Path, found: str, expected: str) -> ValueError:
 def rows_of(path: Path, pattern: re.Pattern[str], expected: str) -> Iterator[re.Match[str]]:
     """Yield the rows of an index file, below its header if it has one.
 
-    One odd row in a hundred is skipped with a warning; more of them mean another format.
+    Up to one odd row in a hundred is skipped with a warning; more odd rows mean another format.
     """
     rows = 0
     odd: list[str] = []
@@ -79,7 +79,7 @@ def origin(path: Path) -> dict[str, str | None]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; raise `ValueError` if it is none."""
+    """Return the content of a JSON file; raise `ValueError` if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

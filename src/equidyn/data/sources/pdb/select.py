@@ -64,20 +64,20 @@ _BUNDLE = form(rf"{ID}(?:\s|$)")
 
 
 def select_chains(files: Mapping[str, Path], limits: ChainLimits) -> tuple[pd.DataFrame, Counter[str]]:
-    """Choose chains by what the archive's index files say of them.
+    """Choose chains by the archive's index files.
 
     Memory grows with the number of entries and of chosen chains, not with the sequences that are read.
 
     Args:
         files: Paths of `INDEX_FILES`, by these names.
-        limits: Which chains are chosen; entries without a resolution are left out.
+        limits: Limits on the chosen chains; entries without a resolution are left out.
 
     Returns:
         Table with the columns `COLUMNS`, sorted by entry (lower case) and chain (the author's id); and the number of
         chains left out, by the first reason that applies, in the order in which this module names its limits.
 
     Raises:
-        ValueError: A file is not given or not what it should be, or no chain is left.
+        ValueError: A file is not given or not valid, or no chain is left.
         OSError: A file cannot be opened.
     """
     check_given(files, INDEX_FILES)
@@ -148,12 +148,12 @@ class _Index:
 
 
 def write_selection(path: str | Path, limits: ChainLimits, *, files: Mapping[str, Path]) -> None:
-    """Write the table of `select_chains`, whose arguments and errors these are, and beside it what it was made of.
+    """Write the table of `select_chains`, with the same arguments and errors, and beside it a record of its origin.
 
     Args:
         path: Tab-separated file with the columns `COLUMNS`; a file of the same name that ends in ``.json`` gets limits,
             counts, what was left out, and SHA-256 and date of the index files.
-        limits: Which chains are chosen.
+        limits: Limits on the chosen chains.
         files: Paths of `INDEX_FILES`, by these names.
     """
     path = Path(path)

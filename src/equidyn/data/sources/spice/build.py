@@ -1,6 +1,6 @@
 """Force-field data of SPICE's own releases: HDF5 files, which have no split.
 
-They lack molecules that the authors of MACE-OFF23 added, so what is made of them is another data set than the paper's.
+They lack molecules that the authors of MACE-OFF23 added, so the resulting data set differs from the paper's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from equidyn.data.store import StoreError
 if TYPE_CHECKING:
     from equidyn.data.sources.spice.card import Spice
 
-CONFORMATIONS = 2_000  # in a piece; fewer than twice as many where a molecule has more
+CONFORMATIONS = 2_000  # conformations per piece; fewer than twice as many where a molecule has more
 
 
 def build_store(
@@ -41,11 +41,11 @@ def build_store(
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS`.
         recipe: The release, which the manifest states, and the seed.
-        files: Where the one HDF5 file is, by its name.
+        files: Path of the one HDF5 file, by its name.
 
     Raises:
         ValueError: `files` is not one file.
-        StoreError: The file is missing, cut short or damaged; nothing is left then.
+        StoreError: The file is missing, truncated or damaged; nothing is left behind.
     """
     if len(files) != 1:
         raise ValueError(f"files: found {sorted(files)}, expected one HDF5 file")
@@ -97,7 +97,7 @@ def hdf5_ranges(path: Path) -> Iterator[list[HdfRange]]:
 
 
 def portion_of_hdf5(path: Path, piece: Sequence[HdfRange]) -> Portion:
-    """Read some conformations. What is left out is counted in conformations, and in groups where they have none."""
+    """Read some conformations; rejects are counted in conformations, or in groups where these have none."""
     geometries = Geometries()
     with _opened(path) as file:
         for name, start, stop in piece:

@@ -1,4 +1,4 @@
-"""What others may know of SPICE as its authors release it."""
+"""The card of SPICE as its authors release it."""
 
 from typing import Literal
 

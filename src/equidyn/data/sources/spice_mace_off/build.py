@@ -33,7 +33,7 @@ class Archive(NamedTuple):
 
 ARCHIVES = {TRAIN_FILE: Archive(TRAINING, 951_005), TEST_FILE: Archive(VALIDATION, 50_195)}
 
-BLOCK_BYTES = 8 << 20  # of extended XYZ in a piece, and the frame that the block's end cuts
+BLOCK_BYTES = 8 << 20  # bytes of extended XYZ in a piece, besides the frame that the block's end cuts
 _MOST_ATOMS = 100_000  # more than that is no atom count but another number in its place
 
 
@@ -57,11 +57,12 @@ def build_store(
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS` and `split`.
         recipe: The seed.
-        files: Where the archives `TRAIN_FILE` and `TEST_FILE` are, by these names.
+        files: Paths of the archives `TRAIN_FILE` and `TEST_FILE`, by these names.
 
     Raises:
         ValueError: `files` has other names.
-        StoreError: An archive is missing, cut short or damaged, or it is lost where a frame ends; nothing is left then.
+        StoreError: An archive is missing, truncated or damaged, or the end of a frame cannot be found; nothing is left
+            behind.
     """
     if files.keys() != ARCHIVES.keys():
         raise ValueError(f"files: found {sorted(files)}, expected {sorted(ARCHIVES)}")
@@ -97,7 +98,7 @@ class XyzBlock(NamedTuple):
 
     Attributes:
         file: What messages call the file.
-        first: Frames before these.
+        first: Number of frames before these.
         text: The frames, end to end.
     """
 
@@ -116,7 +117,7 @@ class _Frame(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Columns of the atoms of a frame: where the element is, where x, y, z and the forces are, and how many in all."""
+    """Columns of the atoms of a frame: those of the element, of x, y, z and of the forces, and their total number."""
 
     species: int
     values: tuple[int, ...]
@@ -135,7 +136,7 @@ def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
     Hidden members, such as the companions that macOS adds, are skipped.
 
     Raises:
-        StoreError: The archive is cut short or damaged, holds no frame, or it is lost where a frame ends.
+        StoreError: The archive is truncated or damaged, holds no frame, or the end of a frame cannot be found.
     """
     found = False
     try:
@@ -252,7 +253,7 @@ def _layout(properties: str) -> _Layout:
 
 
 def _first(values: Mapping[str, Any], *names: str) -> Any:
-    """Return what stands under the first of `names` that is there."""
+    """Return the value of the first of `names` that is present."""
     for name in names:
         if name in values:
             return values[name]

@@ -1,4 +1,4 @@
-"""What others may know of SPICE in the selection and split of MACE-OFF23."""
+"""The card of SPICE in the selection and split of MACE-OFF23."""
 
 from equidyn.core.settings import Settings
 from equidyn.data.card import Seed, SourceCard, Typical

@@ -34,15 +34,15 @@ def build_store(
 ) -> Path:
     """Make a store of the chains in a folder and in all folders below it.
 
-    Files that cannot be read are logged and counted. More than one worker process are started afresh, and a script that
-    calls this then needs the usual ``if __name__ == "__main__":``.
+    Files that cannot be read are logged and counted. If there is more than one worker process, they are started afresh,
+    and a script that calls this needs the usual ``if __name__ == "__main__":``.
 
     Options are those of all builders, see `equidyn.data.card.SourceCard`.
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.chains.FIELDS`.
-        recipe: Which folder, which chains, and how they are clustered. Files that end in one of `ENDINGS` are read;
-            hidden ones are not.
+        recipe: The folder, the limits on chains, and the settings of the clustering. Files that end in one of `ENDINGS`
+            are read; hidden ones are not.
 
     Raises:
         ValueError: There is no such folder or file, or no chain is left.

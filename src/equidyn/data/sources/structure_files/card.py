@@ -1,4 +1,4 @@
-"""What others may know of protein chains of the user's own files."""
+"""The card of protein chains from the user's own files."""
 
 from pydantic import Field
 
