@@ -463,30 +463,29 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
     front = ["origin", "row", "figure", "series", "run", "quantity", "step", "step_unit", "value"]
     data = data[[*front, *data.columns.difference(front, sort=False)]]
     place = drawing.Steps(data["step"], log=True)
-    with style.applied():
-        figure = style.new_figure(style.WIDTH, _ROW * len(rows) + _FOOT)
-        widths = [1, 1] if common else [(style.WIDTH - _COLUMN) / 2] * 2 + [_COLUMN]
-        grid = figure.add_gridspec(
-            len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), _FOOT]
-        )
-        for i, row in enumerate(rows):
-            pair = [figure.add_subplot(grid[i, j]) for j in range(2)]
-            _limits(pair, row, data, options)
-            for axes, origin, title in zip(pair, ORIGINS, row.titles, strict=True):
-                part = row.data[row.data["origin"] == origin]
-                _panel(axes, part, row.looks[origin], place, options)
-                axes.tick_params(labelbottom=row is rows[-1])
-                axes.set_title(title)
-                if row is rows[-1]:
-                    axes.set_xlabel(_step_label(part))
-            _label(pair, row, options)
-            if row.legend:
-                _keys(figure.add_subplot(grid[i, 2]), row, options)
-        feet = grid[-1, :].subgridspec(1, 3)
-        for i, (title, handles) in enumerate(_reading(rows, data, options, common).items()):
-            axes = figure.add_subplot(feet[i])
-            axes.set_axis_off()
-            drawing.legend(axes, handles, title).set_in_layout(False)
+    figure = style.new_figure(style.WIDTH, _ROW * len(rows) + _FOOT)
+    widths = [1, 1] if common else [(style.WIDTH - _COLUMN) / 2] * 2 + [_COLUMN]
+    grid = figure.add_gridspec(
+        len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), _FOOT]
+    )
+    for i, row in enumerate(rows):
+        pair = [figure.add_subplot(grid[i, j]) for j in range(2)]
+        _limits(pair, row, data, options)
+        for axes, origin, title in zip(pair, ORIGINS, row.titles, strict=True):
+            part = row.data[row.data["origin"] == origin]
+            _panel(axes, part, row.looks[origin], place, options)
+            axes.tick_params(labelbottom=row is rows[-1])
+            axes.set_title(title)
+            if row is rows[-1]:
+                axes.set_xlabel(_step_label(part))
+        _label(pair, row, options)
+        if row.legend:
+            _keys(figure.add_subplot(grid[i, 2]), row, options)
+    feet = grid[-1, :].subgridspec(1, 3)
+    for i, (title, handles) in enumerate(_reading(rows, data, options, common).items()):
+        axes = figure.add_subplot(feet[i])
+        axes.set_axis_off()
+        drawing.legend(axes, handles, title).set_in_layout(False)
     return figure, data
 
 

@@ -81,14 +81,13 @@ def verdicts(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figur
     ).reset_index(drop=True)
     kinds = list(dict.fromkeys(data["kind"]))
     lines = [int((data["kind"] == kind).sum()) + 1.2 for kind in kinds]
-    with style.applied():
-        figure = style.new_figure(11, _LINE * sum(lines) + 0.55 * len(kinds) + 1.1)
-        grid = figure.add_gridspec(len(kinds) + 1, 1, height_ratios=[*lines, 1.6])
-        for i, kind in enumerate(kinds):
-            _panel(figure.add_subplot(grid[i, 0]), data[data["kind"] == kind], options, _AXES[kind])
-        foot = figure.add_subplot(grid[-1, 0])
-        foot.set_axis_off()
-        foot.legend(handles=_handles(), ncols=3, loc="lower center").set_in_layout(False)
+    figure = style.new_figure(11, _LINE * sum(lines) + 0.55 * len(kinds) + 1.1)
+    grid = figure.add_gridspec(len(kinds) + 1, 1, height_ratios=[*lines, 1.6])
+    for i, kind in enumerate(kinds):
+        _panel(figure.add_subplot(grid[i, 0]), data[data["kind"] == kind], options, _AXES[kind])
+    foot = figure.add_subplot(grid[-1, 0])
+    foot.set_axis_off()
+    foot.legend(handles=_handles(), ncols=3, loc="lower center").set_in_layout(False)
     return figure, data
 
 

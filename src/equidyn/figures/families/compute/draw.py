@@ -64,24 +64,23 @@ def loss_against_compute(
         data = _over_times(data)
     data = _judged(data.assign(panel=LOSS, role=_roles(data, options)), options)
     ratios = _ratios(data, options)
-    with style.applied():
-        figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
-        drawing.name_comparison(figure, data, options)
-        place = drawing.Steps(data["training_flops"], log=True)
-        handles = _draw_losses(panels[0], data, place, options)
-        place.dress(panels[-1])
-        panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
-        panels[-1].set_xlabel("Training compute (FLOP)")
-        limit = options.limit
-        reading = [
-            drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
-            drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", unskilled=True),
-        ]
-        if has_replicates(data):
-            reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
-        if len(ratios):
-            reading.append(_draw_ratios(panels[1], ratios, place))
-        drawing.legends(column, handles, "Network", reading)
+    figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
+    drawing.name_comparison(figure, data, options)
+    place = drawing.Steps(data["training_flops"], log=True)
+    handles = _draw_losses(panels[0], data, place, options)
+    place.dress(panels[-1])
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
+    panels[-1].set_xlabel("Training compute (FLOP)")
+    limit = options.limit
+    reading = [
+        drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
+        drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", unskilled=True),
+    ]
+    if has_replicates(data):
+        reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
+    if len(ratios):
+        reading.append(_draw_ratios(panels[1], ratios, place))
+    drawing.legends(column, handles, "Network", reading)
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
 
 

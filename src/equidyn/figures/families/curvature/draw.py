@@ -67,36 +67,35 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     steps = drawing.spread(sorted(rows["step"].unique()), _STEPS)
     data = _ranked(rows[rows["step"].isin(steps)])
     blocks = _blocks(data)
-    with style.applied():
-        figure, panels, column = drawing.tiled(len(blocks) * len(steps), len(steps))
-        drawing.name_comparison(figure, data, options)
-        for i, axes in enumerate(panels):
-            row, place = divmod(i, len(steps))
-            of_block = data[data["block"] == blocks[row]]
-            part = of_block[of_block["step"] == steps[place]]
-            _spectrum_axes(axes, of_block)
-            for loss in drawing.PARTS:
-                _spectrum(axes, part[part["loss"] == loss], loss)
-            if len(part) and part["unskilled"].iloc[0]:
-                axes.set_facecolor(drawing.shade_of(part["skill"].iloc[0], options))
-            if row == 0:
-                axes.set_title(_step_title(part, steps[place]))
-            if place == 0:
-                axes.set_ylabel(f"{_described(of_block)}\n|Eigenvalue| ({drawing.unit(data)})")
-            axes.tick_params(labelleft=place == 0)
-            axes.set_xlabel("Rank of the eigenvalue" if row == len(blocks) - 1 else "")
-        ink = {"color": style.INK, "marker": "o", "markersize": 5}
-        reading = [
-            Line2D([], [], label="positive eigenvalues", **ink),
-            Line2D([], [], label="negative eigenvalues", markerfacecolor="white", linestyle=drawing.DASHES, **ink),
-            Line2D([], [], linestyle="none", label="flatter: better conditioned"),
-        ]
-        if (data["method"] == "lanczos").any():
-            text = "in steps: estimated by Lanczos"
-            reading.append(Line2D([], [], color=style.INK, drawstyle="steps", label=text))
-        if data["unskilled"].any():
-            reading.append(Patch(facecolor=style.DARK_SHADE, label=drawing.useless(options)))
-        drawing.legends(column, _loss_handles(), "Hessian of the", reading)
+    figure, panels, column = drawing.tiled(len(blocks) * len(steps), len(steps))
+    drawing.name_comparison(figure, data, options)
+    for i, axes in enumerate(panels):
+        row, place = divmod(i, len(steps))
+        of_block = data[data["block"] == blocks[row]]
+        part = of_block[of_block["step"] == steps[place]]
+        _spectrum_axes(axes, of_block)
+        for loss in drawing.PARTS:
+            _spectrum(axes, part[part["loss"] == loss], loss)
+        if len(part) and part["unskilled"].iloc[0]:
+            axes.set_facecolor(drawing.shade_of(part["skill"].iloc[0], options))
+        if row == 0:
+            axes.set_title(_step_title(part, steps[place]))
+        if place == 0:
+            axes.set_ylabel(f"{_described(of_block)}\n|Eigenvalue| ({drawing.unit(data)})")
+        axes.tick_params(labelleft=place == 0)
+        axes.set_xlabel("Rank of the eigenvalue" if row == len(blocks) - 1 else "")
+    ink = {"color": style.INK, "marker": "o", "markersize": 5}
+    reading = [
+        Line2D([], [], label="positive eigenvalues", **ink),
+        Line2D([], [], label="negative eigenvalues", markerfacecolor="white", linestyle=drawing.DASHES, **ink),
+        Line2D([], [], linestyle="none", label="flatter: better conditioned"),
+    ]
+    if (data["method"] == "lanczos").any():
+        text = "in steps: estimated by Lanczos"
+        reading.append(Line2D([], [], color=style.INK, drawstyle="steps", label=text))
+    if data["unskilled"].any():
+        reading.append(Patch(facecolor=style.DARK_SHADE, label=drawing.useless(options)))
+    drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
 
 
@@ -200,33 +199,32 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
     data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
     blocks = _blocks(data)
-    with style.applied():
-        figure, panels, column = drawing.tiled(len(_QUANTITIES) * len(blocks), len(blocks))
-        figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(_QUANTITIES) + 0.6)
-        drawing.name_comparison(figure, data, options)
-        place = drawing.Steps(data["step"], log=True)
-        for i, axes in enumerate(panels):
-            (name, label), block = list(_QUANTITIES.items())[i // len(blocks)], blocks[i % len(blocks)]
-            part = data[data["block"] == block]
-            last = i + len(blocks) >= len(panels)
-            place.dress(axes)
-            if part[name].isna().all():
-                axes.text(0.5, 0.5, "needs the full spectrum", transform=axes.transAxes, ha="center", color=style.MUTED)
-                axes.set_yticks([])
-                axes.grid(visible=False)
-            else:
-                _against_step(axes, part, name, place)
-            axes.tick_params(labelbottom=last)
-            axes.set_xlabel(drawing.STEP if last else "")
-            if i < len(blocks):
-                axes.set_title(_described(part))
-            if i % len(blocks) == 0:
-                axes.set_ylabel(label.format(unit=drawing.unit(data)))
-        reading = drawing.useful(options)
-        if data["trace_error"].any():
-            text = f"{options.level} interval (trace)"
-            reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
-        drawing.legends(column, _loss_handles(), "Hessian of the", reading)
+    figure, panels, column = drawing.tiled(len(_QUANTITIES) * len(blocks), len(blocks))
+    figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(_QUANTITIES) + 0.6)
+    drawing.name_comparison(figure, data, options)
+    place = drawing.Steps(data["step"], log=True)
+    for i, axes in enumerate(panels):
+        (name, label), block = list(_QUANTITIES.items())[i // len(blocks)], blocks[i % len(blocks)]
+        part = data[data["block"] == block]
+        last = i + len(blocks) >= len(panels)
+        place.dress(axes)
+        if part[name].isna().all():
+            axes.text(0.5, 0.5, "needs the full spectrum", transform=axes.transAxes, ha="center", color=style.MUTED)
+            axes.set_yticks([])
+            axes.grid(visible=False)
+        else:
+            _against_step(axes, part, name, place)
+        axes.tick_params(labelbottom=last)
+        axes.set_xlabel(drawing.STEP if last else "")
+        if i < len(blocks):
+            axes.set_title(_described(part))
+        if i % len(blocks) == 0:
+            axes.set_ylabel(label.format(unit=drawing.unit(data)))
+    reading = drawing.useful(options)
+    if data["trace_error"].any():
+        text = f"{options.level} interval (trace)"
+        reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
+    drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
 
 

@@ -46,20 +46,19 @@ def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Data
     data = pd.concat([_histograms(table, name) for name in quantities], ignore_index=True)
     words = options.words
     dashed = {"linewidth": 1.4, "linestyle": drawing.DASHES}
-    with style.applied():
-        figure, panels, column = drawing.tiled(len(quantities), math.ceil(math.sqrt(len(quantities))))
-        handles = {}
-        for axes, quantity in zip(panels, quantities, strict=True):
-            for side, part in data[data["quantity"] == quantity].groupby("side", sort=False):
-                look = _LOOKS[side]
-                axes.stairs(100 * part["share"], [*part["low"], part["high"].iloc[-1]], fill=True, **look)
-                axes.axvline(table.loc[table["side"] == side, quantity].median(), color=look["edgecolor"], **dashed)
-                size = part.iloc[0]
-                label = f"{side}: {size['of_examples']:,} {words.examples}\nof {size['of_clusters']:,} {words.clusters}"
-                handles[side] = Patch(label=label, **look)
-            axes.set(xlabel=LABELS.get(quantity, quantity), ylabel=f"Share of {words.examples} (%)")
-        median = Line2D([], [], color=style.INK, label="median, in the colour of its set", **dashed)
-        drawing.legends(column, list(handles.values()), "Data", [median])
+    figure, panels, column = drawing.tiled(len(quantities), math.ceil(math.sqrt(len(quantities))))
+    handles = {}
+    for axes, quantity in zip(panels, quantities, strict=True):
+        for side, part in data[data["quantity"] == quantity].groupby("side", sort=False):
+            look = _LOOKS[side]
+            axes.stairs(100 * part["share"], [*part["low"], part["high"].iloc[-1]], fill=True, **look)
+            axes.axvline(table.loc[table["side"] == side, quantity].median(), color=look["edgecolor"], **dashed)
+            size = part.iloc[0]
+            label = f"{side}: {size['of_examples']:,} {words.examples}\nof {size['of_clusters']:,} {words.clusters}"
+            handles[side] = Patch(label=label, **look)
+        axes.set(xlabel=LABELS.get(quantity, quantity), ylabel=f"Share of {words.examples} (%)")
+    median = Line2D([], [], color=style.INK, label="median, in the colour of its set", **dashed)
+    drawing.legends(column, list(handles.values()), "Data", [median])
     return figure, data
 
 

@@ -51,16 +51,14 @@ def _percent_of_replicates(
     data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
     data = data.join(marks(data, options.threshold))
     looks = distinct_looks(list(dict.fromkeys(data["series"])))
-    with style.applied():
-        return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
+    return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
 
 
 def _percent_by(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
     """Percent against step by what runs differ in, one colour per setting; replicates share it."""
     rows = variation.rows(table, options)
     data = _shares(rows, options, variation.names(rows))
-    with style.applied():
-        figure = percent_and_skill(data, variation.looks(data), options, log_x=True, log_y=True, title=variation.title)
+    figure = percent_and_skill(data, variation.looks(data), options, log_x=True, log_y=True, title=variation.title)
     return figure, data
 
 
@@ -95,44 +93,43 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         "twirled": (f"{twirled} (what would be left\nof a rotation-averaged network)", *look),
         "equivariance": drawing.PARTS["equivariance"],
     }
-    with style.applied():
-        key = 2.0 if options.comparison else 1.5  # inch; a line more above, a floor among the losses
-        figure = style.new_figure(10.5, 4.9 + key)
-        drawing.name_comparison(figure, data, options)
-        grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
-        left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
-        place = drawing.Steps(data["step"], log=True)
-        handles = []
-        for axes, suffix in ((left, ""), (right, "_relative")):
-            drawn = [name for name in parts if name + suffix in data]
-            values = data[[name + suffix for name in drawn]]
-            floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
-            drawing.scale(axes, values, log=True, include=floor)
-            for name in drawn:
-                label, colour, marker = parts[name]
-                sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
-                x, y = place(data["step"]), data[name + suffix]
-                drawing.line(axes, x, y, data["unskilled"], place.log, True, colour, marker, *sizes)
-                if axes is left:
-                    handles.append(drawing.sample(colour, marker, label))
-            place.dress(axes)
-            drawing.shade(axes, data, place, options)
-            axes.set_xlabel(drawing.STEP)
-        null = float(data["null_loss"].iloc[0])
-        dashed = {"color": style.MUTED, "linewidth": 1.2, "linestyle": (0, (6, 2))}
-        left.axhline(null, **dashed)
-        handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
-        if floors:
-            handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
-        left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
-        right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
-        speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
-        legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
-        legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False)
-        for i, (title, entries) in enumerate(legends.items()):
-            axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
-            axes.set_axis_off()
-            drawing.legend(axes, entries, title).set_in_layout(False)
+    key = 2.0 if options.comparison else 1.5  # inch; a line more above, a floor among the losses
+    figure = style.new_figure(10.5, 4.9 + key)
+    drawing.name_comparison(figure, data, options)
+    grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
+    left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
+    place = drawing.Steps(data["step"], log=True)
+    handles = []
+    for axes, suffix in ((left, ""), (right, "_relative")):
+        drawn = [name for name in parts if name + suffix in data]
+        values = data[[name + suffix for name in drawn]]
+        floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
+        drawing.scale(axes, values, log=True, include=floor)
+        for name in drawn:
+            label, colour, marker = parts[name]
+            sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
+            x, y = place(data["step"]), data[name + suffix]
+            drawing.line(axes, x, y, data["unskilled"], place.log, True, colour, marker, *sizes)
+            if axes is left:
+                handles.append(drawing.sample(colour, marker, label))
+        place.dress(axes)
+        drawing.shade(axes, data, place, options)
+        axes.set_xlabel(drawing.STEP)
+    null = float(data["null_loss"].iloc[0])
+    dashed = {"color": style.MUTED, "linewidth": 1.2, "linestyle": (0, (6, 2))}
+    left.axhline(null, **dashed)
+    handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
+    if floors:
+        handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
+    left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
+    right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
+    speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
+    legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
+    legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False)
+    for i, (title, entries) in enumerate(legends.items()):
+        axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
+        axes.set_axis_off()
+        drawing.legend(axes, entries, title).set_in_layout(False)
     return figure, data
 
 
@@ -182,5 +179,4 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     colours = dict(zip(dict.fromkeys(group), style.distinct(group.nunique()), strict=True))
     looks = {name: (colours[group[name]], marker) for name, (_, marker) in distinct_looks(names).items()}
     data = shown(rows, ["skill", "relative_equivariance"], options, rows["run"])
-    with style.applied():
-        return error_against_skill(data, looks, options, title="Run")
+    return error_against_skill(data, looks, options, title="Run")

@@ -51,38 +51,37 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
     colours = [looks[series][0] for series in data["series"]]
     faces = ["white" if unskilled else colour for unskilled, colour in zip(data["unskilled"], colours, strict=True)]
     unskilled = data[data["unskilled"] & (data["run"] == options.baseline)]
-    with style.applied():
-        figure, (above, below), column = drawing.stacked(3.1, 1)
-        for axes, name in ((above, "percent"), (below, "skill")):
-            axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
-            for at, skill in zip(middle[unskilled.index], unskilled["skill"], strict=True):
-                axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
-        whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
-        above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=1, capsize=2)
-        above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
-        for at, value, top in zip(place, data["percent"], data[["percent", "percent_high"]].max(axis=1), strict=True):
-            above.annotate(
-                f"{value:.2g}", (at, max(top, 0)), (0, 4), textcoords="offset points", ha="center", fontsize=8,
-                rotation=90 if len(runs) > 1 else 0,
-            )  # fmt: skip
-        drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=False, include=options.threshold)
-        above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.08 * above.get_ylim()[1]))
-        below.axhline(0, color=style.INK, linewidth=0.8)
-        below.set(xlabel=TIME, xlim=(-0.6, len(times) - 0.4), ylim=(min(-0.05, 1.1 * data["skill"].min()), 1.0))
-        drawing.skill_axis(below, options)
-        below.set_xticks(range(len(times)), times)
-        lasts = data.drop_duplicates("run")
-        handles = [
-            Patch(facecolor=style.MUTED, label=f"seed {seed}, step {step:,}")
-            for seed, step in zip(lasts["seed"], lasts["step"], strict=True)
-        ]
-        reading = [
-            Patch(facecolor="white", edgecolor=style.INK, label=drawing.no_skill(options)),
-            *drawing.shades(options),
-            Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
-            Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
-        ]
-        drawing.legends(column, handles, "Bars from left to right", reading)
+    figure, (above, below), column = drawing.stacked(3.1, 1)
+    for axes, name in ((above, "percent"), (below, "skill")):
+        axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
+        for at, skill in zip(middle[unskilled.index], unskilled["skill"], strict=True):
+            axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
+    whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
+    above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=1, capsize=2)
+    above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+    for at, value, top in zip(place, data["percent"], data[["percent", "percent_high"]].max(axis=1), strict=True):
+        above.annotate(
+            f"{value:.2g}", (at, max(top, 0)), (0, 4), textcoords="offset points", ha="center", fontsize=8,
+            rotation=90 if len(runs) > 1 else 0,
+        )  # fmt: skip
+    drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=False, include=options.threshold)
+    above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.08 * above.get_ylim()[1]))
+    below.axhline(0, color=style.INK, linewidth=0.8)
+    below.set(xlabel=TIME, xlim=(-0.6, len(times) - 0.4), ylim=(min(-0.05, 1.1 * data["skill"].min()), 1.0))
+    drawing.skill_axis(below, options)
+    below.set_xticks(range(len(times)), times)
+    lasts = data.drop_duplicates("run")
+    handles = [
+        Patch(facecolor=style.MUTED, label=f"seed {seed}, step {step:,}")
+        for seed, step in zip(lasts["seed"], lasts["step"], strict=True)
+    ]
+    reading = [
+        Patch(facecolor="white", edgecolor=style.INK, label=drawing.no_skill(options)),
+        *drawing.shades(options),
+        Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
+        Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
+    ]
+    drawing.legends(column, handles, "Bars from left to right", reading)
     return figure, data
 
 
@@ -92,21 +91,20 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = _replicates(table, options, ("t", "self_conditioning", *parts, "null_loss"))
     data = smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
     looks = _time_looks(data)
-    with style.applied():
-        figure, panels, column = drawing.tiled(len(parts), len(parts))
-        place = drawing.Steps(data["step"], log=True)
-        for axes, (name, label) in zip(panels, parts.items(), strict=True):
-            drawing.scale(axes, data[list(parts)], log=True)  # one scale: two parts add up to the third
-            for series, (colour, marker) in looks.items():
-                curve(axes, data[data["series"] == series], name, place, colour, marker)
-            place.dress(axes)
-            axes.set(title=label, xlabel=drawing.STEP)
-        for axes in panels[1:]:
-            axes.tick_params(labelleft=False)
-        panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
-        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-        reading = drawing.guide(options, shading=False, band=False, threshold=False)
-        drawing.legends(column, handles, TIME, reading)
+    figure, panels, column = drawing.tiled(len(parts), len(parts))
+    place = drawing.Steps(data["step"], log=True)
+    for axes, (name, label) in zip(panels, parts.items(), strict=True):
+        drawing.scale(axes, data[list(parts)], log=True)  # one scale: two parts add up to the third
+        for series, (colour, marker) in looks.items():
+            curve(axes, data[data["series"] == series], name, place, colour, marker)
+        place.dress(axes)
+        axes.set(title=label, xlabel=drawing.STEP)
+    for axes in panels[1:]:
+        axes.tick_params(labelleft=False)
+    panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
+    handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+    reading = drawing.guide(options, shading=False, band=False, threshold=False)
+    drawing.legends(column, handles, TIME, reading)
     return figure, data
 
 
@@ -115,15 +113,13 @@ def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[
     data = _replicates(table, options, ("t", "self_conditioning", "skill", "relative_equivariance"))
     data = data[data["run"] == options.baseline].reset_index(drop=True)
     data = smoothed(data, ["skill", "relative_equivariance"])
-    with style.applied():
-        return error_against_skill(data, _time_looks(data), options, title=TIME)
+    return error_against_skill(data, _time_looks(data), options, title=TIME)
 
 
 def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
     """Percent against step for the baseline's replicates by flow time."""
     data = smoothed(_replicates(table, options, _SHARE), ["percent"])
-    with style.applied():
-        figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
+    figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
     return figure, data
 
 
@@ -135,35 +131,34 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
     data["overfitted"] = by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = variation.looks(data)
     times = sorted(data["t"].unique())
-    with style.applied():
-        columns = math.ceil(math.sqrt(len(times) + 1))
-        figure, panels, column = drawing.tiled(len(times) + 1, columns)
-        place = drawing.Steps(data["step"], log=True)
-        useful = data[~data["unskilled"].groupby(data["t"]).transform("all")]
-        for axes, time in zip(panels, times, strict=False):
-            # One scale for all times but those at which nothing is ever predicted, where the share falls for ever.
-            scaled = useful if time in set(useful["t"]) else data[data["t"] == time]
-            drawing.scale(axes, scaled[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
-            _curves(axes, data[data["t"] == time], "percent", place, looks)
-            axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
-            axes.set_title(f"t = {short(time)}")
-        drawing.scale(panels[-1], data[["validation_loss"]], log=True)
-        _curves(panels[-1], data[data["t"] == times[0]].assign(unskilled=False), "validation_loss", place, looks)
-        panels[-1].set_title(f"Validation loss ({drawing.unit(data)})")
-        for i, axes in enumerate(panels):
-            outer = i + columns >= len(panels)
-            axes.tick_params(labelbottom=outer)
-            axes.set_xlabel(drawing.STEP if outer else "")
-        for axes in panels[:-1:columns]:
-            axes.set_ylabel(PERCENT)
-        handles = [
-            drawing.sample(colour, marker, series + notes(data[data["series"] == series], data, options))
-            for series, (colour, marker) in looks.items()
-        ]
-        reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
-        reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
-        reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
-        drawing.legends(column, handles, variation.title, reading)
+    columns = math.ceil(math.sqrt(len(times) + 1))
+    figure, panels, column = drawing.tiled(len(times) + 1, columns)
+    place = drawing.Steps(data["step"], log=True)
+    useful = data[~data["unskilled"].groupby(data["t"]).transform("all")]
+    for axes, time in zip(panels, times, strict=False):
+        # One scale for all times but those at which nothing is ever predicted, where the share falls for ever.
+        scaled = useful if time in set(useful["t"]) else data[data["t"] == time]
+        drawing.scale(axes, scaled[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
+        _curves(axes, data[data["t"] == time], "percent", place, looks)
+        axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+        axes.set_title(f"t = {short(time)}")
+    drawing.scale(panels[-1], data[["validation_loss"]], log=True)
+    _curves(panels[-1], data[data["t"] == times[0]].assign(unskilled=False), "validation_loss", place, looks)
+    panels[-1].set_title(f"Validation loss ({drawing.unit(data)})")
+    for i, axes in enumerate(panels):
+        outer = i + columns >= len(panels)
+        axes.tick_params(labelbottom=outer)
+        axes.set_xlabel(drawing.STEP if outer else "")
+    for axes in panels[:-1:columns]:
+        axes.set_ylabel(PERCENT)
+    handles = [
+        drawing.sample(colour, marker, series + notes(data[data["series"] == series], data, options))
+        for series, (colour, marker) in looks.items()
+    ]
+    reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
+    reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
+    reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
+    drawing.legends(column, handles, variation.title, reading)
     return figure, data
 
 

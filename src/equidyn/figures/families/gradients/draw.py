@@ -63,16 +63,15 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         The figure, and the rows shown with the correlation of the logarithms along each run.
     """
     data = _ratios(table, options)
-    with style.applied():
-        figure, (axes,), column = drawing.stacked(1)
-        drawing.name_comparison(figure, data, options)
-        colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
-        _ratio_panel(axes, data, data, options, colours, room=0.16)
-        axes.set(xlabel=RATIO, ylabel=PERCENT)
-        colours.bar(figure, [axes])
-        drawing.legends(
-            column, run_handles(data, options, correlations=data["run"].nunique() > 1), "Run", path_guide(options)
-        )
+    figure, (axes,), column = drawing.stacked(1)
+    drawing.name_comparison(figure, data, options)
+    colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
+    _ratio_panel(axes, data, data, options, colours, room=0.16)
+    axes.set(xlabel=RATIO, ylabel=PERCENT)
+    colours.bar(figure, [axes])
+    drawing.legends(
+        column, run_handles(data, options, correlations=data["run"].nunique() > 1), "Run", path_guide(options)
+    )
     return figure, data
 
 
@@ -81,19 +80,18 @@ def gradient_ratio_by_time(table: pd.DataFrame, options: Options) -> tuple[Figur
     need(table, ["t"])
     data = _ratios(table, options)
     times = sorted(data["t"].unique())
-    with style.applied():
-        columns = math.ceil(math.sqrt(len(times)))
-        figure, panels, column = drawing.tiled(len(times), columns)
-        colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
-        for i, (axes, time) in enumerate(zip(panels, times, strict=True)):
-            _ratio_panel(axes, data[data["t"] == time], data, options, colours, room=0.24)
-            axes.set_title(f"t = {short(time)}")
-            axes.tick_params(labelbottom=i + columns >= len(panels), labelleft=i % columns == 0)
-            axes.set_ylabel(PERCENT if i % columns == 0 else "")
-            if i // columns == (len(panels) - 1) // columns:
-                axes.set_xlabel(RATIO.replace(" / ", "\n/ "))
-        colours.bar(figure, panels)
-        drawing.legends(column, run_handles(data, options), "Run", path_guide(options))
+    columns = math.ceil(math.sqrt(len(times)))
+    figure, panels, column = drawing.tiled(len(times), columns)
+    colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
+    for i, (axes, time) in enumerate(zip(panels, times, strict=True)):
+        _ratio_panel(axes, data[data["t"] == time], data, options, colours, room=0.24)
+        axes.set_title(f"t = {short(time)}")
+        axes.tick_params(labelbottom=i + columns >= len(panels), labelleft=i % columns == 0)
+        axes.set_ylabel(PERCENT if i % columns == 0 else "")
+        if i // columns == (len(panels) - 1) // columns:
+            axes.set_xlabel(RATIO.replace(" / ", "\n/ "))
+    colours.bar(figure, panels)
+    drawing.legends(column, run_handles(data, options), "Run", path_guide(options))
     return figure, data
 
 
@@ -113,34 +111,33 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     parts = [of_runs(table[table["parameter_group"] == group], options, columns) for group in groups]
     data = pd.concat([part[part["run"] == options.baseline] for part in parts], ignore_index=True)
     whole = data[data["parameter_group"] == groups[0]]
-    with style.applied():
-        figure, panels, column = drawing.stacked(1.25, 1.25, 1)
-        figure.set_size_inches(style.WIDTH, 8.4)
-        drawing.name_comparison(figure, data, options)
-        norms, ratio, cosine = panels
-        place = drawing.Steps(data["step"], log=True)
-        names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
-        drawing.scale(norms, whole[names], log=True)
-        drawing.scale(ratio, _near(data, "ratio"), log=True)
-        for part, (_, colour, marker) in reversed(drawing.PARTS.items()):
-            norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, alpha=0.4, linewidth=2.6)
-            curve(norms, whole, f"{part}_norm", place, colour, marker)
-        for group in reversed(groups):
-            rows = data[data["parameter_group"] == group]
-            curve(ratio, rows, "ratio", place, *GROUPS[group])
-            curve(cosine, rows, "cosine", place, *GROUPS[group], main=group == groups[0], log_y=False)
-        place.dress(cosine)
-        for axes in panels:
-            drawing.shade(axes, whole, place, options)
-        cosine.axhline(0, color=style.INK, linewidth=0.8)
-        ends = _near(data, "cosine").fillna(0.0)
-        low, high = ends.min(axis=None), ends.max(axis=None)
-        margin = 0.06 * (max(high, 0.0) - min(low, 0.0) or 1.0)
-        cosine.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
-        norms.set_ylabel(f"Gradient norm, all parameters\n({drawing.unit(data)} per unit of weight)")
-        ratio.set_ylabel("Ratio of gradient norms,\nequivariance / twirled")
-        cosine.set(ylabel="Cosine of the angle between\nthe two gradients", xlabel=drawing.STEP)
-        _split_legends(column, data, groups, options)
+    figure, panels, column = drawing.stacked(1.25, 1.25, 1)
+    figure.set_size_inches(style.WIDTH, 8.4)
+    drawing.name_comparison(figure, data, options)
+    norms, ratio, cosine = panels
+    place = drawing.Steps(data["step"], log=True)
+    names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
+    drawing.scale(norms, whole[names], log=True)
+    drawing.scale(ratio, _near(data, "ratio"), log=True)
+    for part, (_, colour, marker) in reversed(drawing.PARTS.items()):
+        norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, alpha=0.4, linewidth=2.6)
+        curve(norms, whole, f"{part}_norm", place, colour, marker)
+    for group in reversed(groups):
+        rows = data[data["parameter_group"] == group]
+        curve(ratio, rows, "ratio", place, *GROUPS[group])
+        curve(cosine, rows, "cosine", place, *GROUPS[group], main=group == groups[0], log_y=False)
+    place.dress(cosine)
+    for axes in panels:
+        drawing.shade(axes, whole, place, options)
+    cosine.axhline(0, color=style.INK, linewidth=0.8)
+    ends = _near(data, "cosine").fillna(0.0)
+    low, high = ends.min(axis=None), ends.max(axis=None)
+    margin = 0.06 * (max(high, 0.0) - min(low, 0.0) or 1.0)
+    cosine.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
+    norms.set_ylabel(f"Gradient norm, all parameters\n({drawing.unit(data)} per unit of weight)")
+    ratio.set_ylabel("Ratio of gradient norms,\nequivariance / twirled")
+    cosine.set(ylabel="Cosine of the angle between\nthe two gradients", xlabel=drawing.STEP)
+    _split_legends(column, data, groups, options)
     return figure, data
 
 

@@ -68,33 +68,32 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     if _has_symmetric(data):
         quantities["relative_deviation"] = "Its share of the\nsquared weights (%)"
         data = data.assign(relative_deviation=100 * data["relative_deviation"])
-    with style.applied():
-        figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
-        figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
-        drawing.name_comparison(figure, data, options)
-        place = drawing.Steps(data["step"], log=True)
-        for axes, (name, label) in zip(panels, quantities.items(), strict=True):
-            axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
-            for run, part in reversed(list(data.groupby("run", sort=False))):
-                if run == options.baseline:
-                    curve(axes, part, name, place, *look, log_y=False)
-                else:
-                    axes.plot(place(part["step"]), part[name], **_GREY)
-            axes.set_ylabel(label)
-        place.dress(panels[-1])
-        shading = "skill" in data
-        if shading:
-            for axes in panels:
-                drawing.shade(axes, baseline, place, options)
-        panels[-1].set_xlabel(drawing.STEP)
-        count = int(baseline["head_parameters"].iloc[0])
-        right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
-        right.set_ylabel("The same per weight")
-        handles = [drawing.sample(*look, f"{options.baseline} (baseline)" if _several(data) else options.baseline)]
-        if _several(data):
-            handles.append(Line2D([], [], label="other runs", **_GREY))
-        reading = drawing.guide(options, shading=shading, band=False, threshold=False)
-        drawing.legends(column, handles, "Run", reading)
+    figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
+    figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
+    drawing.name_comparison(figure, data, options)
+    place = drawing.Steps(data["step"], log=True)
+    for axes, (name, label) in zip(panels, quantities.items(), strict=True):
+        axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
+        for run, part in reversed(list(data.groupby("run", sort=False))):
+            if run == options.baseline:
+                curve(axes, part, name, place, *look, log_y=False)
+            else:
+                axes.plot(place(part["step"]), part[name], **_GREY)
+        axes.set_ylabel(label)
+    place.dress(panels[-1])
+    shading = "skill" in data
+    if shading:
+        for axes in panels:
+            drawing.shade(axes, baseline, place, options)
+    panels[-1].set_xlabel(drawing.STEP)
+    count = int(baseline["head_parameters"].iloc[0])
+    right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
+    right.set_ylabel("The same per weight")
+    handles = [drawing.sample(*look, f"{options.baseline} (baseline)" if _several(data) else options.baseline)]
+    if _several(data):
+        handles.append(Line2D([], [], label="other runs", **_GREY))
+    reading = drawing.guide(options, shading=shading, band=False, threshold=False)
+    drawing.legends(column, handles, "Run", reading)
     return figure, data
 
 
@@ -122,52 +121,51 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     baseline = data[data["run"] == options.baseline]
     looks = _time_looks(baseline)
     parts = _has_symmetric(data)
-    with style.applied():
-        figure, panels, column = drawing.tiled(4 if parts else 3, 2)
-        figure.set_size_inches(12, 8.2)
-        drawing.name_comparison(figure, data, options)
-        colours = StepColours(baseline["step"])
-        place = colours.place
-        scatter, form, ratio = panels[:3]
-        log_axis(scatter, "x", data["deviation"])
-        log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
-        for name in ("x", "y"):
-            log_axis(form, name, baseline[["measured", "predicted"]])
-        low, high = form.get_xlim()
-        form.plot([low, high], [low, high], color=style.INK, linewidth=0.8, zorder=1)
-        if looks:
-            for series, (colour, marker) in looks.items():
-                part = baseline[baseline["t"].map(short) == series]
-                for axes, x in ((scatter, "deviation"), (form, "predicted")):
-                    drawing.line(
-                        axes, part[x].to_numpy(), part["measured"], part["unskilled"], True, True, colour, marker,
-                        0.0 if axes is form else 1.4,
-                    )  # fmt: skip
-                curve(ratio, part, "error_per_deviation", place, colour, marker)
-            drawing.scale(ratio, baseline[["error_per_deviation"]], log=True)
-        else:
-            paths(scatter, data, "deviation", "measured", options, colours)
-            paths(form, baseline, "predicted", "measured", options, colours, line=False)
-            box(scatter, correlation_text(next(baseline.itertuples()), "\n"))
-            _features(ratio, baseline, place)
-        if pd.notna(worst := baseline["difference"].abs().max()):
-            text = f"differs by at most\n{short(100 * worst)} % (line: equal)"
-            form.text(0.04, 0.95, text, transform=form.transAxes, va="top", fontsize=8.5)
-        if parts:
-            _shares(panels[3], baseline, place)
-        for axes in panels[2:]:
-            place.dress(axes)
-            if not looks:
-                drawing.shade(axes, baseline, place, options)
-            axes.set_xlabel(drawing.STEP)
-            axes.tick_params(axis="x", labelsize=8)
-        unit = drawing.unit(data)
-        scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
-        form.set(xlabel=f"wᵀQw ({unit})", ylabel=f"Equivariance error ({unit})", title="Predicted by the form")
-        ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per squared deviation")
+    figure, panels, column = drawing.tiled(4 if parts else 3, 2)
+    figure.set_size_inches(12, 8.2)
+    drawing.name_comparison(figure, data, options)
+    colours = StepColours(baseline["step"])
+    place = colours.place
+    scatter, form, ratio = panels[:3]
+    log_axis(scatter, "x", data["deviation"])
+    log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
+    for name in ("x", "y"):
+        log_axis(form, name, baseline[["measured", "predicted"]])
+    low, high = form.get_xlim()
+    form.plot([low, high], [low, high], color=style.INK, linewidth=0.8, zorder=1)
+    if looks:
+        for series, (colour, marker) in looks.items():
+            part = baseline[baseline["t"].map(short) == series]
+            for axes, x in ((scatter, "deviation"), (form, "predicted")):
+                drawing.line(
+                    axes, part[x].to_numpy(), part["measured"], part["unskilled"], True, True, colour, marker,
+                    0.0 if axes is form else 1.4,
+                )  # fmt: skip
+            curve(ratio, part, "error_per_deviation", place, colour, marker)
+        drawing.scale(ratio, baseline[["error_per_deviation"]], log=True)
+    else:
+        paths(scatter, data, "deviation", "measured", options, colours)
+        paths(form, baseline, "predicted", "measured", options, colours, line=False)
+        box(scatter, correlation_text(next(baseline.itertuples()), "\n"))
+        _features(ratio, baseline, place)
+    if pd.notna(worst := baseline["difference"].abs().max()):
+        text = f"differs by at most\n{short(100 * worst)} % (line: equal)"
+        form.text(0.04, 0.95, text, transform=form.transAxes, va="top", fontsize=8.5)
+    if parts:
+        _shares(panels[3], baseline, place)
+    for axes in panels[2:]:
+        place.dress(axes)
         if not looks:
-            colours.bar(figure, panels)
-        _error_legends(column, data, looks, options)
+            drawing.shade(axes, baseline, place, options)
+        axes.set_xlabel(drawing.STEP)
+        axes.tick_params(axis="x", labelsize=8)
+    unit = drawing.unit(data)
+    scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
+    form.set(xlabel=f"wᵀQw ({unit})", ylabel=f"Equivariance error ({unit})", title="Predicted by the form")
+    ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per squared deviation")
+    if not looks:
+        colours.bar(figure, panels)
+    _error_legends(column, data, looks, options)
     return figure, data
 
 

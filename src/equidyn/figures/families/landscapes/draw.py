@@ -66,10 +66,7 @@ def landscape_surfaces(table: pd.DataFrame, options: Options) -> tuple[Figure, p
     panels = [
         _Panel(place, rows, limits[rows["loss"].iloc[0]], *_titles(rows)) for place, rows in _by_protocol_and_loss(data)
     ]
-    with style.applied():
-        figure = _surfaces(
-            panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in all panels.", data["unit"].iloc[0]
-        )
+    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in all panels.", data["unit"].iloc[0])
     return figure, data
 
 
@@ -77,25 +74,24 @@ def landscape_contours(table: pd.DataFrame, options: Options) -> tuple[Figure, p
     """The grids of `landscape_surfaces` as heat maps, each on its own scale, with contours of the best quadratic."""
     data = _plane(table, options)
     x_name, y_name = _axis_names(data)
-    with style.applied():
-        figure = style.new_figure(style.WIDTH, 8.2)
-        grid = figure.add_gridspec(2, 2)
-        for place, rows in _by_protocol_and_loss(data):
-            axes = figure.add_subplot(grid[place])
-            _heat(axes, rows)
-            title, subtitle = _titles(rows)
-            axes.set_title(title, pad=20)
-            axes.annotate(
-                subtitle, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8.5
-            ).set_in_layout(False)  # longer than the panel is wide
-            axes.set(xlabel=x_name, ylabel=y_name)
-        figure.supxlabel(
-            _wrapped(f"{_where(data)} Lines: best quadratic. Cross: the checkpoint. Each panel has its own colours."),
-            x=0.01,
-            ha="left",
-            fontsize=8.5,
-            color=style.MUTED,
-        )
+    figure = style.new_figure(style.WIDTH, 8.2)
+    grid = figure.add_gridspec(2, 2)
+    for place, rows in _by_protocol_and_loss(data):
+        axes = figure.add_subplot(grid[place])
+        _heat(axes, rows)
+        title, subtitle = _titles(rows)
+        axes.set_title(title, pad=20)
+        axes.annotate(
+            subtitle, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8.5
+        ).set_in_layout(False)  # longer than the panel is wide
+        axes.set(xlabel=x_name, ylabel=y_name)
+    figure.supxlabel(
+        _wrapped(f"{_where(data)} Lines: best quadratic. Cross: the checkpoint. Each panel has its own colours."),
+        x=0.01,
+        ha="left",
+        fontsize=8.5,
+        color=style.MUTED,
+    )
     return figure, data
 
 
@@ -113,35 +109,34 @@ def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: O
     base = pd.Series([common.get(key, np.nan) for key in zip(data["series"], data["loss"], strict=True)])
     data["fresh_over_common"] = (data["roughness"] / base).where(data["protocol"] == "fresh")
     series = list(dict.fromkeys(data["series"]))
-    with style.applied():
-        figure, (axes,), column = drawing.stacked(1)
-        figure.set_size_inches(style.WIDTH, 1.0 + 0.8 * len(series))
-        values = data[["roughness", "noise_low", "noise_high"]].to_numpy(dtype=float).ravel()
-        axes.set_xscale("log")
-        axes.set_xlim(*drawing.log_limits(pd.Series(values[np.isfinite(values) & (values > 0)])))
-        places = {}
-        for number, name in enumerate(series):
-            top = 3.2 * number
-            axes.annotate(
-                name, (0, top), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="center",
-                fontweight="bold", fontsize=9,
-            )  # fmt: skip
-            for line, (loss, text) in enumerate(LOSSES.items(), start=1):
-                rows = data[(data["series"] == name) & (data["loss"] == loss)]
-                if len(rows):
-                    places[top + line] = text
-                    _dots(axes, rows, top + line)
-        axes.set_ylim(3.2 * len(series) - 0.6, -0.6)
-        axes.yaxis.set_major_locator(FixedLocator(list(places)))
-        axes.set_yticklabels(places.values())
-        axes.tick_params(axis="y", length=0)
-        drawing.log_labels(axes.xaxis)
-        axes.set_xlabel("Roughness: r.m.s. residual of the best quadratic / its range")
-        axes.annotate("new /\nsame", (1, 1), (6, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8.5)
-        kinds = dict.fromkeys(zip(data["protocol"], theirs, strict=True))
-        handles = [_dot(*kind, PROTOCOLS[kind[0]] + ", published" * kind[1]) for kind in kinds]
-        noise = Patch(facecolor=style.DARK_SHADE, label="noise alone: 95 % of grids\nof the same size")
-        drawing.legends(column, handles, "Grids", [noise])
+    figure, (axes,), column = drawing.stacked(1)
+    figure.set_size_inches(style.WIDTH, 1.0 + 0.8 * len(series))
+    values = data[["roughness", "noise_low", "noise_high"]].to_numpy(dtype=float).ravel()
+    axes.set_xscale("log")
+    axes.set_xlim(*drawing.log_limits(pd.Series(values[np.isfinite(values) & (values > 0)])))
+    places = {}
+    for number, name in enumerate(series):
+        top = 3.2 * number
+        axes.annotate(
+            name, (0, top), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="center",
+            fontweight="bold", fontsize=9,
+        )  # fmt: skip
+        for line, (loss, text) in enumerate(LOSSES.items(), start=1):
+            rows = data[(data["series"] == name) & (data["loss"] == loss)]
+            if len(rows):
+                places[top + line] = text
+                _dots(axes, rows, top + line)
+    axes.set_ylim(3.2 * len(series) - 0.6, -0.6)
+    axes.yaxis.set_major_locator(FixedLocator(list(places)))
+    axes.set_yticklabels(places.values())
+    axes.tick_params(axis="y", length=0)
+    drawing.log_labels(axes.xaxis)
+    axes.set_xlabel("Roughness: r.m.s. residual of the best quadratic / its range")
+    axes.annotate("new /\nsame", (1, 1), (6, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8.5)
+    kinds = dict.fromkeys(zip(data["protocol"], theirs, strict=True))
+    handles = [_dot(*kind, PROTOCOLS[kind[0]] + ", published" * kind[1]) for kind in kinds]
+    noise = Patch(facecolor=style.DARK_SHADE, label="noise alone: 95 % of grids\nof the same size")
+    drawing.legends(column, handles, "Grids", [noise])
     return figure, data
 
 
@@ -169,8 +164,7 @@ def landscape_published(table: pd.DataFrame, options: Mapping[str, Options]) -> 
             rows = own[own["loss"] == loss]
             if len(rows):
                 panels.append(_Panel((row, column), rows, limits[loss], f"{model}: {name.lower()}", _numbers(rows)))
-    with style.applied():
-        figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in each row.", None)
+    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in each row.", None)
     return figure, data
 
 

@@ -63,19 +63,18 @@ def orientation_audit(
     need(table, ["example", "side", *(name for axis in _AXES for name in columns_of(axis))])
     curves = angles.assign(shown="angles", side="train", excess=angles["share"] - angles["uniform"])
     data = pd.concat([tests.assign(shown="test"), curves, _places(table)], ignore_index=True)
-    with style.applied():
-        figure, panels, column = drawing.tiled(4, 2)
-        reach = 100 * 1.25 * max(curves["excess"].abs().max(), tests["band"].max())
-        for row, (axis, name) in enumerate(_AXES.items()):
-            part = data[data["axis"] == axis]
-            found = tests[tests["axis"] == axis].set_index("side")
-            left, right = panels[2 * row : 2 * row + 2]
-            _draw_map(left, part[part["shown"] == "map"], found)
-            left.set_title(f"{name.capitalize()} axis: map")
-            _draw_angles(right, part[part["shown"] == "angles"], found.loc["train"])
-            right.set_ylim(-reach, reach)
-            right.set_title(f"{name.capitalize()} axis: angles, train")
-        drawing.legends(column, _series(tests, options), "Data", _reading(tests))
+    figure, panels, column = drawing.tiled(4, 2)
+    reach = 100 * 1.25 * max(curves["excess"].abs().max(), tests["band"].max())
+    for row, (axis, name) in enumerate(_AXES.items()):
+        part = data[data["axis"] == axis]
+        found = tests[tests["axis"] == axis].set_index("side")
+        left, right = panels[2 * row : 2 * row + 2]
+        _draw_map(left, part[part["shown"] == "map"], found)
+        left.set_title(f"{name.capitalize()} axis: map")
+        _draw_angles(right, part[part["shown"] == "angles"], found.loc["train"])
+        right.set_ylim(-reach, reach)
+        right.set_title(f"{name.capitalize()} axis: angles, train")
+    drawing.legends(column, _series(tests, options), "Data", _reading(tests))
     return figure, data
 
 

@@ -71,40 +71,39 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     rows = _by_time(data)
     columns = 2 + int(data["degree"].notna().any())
     curves = data[data["curve"]]
-    with style.applied():
-        figure, panels, column = drawing.tiled(columns * len(rows), columns)
-        figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
-        drawing.name_comparison(figure, data, options)
-        for row, (time, part) in enumerate(rows.items()):
-            share, shape, *rest = panels[columns * row : columns * (row + 1)]
-            bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
-            drawing.scale(share, bounds, log=True)
-            drawing.scale(shape, curves[["relative"]], log=False, include=4 / 3)
-            for axes, name in ((share, "percent_angle"), (shape, "relative")):
-                _against_angle(axes, part, name, looks, average=axes is share)
-                axes.set_xlabel("Angle of rotation (°)" if row == len(rows) - 1 else "")
-            _closed_forms(shape)
-            share.set_ylabel("Share of held-out loss (%)")
-            shape.set_ylabel("Relative to the average\nover all rotations")
+    figure, panels, column = drawing.tiled(columns * len(rows), columns)
+    figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
+    drawing.name_comparison(figure, data, options)
+    for row, (time, part) in enumerate(rows.items()):
+        share, shape, *rest = panels[columns * row : columns * (row + 1)]
+        bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
+        drawing.scale(share, bounds, log=True)
+        drawing.scale(shape, curves[["relative"]], log=False, include=4 / 3)
+        for axes, name in ((share, "percent_angle"), (shape, "relative")):
+            _against_angle(axes, part, name, looks, average=axes is share)
+            axes.set_xlabel("Angle of rotation (°)" if row == len(rows) - 1 else "")
+        _closed_forms(shape)
+        share.set_ylabel("Share of held-out loss (%)")
+        shape.set_ylabel("Relative to the average\nover all rotations")
+        for axes in rest:
+            _degrees(axes, part, data)
+            axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
+        share.set_title(time or "Error at an angle")
+        if row == 0:
+            shape.set_title("Shape")
             for axes in rest:
-                _degrees(axes, part, data)
-                axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
-            share.set_title(time or "Error at an angle")
-            if row == 0:
-                shape.set_title("Shape")
-                for axes in rest:
-                    axes.set_title("Effective degree")
-        handles = _step_handles(looks, data)
-        reading = [
-            *drawing.useful(options),
-            Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
-        ]
-        mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
-        reading.append(Line2D([], [], label="right edge: average over all\nrotations, the equivariance error", **mark))
-        for degree, dashes in _DEGREES.items():
-            text = f"an error of degree {degree} alone"
-            reading.append(Line2D([], [], color=style.INK, linewidth=1.2, linestyle=dashes, label=text))
-        drawing.legends(column, handles, drawing.STEP, reading)
+                axes.set_title("Effective degree")
+    handles = _step_handles(looks, data)
+    reading = [
+        *drawing.useful(options),
+        Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
+    ]
+    mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
+    reading.append(Line2D([], [], label="right edge: average over all\nrotations, the equivariance error", **mark))
+    for degree, dashes in _DEGREES.items():
+        text = f"an error of degree {degree} alone"
+        reading.append(Line2D([], [], color=style.INK, linewidth=1.2, linestyle=dashes, label=text))
+    drawing.legends(column, handles, drawing.STEP, reading)
     return figure, data
 
 
@@ -184,38 +183,37 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     positions = {layer: i for i, layer in enumerate(layers["layer"])}
     positive = data.loc[data["relative_error"] > 0, ["relative_error"]]
     floors = data.loc[data["floor"] > 0, "floor"]
-    with style.applied():
-        figure, panels, column = drawing.stacked(*[1] * len(rows))
-        figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
-        drawing.name_comparison(figure, data, options)
-        for axes, (time, part) in zip(panels, rows.items(), strict=True):
-            reach = drawing.in_reach(floors, positive) if len(positive) else None
-            drawing.scale(axes, positive, log=True, include=reach)
-            _kinds(axes, layers["kind_of_action"])
-            for i, (series, look) in enumerate(looks.items()):
-                shift = 0.5 * ((i + 0.5) / len(looks) - 0.5)  # zeros of several steps lie side by side
-                _layers(axes, part[part["series"] == series], positions, *look, shift)
-            worst = part.groupby("layer", sort=False)["floor"].max()
-            if reach:
-                axes.plot([positions[layer] for layer in worst.index], worst.where(worst > 0), **drawing.FLOOR)
-            axes.tick_params(axis="x", length=0)
-            axes.set(title=time, ylabel="Error relative to\nmean square of features")
-        panels[-1].set_xlim(-0.5, len(layers) - 0.5)
-        names = [drawing.shortened(layer, _LONGEST) for layer in layers["layer"]]
-        panels[-1].set_xticks(range(len(layers)), names, rotation=40, ha="right")
-        panels[-1].xaxis.set_minor_locator(NullLocator())
-        panels[-1].set_xlabel("Layer, from input to output")
-        handles = _step_handles(looks, data)
-        reading = [
-            Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
-            for kind in dict.fromkeys(layers["kind_of_action"])
-        ]
-        reading += drawing.useful(options)
-        reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
-        if data["zero"].any():
-            text = "lower edge: exactly 0"
-            reading.append(Line2D([], [], color=style.INK, marker="v", markersize=5, linestyle="none", label=text))
-        drawing.legends(column, handles, drawing.STEP, reading)
+    figure, panels, column = drawing.stacked(*[1] * len(rows))
+    figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
+    drawing.name_comparison(figure, data, options)
+    for axes, (time, part) in zip(panels, rows.items(), strict=True):
+        reach = drawing.in_reach(floors, positive) if len(positive) else None
+        drawing.scale(axes, positive, log=True, include=reach)
+        _kinds(axes, layers["kind_of_action"])
+        for i, (series, look) in enumerate(looks.items()):
+            shift = 0.5 * ((i + 0.5) / len(looks) - 0.5)  # zeros of several steps lie side by side
+            _layers(axes, part[part["series"] == series], positions, *look, shift)
+        worst = part.groupby("layer", sort=False)["floor"].max()
+        if reach:
+            axes.plot([positions[layer] for layer in worst.index], worst.where(worst > 0), **drawing.FLOOR)
+        axes.tick_params(axis="x", length=0)
+        axes.set(title=time, ylabel="Error relative to\nmean square of features")
+    panels[-1].set_xlim(-0.5, len(layers) - 0.5)
+    names = [drawing.shortened(layer, _LONGEST) for layer in layers["layer"]]
+    panels[-1].set_xticks(range(len(layers)), names, rotation=40, ha="right")
+    panels[-1].xaxis.set_minor_locator(NullLocator())
+    panels[-1].set_xlabel("Layer, from input to output")
+    handles = _step_handles(looks, data)
+    reading = [
+        Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
+        for kind in dict.fromkeys(layers["kind_of_action"])
+    ]
+    reading += drawing.useful(options)
+    reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
+    if data["zero"].any():
+        text = "lower edge: exactly 0"
+        reading.append(Line2D([], [], color=style.INK, marker="v", markersize=5, linestyle="none", label=text))
+    drawing.legends(column, handles, drawing.STEP, reading)
     return figure, data
 
 

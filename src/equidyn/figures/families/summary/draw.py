@@ -48,33 +48,32 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
     if not shares:
         raise ValueError(f"no rows of any task to draw: neither {', nor '.join(options)}")
     data = pd.concat(shares.values(), ignore_index=True)
-    with style.applied():
-        figure = style.new_figure(_PANEL * len(shares) + _COLUMN, 5.2)
-        widths = [*[_PANEL] * len(shares), _COLUMN]
-        grid = figure.add_gridspec(2, len(widths), height_ratios=(3.4, 1), width_ratios=widths)
-        first: Any = None
-        for i, (task, rows) in enumerate(shares.items()):
-            own = options[task]
-            axes = figure.add_subplot(grid[0, i], sharey=first)
-            place = drawing.Steps(rows["step"], log=True)
-            looks, title = _looks(rows, own)
-            for series, (colour, marker) in reversed(looks.items()):
-                curve(axes, rows[rows["series"] == series], "percent", place, colour, marker)
-            place.dress(axes)
-            axes.axhline(own.threshold, zorder=1, **drawing.THRESHOLD)
-            axes.set(title=own.words.title, xlabel=drawing.STEP)
-            axes.tick_params(labelleft=first is None)
-            key = figure.add_subplot(grid[1, i])
-            key.set_axis_off()
-            handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-            drawing.legend(key, handles, title).set_in_layout(False)
-            first = first or axes
-        drawing.scale(first, data[list(_SHARE)], log=True, include=own.threshold)
-        first.set_ylabel(PERCENT)
-        column = figure.add_subplot(grid[:, -1])
-        column.set_axis_off()
-        reading = drawing.guide(own, shading=False, band=True)
-        drawing.legend(column, reading, "How to read").set_in_layout(False)
+    figure = style.new_figure(_PANEL * len(shares) + _COLUMN, 5.2)
+    widths = [*[_PANEL] * len(shares), _COLUMN]
+    grid = figure.add_gridspec(2, len(widths), height_ratios=(3.4, 1), width_ratios=widths)
+    first: Any = None
+    for i, (task, rows) in enumerate(shares.items()):
+        own = options[task]
+        axes = figure.add_subplot(grid[0, i], sharey=first)
+        place = drawing.Steps(rows["step"], log=True)
+        looks, title = _looks(rows, own)
+        for series, (colour, marker) in reversed(looks.items()):
+            curve(axes, rows[rows["series"] == series], "percent", place, colour, marker)
+        place.dress(axes)
+        axes.axhline(own.threshold, zorder=1, **drawing.THRESHOLD)
+        axes.set(title=own.words.title, xlabel=drawing.STEP)
+        axes.tick_params(labelleft=first is None)
+        key = figure.add_subplot(grid[1, i])
+        key.set_axis_off()
+        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+        drawing.legend(key, handles, title).set_in_layout(False)
+        first = first or axes
+    drawing.scale(first, data[list(_SHARE)], log=True, include=own.threshold)
+    first.set_ylabel(PERCENT)
+    column = figure.add_subplot(grid[:, -1])
+    column.set_axis_off()
+    reading = drawing.guide(own, shading=False, band=True)
+    drawing.legend(column, reading, "How to read").set_in_layout(False)
     return figure, data
 
 

@@ -38,34 +38,33 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
     data["equivariance_over_null"] = data["equivariance"] / data["null_loss"]
     data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
     looks = comparison_looks(data, options)
-    with style.applied():
-        figure, panels, column = drawing.stacked(2, 2, 1)
-        figure.set_size_inches(style.WIDTH, 7.6)
-        share, error, skill = panels
-        place = drawing.Steps(data["step"], log=True)
-        drawing.scale(share, data[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
-        errors = data[["equivariance_over_null"]]
-        drawing.scale(error, errors, log=True, include=drawing.in_reach(data["floor_over_null"], errors))
-        skill.set_ylim(-0.2, 1.0)
-        for series, (colour, marker) in reversed(looks.items()):  # the first on top
-            part = data[data["series"] == series]
-            for axes, name, floor in (
-                (share, "percent", "percent_floor"), (error, "equivariance_over_null", "floor_over_null"),
-            ):  # fmt: skip
-                curve(axes, part, name, place, colour, marker)
-                axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
-            x, unskilled = place(part["step"]), part["unskilled"]
-            drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=3.2)
-        place.dress(skill)
-        share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
-        share.set_ylabel(PERCENT)
-        error.set_ylabel(f"Equivariance error / loss\nof {options.words.null}")
-        skill.set_xlabel(drawing.STEP)
-        drawing.skill_axis(skill, options)
-        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-        reading = drawing.guide(options, shading=False, band=True)
-        reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
-        drawing.legends(column, handles, "Rotations", reading)
+    figure, panels, column = drawing.stacked(2, 2, 1)
+    figure.set_size_inches(style.WIDTH, 7.6)
+    share, error, skill = panels
+    place = drawing.Steps(data["step"], log=True)
+    drawing.scale(share, data[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
+    errors = data[["equivariance_over_null"]]
+    drawing.scale(error, errors, log=True, include=drawing.in_reach(data["floor_over_null"], errors))
+    skill.set_ylim(-0.2, 1.0)
+    for series, (colour, marker) in reversed(looks.items()):  # the first on top
+        part = data[data["series"] == series]
+        for axes, name, floor in (
+            (share, "percent", "percent_floor"), (error, "equivariance_over_null", "floor_over_null"),
+        ):  # fmt: skip
+            curve(axes, part, name, place, colour, marker)
+            axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
+        x, unskilled = place(part["step"]), part["unskilled"]
+        drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=3.2)
+    place.dress(skill)
+    share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+    share.set_ylabel(PERCENT)
+    error.set_ylabel(f"Equivariance error / loss\nof {options.words.null}")
+    skill.set_xlabel(drawing.STEP)
+    drawing.skill_axis(skill, options)
+    handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+    reading = drawing.guide(options, shading=False, band=True)
+    reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
+    drawing.legends(column, handles, "Rotations", reading)
     return figure, data
 
 
@@ -94,27 +93,26 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     offsets = {series: width * (i - (len(looks) - 1) / 2) for i, series in enumerate(looks)}
     place = np.array([names.index(grid) for grid in grids]) + data["series"].map(offsets)
     colours = [looks[series][0] for series in data["series"]]
-    with style.applied():
-        figure, (above, below), column = drawing.stacked(2.4, 1)
-        drawing.scale(above, data[["relative_error"]], log=True)
-        drawing.scale(below, data[["percent"]], log=False, include=1.0)
-        for axes, name in ((above, "relative_error"), (below, "percent")):
-            axes.set_ylim(axes.get_ylim()[0], _headroom(axes.get_ylim(), log=axes is above))
-            axes.bar(place, data[name], 0.92 * width, color=colours)
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.grid(visible=False, axis="x")
-            bottom = axes.get_ylim()[0] if axes is above else 0
-            for x, value, top in zip(place, data[name], data[name].clip(lower=bottom), strict=True):
-                axes.annotate(
-                    power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
-                    textcoords="offset points", ha="center", fontsize=7.5, rotation=90 if axes is above else 0,
-                )  # fmt: skip
-        above.set_ylabel("Error of a perfect prediction\nrelative to the target's square")
-        below.set_ylabel("Equivariance\nshare of it (%)")
-        below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
-        below.set_xticks(range(len(names)), names)
-        handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
-        drawing.legend(column, handles, "Rotations").set_in_layout(False)
+    figure, (above, below), column = drawing.stacked(2.4, 1)
+    drawing.scale(above, data[["relative_error"]], log=True)
+    drawing.scale(below, data[["percent"]], log=False, include=1.0)
+    for axes, name in ((above, "relative_error"), (below, "percent")):
+        axes.set_ylim(axes.get_ylim()[0], _headroom(axes.get_ylim(), log=axes is above))
+        axes.bar(place, data[name], 0.92 * width, color=colours)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.grid(visible=False, axis="x")
+        bottom = axes.get_ylim()[0] if axes is above else 0
+        for x, value, top in zip(place, data[name], data[name].clip(lower=bottom), strict=True):
+            axes.annotate(
+                power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
+                textcoords="offset points", ha="center", fontsize=7.5, rotation=90 if axes is above else 0,
+            )  # fmt: skip
+    above.set_ylabel("Error of a perfect prediction\nrelative to the target's square")
+    below.set_ylabel("Equivariance\nshare of it (%)")
+    below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
+    below.set_xticks(range(len(names)), names)
+    handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
+    drawing.legend(column, handles, "Rotations").set_in_layout(False)
     return figure, data
 
 
