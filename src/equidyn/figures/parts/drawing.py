@@ -254,11 +254,7 @@ def guide(
     options: Options, *, shading: bool, band: bool, rings: bool = False, threshold: bool = True, seeds: bool = False
 ) -> list[Any]:
     """Legend entries that figures share, of what a figure has."""
-    limit = options.limit
-    entries: list[Any] = [
-        sample(style.INK, "o", f"skill ≥ {limit}"),
-        sample(style.INK, "o", no_skill(options), unskilled=True),
-    ]
+    entries: list[Any] = skills(options, no_skill(options))
     if seeds:
         entries.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin: further seeds"))
     if shading:
@@ -267,7 +263,7 @@ def guide(
         entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"))
     if rings:
         text = "lowest share: before it first doubles (dip), of all steps (lowest), of those with "
-        text += f"skill ≥ {limit} (with skill)"
+        text += f"skill ≥ {options.limit} (with skill)"
         ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
         entries.append(Line2D([], [], color=style.INK, label=text, **ring))
     if threshold:
@@ -282,7 +278,7 @@ def stacked(*heights: float) -> tuple[Figure, list[Axes], Axes]:
     panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
     for upper in panels[:-1]:
         upper.tick_params(labelbottom=False)
-    return figure, panels, _blank(figure, grid[:, 1])
+    return figure, panels, blank(figure, grid[:, 1])
 
 
 def tiled(count: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
@@ -290,7 +286,7 @@ def tiled(count: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
     rows = -(-count // columns)
     figure, grid = _with_column(3.1 * columns + _COLUMN, max(style.HEIGHT, 2.7 * rows + 0.3), rows, columns)
     panels = [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
-    return figure, panels, _blank(figure, grid[:, columns])
+    return figure, panels, blank(figure, grid[:, columns])
 
 
 def _with_column(width: float, height: float, rows: int, columns: int, **ratios: Any) -> tuple[Figure, GridSpec]:
@@ -299,7 +295,8 @@ def _with_column(width: float, height: float, rows: int, columns: int, **ratios:
     return figure, figure.add_gridspec(rows, columns + 1, width_ratios=[*widths, _COLUMN], **ratios)
 
 
-def _blank(figure: Figure, place: SubplotSpec) -> Axes:
+def blank(figure: Figure, place: SubplotSpec) -> Axes:
+    """Room for legends."""
     axes = figure.add_subplot(place)
     axes.set_axis_off()
     return axes
@@ -307,11 +304,8 @@ def _blank(figure: Figure, place: SubplotSpec) -> Axes:
 
 def legends(column: Axes, series: list[Any], title: str, reading: list[Any]) -> None:
     """What the lines are, at the top of a column, and how to read them, at its foot; taller if there are many."""
-    upper = legend(column, series, title, indent="    ")
-    column.add_artist(upper)
-    lower = legend(column, reading, "How to read", corner="lower left")
-    for each in (upper, lower):
-        each.set_in_layout(False)
+    legend(column, series, title, indent="    ")
+    legend(column, reading, "How to read", corner="lower left")
     lines = sum(handle.get_label().count("\n") + 1 for handle in [*series, *reading])
     gaps = len(series) + len(reading) + 5  # between entries, and two titles
     figure = column.get_figure()
@@ -320,13 +314,19 @@ def legends(column: Axes, series: list[Any], title: str, reading: list[Any]) -> 
 
 
 def legend(axes: Axes, handles: list[Any], title: str, *, corner: str = "upper left", indent: str = "") -> Legend:
-    """A legend with a bold title; long lines of its entries are wrapped, never within ± 5 %, and go on indented."""
+    """Add a legend with a bold title, for which the layout makes no room, beside others that the axes have.
+
+    Long lines of its entries are wrapped, never within ± 5 %, and go on indented.
+    """
     for handle in handles:
         lines = _TOGETHER.sub("\N{NO-BREAK SPACE}", handle.get_label()).split("\n")
         wrapped = "\n".join(textwrap.fill(line, _WRAP, subsequent_indent=indent) for line in lines)
         handle.set_label(wrapped.replace("\N{NO-BREAK SPACE}", " "))
-    made = axes.legend(handles=handles, title=title, loc=corner, alignment="left")
+    labels = [handle.get_label() for handle in handles]
+    made = Legend(axes, handles, labels, title=title, loc=corner, alignment="left")
+    axes.add_artist(made)
     made.get_title().set_fontweight("bold")
+    made.set_in_layout(False)
     return made
 
 
@@ -338,20 +338,15 @@ def unit(data: pd.DataFrame) -> str:
 def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
     """Legends with their titles at the top, in the middle and at the foot of a column."""
     corners = ("upper left", "center left", "lower left")
-    made = [
-        legend(column, entries[title], title, corner=corner) for title, corner in zip(entries, corners, strict=True)
-    ]
-    for each in made:
-        each.set_in_layout(False)
-    for each in made[:-1]:  # the axes have the last
-        column.add_artist(each)
+    for (title, handles), corner in zip(entries.items(), corners, strict=True):
+        legend(column, handles, title, corner=corner)
 
 
-def useful(options: Options) -> list[Line2D]:
-    """Legend entries of filled and of open markers."""
+def skills(options: Options, useless: str, linestyle: Any = None) -> list[Line2D]:
+    """Legend entries of filled and of open markers, of which the text of the latter is given."""
     return [
-        sample(style.INK, "o", f"skill ≥ {options.limit}"),
-        sample(style.INK, "o", useless(options), unskilled=True),
+        sample(style.INK, "o", f"skill ≥ {options.limit}", linestyle=linestyle),
+        sample(style.INK, "o", useless, unskilled=True, linestyle=linestyle),
     ]
 
 

@@ -185,11 +185,9 @@ def error_against_skill(
         xlabel=f"Skill: 1 − loss / loss of {options.words.null}\n(linear from −1 to 1, logarithmic below)",
         ylabel="Relative equivariance error\n(variance over rotations / energy of what is predicted beyond the null)",
     )
-    limit = options.limit
     dot = {"linestyle": "none", "marker": "o", "markerfacecolor": style.INK, "color": style.INK}
     reading = [
-        drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
-        drawing.sample(style.INK, "o", f"skill < {limit}", unskilled=True, linestyle="-"),
+        *drawing.skills(options, f"skill < {options.limit}", linestyle="-"),
         Line2D([], [], markersize=3, label="early checkpoint", **dot),
         Line2D([], [], markersize=8, label="late checkpoint", **dot),
         *drawing.shades(options, whose=""),

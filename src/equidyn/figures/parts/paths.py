@@ -144,7 +144,7 @@ def log_axis(axes: Axes, name: str, values: pd.DataFrame | pd.Series, room: floa
     drawing.log_labels(getattr(axes, f"{name}axis"))
 
 
-def paths(
+def draw(
     axes: Axes, data: pd.DataFrame, x: str, y: str, options: Options, colours: StepColours, *, line: bool = True
 ) -> None:
     """The baseline's path through its checkpoints, coloured by step, with bars of intervals; other runs faintly."""
@@ -180,7 +180,7 @@ def bars(axes: Axes, part: pd.DataFrame, x: str, y: str) -> None:
 
 
 def run_handles(data: pd.DataFrame, options: Options, *, correlations: bool = False) -> list[Line2D]:
-    """Legend entries of runs as `paths` draws them."""
+    """Legend entries of runs as `draw` draws them."""
     handles = []
     for i, (run, part) in enumerate(data.groupby("run", sort=False)):
         main = run == options.baseline
@@ -197,12 +197,9 @@ def run_handles(data: pd.DataFrame, options: Options, *, correlations: bool = Fa
 
 
 def path_guide(options: Options, *, intervals: bool = True) -> list[Any]:
-    """How to read `paths`."""
-    limit = options.limit
-    dot: dict[str, Any] = {"linestyle": "none"}
+    """How to read `draw`."""
     entries: list[Any] = [
-        drawing.sample(style.INK, "o", f"skill ≥ {limit}", **dot),
-        drawing.sample(style.INK, "o", drawing.no_skill(options), unskilled=True, **dot),
+        *drawing.skills(options, drawing.no_skill(options), linestyle="none"),
         Patch(facecolor=style.graded(3)[1], label="baseline: colour is the step"),
     ]
     if intervals:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import cycle
 
 import pandas as pd
 
@@ -41,34 +42,17 @@ class Variation:
 
     def looks(self, data: pd.DataFrame) -> Looks:
         """How to draw the series of rows that were selected and named."""
-        series = list(dict.fromkeys(data.sort_values(list(self.order), kind="stable")["series"]))
+        series = data.sort_values(list(self.order), kind="stable")["series"]
         if self.ordered:
-            return graded_looks(series)
-        # The baseline, which the data has first, keeps its colour in all figures.
-        looks = distinct_looks(list(dict.fromkeys(data["series"])))
-        return {name: looks[name] for name in series}
+            return looks_of(series, style.graded)
+        looks = looks_of(data["series"])  # the baseline, which the data has first, keeps its colour in all figures
+        return {name: looks[name] for name in dict.fromkeys(series)}
 
 
-def distinct_looks(series: list[str]) -> Looks:
-    """Looks of things without order."""
-    return _looks(series, style.distinct(len(series)))
-
-
-def graded_looks(series: list[str]) -> Looks:
-    """Looks of ordered things."""
-    return _looks(series, style.graded(len(series)))
-
-
-def timed_looks(series: list[str]) -> Looks:
-    """Looks of flow times."""
-    return _looks(series, style.timed(len(series)))
-
-
-def _looks(series: list[str], colours: list[str]) -> Looks:
-    return {
-        name: (colour, style.MARKERS[i % len(style.MARKERS)])
-        for i, (name, colour) in enumerate(zip(series, colours, strict=True))
-    }
+def looks_of(series: Iterable[str], colours: Callable[[int], list[str]] = style.distinct) -> Looks:
+    """Looks of series, each of which may come several times, in colours as `style` has them for so many things."""
+    names = list(dict.fromkeys(series))
+    return dict(zip(names, zip(colours(len(names)), cycle(style.MARKERS)), strict=True))
 
 
 def _train_sizes(rows: pd.DataFrame) -> list[str]:
@@ -123,5 +107,5 @@ def comparison_names(rows: pd.DataFrame, options: Options) -> list[str]:
 
 def comparison_looks(data: pd.DataFrame, options: Options) -> Looks:
     """Looks of the ways of comparing predictions among the series, in the order of the task's card."""
-    looks = distinct_looks([comparison.name for comparison in options.comparisons.values()])
+    looks = looks_of(comparison.name for comparison in options.comparisons.values())
     return {name: look for name, look in looks.items() if name in set(data["series"])}

@@ -31,16 +31,7 @@ from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
 from equidyn.figures.parts.panels import notes as series_notes
 from equidyn.figures.parts.times import TIME, smoothed, validation_loss
-from equidyn.figures.parts.variations import (
-    MODEL_SIZE,
-    OPTIMISER,
-    TRAIN_SIZE,
-    Looks,
-    Variation,
-    distinct_looks,
-    graded_looks,
-    timed_looks,
-)
+from equidyn.figures.parts.variations import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Looks, Variation, looks_of
 from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
 
 ORIGINS = {"published": "Published", "here": "Here"}
@@ -87,7 +78,7 @@ def published_force_field(
     if seeds["seed"].nunique() > 1:
         theirs = _theirs(published, "escaip-loglog-equivariance_error_training", "percent")
         ours = _ours(seeds, options, "percent", [f"seed {seed}" for seed in seeds["seed"]])
-        looks = {"published": distinct_looks(_series(theirs)), "here": distinct_looks(_series(ours))}
+        looks = {"published": looks_of(theirs["series"]), "here": looks_of(ours["series"])}
         rows.append(_Row(_both(theirs, ours), looks, _same_titles("percent"), "Replicate"))
     for variation, figure, pair in (
         (MODEL_SIZE, "escaip-vary-model-size", _by_rank),
@@ -351,7 +342,7 @@ def _compared(
 def _by_rank(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
     """Looks of sizes from small to large: equal ones for equal rank, counted from the largest."""
     most = max(len(theirs), len(ours))
-    ranks = list(graded_looks([str(rank) for rank in range(most)]).values())
+    ranks = list(looks_of(map(str, range(most)), style.graded).values())
     return {
         origin: dict(zip(series, ranks[most - len(series) :], strict=True))
         for origin, series in zip(ORIGINS, (theirs, ours), strict=True)
@@ -365,7 +356,7 @@ def _by_rate(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
         return "SGD" if name.startswith("SGD") else name.split()[-1]
 
     rates = sorted({*map(key, theirs), *map(key, ours)} - {"SGD"}, key=float, reverse=True)
-    looks = distinct_looks(["SGD", *rates])
+    looks = looks_of(["SGD", *rates])
     return {
         origin: {name: looks[key(name)] for name in sorted(series, key=lambda name: [*rates, "SGD"].index(key(name)))}
         for origin, series in zip(ORIGINS, (theirs, ours), strict=True)
@@ -440,7 +431,7 @@ def _of_times(
 def _alike(rows: list[_Row]) -> list[_Row]:
     """Rows in which equal colours are equal flow times."""
     times = sorted(set().union(*(row.data["t"] for row in rows)))
-    looks = timed_looks([short(time) for time in times])
+    looks = looks_of(map(short, times), style.timed)
     return [replace(row, looks=dict.fromkeys(ORIGINS, looks)) for row in rows]
 
 
@@ -480,12 +471,10 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
                 axes.set_xlabel(_step_label(part))
         _label(pair, row, options)
         if row.legend:
-            _keys(figure.add_subplot(grid[i, 2]), row, options)
+            _keys(drawing.blank(figure, grid[i, 2]), row, options)
     feet = grid[-1, :].subgridspec(1, 3)
     for i, (title, handles) in enumerate(_reading(rows, data, options, common).items()):
-        axes = figure.add_subplot(feet[i])
-        axes.set_axis_off()
-        drawing.legend(axes, handles, title).set_in_layout(False)
+        drawing.legend(drawing.blank(figure, feet[i]), handles, title)
     return figure, data
 
 
@@ -581,19 +570,14 @@ def _step_label(data: pd.DataFrame) -> str:
 
 def _keys(axes: Axes, row: _Row, options: Options) -> None:
     """What the series of either side are."""
-    axes.set_axis_off()
     places = {"published": (f"{row.legend}\nPublished", "upper left"), "here": ("Here", "lower left")}
-    keys = []
     for origin, (title, corner) in places.items():
         data = row.data[row.data["origin"] == origin]
         handles = [
             drawing.sample(*look, name + series_notes(data[data["series"] == name], data, options))
             for name, look in row.looks[origin].items()
         ]
-        keys.append(drawing.legend(axes, handles, title, corner=corner))
-    axes.add_artist(keys[0])
-    for key in keys:
-        key.set_in_layout(False)
+        drawing.legend(axes, handles, title, corner=corner)
 
 
 def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:

@@ -85,8 +85,7 @@ def verdicts(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figur
     grid = figure.add_gridspec(len(kinds) + 1, 1, height_ratios=[*lines, 1.6])
     for i, kind in enumerate(kinds):
         _panel(figure.add_subplot(grid[i, 0]), data[data["kind"] == kind], options, _AXES[kind])
-    foot = figure.add_subplot(grid[-1, 0])
-    foot.set_axis_off()
+    foot = drawing.blank(figure, grid[-1, 0])
     foot.legend(handles=_handles(), ncols=3, loc="lower center").set_in_layout(False)
     return figure, data
 

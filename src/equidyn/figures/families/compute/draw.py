@@ -71,11 +71,7 @@ def loss_against_compute(
     place.dress(panels[-1])
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
     panels[-1].set_xlabel("Training compute (FLOP)")
-    limit = options.limit
-    reading = [
-        drawing.sample(style.INK, "o", f"skill ≥ {limit}"),
-        drawing.sample(style.INK, "o", f"skill < {limit}: predicts nothing useful", unskilled=True),
-    ]
+    reading = drawing.skills(options, f"skill < {options.limit}: predicts nothing useful")
     if has_replicates(data):
         reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
     if len(ratios):

@@ -220,7 +220,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             axes.set_title(_described(part))
         if i % len(blocks) == 0:
             axes.set_ylabel(label.format(unit=drawing.unit(data)))
-    reading = drawing.useful(options)
+    reading = drawing.skills(options, drawing.useless(options))
     if data["trace_error"].any():
         text = f"{options.level} interval (trace)"
         reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))

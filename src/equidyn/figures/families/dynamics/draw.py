@@ -20,25 +20,9 @@ from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
-from equidyn.figures.parts.variations import (
-    AUGMENTATION,
-    MODEL_SIZE,
-    OPTIMISER,
-    TRAIN_SIZE,
-    Variation,
-    distinct_looks,
-)
+from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Variation, looks_of
 from equidyn.run.recipe import DESIGN
-from equidyn.study.selection import (
-    ACTION_FLOOR,
-    chosen,
-    is_control,
-    of_baseline,
-    replicates,
-    settings,
-    shown,
-    varying,
-)
+from equidyn.study.selection import ACTION_FLOOR, chosen, is_control, of_baseline, replicates, settings, shown, varying
 
 _SHARE = ("percent", "percent_low", "percent_high")
 
@@ -50,7 +34,7 @@ def _percent_of_replicates(
     rows = replicates(chosen(table, options), options.baseline)
     data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
     data = data.join(marks(data, options.threshold))
-    looks = distinct_looks(list(dict.fromkeys(data["series"])))
+    looks = looks_of(data["series"])
     return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
 
 
@@ -127,9 +111,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
     legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False)
     for i, (title, entries) in enumerate(legends.items()):
-        axes = figure.add_subplot(grid[1, 2 * i : 2 * i + 2])
-        axes.set_axis_off()
-        drawing.legend(axes, entries, title).set_in_layout(False)
+        drawing.legend(drawing.blank(figure, grid[1, 2 * i : 2 * i + 2]), entries, title)
     return figure, data
 
 
@@ -177,6 +159,6 @@ def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     names = list(dict.fromkeys(names))
     group = design.groupby(list(DESIGN), sort=False, dropna=False).ngroup()[names]
     colours = dict(zip(dict.fromkeys(group), style.distinct(group.nunique()), strict=True))
-    looks = {name: (colours[group[name]], marker) for name, (_, marker) in distinct_looks(names).items()}
+    looks = {name: (colours[group[name]], marker) for name, (_, marker) in looks_of(names).items()}
     data = shown(rows, ["skill", "relative_equivariance"], options, rows["run"])
     return error_against_skill(data, looks, options, title="Run")

@@ -33,7 +33,7 @@ from equidyn.figures.parts.panels import (
     percent_and_skill,
 )
 from equidyn.figures.parts.times import TIME, by_curve, smoothed, validation_loss
-from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, timed_looks
+from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, looks_of
 from equidyn.study.selection import chosen, need, replicates, shown
 
 _SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
@@ -190,4 +190,4 @@ def _replicates(table: pd.DataFrame, options: Options, columns: Sequence[str]) -
 
 
 def _time_looks(data: pd.DataFrame) -> Looks:
-    return timed_looks(list(dict.fromkeys(data.sort_values("t")["series"])))
+    return looks_of(data.sort_values("t")["series"], style.timed)

@@ -16,23 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import several, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, paths, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
-from equidyn.figures.parts.paths import (
-    StepColours,
-    box,
-    correlated,
-    correlation_notes,
-    correlation_text,
-    log_axis,
-    of_runs,
-    path_guide,
-    paths,
-    positive,
-    run_handles,
-)
 from equidyn.study.selection import need
 
 RATIO = "Gradient norm of the equivariance error / of the twirled error"
@@ -65,12 +52,15 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = _ratios(table, options)
     figure, (axes,), column = drawing.stacked(1)
     drawing.name_comparison(figure, data, options)
-    colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
+    colours = paths.StepColours(data.loc[data["run"] == options.baseline, "step"])
     _ratio_panel(axes, data, data, options, colours, room=0.16)
     axes.set(xlabel=RATIO, ylabel=PERCENT)
     colours.bar(figure, [axes])
     drawing.legends(
-        column, run_handles(data, options, correlations=data["run"].nunique() > 1), "Run", path_guide(options)
+        column,
+        paths.run_handles(data, options, correlations=data["run"].nunique() > 1),
+        "Run",
+        paths.path_guide(options),
     )
     return figure, data
 
@@ -82,7 +72,7 @@ def gradient_ratio_by_time(table: pd.DataFrame, options: Options) -> tuple[Figur
     times = sorted(data["t"].unique())
     columns = math.ceil(math.sqrt(len(times)))
     figure, panels, column = drawing.tiled(len(times), columns)
-    colours = StepColours(data.loc[data["run"] == options.baseline, "step"])
+    colours = paths.StepColours(data.loc[data["run"] == options.baseline, "step"])
     for i, (axes, time) in enumerate(zip(panels, times, strict=True)):
         _ratio_panel(axes, data[data["t"] == time], data, options, colours, room=0.24)
         axes.set_title(f"t = {short(time)}")
@@ -91,7 +81,7 @@ def gradient_ratio_by_time(table: pd.DataFrame, options: Options) -> tuple[Figur
         if i // columns == (len(panels) - 1) // columns:
             axes.set_xlabel(RATIO.replace(" / ", "\n/ "))
     colours.bar(figure, panels)
-    drawing.legends(column, run_handles(data, options), "Run", path_guide(options))
+    drawing.legends(column, paths.run_handles(data, options), "Run", paths.path_guide(options))
     return figure, data
 
 
@@ -108,7 +98,7 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     need(table, ["parameter_group"])
     columns = [*_SIZES, *_NORMS, *_RATIO, "ratio_plugin", *_COSINE]
     groups = [group for group in GROUPS if group in set(table["parameter_group"])]
-    parts = [of_runs(table[table["parameter_group"] == group], options, columns) for group in groups]
+    parts = [paths.of_runs(table[table["parameter_group"] == group], options, columns) for group in groups]
     data = pd.concat([part[part["run"] == options.baseline] for part in parts], ignore_index=True)
     whole = data[data["parameter_group"] == groups[0]]
     figure, panels, column = drawing.stacked(1.25, 1.25, 1)
@@ -167,9 +157,9 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         "of ratios and cosines are by jackknife over the folds."
     )
     if "pearson" in data:
-        sentences += correlation_notes(data, options, "ratio", "percent")
+        sentences += paths.correlation_notes(data, options, "ratio", "percent")
         sentences.append(f"Open markers: skill below {limit}, where a low share means little.")
-        gone = data[~(positive(data["ratio"]) & positive(data["percent"]))]
+        gone = data[~(paths.positive(data["ratio"]) & paths.positive(data["percent"]))]
     else:
         last = data[data["step"] == data["step"].max()]
         said = ", ".join(
@@ -191,19 +181,21 @@ def _ratios(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     """Rows of the group "all" with correlations."""
     need(table, ["parameter_group"])
     columns = [*_SIZES, *_SHARE, *_RATIO, "ratio_plugin"]
-    return correlated(of_runs(table[table["parameter_group"] == "all"], options, columns), "ratio", "percent", options)
+    return paths.correlated(
+        paths.of_runs(table[table["parameter_group"] == "all"], options, columns), "ratio", "percent", options
+    )
 
 
 def _ratio_panel(
-    axes: Axes, part: pd.DataFrame, whole: pd.DataFrame, options: Options, colours: StepColours, room: float
+    axes: Axes, part: pd.DataFrame, whole: pd.DataFrame, options: Options, colours: paths.StepColours, room: float
 ) -> None:
     """Paths of all runs, on axes that hold the whole data, and the baseline's correlation below them."""
-    log_axis(axes, "x", _near(whole, "ratio"))
-    log_axis(axes, "y", _near(whole, "percent"), room)
-    paths(axes, part, "ratio", "percent", options, colours)
+    paths.log_axis(axes, "x", _near(whole, "ratio"))
+    paths.log_axis(axes, "y", _near(whole, "percent"), room)
+    paths.draw(axes, part, "ratio", "percent", options, colours)
     row = next(part[part["run"] == options.baseline].itertuples(), None)
     if row is not None:
-        box(axes, correlation_text(row, "\n"))
+        paths.box(axes, paths.correlation_text(row, "\n"))
 
 
 def _near(data: pd.DataFrame, name: str) -> pd.DataFrame:

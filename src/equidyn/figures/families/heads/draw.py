@@ -16,24 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, paths, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import curve
-from equidyn.figures.parts.paths import (
-    StepColours,
-    box,
-    correlated,
-    correlation_notes,
-    correlation_text,
-    log_axis,
-    of_runs,
-    path_guide,
-    paths,
-    run_handles,
-)
 from equidyn.figures.parts.times import TIME
-from equidyn.figures.parts.variations import Looks, timed_looks
+from equidyn.figures.parts.variations import Looks, looks_of
 
 PARTS = {
     "from_deviation": ("w⊥ᵀQw⊥: deviation", style.PALETTE[0], "o"),
@@ -58,7 +46,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     Returns:
         The figure, and the rows shown: one per run and step.
     """
-    data = of_runs(table, options, _LENGTHS)
+    data = paths.of_runs(table, options, _LENGTHS)
     unskilled = data.groupby(["run", "step"])["unskilled"].transform("all")
     data = data.assign(unskilled=unskilled).drop_duplicates(["run", "step"]).reset_index(drop=True)
     data = data.drop(columns="skill" if "t" in data else []).drop(columns="t", errors="ignore")
@@ -109,8 +97,8 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
         measured error along each curve, ``difference``, that of predicted and measured error relative to the latter,
         and percentages of the predicted error.
     """
-    data = of_runs(table, options, [*_LENGTHS, *_ERRORS])
-    data = correlated(data, "deviation", "measured", options)
+    data = paths.of_runs(table, options, [*_LENGTHS, *_ERRORS])
+    data = paths.correlated(data, "deviation", "measured", options)
     if "t" in data:  # where colours are flow times, other runs would be too many lines
         data = data[data["run"] == options.baseline].reset_index(drop=True)
     positive = {name: data[name].where(data[name] > 0) for name in ("deviation", "measured", "predicted")}
@@ -124,13 +112,13 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     figure, panels, column = drawing.tiled(4 if parts else 3, 2)
     figure.set_size_inches(12, 8.2)
     drawing.name_comparison(figure, data, options)
-    colours = StepColours(baseline["step"])
+    colours = paths.StepColours(baseline["step"])
     place = colours.place
     scatter, form, ratio = panels[:3]
-    log_axis(scatter, "x", data["deviation"])
-    log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
+    paths.log_axis(scatter, "x", data["deviation"])
+    paths.log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
     for name in ("x", "y"):
-        log_axis(form, name, baseline[["measured", "predicted"]])
+        paths.log_axis(form, name, baseline[["measured", "predicted"]])
     low, high = form.get_xlim()
     form.plot([low, high], [low, high], color=style.INK, linewidth=0.8, zorder=1)
     if looks:
@@ -144,9 +132,9 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
             curve(ratio, part, "error_per_deviation", place, colour, marker)
         drawing.scale(ratio, baseline[["error_per_deviation"]], log=True)
     else:
-        paths(scatter, data, "deviation", "measured", options, colours)
-        paths(form, baseline, "predicted", "measured", options, colours, line=False)
-        box(scatter, correlation_text(next(baseline.itertuples()), "\n"))
+        paths.draw(scatter, data, "deviation", "measured", options, colours)
+        paths.draw(form, baseline, "predicted", "measured", options, colours, line=False)
+        paths.box(scatter, paths.correlation_text(next(baseline.itertuples()), "\n"))
         _features(ratio, baseline, place)
     if pd.notna(worst := baseline["difference"].abs().max()):
         text = f"differs by at most\n{short(100 * worst)} % (line: equal)"
@@ -195,12 +183,12 @@ def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Opti
     """What the paths, and lines of the other panels, are."""
     if looks:
         baseline = data[data["run"] == options.baseline].drop_duplicates("t").set_index("t")
-        texts = {short(t): correlation_text(row, ", ", intervals=False) for t, row in baseline.iterrows()}
+        texts = {short(t): paths.correlation_text(row, ", ", intervals=False) for t, row in baseline.iterrows()}
         handles = [drawing.sample(*look, f"{series}: {texts[series]}") for series, look in looks.items()]
         reading = drawing.guide(options, shading=False, band=False, threshold=False)
         drawing.legends(column, handles, TIME, reading)
         return
-    handles = run_handles(data, options)
+    handles = paths.run_handles(data, options)
     lines = [drawing.sample(style.PALETTE[0], "o", "error / |w⊥|²")]
     lines += [
         Line2D([], [], linestyle=dashes, label=f"{name} eigenvalue of Q", **_FORM)
@@ -208,7 +196,7 @@ def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Opti
     ]
     if _has_symmetric(data):
         lines += [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
-    reading = [*path_guide(options, intervals=False), *drawing.shades(options)]
+    reading = [*paths.path_guide(options, intervals=False), *drawing.shades(options)]
     drawing.three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
 
 
@@ -230,7 +218,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         )
     if "measured" not in data:
         return [*sentences, f"Open markers: skill below {limit}" + ("." if "skill" in data else " at all flow times.")]
-    sentences += correlation_notes(data, options, "deviation", "measured")
+    sentences += paths.correlation_notes(data, options, "deviation", "measured")
     sentences += _fall(first, last)
     difference = baseline["difference"].abs().max()
     sentences.append(
@@ -279,4 +267,4 @@ def _several(data: pd.DataFrame) -> bool:
 
 def _time_looks(data: pd.DataFrame) -> Looks:
     """Looks of flow times, none where there are none."""
-    return timed_looks([short(t) for t in sorted(data["t"].unique())]) if "t" in data else {}
+    return looks_of(map(short, sorted(data["t"].unique())), style.timed) if "t" in data else {}

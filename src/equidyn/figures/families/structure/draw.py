@@ -19,7 +19,7 @@ from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence, useful_note
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.times import at_times
-from equidyn.figures.parts.variations import Looks, graded_looks
+from equidyn.figures.parts.variations import Looks, looks_of
 from equidyn.study.selection import of_analysis
 
 _STEPS = 6  # curves of a panel
@@ -95,7 +95,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
                 axes.set_title("Effective degree")
     handles = _step_handles(looks, data)
     reading = [
-        *drawing.useful(options),
+        *drawing.skills(options, drawing.useless(options)),
         Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
     ]
     mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
@@ -208,7 +208,7 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
         for kind in dict.fromkeys(layers["kind_of_action"])
     ]
-    reading += drawing.useful(options)
+    reading += drawing.skills(options, drawing.useless(options))
     reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
     if data["zero"].any():
         text = "lower edge: exactly 0"
@@ -259,7 +259,7 @@ def _by_step(data: pd.DataFrame) -> tuple[pd.DataFrame, Looks]:
     steps = sorted(data["step"].unique())
     drawn = drawing.spread(steps, _STEPS)
     data = data.assign(series=[f"{step:,}" for step in data["step"]], curve=data["step"].isin(drawn), steps=len(steps))
-    return data, graded_looks([f"{step:,}" for step in drawn])
+    return data, looks_of((f"{step:,}" for step in drawn), style.graded)
 
 
 def _step_handles(looks: Looks, data: pd.DataFrame) -> list[Line2D]:

@@ -16,14 +16,7 @@ from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.figures.parts.times import at_times, smoothed
-from equidyn.figures.parts.variations import (
-    Looks,
-    by_comparison,
-    comparison_looks,
-    comparison_names,
-    distinct_looks,
-    timed_looks,
-)
+from equidyn.figures.parts.variations import Looks, by_comparison, comparison_looks, comparison_names, looks_of
 from equidyn.study.selection import chosen, of_baseline, shown
 
 _PANEL, _COLUMN = 3.3, 3.3  # inch
@@ -63,17 +56,13 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
         axes.axhline(own.threshold, zorder=1, **drawing.THRESHOLD)
         axes.set(title=own.words.title, xlabel=drawing.STEP)
         axes.tick_params(labelleft=first is None)
-        key = figure.add_subplot(grid[1, i])
-        key.set_axis_off()
         handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-        drawing.legend(key, handles, title).set_in_layout(False)
+        drawing.legend(drawing.blank(figure, grid[1, i]), handles, title)
         first = first or axes
     drawing.scale(first, data[list(_SHARE)], log=True, include=own.threshold)
     first.set_ylabel(PERCENT)
-    column = figure.add_subplot(grid[:, -1])
-    column.set_axis_off()
     reading = drawing.guide(own, shading=False, band=True)
-    drawing.legend(column, reading, "How to read").set_in_layout(False)
+    drawing.legend(drawing.blank(figure, grid[:, -1]), reading, "How to read")
     return figure, data
 
 
@@ -93,7 +82,7 @@ def _share(table: pd.DataFrame, options: Options) -> pd.DataFrame:
 def _looks(rows: pd.DataFrame, options: Options) -> tuple[Looks, str]:
     """Looks of the series of a panel, and what they are."""
     if "t" in rows:
-        return timed_looks(list(dict.fromkeys(rows["series"]))), "Flow time"
+        return looks_of(rows["series"], style.timed), "Flow time"
     if rows["comparison"].isin(list(options.comparisons)).all():
         return comparison_looks(rows, options), "Rotations"
-    return distinct_looks(list(dict.fromkeys(rows["series"]))), "Run"
+    return looks_of(rows["series"]), "Run"

@@ -112,7 +112,7 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
     below.set_xticks(range(len(names)), names)
     handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
-    drawing.legend(column, handles, "Rotations").set_in_layout(False)
+    drawing.legend(column, handles, "Rotations")
     return figure, data
 
 
