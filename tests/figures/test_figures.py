@@ -2,27 +2,21 @@
 
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import assert_rows_of, draw_checked, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from equidyn.core.plugins import load
 from equidyn.figures.parts import drawing, style
-from equidyn.figures.parts.captions import caption
 from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose, replicates, settings, varying
 
 STEPS = (0, 1, 3, 10, 30, 100, 300, 1000)
-BASE = {
-    "task": "force_field", "model": "net", "parameters": 68_193, "train_subset": "all", "train_examples": 2796,
-    "batch_size": 8, "optimiser": "adamw", "lr": 3e-3, "augmentation": 1.0, "seed": 0,
-}  # fmt: skip
 RUNS = {
     "base": {},
     "again": {"seed": 2},
@@ -36,6 +30,7 @@ RUNS = {
     "still-slow": {"augmentation": 0.0, "lr": 1e-3},
     "control": {"model": "control-small", "parameters": 5_000},
 }
+OPTIONS = of_task()
 DYNAMICS = [name for name in figures_for("force_field") if known_figures()[name].tables == ("evaluation",)]
 VARYING = {
     "percent_by_train_size": ["base", "other", "again", "few", "few-batch"],
@@ -54,28 +49,20 @@ def rows(run, steps=STEPS, **changes):
         percent = [55.0, 54.0, 40.0, 10.0, 0.5, 0.05, 0.3, 0.2][i] * (1 + 0.1 * number)
         if changes.get("model", "").startswith("control"):
             percent = 1e-12
-        for weights in ("raw", "ema"):
-            for estimator in ("sampled", "exact"):
-                made.append(
-                    evaluation_row(
-                        total,
-                        percent,
-                        1.3,
-                        {
-                            "run": run, **BASE, **changes, "step": step, "weights": weights, "estimator": estimator,
-                            "rotations": 10 if estimator == "sampled" else 0,
-                            "group": "SO(3)",
-                            "comparison": "vectors", "examples": 496, "clusters": 31, "floor_control": 2e-12,
-                            "unit": "eV²/Å²",
-                        },
-                    )
-                )  # fmt: skip
+        for weights, (estimator, rotations) in product(("raw", "ema"), {"sampled": 10, "exact": 0}.items()):
+            way = {"weights": weights, "estimator": estimator, "rotations": rotations}
+            made.append(evaluation_row(total, percent, 1.3, {"run": run, **changes, "step": step, **way}))
     return pd.DataFrame(made)
 
 
 @pytest.fixture(scope="module")
 def table():
     return pd.concat([rows(run, **changes) for run, changes in RUNS.items()], ignore_index=True)
+
+
+def draw(name, table, options=OPTIONS):
+    """As `draw_checked`, with the usual options."""
+    return draw_checked(name, table, options)
 
 
 def names(selected):
@@ -134,15 +121,8 @@ def test_varying_refuses(table):
 
 @pytest.mark.parametrize("name", DYNAMICS)
 def test_figures_show_the_selected_rows(table, name):
-    options = of_task()
-    entry = known_figures()[name]
-    before = table.copy()
-    figure, data = load(entry.draw)(table, options)
-    pd.testing.assert_frame_equal(table, before)
+    figure, data, text = draw(name, table)
     assert isinstance(figure, Figure)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
     expected = {"skill_companion": list(RUNS), "losses": ["base"]}.get(
         name, VARYING.get(name, ["base", "other", "again"])
     )
@@ -151,27 +131,16 @@ def test_figures_show_the_selected_rows(table, name):
     if name == "skill_companion":  # the closed form measures nothing of a control
         sampled = choose(table, estimator="sampled")
         chosen = pd.concat([chosen[chosen["run"] != "control"], sampled[sampled["run"] == "control"]])
-    chosen = chosen[chosen["run"].isin(expected)].set_index(["run", "step"])
-    data = data.set_index(["run", "step"])
-    assert not data.index.duplicated().any()
-    shared = [column for column in data if column in chosen]
-    pd.testing.assert_frame_equal(data[shared].sort_index(), chosen[shared].sort_index())
+    assert_rows_of(data, chosen[chosen["run"].isin(expected)], ["run", "step"])
     assert (data["unskilled"] == (data["skill"] < 0.05)).all()
-    text = caption(entry, data.reset_index(), options)
-    assert "496 validation examples of 31 molecules" in text
+    assert "256 validation examples of 31 molecules" in text
     assert "exact average" in text
-    assert entry.title
-
-
-def drawn(figure):
-    """All data coordinates of lines in the first panel."""
-    return np.concatenate([np.column_stack(line.get_data()) for line in figure.axes[0].lines if len(line.get_xdata())])
 
 
 def test_every_row_is_on_the_axes(table):
     for name, place in [("percent_linear", 0.0), ("percent_loglog", 0.4)]:
-        figure, data = load(known_figures()[name].draw)(table, of_task())
-        points = {(float(x), float(y)) for x, y in drawn(figure)}
+        figure, data, _ = draw(name, table)
+        points = on_lines(figure.axes[0])
         (low, high), (bottom, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
         for row in data.itertuples():
             x = row.step or place
@@ -181,7 +150,7 @@ def test_every_row_is_on_the_axes(table):
 
 
 def test_marks_and_shading(table):
-    figure, data = load(known_figures()["percent_loglog"].draw)(table, of_task())
+    figure, data, _ = draw("percent_loglog", table)
     assert data.loc[data["dip"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest_useful"], "step"].tolist() == [1000] * 3
@@ -196,13 +165,13 @@ def test_marks_and_shading(table):
 
 
 def test_losses_are_relative_to_the_start(table):
-    _, data = load(known_figures()["losses"].draw)(table, of_task())
+    _, data, _ = draw("losses", table)
     np.testing.assert_allclose(data["equivariance_relative"], data["equivariance"] / data["equivariance"].iloc[0])
     np.testing.assert_allclose(data["total"], data["equivariance"] + data["twirled"])
 
 
 def test_controls_lie_below_the_axis(table):
-    figure, data = load(known_figures()["skill_companion"].draw)(table, of_task())
+    figure, data, _ = draw("skill_companion", table)
     assert data.loc[data["below_axis"], "run"].unique().tolist() == ["control"]
     assert figure.axes[0].get_ylim()[0] > 1e-6
 
@@ -211,16 +180,15 @@ def test_controls_lie_below_the_axis(table):
 def test_figures_draw_what_there_is(table, name):
     few = table[(table["run"] == "base") & (table["step"] > 0) & (table["estimator"] == "sampled")]
     few = few.assign(percent_low=np.nan, percent_high=np.nan, twirled=few["twirled"].where(few["step"] > 1, -1.0))
-    figure, data = load(known_figures()[name].draw)(few, of_task())
-    figure.draw_without_rendering()
+    _, data, text = draw(name, few)
     assert set(data["run"]) == {"base"}
-    assert "10 sampled rotations" in caption(known_figures()[name], data, of_task())
-    load(known_figures()[name].draw)(table[(table["run"] == "base") & (table["step"] == 0)], of_task())
+    assert "10 sampled rotations" in text
+    draw(name, table[(table["run"] == "base") & (table["step"] == 0)])
 
 
 def test_save_gives_equal_bytes(table, tmp_path):
-    figure, data = load(known_figures()["percent_loglog"].draw)(table, of_task())
-    redrawn, _ = load(known_figures()["percent_loglog"].draw)(table, of_task())
+    figure, data, _ = draw("percent_loglog", table)
+    redrawn, _, _ = draw("percent_loglog", table)
     written = [
         style.save(each, data, tmp_path / name / "share.by.step") for name, each in [("a", figure), ("b", redrawn)]
     ]
@@ -264,9 +232,7 @@ def test_colours_and_markers_tell_series_apart():
 
 
 def test_captions_use_the_words_of_the_task(table):
-    entry = known_figures()["percent_loglog"]
-    _, data = load(entry.draw)(table, of_task())
-    assert "the best constant prediction, which is zero for forces" in caption(entry, data, of_task())
+    assert "the best constant prediction, which is zero for forces" in draw("percent_loglog", table)[2]
 
 
 def test_legends_wrap_lines_but_no_quantity():

@@ -1,17 +1,17 @@
 """Figures by flow time show the rows they say, and overfitting is found by its rule."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import assert_rows_of, draw_checked, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
-from matplotlib.legend import Legend
 
 from equidyn.analysis.smoothing import variable_span_average
 from equidyn.core.plugins import load
 from equidyn.figures.parts import style
-from equidyn.figures.parts.captions import caption
 from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose
 
@@ -44,30 +44,16 @@ def rows(run, steps=STEPS, times=TIMES, **changes):
     """Rows of one run: at t = 0 nothing is ever predicted; with few training examples the error rises at the end."""
     number = list(RUNS).index(run)
     made = []
-    for t in times:
-        for self_conditioning in (False, True):
-            for weights in ("raw", "ema"):
-                for i, step in enumerate(steps):
-                    percent = PERCENT[t][i] * (1 + 0.1 * number + 0.01 * self_conditioning)
-                    null = (1 - t) ** 2
-                    skill = SKILL[t][i] - (0.3 if run == "few" and step > 100 else 0)
-                    total = null * (1 - skill)
-                    made.append(
-                        evaluation_row(
-                            total,
-                            percent,
-                            null,
-                            {
-                                "run": run, "task": "flow_matching", "model": "chain", "parameters": 476_656,
-                                "train_subset": "all", "train_examples": 1900, "batch_size": 4, "optimiser": "adam",
-                                "lr": 1e-3, "augmentation": 1.0, "seed": 0, **changes, "step": step,
-                                "weights": weights, "estimator": "sampled", "rotations": 10,
-                                "group": "SO(3)",
-                                "comparison": "vectors", "t": t, "self_conditioning": self_conditioning,
-                                "examples": 124, "clusters": 31, "floor_control": 2e-5, "unit": "nm²",
-                            },
-                        )
-                    )  # fmt: skip
+    for t, self_conditioning, weights in product(times, (False, True), ("raw", "ema")):
+        for i, step in enumerate(steps):
+            percent = PERCENT[t][i] * (1 + 0.1 * number + 0.01 * self_conditioning)
+            null = (1 - t) ** 2
+            skill = SKILL[t][i] - (0.3 if run == "few" and step > 100 else 0)
+            columns = {
+                "run": run, "task": "flow_matching", **changes, "step": step, "weights": weights, "t": t,
+                "self_conditioning": self_conditioning, "examples": 124, "unit": "nm²",
+            }  # fmt: skip
+            made.append(evaluation_row(null * (1 - skill), percent, null, columns))
     return pd.DataFrame(made)
 
 
@@ -95,33 +81,22 @@ def dense():
     )
 
 
-def drawn(axes):
-    """All data coordinates of lines in a panel."""
-    return {(float(x), float(y)) for line in axes.lines for x, y in np.column_stack(line.get_data()) if not np.isnan(y)}
+def draw(name, table, options=OPTIONS):
+    """As `draw_checked`, with the usual options."""
+    return draw_checked(name, table, options)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_show_the_selected_rows(table, name):
-    entry = known_figures()[name]
-    before = table.copy()
-    figure, data = load(entry.draw)(table, OPTIONS)
-    pd.testing.assert_frame_equal(table, before)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    _, data, text = draw(name, table)
     assert set(data["run"]) == set(SHOWN[name])
     chosen = choose(table[table["task"] == "flow_matching"], conditions={"self_conditioning": False})
     chosen = chosen[chosen["run"].isin(SHOWN[name])]
     if name == "percent_final_by_time":
         chosen = chosen[chosen["step"] == STEPS[-1]]
-    keys = ["run", "t", "step"]
-    chosen, data_by_key = chosen.set_index(keys), data.set_index(keys)
-    assert not data_by_key.index.duplicated().any()
-    shared = [column for column in data_by_key if column in chosen]
-    pd.testing.assert_frame_equal(data_by_key[shared].sort_index(), chosen[shared].sort_index(), check_dtype=False)
+    assert_rows_of(data, chosen, ["run", "t", "step"])
     assert not data["self_conditioning"].any()
     assert (data["unskilled"] == (data["skill"] < 0.05)).all()
-    text = caption(entry, data, OPTIONS)
     assert "124 validation chains of 31 sequence families" in text
     assert "10 sampled rotations" in text
     assert "the best multiple of the noisy input" in text
@@ -133,11 +108,9 @@ def test_figures_show_the_selected_rows(table, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_one_run_is_enough(table, name):
     alone = table[table["run"] == "base"].assign(percent_low=np.nan, percent_high=np.nan)
-    figure, data = load(known_figures()[name].draw)(alone, OPTIONS)
-    figure.draw_without_rendering()
+    _, data, _ = draw(name, alone)
     assert set(data["run"]) == {"base"}
-    some = alone[(alone["t"] == 0.9) & (alone["step"] == 0)]
-    assert len(load(known_figures()[name].draw)(some, OPTIONS)[1]) == 1
+    assert len(draw(name, alone[(alone["t"] == 0.9) & (alone["step"] == 0)])[1]) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,28 +128,27 @@ def test_self_conditioning_is_chosen(table):
     flow = table[table["task"] == "flow_matching"]
     assert len(choose(flow)) == 2 * len(choose(flow, conditions={"self_conditioning": True}))
     with_it = of_task(task="flow_matching", self_conditioning=True)
-    entry = known_figures()["percent_by_time_loglog"]
-    _, data = load(entry.draw)(table, with_it)
+    _, data, text = draw("percent_by_time_loglog", table, with_it)
     assert data["self_conditioning"].all()
     assert data["percent"].iloc[0] == pytest.approx(15 * 1.01)
-    assert "shown their own first prediction" in caption(entry, data, with_it)
+    assert "shown their own first prediction" in text
 
 
 @pytest.mark.parametrize("name", ["percent_by_time_loglog", "percent_by_time_logx"])
 def test_every_row_is_on_the_axes(table, name):
-    figure, data = load(known_figures()[name].draw)(table, OPTIONS)
+    figure, data, _ = draw(name, table)
     above, below = figure.axes[:2]
     for row in data.itertuples():
         x = row.step or 0.4
-        assert (x, row.percent) in drawn(above)
-        assert (x, row.skill) in drawn(below)
+        assert (x, row.percent) in on_lines(above)
+        assert (x, row.skill) in on_lines(below)
         assert above.get_xlim()[0] < x < above.get_xlim()[1]
         assert above.get_ylim()[0] < row.percent < above.get_ylim()[1]
 
 
 def test_times_are_told_apart_and_lack_of_skill_shows(table):
-    figure, _ = load(known_figures()["percent_by_time_loglog"].draw)(table, OPTIONS)
-    (legend,) = figure.axes[2].artists
+    figure, _, _ = draw("percent_by_time_loglog", table)
+    legend, _ = figure.axes[2].artists
     assert [text.get_text() for text in legend.get_texts()] == ["0", "0.5", "0.9"]
     colours = style.timed(3)
     assert [to_hex(line.get_color()) for line in legend.get_lines()] == [colour.lower() for colour in colours]
@@ -193,7 +165,7 @@ def test_times_are_told_apart_and_lack_of_skill_shows(table):
 
 
 def test_final_bars(table):
-    figure, data = load(known_figures()["percent_final_by_time"].draw)(table, OPTIONS)
+    figure, data, _ = draw("percent_final_by_time", table)
     above, below = figure.axes[:2]
     assert data["step"].tolist() == [STEPS[-1]] * 6
     for axes, column in ((above, "percent"), (below, "skill")):
@@ -209,35 +181,34 @@ def test_final_bars(table):
 
 
 def test_losses_are_drawn_in_their_panels(table):
-    figure, data = load(known_figures()["losses_by_time"].draw)(table, OPTIONS)
+    figure, data, _ = draw("losses_by_time", table)
     for axes, name in zip(figure.axes, ("total", "twirled", "equivariance"), strict=False):
-        points = drawn(axes)
+        points = on_lines(axes)
         assert all((row.step or 0.4, getattr(row, name)) in points for row in data.itertuples())
     np.testing.assert_allclose(data["total"], data["twirled"] + data["equivariance"])
     assert "nm²" in figure.axes[0].get_ylabel()
 
 
 def test_a_panel_per_time_and_one_of_the_validation_loss(table):
-    figure, data = load(known_figures()["percent_by_time_and_model_size"].draw)(table, OPTIONS)
+    figure, data, _ = draw("percent_by_time_and_model_size", table)
     *panels, loss, _ = figure.axes
     assert [axes.get_title(loc="left") for axes in panels] == ["t = 0", "t = 0.5", "t = 0.9"]
     for axes, t in zip(panels, TIMES, strict=True):
         of_time = data[data["t"] == t]
-        assert all((row.step or 0.4, row.percent) in drawn(axes) for row in of_time.itertuples())
+        assert all((row.step or 0.4, row.percent) in on_lines(axes) for row in of_time.itertuples())
         assert not [patch for patch in axes.patches if patch.get_alpha() == 0.14]  # nothing is overfitted
     base = data[(data["run"] == "base") & (data["t"] == 0.5)]
     by_hand = [np.mean([1 - SKILL[t][i] for t in TIMES]) for i in range(len(STEPS))]  # null losses are (1 - t)²
     np.testing.assert_allclose(base["validation_loss"], by_hand)
     assert all(
-        any(np.isclose([step or 0.4, value], point).all() for point in drawn(loss))
+        any(np.isclose([step or 0.4, value], point).all() for point in on_lines(loss))
         for step, value in zip(STEPS, by_hand, strict=True)
     )
     assert panels[1].get_ylim() == panels[2].get_ylim() != panels[0].get_ylim()
 
 
 def test_overfitting_is_shaded_from_where_it_begins(table):
-    entry = known_figures()["percent_by_time_and_train_size"]
-    figure, data = load(entry.draw)(table, OPTIONS)
+    figure, data, text = draw("percent_by_time_and_train_size", table)
     overfitted = data[data["overfitted"]]
     assert overfitted["run"].unique().tolist() == ["few"]
     assert sorted(overfitted["step"].unique()) == [300, 1000]
@@ -246,30 +217,29 @@ def test_overfitting_is_shaded_from_where_it_begins(table):
         assert to_hex(shade.get_facecolor()) == style.graded(2)[0].lower()
         np.testing.assert_allclose(shade.get_x(), np.sqrt(100 * 300))
         np.testing.assert_allclose(shade.get_x() + shade.get_width(), axes.get_xlim()[1])
-    assert "to the end: here few from step 300." in caption(entry, data, OPTIONS)
+    assert "to the end: here few from step 300." in text
     better = table.copy()
     better.loc[(better["run"] == "few") & (better["step"] == 1000), "total"] /= 2
-    assert not load(entry.draw)(better, OPTIONS)[1]["overfitted"].any()
+    assert not draw("percent_by_time_and_train_size", better)[1]["overfitted"].any()
 
 
 def test_dense_curves_are_averaged_over_faint_ones(dense):
-    entry = known_figures()["percent_by_time_loglog"]
-    figure, data = load(entry.draw)(dense, OPTIONS)
+    figure, data, text = draw("percent_by_time_loglog", dense)
     for t, part in data.groupby("t"):
         np.testing.assert_array_equal(part["percent_smoothed"], variable_span_average(part["step"], part["percent"]))
         faint = [line for line in figure.axes[0].lines if line.get_alpha() == 0.25]
         assert any(np.array_equal(line.get_ydata(), part["percent"]) for line in faint), t
-        assert all((row.step or 80, row.percent_smoothed) in drawn(figure.axes[0]) for row in part.itertuples())
+        assert all((row.step or 80, row.percent_smoothed) in on_lines(figure.axes[0]) for row in part.itertuples())
     late = data[data["step"] > 10_000]
     assert late["percent_smoothed"].std() < 0.6 * late["percent"].std()
-    assert "Faint: as measured" in caption(entry, data, OPTIONS)
-    _, sparse = load(entry.draw)(rows("base"), OPTIONS)
+    assert "Faint: as measured" in text
+    _, sparse, text = draw("percent_by_time_loglog", rows("base"))
     pd.testing.assert_series_equal(sparse["percent_smoothed"], sparse["percent"], check_names=False)
-    assert "Faint" not in caption(entry, sparse, OPTIONS)
+    assert "Faint" not in text
 
 
 def test_paths_of_many_checkpoints_mark_some(dense):
-    figure, data = load(known_figures()["error_against_skill_by_time"].draw)(dense, OPTIONS)
+    figure, data, _ = draw("error_against_skill_by_time", dense)
     path = data[data["t"] == 0.9]
     line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == len(path))
     np.testing.assert_array_equal(line.get_xdata(), path["skill_smoothed"])

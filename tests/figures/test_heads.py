@@ -3,17 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import draw_checked, legend_texts, of_markers, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
-from matplotlib.legend import Legend
 
 from equidyn.analysis.correlation import log_correlation
 from equidyn.core.numbers import short
-from equidyn.core.plugins import load
 from equidyn.figures.parts import style
-from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import known_figures
 
 STEPS = (0, 10, 100, 1000, 3000, 10_000, 30_000, 100_000)
 VARIANCE = (0.01075, 0.0107, 0.0106, 0.0105, 0.0103, 0.009, 0.008, 0.0063)
@@ -40,12 +36,8 @@ def rows(run, task="force_field", steps=STEPS, **changes):
             predicted = measured * (1 + 1e-6 * i)
             total = 1.3 * (1 - SKILL[i]) if t != 0 else 1.3
             row = {
-                "run": run, "task": task, "model": "net", "parameters": 68_000, "train_subset": "all",
-                "train_examples": 2796, "batch_size": 8, "optimiser": "adam", "lr": 1e-3, "augmentation": 1.0,
-                "seed": 0, **changes, "step": step, "weights": "ema", "estimator": "sampled", "rotations": 10,
-                "group": "SO(3)",
+                "run": run, "task": task, **changes, "step": step,
                 "comparison": "trilinear" if task == "voxel_denoising" else "vectors",
-                "examples": 256, "clusters": 31, "floor_control": 2e-12, "unit": "eV²/Å²",
                 "head_parameters": PARAMETERS, "deviation": deviation, "symmetric": symmetric,
                 "relative_deviation": deviation / (deviation + symmetric), "weight_variance": deviation / PARAMETERS,
                 "measured": measured, "predicted": predicted, "from_deviation": shares[0] * predicted,
@@ -65,20 +57,13 @@ def table():
 
 def drawn(axes):
     """All data coordinates of lines and markers in a panel."""
-    points = [xy for line in axes.lines for xy in zip(*line.get_data(), strict=True)]
-    points += [xy for marks in axes.collections for xy in np.asarray(marks.get_offsets()).tolist()]
-    return {(float(x), float(y)) for x, y in points}
+    return on_lines(axes) | of_markers(axes)
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_show_the_selected_rows(table, name, task):
-    options, before = of_task(task=task), table.copy()
-    figure, data = load(known_figures()[name].draw)(table.sample(frac=1, random_state=0), options)
-    pd.testing.assert_frame_equal(table, before)
-    figure.draw_without_rendering()
-    for legend in figure.findobj(Legend):
-        assert figure.bbox.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= figure.bbox.x1
+    _, data, text = draw_checked(name, table.sample(frac=1, random_state=0), of_task(task))
     alone = (name, task) == ("head_error", "flow_matching")
     assert list(dict.fromkeys(data["run"])) == (["base"] if alone else ["base", "again"])
     keys = ["run", "step", *(["t"] if "t" in data else [])]
@@ -87,7 +72,6 @@ def test_figures_show_the_selected_rows(table, name, task):
     given = given.drop_duplicates(keys).set_index(keys).sort_index()
     found = data.set_index(keys).sort_index()
     pd.testing.assert_series_equal(found["deviation"], given["deviation"])
-    text = caption(known_figures()[name], data, options)
     assert "The layer has 192 weights." in text
     assert "256 validation" in text
     assert ("No weights but zero make this layer equivariant" in text) == (task == "flow_matching")
@@ -95,7 +79,7 @@ def test_figures_show_the_selected_rows(table, name, task):
 
 
 def test_deviation_and_its_share(table):
-    figure, data = load(known_figures()["head_deviation"].draw)(table, of_task())
+    figure, data, _ = draw_checked("head_deviation", table, of_task())
     above, below = figure.axes[:2]
     for row in data.itertuples():
         x = row.step or 4.0
@@ -104,24 +88,22 @@ def test_deviation_and_its_share(table):
         assert 0 <= row.relative_deviation <= 100
     assert above.get_ylim()[0] == 0
     (right,) = above.child_axes
-    figure.draw_without_rendering()
     np.testing.assert_allclose(np.array(right.get_ylim()) * PARAMETERS, above.get_ylim())
     assert above.patches  # shading
 
 
 def test_deviation_does_not_depend_on_the_flow_time(table):
-    options = of_task(task="flow_matching")
-    figure, data = load(known_figures()["head_deviation"].draw)(table, options)
+    figure, data, text = draw_checked("head_deviation", table, of_task("flow_matching"))
     assert "t" not in data
     assert len(data) == 2 * len(STEPS)
     assert data.loc[data["run"] == "base", "unskilled"].tolist() == [skill < 0.05 for skill in SKILL]
     assert len([axes for axes in figure.axes if axes.get_ylabel()]) == 1
     assert "variance" not in figure.axes[0].child_axes[0].get_ylabel()
-    assert "skill below 5 % at all flow times" in caption(known_figures()["head_deviation"], data, options)
+    assert "skill below 5 % at all flow times" in text
 
 
 def test_error_against_deviation_and_form(table):
-    figure, data = load(known_figures()["head_error"].draw)(table, of_task())
+    figure, data, text = draw_checked("head_error", table, of_task())
     scatter, form, ratio, shares = figure.axes[:4]
     base = data[data["run"] == "base"]
     assert {(row.deviation, row.measured) for row in data.itertuples()} <= drawn(scatter)
@@ -136,26 +118,21 @@ def test_error_against_deviation_and_form(table):
     assert f"R = {found.pearson:.2f} [{found.pearson_low:.2f}, " in scatter.texts[0].get_text().replace("−", "-")
     assert "0.0007 %" in form.texts[0].get_text() or "7e-4 %" in form.texts[0].get_text()
     np.testing.assert_allclose(base["difference"], 1e-6 * np.arange(len(STEPS)), atol=1e-12)
-    text = caption(known_figures()["head_error"], data, of_task())
     assert "w⊥ᵀQw⊥: deviation 100 %; 2 w⊥ᵀQw∥: both 0 %; w∥ᵀQw∥: equivariant part 0 %." in text
     assert "|w⊥|² is 0.586 times what it was at the first" in text
     assert f"make the error {short(base['measured'].iloc[-1] / base['measured'].iloc[0])} times" in text
 
 
 def test_parts_of_the_error_on_grids(table):
-    options = of_task(task="voxel_denoising")
-    figure, data = load(known_figures()["head_error"].draw)(table, options)
+    figure, _, text = draw_checked("head_error", table, of_task("voxel_denoising"))
     for value in (90, 20, -10):
         assert any(np.isclose(y, value) for _, y in drawn(figure.axes[3]))
     assert figure.axes[3].get_ylim()[0] < -10
-    assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in caption(
-        known_figures()["head_error"], data, options
-    )
+    assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in text
 
 
 def test_times_have_colours(table):
-    options = of_task(task="flow_matching")
-    figure, data = load(known_figures()["head_error"].draw)(table, options)
+    figure, data, _ = draw_checked("head_error", table, of_task("flow_matching"))
     scatter, form, ratio = figure.axes[:3]
     assert not scatter.texts
     for t, colour in zip(TIMES, style.timed(3), strict=True):
@@ -166,22 +143,17 @@ def test_times_have_colours(table):
         assert {(row.predicted, row.measured) for row in part.itertuples()} <= drawn(form)
         assert {(row.step or 4.0, row.error_per_deviation) for row in part.itertuples()} <= drawn(ratio)
         found = log_correlation(part["deviation"], part["measured"])
-        labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
-        assert any(label.startswith(f"{t:g}: R = {found.pearson:.2f}") for label in labels)
+        assert any(label.startswith(f"{t:g}: R = {found.pearson:.2f}") for label in legend_texts(figure))
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_draw_what_there_is(table, name, task):
-    options, entry = of_task(task=task), known_figures()[name]
     base = table[(table["run"] == "base") & (table["task"] == task)].copy()
     zero = base["step"] == 0  # a layer that starts at zero
     base.loc[zero, ["deviation", "measured", "predicted", "from_deviation", "cross", "from_symmetric"]] = 0.0
-    figure, data = load(entry.draw)(base, options)
-    figure.draw_without_rendering()
-    text = caption(entry, data, options)
+    _, data, text = draw_checked(name, base, of_task(task))
     assert (f"{zero.sum()} of {len(data)} measured errors are not positive" in text) == (name == "head_error")
     for step in (0, 100):
-        figure, data = load(entry.draw)(base[base["step"] == step], options)
-        figure.draw_without_rendering()
-        assert ("too few checkpoints" in caption(entry, data, options)) == (name == "head_error")
+        _, _, text = draw_checked(name, base[base["step"] == step], of_task(task))
+        assert ("too few checkpoints" in text) == (name == "head_error")

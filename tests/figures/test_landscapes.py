@@ -3,30 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
-from matplotlib.legend import Legend
+from drawing_checks import assert_on_page, draw_checked, of_task
+from evaluation_rows import IDENTITY
 
 from equidyn.analysis.authors import published_landscapes
 from equidyn.analysis.roughness import roughness
-from equidyn.figures.families.landscapes.draw import (
-    landscape_contours,
-    landscape_published,
-    landscape_roughness,
-    landscape_surfaces,
-    notes,
-    per_grid,
-    published_notes,
-    roughness_notes,
-)
-from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import known_figures
+from equidyn.figures.families.landscapes.draw import landscape_published, notes, per_grid
 
 OPTIONS = of_task()
 AXIS = np.linspace(-0.05, 0.05, 11)
 CURVATURE = {"twirled": (8.0, 2.0), "equivariance": (32.0, 0.5)}  # along y and x
 CENTRE = {"twirled": 0.8, "equivariance": 0.05}
 NOISE = {"twirled": 0.01, "equivariance": 0.002}
-PLANES = (landscape_surfaces, landscape_contours)
+PLANES = ("landscape_surfaces", "landscape_contours")
+NAMES = (*PLANES, "landscape_roughness")
 
 
 def grid(directions, protocol, loss, **changes):
@@ -41,10 +31,8 @@ def grid(directions, protocol, loss, **changes):
     known = directions != "random"
     return pd.DataFrame(
         {
-            "study": "test", "run": "base", "task": "force_field", "model": "net", "step": 500, "weights": "ema",
-            "group": "SO(3)",
-            "comparison": "vectors", "estimator": "exact" if protocol == "common" else "sampled",
-            "rotations": 0 if protocol == "common" else 10, "examples": 64, "clusters": 40, "unit": "unit²",
+            **IDENTITY, "step": 500, "estimator": "exact" if protocol == "common" else "sampled",
+            "rotations": 0 if protocol == "common" else 10, "examples": 64, "clusters": 40,
             "percent": 5.9, "skill": 0.31, "block": "head", "block_parameters": 1536, "scale": 3.0,
             "eigenvalue_x": {"twirled": 0.5, "equivariance": 0.25}.get(directions, np.nan),
             "eigenvalue_y": 4.0 if known else np.nan,
@@ -81,31 +69,21 @@ def table():
     return pd.concat([*others, landscape()], ignore_index=True)
 
 
-def roughnesses(table, options):
-    """The figure of roughness, with the authors' grids."""
-    return landscape_roughness(table, published_landscapes(), options)
-
-
-def draw(function, table, options=OPTIONS):
-    """A figure and its rows; drawing must work, leave the table alone and keep all text on the page."""
-    before = table.copy()
-    figure, data = function(table, options)
-    pd.testing.assert_frame_equal(table, before)
-    figure.draw_without_rendering()
-    for artist in [*figure.findobj(Legend), *figure.texts, *(text for axes in figure.axes for text in axes.texts)]:
-        box = artist.get_window_extent()
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    return figure, data
+def draw(name, table, options=OPTIONS):
+    """As `draw_checked`, with the authors' grids where they are shown; all text lies on the page."""
+    authors = [published_landscapes()] if name == "landscape_roughness" else []
+    figure, data, text = draw_checked(name, table, *authors, options)
+    assert_on_page(figure, [*figure.texts, *(text for axes in figure.axes for text in axes.texts)])
+    return figure, data, text
 
 
 def surfaces(figure):
     return [axes for axes in figure.axes if axes.name == "3d"]
 
 
-@pytest.mark.parametrize("function", PLANES)
-def test_planes_show_the_latest_grids_of_one_plane(table, function):
-    _, data = draw(function, table)
+@pytest.mark.parametrize("name", PLANES)
+def test_planes_show_the_latest_grids_of_one_plane(table, name):
+    _, data, _ = draw(name, table)
     assert set(data["run"]) == {"base"}
     assert set(data["step"]) == {500}
     assert set(data["directions"]) == {"equivariance"}
@@ -115,14 +93,14 @@ def test_planes_show_the_latest_grids_of_one_plane(table, function):
     pd.testing.assert_series_equal(data.set_index(keys)["value"].sort_index(), own.sort_index())
 
 
-@pytest.mark.parametrize("function", PLANES)
-def test_the_first_directions_are_shown(table, function):
+@pytest.mark.parametrize("name", PLANES)
+def test_the_first_directions_are_shown(table, name):
     some = table[table["directions"] != "equivariance"]
-    assert set(draw(function, some)[1]["directions"]) == {"twirled"}
+    assert set(draw(name, some)[1]["directions"]) == {"twirled"}
 
 
 def test_heights_have_one_scale(table):
-    figure, data = draw(landscape_surfaces, table)
+    figure, data, _ = draw("landscape_surfaces", table)
     panels = surfaces(figure)
     assert len(panels) == 4
     limits = [axes.get_zlim() for axes in panels]
@@ -145,14 +123,14 @@ def test_heights_have_one_scale(table):
 
 def test_a_loss_is_not_drawn_below_zero(table):
     noisy = table.assign(value=table["value"] - 0.05 * (table["loss"] == "equivariance"))
-    figure, _ = draw(landscape_surfaces, noisy[noisy["protocol"] == "common"])
+    figure, _, _ = draw("landscape_surfaces", noisy[noisy["protocol"] == "common"])
     assert surfaces(figure)[1].get_zlim()[0] == 0
-    figure, _ = draw(landscape_surfaces, noisy)  # estimates below zero are
+    figure, _, _ = draw("landscape_surfaces", noisy)  # estimates below zero are
     assert surfaces(figure)[1].get_zlim()[0] < 0
 
 
 def test_contours_have_own_scales(table):
-    figure, data = draw(landscape_contours, table)
+    figure, data, _ = draw("landscape_contours", table)
     images = [axes.collections[0] for axes in figure.axes if axes.get_title(loc="left")]
     grids = [rows["value"] for _, rows in data.groupby(["protocol", "loss"], sort=False)]
     assert [image.get_clim() for image in images] == [(rows.min(), rows.max()) for rows in grids]
@@ -161,15 +139,15 @@ def test_contours_have_own_scales(table):
 
 def test_small_losses_have_a_power_of_ten(table):
     small = table.assign(value=1e-6 * table["value"], unit="density²")
-    figure, _ = draw(landscape_surfaces, small)
+    figure, _, _ = draw("landscape_surfaces", small)
     assert {axes.get_zlabel() for axes in surfaces(figure)} == {"loss, 10$^{-6}$ density²"}
     labels = [label.get_text() for label in surfaces(figure)[0].get_zticklabels()]
     assert "0.80" in labels
-    draw(landscape_contours, small)
+    draw("landscape_contours", small)
 
 
 def test_roughness_compares_all_grids(table):
-    figure, data = draw(roughnesses, table)
+    figure, data, _ = draw("landscape_roughness", table)
     assert list(dict.fromkeys(data["series"])) == [
         "Hessian of the equivariance error",
         "Hessian of the twirled error",
@@ -197,7 +175,7 @@ def test_roughness_compares_all_grids(table):
 
 
 def test_published_grids_are_drawn_alike():
-    figure, data = draw(landscape_published, published_landscapes(), {})
+    figure, data, text = draw("landscape_published", published_landscapes(), {})
     assert len(data) == 1600
     spans = [axes.get_zlim()[1] - axes.get_zlim()[0] for axes in surfaces(figure)]
     assert spans[0] == pytest.approx(spans[1])
@@ -206,7 +184,6 @@ def test_published_grids_are_drawn_alike():
     texts = [text.get_text() for text in figure.texts]
     assert "EScAIP: twirled error" in texts
     assert "roughness 1.31, R² 0.038" in texts
-    text = " ".join(published_notes(data, {}))
     assert "EScAIP: twirled error, roughness 1.25 (R² 0.0369), residual 0.00929" in text
     assert "the quadratic explains 3.7 % of its variance (p = 0.01) and 3.8 %" in text
     assert "of noise alone it explains 1.3 % in the mean" in text
@@ -217,8 +194,7 @@ def test_published_grids_are_drawn_alike():
 
 
 def test_captions_tell_noise_from_shape(table):
-    _, data = draw(landscape_surfaces, table)
-    text = caption(known_figures()["landscape_surfaces"], data, OPTIONS)
+    _, _, text = draw("landscape_surfaces", table)
     assert "Run base at step 500" in text
     assert "equivariance error 5.9 % of its loss, skill 31 %), 64 examples of 40 molecules" in text
     assert "head (1,536 weights), along eigenvectors of the Hessian of the equivariance error" in text
@@ -228,10 +204,8 @@ def test_captions_tell_noise_from_shape(table):
     assert "twirled error 8 and 2; equivariance error 32 and 0.5" in text
     assert "that of the equivariance error is 4 times that of the twirled error" in text
     assert "varies by 0.0125, and new rotations scatter it by" in text
-    _, data = draw(landscape_contours, table[table["directions"] == "random"])
-    assert "along two random directions" in caption(known_figures()["landscape_contours"], data, OPTIONS)
-    _, data = draw(roughnesses, table)
-    text = caption(known_figures()["landscape_roughness"], data, OPTIONS)
+    assert "along two random directions" in draw("landscape_contours", table[table["directions"] == "random"])[2]
+    _, _, text = draw("landscape_roughness", table)
     assert "Of the authors' 4 grids with new rotations at each point, 2 are as rough as noise alone" in text
 
 
@@ -247,24 +221,21 @@ def test_what_varies_smoothly_is_not_noise():
     assert (grids[["rows", "columns"]] == AXIS.size).all(axis=None)
 
 
-@pytest.mark.parametrize("function", [*PLANES, roughnesses])
-def test_figures_draw_what_there_is(table, function):
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_draw_what_there_is(table, name):
     for some in (
         table[table["protocol"] == "common"],
         table[(table["protocol"] == "fresh") & (table["loss"] == "twirled")],
         table.drop(columns=["comparison", "percent", "skill", "eigenvalue_x", "eigenvalue_y"]),
         table.assign(weights="raw", t=0.5, self_conditioning=False),
     ):
-        _, data = draw(function, some)
-        assert (roughness_notes if function is roughnesses else notes)(data, OPTIONS)
+        assert "Run base at step 500" in draw(name, some)[2]
 
 
-@pytest.mark.parametrize("function", [*PLANES, roughnesses])
-def test_a_flat_landscape_has_no_roughness(table, function):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flat_landscape_has_no_roughness(table, name):
     flat = table.assign(value=0.5, **roughness(AXIS, AXIS, np.full((AXIS.size, AXIS.size), 0.5)))
-    _, data = draw(function, flat)
-    text = " ".join((roughness_notes if function is roughnesses else notes)(data, OPTIONS))
-    assert ("undefined" in text) == (function in PLANES)
+    assert ("undefined" in draw(name, flat)[2]) == (name in PLANES)
 
 
 def test_conditions_are_chosen(table):
@@ -276,25 +247,25 @@ def test_conditions_are_chosen(table):
             for weights in ("raw", "ema")
         ]
     )
-    _, data = draw(landscape_contours, several, of_task(task="flow_matching"))
+    _, data, _ = draw("landscape_contours", several, of_task(task="flow_matching"))
     assert set(data["t"]) == {0.5}
     assert not data["self_conditioning"].any()
     assert set(data["weights"]) == {"ema"}
     both = pd.concat([table, landscape(estimator="sampled", rotations=4)])
-    _, data = draw(landscape_contours, both.drop_duplicates(["run", "task", "step", "estimator", *"ij", *_GRID]))
+    _, data, _ = draw("landscape_contours", both.drop_duplicates(["run", "task", "step", "estimator", *"ij", *_GRID]))
     assert set(data.loc[data["protocol"] == "common", "estimator"]) == {"exact"}
 
 
 _GRID = ("directions", "protocol", "loss")
 
 
-@pytest.mark.parametrize("function", [*PLANES, roughnesses])
-def test_figures_refuse(table, function):
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_refuse(table, name):
     with pytest.raises(ValueError, match=r"lacks the column\(s\) roughness, unit"):
-        function(table.drop(columns=["roughness", "unit"]), OPTIONS)
+        draw(name, table.drop(columns=["roughness", "unit"]), OPTIONS)
     with pytest.raises(ValueError, match="several values for one point"):
-        function(pd.concat([table, table]), OPTIONS)
+        draw(name, pd.concat([table, table]), OPTIONS)
     with pytest.raises(ValueError, match="unknown protocol other: figures know common, fresh"):
-        function(table.replace({"protocol": {"fresh": "other"}}), OPTIONS)
+        draw(name, table.replace({"protocol": {"fresh": "other"}}), OPTIONS)
     with pytest.raises(ValueError, match="lacks finite values"):
-        function(table[(table["i"] > 0) | (table["j"] > 0)], OPTIONS)
+        draw(name, table[(table["i"] > 0) | (table["j"] > 0)], OPTIONS)

@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import draw_checked, of_task, on_lines
+from evaluation_rows import IDENTITY
 from matplotlib.legend import Legend
 
 from equidyn.figures.families.summary.draw import summary
-from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import known_figures
 from equidyn.tasks.registry import task_cards
 
 WORDS = {task: card.words for task, card in task_cards().items()}
@@ -35,23 +34,16 @@ def rows(run, task, seed=0):
         for weights in ("raw", "ema"):
             for estimator in ("sampled", "exact") if task == "force_field" else ("sampled",):
                 share = percent * 1.001**i * (1.1 if weights == "raw" else 1)
-                identity = {
-                    "study": "test", "run": run, "task": task, "model": "net", "variant": "", "parameters": 1000,
-                    "train_subset": "all", "train_examples": 100, "batch_size": 4, "optimiser": "adam", "lr": 1e-3,
-                    "augmentation": 1.0, "seed": seed,
-                }  # fmt: skip
+                identity = IDENTITY | {"run": run, "task": task, "variant": "", "seed": seed}
                 measured = {
                     "percent": share,
                     "percent_low": 0.8 * share,
                     "percent_high": 1.2 * share,
                     "skill": [-1.0, 0.0, 0.0, 0.5, 0.9],
                 }
-                provenance = {
-                    "weights": weights, "estimator": estimator, "rotations": 2 * (estimator == "sampled"),
-                    "examples": 40, "clusters": 10, "unit": "unit²", "floor_control": 1e-10, "estimator_version": 1,
-                    "package_version": "0",
-                }  # fmt: skip
-                parts.append(pd.DataFrame({**identity, **condition, "step": STEPS, **measured, **provenance}))
+                way = {"weights": weights, "estimator": estimator, "rotations": 2 * (estimator == "sampled")}
+                versions = {"estimator_version": 1, "package_version": "0"}
+                parts.append(pd.DataFrame({**identity, **condition, **way, "step": STEPS, **measured, **versions}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -61,29 +53,14 @@ def table():
     return pd.concat([rows(*run) for run in runs], ignore_index=True)
 
 
-def points(axes):
-    """All data coordinates of lines in a panel."""
-    return {(float(x), float(y)) for line in axes.lines for x, y in np.column_stack(line.get_data())}
-
-
-def legends_fit(figure):
-    """Whether all legends are on the page."""
-    figure.draw_without_rendering()
-    boxes = [legend.get_window_extent() for legend in figure.findobj(Legend)]
-    page = figure.bbox
-    return all(page.x0 <= b.x0 < b.x1 <= page.x1 and page.y0 <= b.y0 < b.y1 <= page.y1 for b in boxes) and boxes
-
-
 def panels(figure):
     """Panels by their titles."""
     return {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_title(loc="left")}
 
 
 def test_every_task_has_a_panel(table):
-    before = table.copy()
-    figure, data = summary(table, OPTIONS)
-    pd.testing.assert_frame_equal(table, before)
-    assert legends_fit(figure)
+    figure, data, _ = draw_checked("summary", table, OPTIONS)
+    assert figure.findobj(Legend)
     by_title = panels(figure)
     assert list(by_title) == ["Force field", "Flow matching", "Voxel denoising"]
     assert set(data["run"]) == {f"base-{task}" for task in WORDS}
@@ -92,7 +69,7 @@ def test_every_task_has_a_panel(table):
     assert len({axes.get_ylim() for axes in by_title.values()}) == 1
     for row in data.itertuples():
         axes = by_title[WORDS[row.task].title]
-        assert (row.step or 0.4, row.percent) in points(axes)
+        assert (row.step or 0.4, row.percent) in on_lines(axes)
         assert axes.get_ylim()[0] < row.percent < axes.get_ylim()[1]
     flow = data[data["task"] == "flow_matching"]
     assert sorted(flow["t"].unique()) == [0.25, 0.6, 0.9]  # nearest to those wanted
@@ -121,21 +98,19 @@ def test_values_are_those_of_the_table(table):
 @pytest.mark.parametrize("there", [["force_field"], ["flow_matching", "voxel_denoising"]])
 def test_tasks_without_rows_are_left_out(table, there):
     some = table[table["task"].isin(there)].dropna(axis="columns", how="all").assign(percent_low=np.nan)
-    figure, data = summary(some, OPTIONS)
-    assert legends_fit(figure)
+    figure, data, text = draw_checked("summary", some, OPTIONS)
+    assert figure.findobj(Legend)
     assert list(panels(figure)) == [WORDS[task].title for task in there]
     assert set(data["task"]) == set(there)
-    text = caption(known_figures()["summary"], data, OPTIONS)
     assert [words.title + ": run" in text for task, words in WORDS.items()] == [task in there for task in WORDS]
 
 
 def test_caption_tells_of_each_task(table):
-    _, data = summary(table, OPTIONS)
-    text = caption(known_figures()["summary"], data, OPTIONS)
+    _, _, text = draw_checked("summary", table, OPTIONS)
     assert "Force field: run base-force_field, skill against the best constant prediction. Estimator: exact" in text
     assert "Flow matching: run base-flow_matching, skill against the best multiple of the noisy input" in text
     assert "without self-conditioning" in text
-    assert "40 validation conformers of 10 molecules" in text
+    assert "256 validation conformers of 31 molecules" in text
     assert '"all, trilinear" (all of SO(3)' in text
     assert text.count("Rotations:") == 1
     assert "Faint" not in text

@@ -1,12 +1,13 @@
 """Figures of grids show one way of comparing predictions or all of them, with the floors of interpolation."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked, of_task
+from drawing_checks import assert_rows_of, draw_checked, legend_texts, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
-from matplotlib.legend import Legend
 
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.planned import figures_for, known_figures
@@ -47,31 +48,16 @@ def rows(run, **changes):
     """Rows of one run: a share that is lowest where a grid is hardly more than blank."""
     number = list(RUNS).index(run)
     made = []
-    for comparison, scale in SCALE.items():
-        for weights in ("raw", "ema"):
-            for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
-                total, percent = total * scale * (1 + 0.01 * number), percent * scale**0.1 * (1 + 0.01 * number)
-                made.append(
-                    evaluation_row(
-                        total,
-                        percent,
-                        NULL * scale,
-                        {
-                            "run": run, "task": "voxel_denoising", "model": "voxmol", "parameters": 263_000,
-                            "train_subset": "all", "train_examples": 750, "batch_size": 4, "optimiser": "adamw",
-                            "lr": 1e-3, "augmentation": 1.0, "seed": 0, **changes, "step": step, "weights": weights,
-                            "estimator": "sampled", "rotations": 2,
-                            "group": GROUPS[comparison],
-                            "comparison": comparison,
-                            "examples": 16,
-                            "clusters": 12,
-                            "floor_control": 1e-10 if comparison == "voxels" else 31.0,
-                            "floor_action_total": 8 * FLOOR[comparison],
-                            "floor_action_equivariance": FLOOR[comparison],
-                            "unit": "density²",
-                        },
-                    )
-                )  # fmt: skip
+    for (comparison, scale), weights in product(SCALE.items(), ("raw", "ema")):
+        for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
+            total, percent = total * scale * (1 + 0.01 * number), percent * scale**0.1 * (1 + 0.01 * number)
+            columns = {
+                "run": run, "task": "voxel_denoising", **changes, "step": step, "weights": weights, "rotations": 2,
+                "group": GROUPS[comparison], "comparison": comparison, "examples": 16, "clusters": 12,
+                "floor_control": 1e-10 if comparison == "voxels" else 31.0, "unit": "density²",
+                "floor_action_total": 8 * FLOOR[comparison], "floor_action_equivariance": FLOOR[comparison],
+            }  # fmt: skip
+            made.append(evaluation_row(total, percent, NULL * scale, columns))
     return pd.DataFrame(made)
 
 
@@ -122,23 +108,12 @@ def dash_dotted(axes):
     return [line for line in axes.lines if (line.get_linestyle(), line.get_linewidth()) == ("--", width)]
 
 
-def points(axes):
-    """All data coordinates of lines in a panel."""
-    return {(float(x), float(y)) for line in axes.lines for x, y in np.column_stack(line.get_data())}
-
-
 @pytest.mark.parametrize("name", OF_ONE_ACTION)
 def test_figures_show_the_selected_rows(table, name):
     figure, data, text = draw(name, table)
     assert set(data["run"]) == set(SHOWN.get(name, ["base", "again"]))
-    keys = ["run", "step"]
-    conditions = {"comparison": "trilinear"}
-    chosen = choose(table[table["task"] == "voxel_denoising"], conditions=conditions)
-    chosen = chosen[chosen["run"].isin(set(data["run"]))].set_index(keys)
-    data = data.set_index(keys)
-    assert not data.index.duplicated().any()
-    shared = [column for column in data if column in chosen]
-    pd.testing.assert_frame_equal(data[shared].sort_index(), chosen[shared].sort_index())
+    chosen = choose(table[table["task"] == "voxel_denoising"], conditions={"comparison": "trilinear"})
+    assert_rows_of(data, chosen[chosen["run"].isin(set(data["run"]))], ["run", "step"])
     assert "Rotations: all of SO(3), the predicted grid being turned back by trilinear" in text
     assert "16 validation conformers of 12 molecules" in text
     assert "2 sampled rotations" in text
@@ -178,7 +153,7 @@ def test_losses_have_a_blank_grid_and_a_floor(table):
     assert set(line.get_ydata()) == {FLOOR["trilinear"]}
     assert left.get_ylim()[0] < FLOOR["trilinear"]
     assert not dash_dotted(right)
-    labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
+    labels = legend_texts(figure)
     assert "Loss of a blank grid" in labels
     assert "Interpolation floor of the\nequivariance error: 1e-6" in labels
     assert "1e-6 density²" in text
@@ -193,7 +168,7 @@ def test_a_floor_far_below_leaves_the_axis_alone(table):
     figure, data, text = draw("losses", table, options)
     assert not dash_dotted(figure.axes[0])
     assert figure.axes[0].get_ylim()[0] > 1e-3 * data["equivariance"].min()
-    labels = [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
+    labels = legend_texts(figure)
     assert "Interpolation floor of the\nequivariance error: 1e-14 (below the\naxis)" in labels
     assert "1e-14 density²" in text
     draw("losses", table, of_task(task="voxel_denoising", comparison="voxels"))
@@ -206,9 +181,9 @@ def test_actions_side_by_side(table):
     share, error, skill = figure.axes[:3]
     for row in data.itertuples():
         x = row.step or 0.4
-        assert (x, row.percent) in points(share)
-        assert (x, row.equivariance / row.null_loss) in points(error)
-        assert (x, row.skill) in points(skill)
+        assert (x, row.percent) in on_lines(share)
+        assert (x, row.equivariance / row.null_loss) in on_lines(error)
+        assert (x, row.skill) in on_lines(skill)
     by_colour = {line.get_color(): line.get_ydata() for line in dash_dotted(error)}
     assert len(by_colour) == len(SCALE)
     for comparison, part in data.groupby("comparison"):
