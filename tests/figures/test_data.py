@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import draw_checked, of_task
 
 from equidyn.data.describe import LABELS
 from equidyn.figures.families.data.draw import data_summary
-from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import figures_for, known_figures
+from equidyn.figures.planned import figures_for
 
 OPTIONS = of_task(task="flow_matching")
 
@@ -31,10 +30,7 @@ def table():
 
 def test_histograms_count_every_example(table):
     known = next(iter(LABELS))
-    before = table.copy()
-    figure, data = data_summary(table, OPTIONS)
-    figure.draw_without_rendering()
-    pd.testing.assert_frame_equal(table, before)
+    figure, data, _ = draw_checked("data_summary", table, OPTIONS)
     assert data["quantity"].unique().tolist() == [known, "weight"]
     for (quantity, side), bins in data.groupby(["quantity", "side"]):
         values = table.loc[table["side"] == side, quantity].dropna()
@@ -56,17 +52,14 @@ def test_histograms_count_every_example(table):
 
 
 def test_caption_says_how_much(table):
-    _, data = data_summary(table, OPTIONS)
-    text = caption(known_figures()["data_summary"], data, OPTIONS)
+    _, _, text = draw_checked("data_summary", table, OPTIONS)
     assert "Training: 80 chains of 20 sequence families. Validation: 20 chains of 5 sequence families." in text
     assert "data_summary" in figures_for("force_field")
-    text = caption(known_figures()["data_summary"], data, of_task())
-    assert "80 examples of 20 molecules" in text
+    assert "80 examples of 20 molecules" in draw_checked("data_summary", table, of_task())[2]
 
 
 def test_one_value_one_side(table):
-    figure, data = data_summary(table[:80].assign(weight=2.5), OPTIONS)
-    figure.draw_without_rendering()
+    _, data, _ = draw_checked("data_summary", table[:80].assign(weight=2.5), OPTIONS)
     assert data.loc[data["side"] == "validation", "examples"].sum() == 0
     assert data.loc[(data["quantity"] == "weight"), "examples"].max() == 80
 

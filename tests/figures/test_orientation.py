@@ -3,18 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import of_task
+from drawing_checks import draw_checked, legend_texts, of_task
 
 from equidyn.analysis.orientation import along_frame, examine, uniformity
-from equidyn.core.plugins import load
 from equidyn.figures.families.orientation import draw as orientation
 from equidyn.figures.families.orientation.draw import equal_area, orientation_audit
-from equidyn.figures.parts import style
-from equidyn.figures.parts.captions import caption
-from equidyn.figures.planned import known_figures
 
 OPTIONS = of_task(task="voxel_denoising")
-ENTRY = known_figures()["orientation_audit"]
 
 
 def axes_of(rng, count, stretch=1.0):
@@ -35,11 +30,8 @@ def made(stretch=1.0):
     return pd.DataFrame(columns)
 
 
-def drawn(table, options=OPTIONS):
-    with style.applied():
-        figure, data = load(ENTRY.draw)(table, *examine(table), options)
-        figure.draw_without_rendering()
-    return figure, data
+def drawn(table):
+    return draw_checked("orientation_audit", table, *examine(table), OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +63,7 @@ def test_map_has_no_signs():
 
 
 def test_rows_are_what_is_shown(table, result):
-    figure, data = result
+    figure, data, _ = result
     assert set(data["shown"]) == {"test", "angles", "map"}
     known = {("long", "train"): 160, ("long", "validation"): 40, ("short", "train"): 150, ("short", "validation"): 40}
     for (axis, side), count in known.items():
@@ -107,7 +99,7 @@ def test_rows_are_what_is_shown(table, result):
 
 
 def test_annotations(result):
-    figure, data = result
+    figure, data, _ = result
     for panel, axis in ((figure.axes[0], "long"), (figure.axes[2], "short")):
         lines = panel.get_xlabel().split("\n")
         tests = data[(data["shown"] == "test") & (data["axis"] == axis)]
@@ -118,11 +110,8 @@ def test_annotations(result):
 
 
 def test_uniform_axes_pass(table, result):
-    before = table.copy()
-    figure, data = drawn(table)
-    pd.testing.assert_frame_equal(table, before)
+    figure, data, text = drawn(table)
     pd.testing.assert_frame_equal(data, result[1])
-    text = caption(ENTRY, data, OPTIONS)
     assert "compatible with uniform" in text
     assert "not uniform" not in text
     assert "160 conformers, 160 longest axes of 32 molecules and 150 shortest axes of 30 molecules" in text
@@ -137,8 +126,7 @@ def stars(figure):
 
 
 def test_oriented_axes_do_not():
-    figure, data = drawn(made(stretch=3.0))
-    text = caption(ENTRY, data, OPTIONS)
+    figure, data, text = drawn(made(stretch=3.0))
     assert "The orientation of the training set is not uniform" in text
     assert "compatible" not in text
     tests = data[(data["shown"] == "test") & (data["side"] == "train")].set_index("axis")
@@ -146,9 +134,7 @@ def test_oriented_axes_do_not():
     assert stars(figure) == [1, 0]
     star = next(line for line in figure.axes[0].lines if line.get_marker() == "*")
     assert np.hypot(star.get_xdata(), star.get_ydata()) > 0.9  # y is at the rim
-    labels = [each.get_text() for legend in figure.axes[-1].get_children() if hasattr(legend, "get_texts")
-              for each in legend.get_texts()]  # fmt: skip
-    assert any("direction preferred" in label for label in labels)
+    assert any("direction preferred" in label for label in legend_texts(figure))
 
 
 def test_one_test_of_four_at_five_percent_is_no_finding(result):
@@ -165,8 +151,7 @@ def test_one_test_of_four_at_five_percent_is_no_finding(result):
 
 def test_training_alone_and_clusters_of_one(table):
     rows = table[:160].assign(cluster=np.arange(160))
-    _, data = drawn(rows)
-    text = caption(ENTRY, data, OPTIONS)
+    _, data, text = drawn(rows)
     assert set(data["side"]) == {"train"}
     assert "Validation:" not in text
     assert "pairs" not in text
@@ -174,9 +159,9 @@ def test_training_alone_and_clusters_of_one(table):
 
 def test_large_sets_are_thinned(table, monkeypatch):
     monkeypatch.setattr(orientation, "POINTS", 50)
-    _, data = drawn(table)
+    _, data, text = drawn(table)
     assert data[data["shown"] == "map"].groupby(["axis", "side"]).size().tolist() == [50, 40, 50, 40]
-    assert "Maps show 50 axes of a side at most." in caption(ENTRY, data, OPTIONS)
+    assert "Maps show 50 axes of a side at most." in text
     assert data.loc[data["shown"] == "test", "axes"].tolist() == [160, 40, 150, 40]
 
 

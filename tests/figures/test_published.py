@@ -19,10 +19,6 @@ PERCENT = (70.0, 60.0, 0.5, 0.02, 0.4)
 TOTAL = (30.0, 20.0, 1.4, 1.28, 0.2)
 NULL = 1.3  # so that networks are unskilled before the last step
 TIMES = (0.0, 0.2, 0.9)
-BASE = {
-    "train_subset": "all", "train_examples": 1000, "batch_size": 8, "optimiser": "adamw", "lr": 1e-3,
-    "augmentation": 0.0, "seed": 0,
-}  # fmt: skip
 FEW = {"train_subset": "10pct", "train_examples": 90}
 FEWEST = {"train_subset": "1pct", "train_examples": 10}
 RUNS = {
@@ -46,8 +42,8 @@ RUNS = {
     "voxel_denoising": {"base": {}, "few": FEW, "big": {"model": "net-big", "parameters": 600_000}},
 }
 CONDITIONS = {
-    "force_field": [{"group": "SO(3)", "comparison": "vectors"}],
-    "flow_matching": [{"t": t, "self_conditioning": False, "group": "SO(3)", "comparison": "vectors"} for t in TIMES],
+    "force_field": [{}],
+    "flow_matching": [{"t": t, "self_conditioning": False} for t in TIMES],
     "voxel_denoising": [{"group": "cube", "comparison": "voxels"}, {"group": "SO(3)", "comparison": "trilinear"}],
 }
 DRAWN = {
@@ -79,9 +75,8 @@ def study(task, runs=None):
         for condition in CONDITIONS[task]:
             for step, percent, total in zip(STEPS, PERCENT, TOTAL, strict=True):
                 columns = {
-                    "run": run, "task": task, "model": "net", "parameters": 60_000, **BASE, **changes, **condition,
-                    "step": step, "weights": "ema", "estimator": "sampled", "rotations": 2, "examples": 40,
-                    "clusters": 8, "floor_control": 1e-12, "floor_action_equivariance": 1e-9, "unit": "eV²/Å²",
+                    "run": run, "task": task, "parameters": 60_000, "train_examples": 1000, "lr": 1e-3, **changes,
+                    **condition, "step": step, "floor_action_equivariance": 1e-9,
                 }  # fmt: skip
                 made.append(evaluation_row(total, percent * (1 + 0.1 * i), NULL, columns))
     return pd.DataFrame(made)

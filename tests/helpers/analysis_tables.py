@@ -15,15 +15,9 @@ def identities(task="force_field", run="base", times=(None,), **changes):
     for step, total, percent in zip(STEPS, TOTAL, PERCENT, strict=True):
         for t in times:
             columns = {
-                "run": run, "task": task, "model": "small", "parameters": 68_000, "train_subset": "all",
-                "train_examples": 750, "batch_size": 4, "optimiser": "adamw", "lr": 1e-3, "augmentation": 1.0,
-                "seed": 0, "step": step, "weights": "ema", "estimator": "exact", "rotations": 0,
-                "group": "SO(3)",
-                "comparison": "vectors", "examples": 16, "clusters": 12, "floor_control": 1e-10, "unit": UNIT,
-                **changes,
+                "run": run, "task": task, "step": step, "estimator": "exact", "rotations": 0, "unit": UNIT, **changes,
+                **({} if t is None else {"t": t, "self_conditioning": False}),
             }  # fmt: skip
-            if t is not None:
-                columns |= {"t": t, "self_conditioning": False}
             row = evaluation_row(total * (1 - 0.5 * (t or 0)), percent, 1.02, columns)
             yield {name: value for name, value in row.items() if not name.endswith("_version")}
 
