@@ -1,5 +1,7 @@
 """Studies: what of a configuration is checked beyond its sections, and what is made of it."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,11 @@ from equidyn.study.config import (
     check_config,
     conditions,
     protocol,
+    read_runs,
+    recipe,
 )
 from equidyn.study.reference import renewed, schema
+from equidyn.tasks.registry import task_card
 
 ANALYSES = cards("equidyn.analysis")
 ROOT = Path(__file__).parents[2]
@@ -93,6 +98,49 @@ def test_the_group_that_augments_must_exist(config):
     config["training"]["force_field"]["group"] = "O(2)"
     with pytest.raises(StudyError, match=r"training\.force_field\.group: unknown group 'O\(2\)'; known groups"):
         check_config(config, ANALYSES)
+
+
+def test_the_group_that_augments_must_fit_the_task(config):
+    config["training"]["voxel_denoising"]["group"] = "translations"
+    with pytest.raises(StudyError, match=r"training\.voxel_denoising\.group: .* cannot use the group 'translations'"):
+        check_config(config, ANALYSES)
+
+
+def test_a_task_is_augmented_by_its_usual_group(config, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    row = read_runs(config["run_table"], config)["augmented"]
+    assert recipe(config, row)["group"] == "SO(3)"
+    monkeypatch.setattr("equidyn.study.config.task_card", lambda task: replace(task_card(task), group="O(3)"))
+    assert recipe(config, row)["group"] == "O(3)"
+    config["training"]["force_field"]["group"] = "cube"
+    assert recipe(config, row)["group"] == "cube"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("downloads",),
+        ("cluster",),
+        ("analysis", "head"),
+        ("analysis", "head", "force_field"),
+        ("evaluation", "force_field", "symmetries"),
+        ("training", "force_field", "precision"),
+        ("data", "force_field"),
+    ],
+    ids=".".join,
+)
+def test_empty_keys_are_named(config, place):
+    section = config
+    for key in place[:-1]:
+        section = section[key]
+    section[place[-1]] = None
+    with pytest.raises(StudyError, match=rf"config: {re.escape('.'.join(place))}: empty; give it a value"):
+        check_config(config, ANALYSES)
+
+
+def test_recipes_of_data_may_have_empty_keys(config):
+    config["data"]["voxel_denoising"]["max_radius"] = None
+    check_config(config, ANALYSES)
 
 
 class TestAnalyses:

@@ -128,6 +128,23 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         ),
         (lambda config, rows: config.update(study="Mine"), r"study: found 'Mine'; it should match pattern"),
         (lambda config, rows: rows[0].pop("lr"), r"row 1 \(augmented\), lr: missing"),
+        (lambda config, rows: config.update(results="archive"), r"results: names a folder; .* set archive: true"),
+        (
+            lambda config, rows: config["training"].update(devices={"escaip-9M": 2}),
+            r"training\.devices: unknown model 'escaip-9M'; known models: escaip-6M",
+        ),
+        (
+            lambda config, rows: config["analysis"]["interpolation_floors"]["voxel_denoising"].update(
+                comparisons=["quintic"]
+            ),
+            r"interpolation_floors\.voxel_denoising\.comparisons: unknown comparison 'quintic'; .* trilinear",
+        ),
+        (
+            lambda config, rows: config["analysis"]["interpolation_floors"].update(
+                force_field=config["analysis"]["interpolation_floors"]["voxel_denoising"]
+            ),
+            r"analysis\.interpolation_floors\.force_field: nothing is interpolated in this task",
+        ),
     ],
 )
 def test_each_is_named(tmp_path, monkeypatch, mistake, expected):

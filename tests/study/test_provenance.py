@@ -1,11 +1,13 @@
 """Digests of code change with what can change a result, and with nothing else."""
 
+import hashlib
 import shutil
 
 import pytest
 
 from equidyn.study import provenance
 from equidyn.study.provenance import code_digest, digest
+from equidyn.tasks.registry import task_card, task_cards
 
 STAGES = {
     "training": (
@@ -173,6 +175,30 @@ def test_what_is_kept_by_content_is_as_good(package, tmp_path, monkeypatch):
         assert digests() == plain
     assert len(list((tmp_path / "kept").iterdir())) > 10
     assert package.changed("run/training", "", "SOMETHING = 1\n") == {"training"}
+
+
+def test_what_is_kept_was_read_as_it_is_read_now(package, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "KEPT", tmp_path / "kept")
+    clear()
+    plain = digests()
+    monkeypatch.setattr(provenance, "_reader", lambda: "later")
+    monkeypatch.setattr(provenance, "_short", lambda text: hashlib.sha512(text.encode()).hexdigest()[:16])
+    clear()
+    assert not set(digests().values()) & set(plain.values())
+
+
+@pytest.mark.parametrize("task", sorted(task_cards()))
+def test_words_of_a_task_decide_no_result(package, task):
+    before = code_digest(task_card(task).module)
+    package.edit(f"tasks/{task}/card", "title=", 'title="Edited, " ')
+    assert code_digest(task_card(task).module) == before
+
+
+@pytest.mark.parametrize("group", ["cube", "so3"])
+def test_floors_of_interpolation_know_their_groups(package, group):
+    before = code_digest("equidyn.analysis.interpolation")
+    package.edit(f"core/groups/{group}/symmetry", "", "SOMETHING = 1\n")
+    assert code_digest("equidyn.analysis.interpolation") != before
 
 
 def test_digest_of_values():

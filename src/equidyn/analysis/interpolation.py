@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from equidyn.core.groups.card import USUAL_GROUP
+from equidyn.core.groups.cube.symmetry import CUBE
+from equidyn.core.groups.so3.symmetry import ROTATIONS
 from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid
 from equidyn.data.store import Store
@@ -30,7 +31,7 @@ class OffsetIgnored(VoxelDenoising):
 
 def group_of(comparison: str) -> str:
     """The largest group of rotations that allows a comparison of grids: the cube's where voxels are permuted."""
-    return "cube" if comparison == "voxels" else USUAL_GROUP
+    return (CUBE if comparison == "voxels" else ROTATIONS).name
 
 
 def interpolation_floors(
@@ -51,7 +52,7 @@ def interpolation_floors(
         indices: (n,) examples.
         box: Edge of the grid, Å.
         spacings: Å between voxels.
-        comparisons: Some of `equidyn.tasks.voxel_denoising.task.COMPARISONS`.
+        comparisons: Some of those on the task's card.
         molecules: Number of the examples to use, evenly spaced.
         rotations: Number K of rotations per example.
         seed: Seed of the rotations.

@@ -4,11 +4,11 @@ Imports nothing heavy: the workflow calls it each time it is parsed.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from equidyn.core.groups.card import USUAL_GROUP, group_card
+from equidyn.core.groups.card import group_card
 from equidyn.core.settings import StudyError
 from equidyn.core.tables import read_rows
 from equidyn.models.card import Configuration
@@ -61,6 +61,10 @@ def check_config(config: Mapping[str, Any], analyses: Mapping[str, Any], source:
         StudyError: Lists every unknown key, wrong type or value, with a suggestion where one is close.
     """
     check_sections(config, analyses, source)
+    if empty := next(_empty(config), None):
+        raise StudyError(f"{source}: {empty}: empty; give it a value, or leave the key out")
+    if config.get("results") == "archive":
+        raise StudyError(f"{source}: results: names a folder; to draw from tables that are there, set archive: true")
     if not config["data"]:
         raise StudyError(f"{source}: data: no task has data; add one")
     if "png" not in config["figures"]["formats"]:
@@ -79,6 +83,8 @@ def check_config(config: Mapping[str, Any], analyses: Mapping[str, Any], source:
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
         _check_symmetries(config, task, source)
+    _check_floors(config, source)
+    _check_devices(config, source)
 
 
 def read_runs(path: str | Path, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -214,7 +220,15 @@ def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     training = config["training"]
     common = {"precision": training["precision"], "compile": training.get("compile", False)}
     shared = {name: value for name, value in training[row["task"]].items() if name not in ("task", "microbatch")}
-    return common | shared | {name: row[name] for name in Learned.model_fields} | model_of(config, row).built_from
+    group = {"group": augmenting_group(config, row["task"])}
+    return (
+        common | shared | group | {name: row[name] for name in Learned.model_fields} | model_of(config, row).built_from
+    )
+
+
+def augmenting_group(config: Mapping[str, Any], task: str) -> str:
+    """The group whose elements augmentation applies to examples of a task, the task's usual one if none is named."""
+    return config["training"][task].get("group", task_card(task).group)
 
 
 def model_of(config: Mapping[str, Any], row: Mapping[str, Any]) -> Configuration:
@@ -258,13 +272,43 @@ def _check_symmetries(config: Mapping[str, Any], task: str, source: str) -> None
     card = task_card(task)
     where = f"training.{task}.group"
     try:
-        group_card(config["training"][task].get("group", USUAL_GROUP))
+        card.check_group(augmenting_group(config, task))
         for place, pair in enumerate(symmetries(config, task)):
             where = f"evaluation.{task}.symmetries[{place}]"
             group_card(pair["group"])
             card.check_symmetry(**pair)
     except ValueError as error:
         raise StudyError(f"{source}: {where}: {error}") from None
+
+
+def _check_floors(config: Mapping[str, Any], source: str) -> None:
+    """Check that errors of interpolation are asked for where, and in ways in which, something is interpolated."""
+    for task, floors in config["analysis"].get("interpolation_floors", {}).items():
+        known = task_card(task).comparisons
+        where = f"{source}: analysis.interpolation_floors.{task}"
+        if all(comparison.exact for comparison in known.values()):
+            raise StudyError(f"{where}: nothing is interpolated in this task; leave it out")
+        if unknown := [name for name in floors["comparisons"] if name not in known]:
+            raise StudyError(f"{where}.comparisons: unknown comparison {unknown[0]!r}; {task} has {', '.join(known)}")
+
+
+def _check_devices(config: Mapping[str, Any], source: str) -> None:
+    """Check that devices are given to models that there are."""
+    devices = config["training"].get("devices", 1)
+    try:
+        for model in devices if isinstance(devices, Mapping) else ():
+            configuration(model, config.get("models"))
+    except ValueError as error:
+        raise StudyError(f"{source}: training.devices: {error}") from None
+
+
+def _empty(section: Mapping[str, Any], *place: str) -> Iterator[str]:
+    """Keys without a value, which only recipes of data understand."""
+    for key, value in section.items():
+        if value is None and not (len(place) == 2 and place[0] == "data"):
+            yield ".".join((*place, str(key)))
+        elif isinstance(value, Mapping):
+            yield from _empty(value, *place, str(key))
 
 
 _AS_EVALUATED = ("examples", "batch_size", "rotations")

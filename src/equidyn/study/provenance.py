@@ -135,8 +135,14 @@ def _module(name: str) -> _Parsed:
 def _parsed(path: Path) -> _Parsed:
     """The parts of a file that count, cached by its content if there is a folder for that."""
     text = path.read_bytes()
-    name = f"{sys.version_info.minor}-{hashlib.sha256(text).hexdigest()}"
+    name = f"{_reader()}-{hashlib.sha256(text).hexdigest()}"
     return _Parsed(**kept(name, lambda: asdict(_parse(text.decode(), str(path)))))
+
+
+@cache
+def _reader() -> str:
+    """What reads files, on which depends what is found of them: this module, and the version of Python."""
+    return f"{sys.version_info.minor}-{file_digest(__file__)}"
 
 
 def _parse(text: str, name: str) -> _Parsed:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from equidyn.core.groups.card import USUAL_GROUP, group_card
+from equidyn.core.groups.card import group_card
 from equidyn.core.settings import StudyError
 from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
@@ -220,7 +220,7 @@ class Study:
         """The parameters that train a run."""
         row = self.runs[run]
         card, model = task_card(row["task"]), settings.model_of(self.config, row)
-        group = group_card(self.config["training"][row["task"]].get("group", USUAL_GROUP))
+        group = group_card(settings.augmenting_group(self.config, row["task"]))
         return {
             "task": card.task,
             "recipe": settings.recipe(self.config, row),

@@ -141,6 +141,16 @@ class TaskCard:
                 f"task {self.name}: unknown comparison {self.comparison!r}; its card has {', '.join(self.comparisons)}"
             )
 
+    def check_group(self, group: str) -> None:
+        """Refuse a group under which the task can compare predictions in no way, and so act on examples neither.
+
+        Raises:
+            ValueError: There is no such group, or the task cannot use it.
+        """
+        found = group_card(group)
+        if not any(not way.needs or getattr(found, way.needs) for way in self.comparisons.values()):
+            raise ValueError(f"{self.name} cannot use the group {group!r}: its card lists no comparison under it")
+
     def check_symmetry(self, group: str, comparison: str) -> None:
         """Refuse a group, or a way of comparing predictions under it, that the task cannot use.
 
