@@ -1,4 +1,4 @@
-"""What planning costs: dry runs of the default study and of the paper's, side by side.
+"""Costs of planning: dry runs of the default study and of the paper's, side by side.
 
 python benchmarks/dry_run.py
 """
@@ -16,7 +16,7 @@ STUDIES = {"default": "config/config.yaml", "paper": "config/paper.yaml"}
 
 
 def dry_run(config: str) -> tuple[int, float, float]:
-    """Jobs, seconds and MiB of a dry run of everything, nothing being there."""
+    """Jobs, seconds and MiB of a dry run of everything, without any existing results."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--forceall", "--configfile", config]
     began = time.perf_counter()
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,7 +1,7 @@
-"""EScAIP as one would first write it: every edge, every block, every slot, nothing shared.
+"""A plain implementation of EScAIP: every edge, every block, every slot, nothing shared.
 
 It borrows the weights of :class:`equidyn.models.escaip.network.EScAIP` and repeats its arithmetic slot by slot, as the
-architecture is usually drawn. It exists to be compared with: for speed in `escaip_speed.py`, for numbers there too.
+architecture is usually drawn. It serves as a reference for speed and for numbers in `escaip_speed.py`.
 """
 
 import copy

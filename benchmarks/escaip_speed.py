@@ -20,7 +20,7 @@ SIZES = {
 
 
 def molecules(count=8, atoms=25):
-    """Random chains of atoms at bonding distances, `atoms` give or take two each."""
+    """Random chains of atoms at bonding distances, each of `atoms` atoms, plus or minus two."""
     generator = torch.Generator().manual_seed(0)
     sizes = torch.tensor([atoms + n % 5 - 2 for n in range(count)])
     steps = torch.nn.functional.normalize(torch.randn(int(sizes.sum()), 3, generator=generator), dim=1)
@@ -39,7 +39,7 @@ def training_step(model, batch, optimiser):
 
 
 def interleaved(ours, plain, repeats):
-    """Least seconds of both, alternating so that the machine's mood hits both alike."""
+    """Shortest times of both, measured alternately so that fluctuations of the machine affect both alike."""
     times = ([], [])
     for round_ in range(repeats + 1):
         for kept, function in zip(times, (ours, plain), strict=True):

@@ -1,4 +1,4 @@
-"""What a percent costs: standard error per model evaluation of several protocols, on one checkpoint.
+"""Costs of a percent: standard error per model evaluation of several protocols, on one checkpoint.
 
     python benchmarks/estimators.py results/mini --run augmented --step 1000
 

@@ -1,4 +1,4 @@
-"""What preparing SPICE costs, and reading the store of it: examples a second, memory, and what all frames would take.
+"""Costs of preparing SPICE and of reading its store: examples a second, memory, and the time for all frames.
 
     python benchmarks/preparation.py
 

@@ -1,4 +1,4 @@
-# Analysis: what is measured of checkpoints beyond their evaluation, and of data and grids without any network.
+# Analysis: of checkpoints beyond their evaluation, and of data and grids without any network.
 
 
 rule analyse_checkpoints:
@@ -146,6 +146,6 @@ rule measure_floors:
     params:
         told=lambda wildcards: study.told("floors", wildcards.task),
     message:
-        "Measuring what rotating grids of {wildcards.task} costs by itself"
+        "Measuring the errors that rotating grids of {wildcards.task} introduces by itself"
     script:
         "../workflow/scripts/measure_floors.py"

@@ -1,4 +1,4 @@
-# Archive: all figures of a study at once from its published tables, in place of one job for each.
+# Archive: all figures of a study at once from its published tables, instead of one job for each.
 
 
 ARCHIVED_TABLES = sorted(

@@ -1,4 +1,4 @@
-# Shared by the files of this folder: the checked study, and what rules ask of it by their wildcards.
+# Shared by the files of this folder: the checked study, and functions that look things up in it by wildcards.
 import re
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from equidyn.study.stages import Study
 
 
 async def never(file, time):
-    """Whether an input is newer than an output: what decides a job's result is in its params, times say nothing."""
+    """Whether an input is newer than an output: never, as a job's params decide its result and times do not."""
     return False
 
 
@@ -40,7 +40,7 @@ DRAWN = figures_drawn(study.config, study.runs, study.makes)
 
 
 def one_of(names):
-    """Pattern that matches exactly these names; nothing if there are none."""
+    """A pattern that matches exactly these names; nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -59,7 +59,7 @@ wildcard_constraints:
 
 
 def needs(resource, kind=None):
-    """A resource of the jobs of runs: of one kind, or of the analysis in the wildcards."""
+    """A resource of jobs of runs: of one kind of job, or of the analysis in the wildcards."""
 
     def amount(wildcards, attempt):
         asked = study.resources(wildcards.run, kind or wildcards.analysis, attempt)
@@ -69,7 +69,7 @@ def needs(resource, kind=None):
 
 
 def store_resources(of_made, of_downloaded):
-    """A resource of reading a store: more for downloaded data, and more with each attempt."""
+    """A resource for reading a store: more for downloaded data, and more with each attempt."""
 
     def amount(wildcards, attempt):
         downloaded = study.source(wildcards.task).dataset
@@ -111,7 +111,7 @@ def tables_of(figure, task):
 
 @cache
 def told_figure(figure, task):
-    """What draws a figure."""
+    """The parameters that draw a figure."""
     made = [(kind, task) for kind in known_figures()[figure].tables]
     shown = drawing(study.config, study.runs, task, figure)
     return {

@@ -1,5 +1,5 @@
 # Download: files of the registry, one job each, and the entries that a study selects from an index.
-# What is downloaded lies undeclared beside what declares it, as Snakemake deletes outputs before each try.
+# Downloaded files are no declared outputs, but lie beside those, as Snakemake deletes outputs before each attempt.
 
 
 rule download_file:

@@ -1,4 +1,4 @@
-# Evaluation: checkpoints in, tables out. How many checkpoints one job takes is evaluation.checkpoints_per_job.
+# Evaluation: checkpoints in, tables out. One job takes as many checkpoints as evaluation.checkpoints_per_job says.
 
 
 rule evaluate_checkpoints:
@@ -21,7 +21,7 @@ rule evaluate_checkpoints:
         gpu=needs("gpu", "evaluation"),
         mem_mb=needs("mem_mb", "evaluation"),
         runtime=needs("runtime", "evaluation"),
-        # Where several are grouped into one job of a cluster, one at a time: see profiles/slurm.
+        # Several evaluations that are grouped into one job of a cluster run one at a time: see profiles/slurm.
         in_turn=1,
     params:
         told=lambda wildcards: study.evaluation(wildcards.run),
@@ -101,7 +101,7 @@ rule gather_costs:
     params:
         told=lambda wildcards: study.told("costs"),
     message:
-        "Gathering what the trainings cost"
+        "Gathering the costs of training"
     script:
         "../workflow/scripts/gather_costs.py"
 

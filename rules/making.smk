@@ -1,4 +1,4 @@
-# All that is made before figures, from raw data to tables; an archive has none of it.
+# Everything that is made before figures, from raw data to tables; an archive has none of it.
 
 
 include: "download.smk"

@@ -1,4 +1,4 @@
-# Training: one job per run. What an interrupted job resumes from lies outside its outputs, which Snakemake deletes.
+# Training: one job per run. The state that an interrupted job resumes from is no output, as Snakemake deletes outputs.
 
 
 rule train_network:

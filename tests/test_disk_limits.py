@@ -106,7 +106,7 @@ class TestDownload:
         assert not path.exists()
         kept = part.stat().st_size
         assert 131_072 <= kept < len(BODY)
-        with pytest.raises(DownloadError, match=f"of which {kept} are there; free are 0"):
+        with pytest.raises(DownloadError, match=f"of which {kept} are there; 0 are free"):
             fetch(entry, path)
         disk.empty()
         fetch(entry, path)

@@ -187,7 +187,7 @@ def test_a_formula_is_used_as_it_is(write):
 def test_costs_that_cannot_be_counted(write):
     with pytest.raises(ValueError, match="model 'mine': no formula of costs, and nothing to count them with"):
         work("mine", 5, models=write(MINE))
-    with pytest.raises(ValueError, match=r"networks:Lost does not run on what equidyn.* 'lost'; mend the network, or"):
+    with pytest.raises(ValueError, match=r"networks:Lost does not run on the result of equidyn.* 'lost'; correct the"):
         work("mine", 5.5, models=write(of("Lost", "force_field")), inputs=task_cards()["force_field"].inputs)
 
 

@@ -85,12 +85,12 @@ def test_an_unfinished_study_is_not_packed(study, tmp_path, missing):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda members: members.update({"tiny/config.yaml": b"study: tinx\n"}), "config.yaml has another checksum"),
+        (lambda members: members.update({"tiny/config.yaml": b"study: tinx\n"}), "checksum that differs"),
         (lambda members: members.pop("tiny/config.yaml"), "config.yaml is missing"),
         (lambda members: members.update({"tiny/new": b""}), "new is not listed"),
         (lambda members: members.pop(f"tiny/{SUMS}"), "not made by equidyn pack"),
         (lambda members: members.update({"other/file": b""}), "not made by equidyn pack"),
-        (lambda members: members.update({"../outside": b""}), "damaged, or no gzipped tar file"),
+        (lambda members: members.update({"../outside": b""}), "damaged, or not a gzipped tar file"),
     ],
 )
 def test_a_wrong_archive_leaves_nothing(study, tmp_path, change, expected):
@@ -109,14 +109,14 @@ def test_a_damaged_archive_leaves_nothing(study, tmp_path):
     text = tmp_path / "text.tar.gz"
     text.write_bytes(gzip.compress(b"no tar file"))
     for archive in (cut, text):
-        with pytest.raises(ArchiveError, match="damaged, or no gzipped tar file"):
+        with pytest.raises(ArchiveError, match="damaged, or not a gzipped tar file"):
             unpack(archive, tmp_path / "there")
         assert not list((tmp_path / "there").iterdir())
 
 
 def test_what_is_there_is_kept(study, tmp_path):
     pack(study, tmp_path / "tiny.tar.gz")
-    with pytest.raises(ArchiveError, match="is there already"):
+    with pytest.raises(ArchiveError, match="exists already"):
         unpack(tmp_path / "tiny.tar.gz", study.parent)
     assert set(files_of(study)) > set(CONTENTS)
 
@@ -128,6 +128,6 @@ def test_on_the_command_line(study, tmp_path, monkeypatch, capsys):
     assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 0
     assert files_of(tmp_path / "there/tiny") == CONTENTS
     assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert main(["pack", "nowhere"]) == 1
     assert "finish the study first" in capsys.readouterr().err

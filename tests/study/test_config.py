@@ -168,9 +168,9 @@ class TestAnalyses:
                 "head",
                 "force_field",
                 {"runs": ["augmented", "nobody"]},
-                "runs: 'nobody' is no run of this task; its runs",
+                "runs: 'nobody' is not a run of this task; its runs",
             ),
-            ("head", "force_field", {"runs": ["augmented", "voxels"]}, "runs: 'voxels' is no run of this task"),
+            ("head", "force_field", {"runs": ["augmented", "voxels"]}, "runs: 'voxels' is not a run of this task"),
             ("head", "force_field", {"runs": ["other"]}, "figures show the baseline: add 'augmented'"),
             ("landscape", "force_field", {"steps": [317]}, "run 'augmented' keeps no step 317; it keeps"),
             (

@@ -1,4 +1,4 @@
-"""Measure the errors that rotating grids makes by itself."""
+"""Measure the errors that rotating grids introduces by itself."""
 
 from equidyn.core import process
 

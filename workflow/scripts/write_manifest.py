@@ -1,4 +1,4 @@
-"""Keep how, where and from what seeds the study's tables were made, and how long it took."""
+"""Write the manifest: how, where and from which seeds the study's tables were made, and in what time."""
 
 import json
 from pathlib import Path

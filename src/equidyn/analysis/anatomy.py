@@ -73,7 +73,7 @@ def needed_anatomy(model: nn.Module, symmetry: Symmetry) -> Anatomy:
     """
     anatomy = anatomy_of(model)
     if anatomy is None:
-        raise ValueError(f"nothing is known of the parts of {type(model).__name__}: give it an attribute 'anatomy'")
+        raise ValueError(f"the anatomy of {type(model).__name__} is not known: give it an attribute 'anatomy'")
     if "grid" in anatomy.features.values() and not symmetry.card.permutes_voxels:
         raise ValueError(f"the group {symmetry.name!r} does not permute the voxels that features lie on: use 'cube'")
     return anatomy

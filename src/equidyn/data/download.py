@@ -183,7 +183,7 @@ def download_entries(
         raise ValueError(f"{template.file} stands for one file: use download_file")
     ids = sorted(set(ids))
     if unusable := [id for id in ids if not re.fullmatch("[a-z0-9_]{2,}", id)]:
-        raise ValueError(f"{unusable[0]!r} is no id: expected two or more lower-case letters, digits or underscores")
+        raise ValueError(f"{unusable[0]!r} is not an id: expected two or more small letters, digits or underscores")
     rows, missing, cancelled = [], 0, threading.Event()
     with contextlib.ExitStack() as stack:
         sessions: queue.SimpleQueue = queue.SimpleQueue()
@@ -422,8 +422,8 @@ class _Transfer:
         free = shutil.disk_usage(folder).free if folder.exists() else "unknown"
         return (
             f"{folder}: {reason}: {self.name} needs {self.total or 'an unknown number of'} bytes, of which {kept} are "
-            f"there; free are {free}. Make space or choose another downloads.folder, then run again: what has arrived "
-            "is kept"
+            f"there; {free} are free. Free some space or choose another downloads.folder, then run again: the received "
+            "bytes are kept"
         )
 
 

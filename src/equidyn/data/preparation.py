@@ -64,7 +64,7 @@ class Portion:
                 arrays = {name.removeprefix(prefix): archive[name] for name in archive if name.startswith(prefix)}
                 return cls(archive["lengths"], arrays | about["texts"], Counter(about["rejects"]))
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: no portion of a data set ({error}); delete it and prepare again") from error
+            raise ValueError(f"{path}: not a portion of a data set ({error}); delete it and prepare again") from error
 
 
 def source_sha256(path: str | Path) -> str:

@@ -636,4 +636,4 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"provenance holds a {type(value).__name__}, which JSON cannot")
+    raise TypeError(f"provenance holds a {type(value).__name__}, which JSON cannot represent")

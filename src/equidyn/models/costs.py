@@ -37,6 +37,6 @@ def work(model: str, size: float, *, models: str | None = None, inputs: str = ""
         return count(lambda: build(**entry.built_from), lambda: make(math.ceil(size)))
     except (RuntimeError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
-            f"model {model!r}: its costs cannot be counted, as {entry.network} does not run on what {inputs} makes: "
-            f"{error}; mend the network, or give the model 'costs'"
+            f"model {model!r}: its costs cannot be counted, as {entry.network} does not run on the result of {inputs}: "
+            f"{error}; correct the network, or give the model 'costs'"
         ) from error

@@ -24,7 +24,7 @@ SUMS = "SHA256SUMS"
 
 
 class ArchiveError(ValueError):
-    """An archive cannot be made, is damaged, or is not one of ours."""
+    """An archive cannot be made, is damaged, or was not made by `pack`."""
 
 
 def pack(study: str | Path, archive: str | Path) -> list[str]:
@@ -70,7 +70,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         The study's folder, which appears whole or not at all.
 
     Raises:
-        ArchiveError: The archive is damaged or not one of ours, or the study's folder is there already.
+        ArchiveError: The archive is damaged or was not made by `pack`, or the study's folder already exists.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
             with tarfile.open(archive, "r:gz") as tar:
                 tar.extractall(temporary, filter="data")
         except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
-            raise ArchiveError(f"{archive}: damaged, or no gzipped tar file ({error}): fetch it again") from None
+            raise ArchiveError(f"{archive}: damaged, or not a gzipped tar file ({error}): fetch it again") from None
         found = list(Path(temporary).iterdir())
         if len(found) != 1 or not (found[0] / SUMS).is_file():
             raise ArchiveError(f"{archive}: not one folder with {SUMS}: it was not made by equidyn pack")
@@ -88,7 +88,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         (study / SUMS).unlink()
         final = folder / study.name
         if final.exists():
-            raise ArchiveError(f"{final}: is there already: remove it, or choose another folder")
+            raise ArchiveError(f"{final}: exists already: remove it, or choose another folder")
         return study.rename(final)
 
 
@@ -109,7 +109,7 @@ def _check(study: Path, archive: str | Path) -> None:
         raise ArchiveError(f"{archive}: {differing[0]} is {how}: fetch the archive again")
     for name, digest in listed.items():
         if _sha256(study / name) != digest:
-            raise ArchiveError(f"{archive}: {name} has another checksum than {SUMS} says: fetch the archive again")
+            raise ArchiveError(f"{archive}: {name} has a checksum that differs from {SUMS}: fetch the archive again")
 
 
 def _sha256(file: Path) -> str:

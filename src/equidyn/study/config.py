@@ -120,7 +120,7 @@ def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
     """Check the settings of figures against the runs.
 
     Raises:
-        StudyError: The baseline is no run, or its weights are not evaluated.
+        StudyError: The baseline is not a run, or its weights are not evaluated.
     """
     figures, evaluation = config["figures"], config["evaluation"]
     for task in dict.fromkeys(row["task"] for row in runs.values()):
@@ -159,7 +159,7 @@ def _check_runs(
     where: str, config: Mapping[str, Any], task: str, settings: Mapping[str, Any], there: list[str]
 ) -> None:
     if unknown := [name for name in settings["runs"] if name not in there]:
-        raise StudyError(f"{where}.runs: {unknown[0]!r} is no run of this task; its runs: {', '.join(there)}")
+        raise StudyError(f"{where}.runs: {unknown[0]!r} is not a run of this task; its runs: {', '.join(there)}")
     if (baseline := config["figures"]["baseline"][task]) not in settings["runs"]:
         raise StudyError(f"{where}.runs: figures show the baseline: add {baseline!r}")
 

@@ -132,10 +132,10 @@ def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
     memory = f"{machine.memory_gb:g} GB" if math.isfinite(machine.memory_gb) else "memory of the host"
     peaks = ", ".join(f"{name} {getattr(machine, name):g}" for name in ("fp64", "fp32", "tf32", "bf16"))
     yield f"{machine.name}: {memory}; peaks of {peaks} · 10¹² operations/s, {machine.utilisation:.0%} reached;"
-    yield f"  {1e3 * machine.launch:g} ms at least for each pass; exchange between devices is not counted"
+    yield f"  at least {1e3 * machine.launch:g} ms for each pass; exchange between devices is not counted"
     yield "memory: weights, gradients, averages and moments; activations kept for the backward pass,"
     yield f"  x {SLACK:g} for temporary ones, x {BF16_KEPT:g} under autocast; {machine.reserve_gb:g} GB for libraries"
-    yield f"jobs: time asked for is {SAFETY:g} x the estimate and at most {longest_runtime(config):,} minutes"
+    yield f"jobs: the requested time is {SAFETY:g} x the estimate and at most {longest_runtime(config):,} minutes"
     for task in dict.fromkeys(row["task"] for row in runs.values()):
         about = sizes(config, task, 1).text
         source = f"{task}, source {config['data'][task]['source']}"

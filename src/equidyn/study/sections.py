@@ -218,7 +218,7 @@ def check_sections(config: Mapping[str, Any], analyses: Mapping[str, Any], sourc
 
 
 def _section(base: type[Settings], name: str, text: str = "", **fields: tuple[Any, Any]) -> Any:
-    """A section with more keys; a key that is no identifier is known by its alias."""
+    """A section with further keys; a key that is not an identifier is known by its alias."""
     named = {
         key if key.isidentifier() else f"key_{number}": (
             kind,
