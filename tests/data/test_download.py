@@ -750,7 +750,7 @@ class TestEntries:
 
     @pytest.mark.parametrize("id", ["../x", "1ABC", "1", ""])
     def test_strange_ids_are_refused(self, template, tmp_path, id):
-        with pytest.raises(ValueError, match="is not an id: expected two or more small letters"):
+        with pytest.raises(ValueError, match="is not an id: expected at least 2 lower-case letters"):
             self.fetch(template, [id], tmp_path)
 
     def test_a_single_file_is_refused(self, template, tmp_path):

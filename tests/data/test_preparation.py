@@ -83,13 +83,13 @@ def test_a_damaged_portion_is_named(tmp_path, damage):
     path = tmp_path / "one.npz"
     portion(5).save(path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"one\.npz: no portion"):
+    with pytest.raises(ValueError, match=r"one\.npz: not a portion"):
         Portion.load(path)
 
 
 def test_another_archive_is_no_portion(tmp_path):
     np.savez(tmp_path / "one.npz", x=np.zeros(3))
-    with pytest.raises(ValueError, match=r"one\.npz: no portion"):
+    with pytest.raises(ValueError, match=r"one\.npz: not a portion"):
         Portion.load(tmp_path / "one.npz")
 
 

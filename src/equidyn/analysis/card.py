@@ -18,7 +18,7 @@ EIGENVALUES = 300
 """Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
 
 
-INEXACT = "features of a network cannot be turned exactly in this way"
+INEXACT = "features of a network cannot be rotated exactly in this way"
 """The reason why an analysis of features cannot use a comparison."""
 
 

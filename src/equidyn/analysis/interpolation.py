@@ -58,7 +58,7 @@ def interpolation_floors(
         seed: Seed of the rotations.
 
     Returns:
-        One row per spacing, centre, group and comparison: `relative_error`, squared error of the grid turned back
+        One row per spacing, centre, group and comparison: `relative_error`, squared error of the grid rotated back
         relative to the clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in
         evaluation tables.
     """

@@ -73,7 +73,7 @@ class HeldOutLoss:
         self.draw(protocol.seed)
 
     def draw(self, seed: int) -> None:
-        """Draw the group elements anew."""
+        """Draw new group elements."""
         count = self.protocol.rotations
         self.elements = [draw_elements(self.symmetry, chosen, count, seed) for chosen in self.chosen]
 

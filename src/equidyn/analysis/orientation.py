@@ -5,7 +5,7 @@ orientations. The orientation of an example is described by the longest and the 
 unit vectors u without a sign: u and −u are the same axis. Uniform means that the orientation is Haar distributed.
 
 Examples of one cluster, such as conformers of one molecule, may share an orientation or have one each. The null
-hypothesis covers both: clusters are independent, and turning all examples of a cluster by one and the same rotation
+hypothesis covers both: clusters are independent, and rotating all examples of a cluster by one and the same rotation
 changes no probability. The relative orientation of examples of a cluster is another question; `uniformity` reports it
 separately.
 
@@ -48,7 +48,7 @@ def principal_axes(store: Store) -> tuple[np.ndarray, np.ndarray]:
         store: Examples with `positions` (atoms, 3) in Å.
 
     Returns:
-        (examples, 3, 3) unit row vectors, the longest axis first, turned so that z ≥ 0; NaN where not defined. And
+        (examples, 3, 3) unit row vectors, the longest axis first, signs such that z ≥ 0; NaN where not defined. And
         (examples, 3) variances along them in Å², falling.
     """
     portions = [slice(start, start + _EXAMPLES) for start in range(0, len(store), _EXAMPLES)]
@@ -200,9 +200,9 @@ def along_frame(
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Distribution of the angles between axes and x, y and z, and whether uniform axes would have it.
 
-    The share of uniform axes within an angle of a fixed axis is 1 − cos of it. Tested is the largest difference from
-    this, over all angles and x, y and z; how large it becomes by chance is found by turning each cluster as a whole by
-    a Haar rotation of its own, so that the test is exact under the null hypothesis of this module.
+    The share of uniform axes within an angle of a fixed axis is 1 − cos of the angle. The test statistic is the largest
+    difference from this, over all angles and x, y and z; its distribution by chance is found by rotating each cluster
+    as a whole by a Haar rotation of its own, so that the test is exact under the null hypothesis of this module.
 
     Args:
         axes: (n, 3) unit vectors; rows of NaN are left out.

@@ -27,8 +27,8 @@ from torch import Tensor
 from equidyn.core.rotations import quadrature
 
 ESTIMATOR_VERSION = 1  # raise it whenever the same input gives different numbers; tables carry it
-HUBER_DELTA = 1.0  # error length where the Huber loss turns linear, unit of the target
-GAP_DEGREE = 11  # of the quadrature behind the gaps of `decompose_exact`; see there
+HUBER_DELTA = 1.0  # error length where the Huber loss becomes linear, unit of the target
+GAP_DEGREE = 11  # degree of the quadrature behind the gaps of `decompose_exact`; see there
 
 _CHUNK = 2**21  # numbers per temporary array
 
@@ -45,7 +45,7 @@ class Decomposition:
         equivariance: unbiased estimate of the equivariance error.
         equivariance_plugin: mean squared distance to the mean of the sampled rotations; too small
             on average, by the factor (K - 1) / K for K independent rotations.
-        prediction_energy: |h - n|², mean over rotations: what the model says beyond the null prediction n.
+        prediction_energy: |h - n|², mean over rotations: the energy of the prediction beyond the null prediction n.
         null_energy: |n - y|², squared error of the null prediction.
         gap_weight: number of vectors compared, over which the gaps sum.
         gap_mae: Jensen gap of the length of the error vector.
@@ -128,8 +128,8 @@ def decompose(
         target: (N, C) y.
         example: (N,) int64, the example in range(examples) to which each row belongs; no padding.
         examples: number of examples E.
-        null: (N, C) n, what a predictor says that has learned nothing, equivariant itself; None for zero.
-        cosets: B; None for K independent rotations.
+        null: (N, C) n, the prediction of a model that has learned nothing, which is equivariant; None for zero.
+        cosets: number of cosets B; None for K independent rotations.
 
     Returns:
         The decomposition, E entries.
@@ -185,7 +185,7 @@ def decompose_exact(
 
     Some networks break equivariance only by writing per-component weights on edge directions,
     F = m Σ_j v_j ∘ u_j with a scalar m and weights v_j that do not change with rotation and unit
-    vectors u_j that turn with the input. One forward pass gives T_kb = m Σ_j (v_j)_k (u_j)_b, and
+    vectors u_j that rotate with the input. One forward pass gives T_kb = m Σ_j (v_j)_k (u_j)_b, and
     with it the prediction for every rotation: F_k(R x) = Σ_b T_kb R_kb, hence
     (h_R)_a = Σ_k R_ka F_k(R x). From E[R_ka R_kb] = δ_ab / 3,
 
@@ -267,7 +267,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"mae": lambda error: error, "hu
 def jensen_gap(
     predictions: Float[Tensor, "K N C"], target: Float[Tensor, "N C"], loss: str | Callable[[Tensor], Tensor]
 ) -> Float64[Tensor, " N"]:
-    """Return what twirling would gain per vector: mean_k loss(|h_k - y|) - loss(|h̄ - y|).
+    """Return the gain by twirling per vector: mean_k loss(|h_k - y|) - loss(|h̄ - y|).
 
     For squared error the gap is the equivariance error. For another convex loss of the error's
     length it is not an error in its own right, hence the name; by Jensen's inequality it is not
@@ -322,7 +322,7 @@ def interval(
         cluster: (E,) label of each example's cluster, of any sortable type.
         level: nominal coverage.
         resamples: number of bootstrap resamples.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
         The lower and upper end; both NaN with fewer than two clusters, both the ratio itself if it
@@ -371,8 +371,8 @@ def summarise(
         decomposition: E examples.
         cluster: (E,) cluster label of each example, see `interval`.
         level: nominal coverage of the interval of `percent`.
-        resamples: of the bootstrap behind it.
-        seed: of the bootstrap.
+        resamples: number of resamples of its bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
         Plain numbers; NaN where a denominator is zero:

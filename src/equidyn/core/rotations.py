@@ -1,7 +1,7 @@
 """Rotations to average over: Haar samples, finite groups, randomised cosets, quadrature.
 
 Every rotation here is a proper 3×3 matrix R in SO(3), active, for row vectors: ``x ↦ x @ R.T``. A
-product ``A @ B`` therefore turns by B first, then by A. Random draws use only the generator that is
+product ``A @ B`` therefore rotates by B first, then by A. Random draws use only the generator that is
 passed in.
 
 The twirl of Shen et al. 2025 (arXiv 2512.02303) is an integral over the Haar measure of SO(3); the
@@ -102,7 +102,7 @@ def randomised_cosets(
     """Turn a finite group into independent, unbiased sets of rotations.
 
     Each coset is the whole group times one Haar rotation g₀ of its own, ``g = o @ g₀``: the input
-    is turned by g₀ first, then by the group element o. Each rotation by itself is then Haar
+    is rotated by g₀ first, then by the group element o. Each single rotation is then Haar
     distributed; within a coset they spread evenly, and the cosets are independent.
     `decomposition.decompose` takes the rotations flattened in this order, ``result.flatten(0, 1)``,
     with ``cosets=cosets``.

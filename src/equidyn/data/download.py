@@ -183,7 +183,7 @@ def download_entries(
         raise ValueError(f"{template.file} stands for one file: use download_file")
     ids = sorted(set(ids))
     if unusable := [id for id in ids if not re.fullmatch("[a-z0-9_]{2,}", id)]:
-        raise ValueError(f"{unusable[0]!r} is not an id: expected two or more small letters, digits or underscores")
+        raise ValueError(f"{unusable[0]!r} is not an id: expected at least 2 lower-case letters, digits or underscores")
     rows, missing, cancelled = [], 0, threading.Event()
     with contextlib.ExitStack() as stack:
         sessions: queue.SimpleQueue = queue.SimpleQueue()

@@ -47,7 +47,7 @@ def read_molecule(smiles: str) -> Mol:
 
 
 def embed(mol: Mol, count: int, seed: int) -> None:
-    """Give a molecule conformers by ETKDGv3, in place of those it has.
+    """Give a molecule conformers by ETKDGv3, which replace those that it has.
 
     Args:
         mol: Molecule with hydrogens.

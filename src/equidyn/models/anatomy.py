@@ -1,7 +1,7 @@
 """The anatomy of a network: its parts, its last layer, and the features that rotate in a known way.
 
 Analyses need it; training and evaluation do not. The anatomy of an architecture lies beside its network and is named by
-its card, so that to know a network better is no reason to train it again, nor to analyse others anew.
+its card, so that a change of an anatomy is no reason to train the network again, or to analyse others again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +19,8 @@ class Anatomy:
         head: Name of the weight of the last linear layer, in which predictions are linear.
         symmetric_head: The orthogonal projection of that weight on the subspace of weights with which the layer is
             equivariant.
-        features: How features turn with the input, "invariant" (not at all) or "grid" (as values on voxels do), by a
-            pattern that names the modules which put them out.
+        features: Transformation of features under rotations of the input, "invariant" or "grid" (like voxels), by a
+            pattern of the names of the modules that output them.
     """
 
     groups: Mapping[str, Sequence[str]]

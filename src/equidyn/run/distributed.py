@@ -63,7 +63,7 @@ class World:
         if self.size == 1:
             return model
         # Networks have parameters without gradient, which must stay without. Buckets that follow the graph would be
-        # laid out anew after a first step, and a resumed run would add up in another order.
+        # rebuilt after a first step, and a resumed run would sum in another order.
         return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=True)
 
     def apart(self, shared: nn.Module) -> AbstractContextManager[None]:

@@ -90,7 +90,7 @@ class Recipe(Learned, Schedule):
 
 
 IDENTITY = tuple(name for name in Run.model_fields if name not in ("name", "model", "steps"))
-"""Columns of the run table that stand in the tables of a run beside its name; the model follows from checkpoints."""
+"""Columns of the run table that are in the tables of a run besides its name; the model follows from checkpoints."""
 
 DESIGN = tuple(name for name in Run.model_fields if name not in ("name", "steps", "seed"))
 """Columns that runs are compared by, apart from the seed."""

@@ -43,7 +43,7 @@ PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on: a loss that is not finite, or settings that cannot be met."""
+    """Training cannot continue: a loss is not finite, or settings cannot be met."""
 
 
 class Terminated(SystemExit):

@@ -21,7 +21,7 @@ from equidyn.core.files import replacing
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parents[1]
 KEPT: Path | None = None
-"""Folder of what every job of a workflow asks for anew: what was found of files, and counted of networks."""
+"""Folder of cached results that every job of a workflow needs again: digests of files, and counts of networks."""
 
 
 @cache

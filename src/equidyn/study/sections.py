@@ -88,7 +88,7 @@ class CommonTraining(Settings):
     checkpoint_steps: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | PerDecade = Field(
         description="Steps at which weights are kept: a list, or `{per_decade: 6}` for 6 steps per factor of ten."
     )
-    state_every: Count = Field(description="Steps between saves of the state from which an interrupted run goes on.")
+    state_every: Count = Field(description="Steps between saves of the state from which an interrupted run resumes.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="Where to train and evaluate; `cuda`: every job asks for its GPUs; `auto`: a GPU if there is one, "
         "which jobs ask for only where `cluster` describes it.",

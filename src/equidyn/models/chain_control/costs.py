@@ -19,6 +19,6 @@ def costs(residues: int, **sizes: Any) -> Work:
 
     layer = mlp(residues, c.hidden, 4 * c.hidden) + summed(residues, c.hidden) + summed(residues, 3 * c.hidden)
     layer += 2 * summed(3 * residues, c.hidden) + exchange(residues, c.hidden) + kept(4 * residues * c.hidden)
-    layer += kept(2 * pairs * c.kernels)  # laid out anew for each sum
+    layer += kept(2 * pairs * c.kernels)  # copied into a new layout for each sum
     head = mlp(residues, c.hidden, c.hidden) + kept(4 * residues * c.hidden)
     return weights + directions + c.layers * layer.beside(directions.kept) + head

@@ -22,7 +22,7 @@ def costs(side: int, **sizes: Any) -> Work:
 
     def attend(count: float, wide: int) -> Work:
         scores = product(4 * count**2 * wide)
-        if count**2 > SCORES:  # scores, though not what they mix, are computed anew in the backward pass
+        if count**2 > SCORES:  # scores, but not the values, are recomputed in the backward pass
             scores += Work(backward=scores.forward / 2)
         else:
             scores += kept(count**2)

@@ -27,7 +27,7 @@ CHANNELS = 8  # C, H, O, N, F, S, Cl, Br
 SHIFT = 0.5  # Å, largest along each axis, of training examples
 
 _ORDERS = {"voxels": 0, "trilinear": 1, "cubic": 3}
-"""Order of interpolation of the comparisons that turn grids back; molecules are turned before they are put on them."""
+"""Order of interpolation of the comparisons that rotate grids back; inputs are rotated as atoms, before gridding."""
 
 _FINE = 2  # cells of noise along each edge of a voxel
 
@@ -116,7 +116,7 @@ class VoxelDenoising(TrainableTask):
         )
 
     def inputs(self, model: nn.Module, batch: VoxelBatch, condition: Mapping[str, Any], seed: int) -> VoxelBatch:
-        """The batch with the condition's `comparison`, and noise that belongs to the molecule and turns with it."""
+        """The batch with the condition's `comparison`, and noise that belongs to the molecule and rotates with it."""
         return replace(batch, comparison=condition.get("comparison", self.comparison), seed=seed)
 
     def symmetry(self, condition: Mapping[str, Any]) -> Symmetry:
@@ -204,12 +204,12 @@ class VoxelDenoising(TrainableTask):
         return voxelise(batch.positions, batch.channel, batch.molecule, len(batch.examples), self.grid, CHANNELS)
 
     def _noise(self, batch: VoxelBatch) -> Tensor:
-        """White noise (B, 8, G, G, G) of variance one, turned with each molecule.
+        """White noise (B, 8, G, G, G) of variance one, rotated with each molecule.
 
         The noise is a field in space: independent numbers in cells of half a voxel's edge. A voxel gets the sum of the
-        cells that lie in it once the molecule is turned, divided by the root of their number, so that it has variance
+        cells that lie in it once the molecule is rotated, divided by the root of their number, so it has variance
         one and no correlation with its neighbours in any orientation, and the rotations of a cube permute it exactly.
-        Cells fill the unturned box; voxels in the corners of a turned box, far from any atom, are filled afresh.
+        Cells fill the unrotated box; voxels in the corners of a rotated box, far from any atom, get fresh noise.
         """
         side, origin, device = self.grid.side, self.grid.origin, batch.positions.device
         axis = ((torch.arange(_FINE * side) + 0.5) / _FINE - 0.5 - origin).to(device)  # voxels from the origin

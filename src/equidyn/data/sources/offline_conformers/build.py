@@ -7,7 +7,7 @@ it so.
 Each molecule is embedded several times by RDKit (ETKDGv3) and relaxed with MMFF94s (UFF where that has no parameters);
 of equal conformers one is kept, and of these the ones of lowest energy. GEOM is relaxed with GFN2-xTB. That would cost
 1.7 s per conformer instead of 0.02 s, and moved heavy atoms by 0.07 Å and bond lengths by 0.014 Å (medians of the
-r.m.s. over 20 molecules), little beside blobs of 0.5 Å radius.
+r.m.s. over 20 molecules), which is small compared with densities of 0.5 Å radius.
 
 Many listed SMILES leave stereocentres open; one stereoisomer is then drawn, since conformers of different ones are
 different molecules. Seeds come from a hash of the study's seed and the molecule's SMILES, so that conformers depend
@@ -145,7 +145,7 @@ def build_store(
     Args:
         path: Store folder to make, with the fields `FIELDS`.
         recipe: Choice of molecules, and settings of their conformers.
-        molecules: SMILES to choose from in place of the list that RDKit ships.
+        molecules: SMILES to choose from instead of the list that comes with RDKit.
 
     Raises:
         ValueError: Fewer molecules than requested, or none at all, can be made.
@@ -212,7 +212,7 @@ def build_store(
 
 @dataclass
 class _Made:
-    """The result of a worker for one molecule: its conformers, or why there are none.
+    """The result of a worker for one molecule: its conformers, or the reason for a failure.
 
     Attributes:
         smiles: The stereoisomer.

@@ -85,7 +85,7 @@ def build_store(
     Args:
         path: Store folder to make, with the fields `FIELDS`.
         recipe: Number of molecules, and settings of their geometries.
-        molecules: Molecules to make in place of the number that the recipe asks for.
+        molecules: Molecules to make instead of the number that the recipe asks for.
 
     Raises:
         ValueError: A molecule holds an element without reference energy, two molecules are the same, or nothing at all
@@ -207,7 +207,7 @@ def _relaxed_conformers(molecule: Molecule, recipe: OfflineMolecules) -> tuple[n
 def _displaced(
     base: np.ndarray, recipe: OfflineMolecules, noise: np.random.Generator, turns: np.random.Generator
 ) -> np.ndarray:
-    """Return `base` (atoms, 3) with Gaussian noise, turned if the recipe says so, centred."""
+    """Return `base` (atoms, 3) with Gaussian noise, rotated if the recipe says so, centred."""
     scale = noise.uniform(*recipe.displacement)
     return placed(base + scale * noise.standard_normal(base.shape), recipe.orientation, turns)
 

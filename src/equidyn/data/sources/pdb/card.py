@@ -6,7 +6,7 @@ from equidyn.data.chain_limits import ChainLimits
 
 
 class ProteinDataBank(Settings):
-    """Settings that decide the store beside the selection of chains."""
+    """Settings that decide the store, besides the selection of chains."""
 
     seed: Seed = 0
 

@@ -100,7 +100,7 @@ def _each(files: Sequence[Path], processes: int) -> Iterator[list[Chain] | Excep
 
 
 def _read(path: Path) -> list[Chain] | Exception:
-    """Return the file's chains, or why there are none."""
+    """Return the file's chains, or the reason why there are none."""
     try:
         return read_chains(path)
     except (StructureError, OSError) as error:
