@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from equidyn.core.groups.card import group_card
 from equidyn.core.plugins import load
 from equidyn.core.rooms import cards
 from equidyn.figures import planned
@@ -171,6 +172,10 @@ def test_a_job_is_told_all_that_it_needs_by_values_that_can_be_written_down(tmp_
     assert json.loads(json.dumps(told))["figure"]["title"] == known_figures()["percent_loglog"].title
     assert Options.read(told["options"]["force_field"]) == options_for("force_field", group="SO(3)", confidence=0.9)
     assert list(drawing(config, runs, ALL_TASKS, "summary")["options"]) == ["force_field"]
+    assert told["options"]["force_field"]["group_texts"] == {}
+    config["evaluation"]["force_field"] = {"symmetries": [{"group": "O(3)", "comparison": "vectors"}]}
+    told = drawing(config, runs, "force_field", "percent_loglog")
+    assert told["options"]["force_field"]["group_texts"] == {"O(3)": group_card("O(3)").text}
     voxels = options_for("voxel_denoising")
     assert (voxels.comparison, voxels.has_floor, list(voxels.comparisons)) == (
         task_cards()["voxel_denoising"].comparison,

@@ -194,6 +194,12 @@ def test_words_of_a_task_decide_no_result(package, task):
     assert code_digest(task_card(task).module) == before
 
 
+def test_words_of_a_group_decide_no_result(package, original):
+    package.edit("core/groups/so3/card", 'text="all', 'text="really all')
+    assert package.known == original[1]
+    assert package.changed("core/groups/so3/card", "has_angles=True", "has_angles=False") == {"training"}
+
+
 @pytest.mark.parametrize("group", ["cube", "so3"])
 def test_floors_of_interpolation_know_their_groups(package, group):
     before = code_digest("equidyn.analysis.interpolation")

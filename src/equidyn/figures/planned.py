@@ -9,10 +9,11 @@ from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
+from equidyn.core.groups.card import USUAL_GROUP, group_card
 from equidyn.core.rooms import cards
 from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
-from equidyn.study.choice import choice_of, differing
+from equidyn.study.choice import choice_of, differing, symmetries
 from equidyn.study.config import model_of
 from equidyn.tasks.registry import task_card
 
@@ -109,9 +110,18 @@ def drawing(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], ta
     return {
         "figure": {field.name: getattr(figure, field.name) for field in fields(figure) if field.name in _SHOWN},
         "options": {
-            each: asdict(options_for(**asdict(choice_of(config, each)), confidence=confidence)) for each in tasks
+            each: asdict(
+                options_for(**asdict(choice_of(config, each)), confidence=confidence, group_texts=_texts(config, each))
+            )
+            for each in tasks
         },
     }
+
+
+def _texts(config: Mapping[str, Any], task: str) -> dict[str, str]:
+    """What elements of the groups are that a task is evaluated under, but for the usual one."""
+    names = dict.fromkeys(pair["group"] for pair in symmetries(config, task))
+    return {name: group_card(name).text for name in names if name != USUAL_GROUP}
 
 
 _SHOWN = ("name", "title", "caption", "overview", "notes", "by_comparison", "log_share", "module")

@@ -161,10 +161,10 @@ def _parse(text: str, name: str) -> _Parsed:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-    if "description=" in text:
+    if any(f"{words}=" in text for words in _WORDS.values()):
         for call in ast.walk(tree):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Field":
-                call.keywords = [keyword for keyword in call.keywords if keyword.arg != "description"]
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _WORDS:
+                call.keywords = [keyword for keyword in call.keywords if keyword.arg != _WORDS[call.func.id]]
     return _Parsed(_short(ast.dump(tree)), names)
 
 
@@ -178,3 +178,6 @@ def _has_no_effect(statement: ast.stmt) -> bool:
 
 _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}
 """Fields of syntax nodes that hold statements, or nodes with statements."""
+
+_WORDS = {"Field": "description", "GroupCard": "text"}
+"""Arguments that are words alone, by the class that takes them; whoever shows them is told them."""

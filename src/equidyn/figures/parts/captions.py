@@ -15,7 +15,6 @@ from jinja2 import Environment, StrictUndefined, Template
 from equidyn.core.groups.card import USUAL_GROUP
 from equidyn.core.numbers import several, short
 from equidyn.core.plugins import load
-from equidyn.core.rooms import cards
 from equidyn.figures.card import Figure
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import ACTION_FLOOR
@@ -144,7 +143,7 @@ def evidence(data: pd.DataFrame, options: Options) -> list[str]:
         EVIDENCE,
         comparison=options.compared_by(data),
         groups=[] if options.comparisons else [name for name in dict.fromkeys(data["group"]) if name != USUAL_GROUP],
-        texts={name: group.text for name, group in cards("equidyn.core.groups").items()},
+        texts=options.group_texts,
         estimators=estimators,
         weights=_WEIGHTS.get(options.weights, options.weights),
         conditioning=conditioning,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from equidyn.study.choice import Choice
@@ -22,12 +22,14 @@ class Options(Choice):
         comparisons: Ways of comparing predictions by the name in tables, if the task has several; else none.
         threshold: Percent below which the paper calls a network nearly equivariant.
         confidence: Level at which the table's intervals were computed, for captions.
+        group_texts: What elements of the groups are, by the name in tables; of the usual one nothing need be said.
     """
 
     words: Words
     comparisons: Mapping[str, Comparison]
     threshold: float = 2.0
     confidence: float = 0.95
+    group_texts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Options:
