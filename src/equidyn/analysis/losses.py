@@ -43,7 +43,7 @@ class HeldOutLoss:
     have the precision of the network's parameters; double precision (``model.double()``) is what Hessians need.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: Its network; switched to evaluation mode.
         indices: (n,) examples.
         protocol: Number K of sampled group elements, examples per forward pass, seed of noise and elements.

@@ -108,13 +108,13 @@ class SourceCard:
     Attributes:
         task: Name of the task that the examples are for.
         source: Name of the source in ``data.<task>.source``.
-        text: What the source is, for the documentation.
-        build: Function that makes the store, as ``"module:name"``; see below.
+        text: Description of the source, for the documentation.
+        build: Function that makes the store, as ``"module:name"``; see above.
         recipe: Class of the settings that decide what is in the store.
-        typical: What the examples are like.
+        typical: Typical numbers and sizes of examples.
         dataset: Data set of the registry of downloads that the store is made from; "" if nothing is downloaded.
         has_split: Whether the source says which examples are for validation.
-        selection: How entries are selected before they are downloaded; None if the registry names all files.
+        selection: Selection of the entries to download; None if the registry names all files.
         count: Function that returns the approximate number of examples that settings ask for, for plans; None, or
             returning None, for the typical number.
     """

@@ -79,7 +79,7 @@ def write_store(
         path: Store folder to make, with the fields `FIELDS`.
         found: Chains of the source, always in the same order.
         recipe: Limits on the chains, settings of the clustering, and the seed of the order of clusters.
-        description: What the source is, one line for the manifest.
+        description: Description of the source, one line for the manifest.
         rejected_files: Files of the source that could not be read, by reason; complete once `found` is at its end.
         processes: Threads that cluster; the result does not depend on it.
         overwrite: Replace a store that is already at `path`.

@@ -112,7 +112,7 @@ def download_file(
     process at a time may fetch the same path. An existing file is read and checked, and not fetched again.
 
     Args:
-        entry: What to fetch; no template.
+        entry: Row of the registry to fetch; not a template.
         path: The file to make.
         mirror: Folder or URL that holds ``<dataset>/<version>/<file>``. A URL is tried before the registry's; with a
             folder the network is not touched.
@@ -161,7 +161,7 @@ def download_entries(
     Args:
         template: Row of the registry with ``{id}`` in file and URLs.
         ids: Lower-case letters, digits and underscores each; they may repeat.
-        folder: Where the files go.
+        folder: Folder for the files.
         mirror: Folder or URL, see `download_file`.
         connections: Files fetched at a time.
         check: Called as ``check(path, id)`` with each file before it takes its name; raises `ValueError` if the content

@@ -107,7 +107,7 @@ def portions(
             store is complete.
         processes: Worker processes, started afresh; none for 1. The result does not depend on it.
         total: Pieces, if known, for the progress bar.
-        title: What the progress bar says.
+        title: Title of the progress bar.
         progress: Show a progress bar on stderr.
 
     Raises:

@@ -122,7 +122,7 @@ class StoreWriter:
 
     Args:
         path: The folder to make.
-        fields: What the store holds, by name.
+        fields: Fields of the store, by name.
         overwrite: Replace a folder that is already there (in `finish`, not before).
     """
 

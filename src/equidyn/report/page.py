@@ -96,7 +96,7 @@ def write_report(
         claims: The table of `equidyn.claims.definitions.judge`; None if none were judged. A figure that is not in
             the report is not linked.
         runs: One row per run, with any columns.
-        manifest: How the results came about: scalars, lists and mappings of these.
+        manifest: Record of how the results were made: scalars, lists and mappings of these.
         config: The study's configuration, as text.
 
     Raises:

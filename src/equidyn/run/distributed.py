@@ -33,8 +33,8 @@ class World:
 
     Attributes:
         rank: Number of this process, from 0.
-        size: How many there are.
-        device: Where this process computes.
+        size: Number of processes.
+        device: Device of this process.
     """
 
     rank: int = 0

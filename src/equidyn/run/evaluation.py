@@ -36,7 +36,7 @@ def twisted_predictions(
     """Predictions for transformed inputs, transformed back: h_k(x) = g_k⁻¹ f(g_k x), all in one forward pass.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: The network, in evaluation mode.
         batch: B examples as the model sees them, N rows of prediction.
         elements: (K, B, ...), an element of the group per copy and example.
@@ -84,7 +84,7 @@ def decompose_task(
     """The decomposition over held-out examples by sampled group elements, one entry per example.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: Any network that the task can obtain predictions from.
         indices: (n,) examples.
         protocol: Number of group elements, batch size, seed.
@@ -150,7 +150,7 @@ def evaluate_run(
         indices: (n,) held-out examples.
         checkpoints: The folder that `equidyn.run.training.train` made.
         steps: Steps to evaluate.
-        protocol: How to evaluate them.
+        protocol: Settings of the evaluation.
         labels: Columns that say which run this is (study, run, subset, seed, …), put in front of each row.
         control: Arguments of `equidyn.models.building.build` for an exactly equivariant network of the task; without
             it, the floor is NaN.

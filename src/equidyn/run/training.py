@@ -77,7 +77,7 @@ def train(
     Args:
         task: The task, bound to its store.
         indices: (n,) training examples.
-        recipe: How to train.
+        recipe: Settings that decide the run.
         checkpoint_steps: Steps to keep, ascending, 0 for the initial weights; none beyond the recipe's steps.
         output: Folder to make.
         state: Folder for the unfinished run; must be used for this very run only.
@@ -85,7 +85,7 @@ def train(
         microbatch: Largest number of examples in memory at once, on each device; without it, an equal share of the
             batch. A state saved with one number may be resumed with another.
         world: The processes that train together, all of which call this with equal arguments. Only the first writes.
-        title: What the progress bar and log messages call the run.
+        title: Name of the run in the progress bar and log messages.
         progress: Show a progress bar on stderr.
 
     Raises:

@@ -72,11 +72,11 @@ def file_digest(path: str | Path) -> str:
 
 
 def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a function makes, kept in a file if there is a folder for that.
+    """The result of a function, cached in a file if there is a folder for that.
 
     Args:
-        name: Of the file; says all that decides what is made.
-        make: Makes it, of what JSON can hold.
+        name: Name of the file, which must contain everything that decides the result.
+        make: Function that makes the result, of JSON-able values.
     """
     file = KEPT and Path(KEPT, f"{name}.json")
     if file and file.exists():

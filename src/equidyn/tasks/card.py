@@ -22,9 +22,9 @@ class Words:
         examples: What the data consist of.
         clusters: Groups of related examples, which the bootstrap resamples as one.
         null: The predictor that skill is measured against.
-        remark: What that predictor amounts to.
+        remark: Remark on that predictor.
         trivial: The same kind of predictor, in a few words.
-        error: What the squared error is a mean of.
+        error: Label of the squared error, e.g. "Squared error per coordinate".
     """
 
     title: str
@@ -94,7 +94,7 @@ class TaskCard:
         name: Its name in configurations, run tables and tables.
         task: Class derived from `equidyn.tasks.contract.Task`, as ``"module:name"``.
         unit: Unit of the squared error per component, the same as in the class.
-        words: How figures name things.
+        words: Names of things in figures and captions.
         size: Unit in which costs of networks count the size of an example, e.g. ``"atoms"``.
         sizes: Function that returns the sizes of examples, from the settings of the data, the settings of the task, the
             typical sizes of the source, and the number of examples that go through a network at once.

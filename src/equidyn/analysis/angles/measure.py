@@ -64,7 +64,7 @@ def measure(
     Each example has K base rotations, and for each a random axis, the same at all angles.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: The network, in double precision if the local error is wanted.
         indices: (n,) examples.
         protocol: Number K of base rotations, batch size, seed, level of intervals.

@@ -36,7 +36,7 @@ def measure(
     """The gradient split of a checkpoint, one row per group of parameters.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: Its network.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`; level of the intervals.

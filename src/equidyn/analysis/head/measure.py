@@ -47,7 +47,7 @@ def measure(
     examples with the same rotations.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: A network with an anatomy, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.

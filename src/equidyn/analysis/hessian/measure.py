@@ -29,7 +29,7 @@ def measure(
     """The Hessians of a checkpoint, one row per block and part of the loss.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: Its network, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.

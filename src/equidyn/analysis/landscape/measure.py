@@ -45,7 +45,7 @@ def measure(
     Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: Its network, in double precision.
         indices: (n,) examples.
         protocol: See `equidyn.analysis.losses.HeldOutLoss`.

@@ -24,7 +24,7 @@ def measure(
     """The share of each layer's output, once rotated back, that depends on the orientation of the input.
 
     Args:
-        task: What is predicted.
+        task: The task, which makes batches and compares predictions.
         model: A network whose anatomy names features.
         indices: (n,) examples.
         protocol: Number K of rotations, batch size, seed.

@@ -15,7 +15,7 @@ class GroupCard:
     Attributes:
         name: Name in configurations and in the column ``group`` of tables.
         symmetry: Its `equidyn.core.symmetry.Symmetry`, as ``"module:name"``.
-        text: What its elements are and how they are drawn, for captions.
+        text: Description of its elements and of their distribution, for captions.
         has_angles: Whether its elements are all rotations, so that errors can be measured by the angle between two.
         permutes_voxels: Whether every element maps a cubic grid onto itself, so that nothing is interpolated.
         leaves_origin: Whether no element moves the origin, so that values on a grid about it stay on the grid.

@@ -42,7 +42,7 @@ class VoxelBatch:
         channel: (N,) int64, channel of each atom's element.
         molecule: (N,) int64, molecule of each atom.
         orientation: (B, 3, 3), what each molecule was rotated by, and with it its noise.
-        comparison: How predictions are compared, for evaluation.
+        comparison: Name of the comparison of predictions, for evaluation.
         seed: Seed of the noise, for evaluation.
     """
 
@@ -62,7 +62,7 @@ class VoxelDenoising(TrainableTask):
 
     Args:
         store: Molecules.
-        grid: Where the voxels are.
+        grid: The places of the voxels.
         noise: Standard deviation of the noise on each voxel. Per volume, 0.9 on voxels of 0.25 Å is as much as 0.32 on
             voxels of 0.5 Å.
     """

@@ -39,7 +39,7 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.chains.FIELDS`.
-        recipe: Which chains, and how they are clustered.
+        recipe: Limits on the chains, and settings of the clustering.
 
     Raises:
         StoreError: The archive is missing or damaged.

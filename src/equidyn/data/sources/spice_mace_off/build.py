@@ -97,7 +97,7 @@ class XyzBlock(NamedTuple):
     """Whole frames of an extended XYZ file.
 
     Attributes:
-        file: What messages call the file.
+        file: Name of the file in messages.
         first: Number of frames before these.
         text: The frames, end to end.
     """
