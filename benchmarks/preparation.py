@@ -75,7 +75,7 @@ def plain_frames(text):
 
 
 def time_preparation(folder, files, frames, processes):
-    """From the archives to the store, each time in a new process, whose peak memory is its own."""
+    """Time the preparation from archives to store, each time in a new process, with a peak memory of its own."""
     title = "whole preparation, processes"
     print(f"{title:38}{'frames/s':>12}{'per core':>12}{'peak MB':>12}{'minutes for ' + format(PUBLISHED, ','):>24}")
     for count in processes:

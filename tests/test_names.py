@@ -21,7 +21,7 @@ NAMING = {
 
 
 def names():
-    """Of tasks, architectures and their sizes, and of the packages that they live in."""
+    """Names of tasks, architectures and their sizes, and of the packages that they live in."""
     return {*task_cards(), *cards("equidyn.models"), *configurations()} - {
         "control"
     }  # also a word, for any exact network

@@ -184,7 +184,7 @@ def test_the_correction_in_closed_form():
 
 
 def test_the_correction_is_unbiased():
-    """Of four draws with a known mean and variance, on average."""
+    """The corrections are right on average, for four draws with a known mean and variance."""
     rng = np.random.default_rng(0)
     draws = rng.normal(2.0, 3.0, (200_000, 4))
     mean = draws.mean(axis=1, keepdims=True)

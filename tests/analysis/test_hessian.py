@@ -99,7 +99,7 @@ class Known:
 
 
 def test_few_probes_suffice_where_few_eigenvalues_dominate():
-    """As in trained networks: without deflation four probes find half the trace, or twice."""
+    """A spectrum as in trained networks, where four probes without deflation find half the trace, or twice."""
     eigenvalues = np.r_[200.0, 90.0, 30.0, 0.5 ** np.arange(40), np.zeros(160), -0.3]
     inside = 0
     for seed in range(40):

@@ -184,7 +184,7 @@ def clustered(rng, sharing):
 
 @pytest.mark.parametrize("sharing", ["own", "common", "half"])
 def test_level(sharing):
-    """Of 2,000 sets of uniform clusters 5 % are called oriented, however their examples lie to each other."""
+    """The test rejects 5 % of 2,000 sets of uniform clusters, whatever the relative orientations of their examples."""
     rng = np.random.default_rng(4)
     found = [uniformity(*clustered(rng, sharing)) for _ in range(2000)]
     values = np.array([each["p_value"] for each in found])

@@ -400,7 +400,7 @@ def test_order_of_rows_does_not_matter():
 
 
 def test_intervals_hold_the_truth():
-    """Of 20 clusters from a population: the penalty's 95 % intervals hold its value in nine of ten cases."""
+    """For 20 clusters from a population, the penalty's 95 % intervals hold its value in nine of ten cases."""
     rng, held, trials = np.random.default_rng(7), 0, 60
     design, _ = run("base")
     for _ in range(trials):

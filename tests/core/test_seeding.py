@@ -1,4 +1,4 @@
-"""Named streams: the same for ever, different for different names."""
+"""Named streams: the same in every run, different for different names."""
 
 import itertools
 

@@ -209,7 +209,7 @@ def test_calcium_is_no_residue(read):
 
 
 def test_entities_are_those_of_the_mmcif_file(tmp_path):
-    """Those of equal sequence as well, which gemmi would merge."""
+    """Entities of equal sequence, too, which gemmi would merge."""
     chains = [protein(name, *glycines(1, 2, 3)) for name in "HLM"]
     made = structure(chains)
     del made.entities[:]

@@ -23,5 +23,5 @@ def identities(task="force_field", run="base", times=(None,), **changes):
 
 
 def draw(name, table, options=OPTIONS):
-    """As `draw_checked`, with the usual options."""
+    """Draw with `draw_checked` and the usual options."""
     return draw_checked(name, table, options)

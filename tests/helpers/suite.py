@@ -456,7 +456,7 @@ class FlowMatchingModelSuite(ModelSuite):
 
 
 SIDE, CHANNELS = 8, 3
-"""Of the grids of voxels."""
+"""Edge and number of channels of the grids of voxels."""
 
 
 def clean_grids(dtype=torch.float32):

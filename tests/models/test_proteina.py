@@ -166,7 +166,7 @@ def test_layers_that_updates_follow(layers, every, updated):
 
 
 def assert_drawn(value, deviation_, largest):
-    """Of that deviation, from a distribution that ends at `largest` and is not thin there."""
+    """Weights have that deviation, from a distribution that ends at `largest` and is not thin there."""
     __tracebackhide__ = True
     assert float(value.std()) == pytest.approx(deviation_, rel=4 / value.numel() ** 0.5)
     assert 0.9 * largest < value.abs().max() <= largest * (1 + 1e-6)

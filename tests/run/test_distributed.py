@@ -1,4 +1,4 @@
-"""Training in portions and in several processes: the same sums, whoever adds them up, and whatever interrupts them."""
+"""Training in portions and in several processes: the same sums for any division, and after any interruption."""
 
 import math
 import shutil

@@ -1,4 +1,4 @@
-"""From checkpoints to rows: the estimators on networks, and the tables."""
+"""Evaluation from checkpoints to rows: the estimators on networks, and the tables."""
 
 import shutil
 from dataclasses import fields

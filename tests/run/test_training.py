@@ -448,7 +448,7 @@ def test_interrupted_after_the_last_step(task, train_indices, tmp_path, monkeypa
 
 
 def test_interrupted_while_cleaning_up(task, train_indices, tmp_path, monkeypatch):
-    # The output is there, the state still too; whoever asks for the run again must get a whole one.
+    # Output and state both exist; asking for the run again must give a complete one.
     whole = run(task, train_indices, RECIPE, tmp_path / "whole", [0, 2, 6])
     with monkeypatch.context() as patch:
         patch.setattr(module.shutil, "rmtree", lambda *_: interrupt_at(0)(0))

@@ -180,4 +180,4 @@ _BLOCKS = {"body", "orelse", "finalbody", "handlers", "cases"}
 """Fields of syntax nodes that hold statements, or nodes with statements."""
 
 _WORDS = {"Field": "description", "GroupCard": "text"}
-"""Arguments that are words alone, by the class that takes them; whoever shows them is told them."""
+"""Arguments that are mere words, by the class that takes them; code that shows them gets them as parameters."""

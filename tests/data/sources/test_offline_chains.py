@@ -49,7 +49,7 @@ def test_a_damaged_archive(monkeypatch):
 
 
 def test_offline_store(packaged, tmp_path):
-    """With MMseqs2, unlike the stores of files."""
+    """A store that is clustered with MMseqs2, unlike the stores of files."""
     store = Store(build_store(tmp_path / "store", recipe(max_length=60), processes=2))
     store.verify()
     assert store.fields == FIELDS
