@@ -7,72 +7,66 @@ from equidyn.figures.phrases import STEP_ZERO
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, SEED, TRAIN_SIZE
 
 figure = partial(Figure, category="Beside the published figures", tables=("evaluation", "published"), notes="notes")
+of_forces = partial(figure, tasks=("force_field",))
+of_flows = partial(figure, tasks=("flow_matching",))
+of_voxels = partial(
+    figure, tasks=("voxel_denoising",), tables=("evaluation", "published_tables"), varies=(TRAIN_SIZE, MODEL_SIZE)
+)
 
 CARD = Family(
     name="beside_published",
     order=12,
     figures=(
-        figure(
+        of_forces(
             "published_force_field",
             "Published and our equivariance share, force fields",
             f"""Share of the held-out squared error that comes from equivariance error, against the training step: left
             as published for EScAIP, right in this study, one row for each thing that the study varies, on common
             axes. Shading, on our side alone: the baseline predicts nothing useful. {STEP_ZERO}""",
-            tasks=("force_field",),
             varies=(SEED, MODEL_SIZE, TRAIN_SIZE, OPTIMISER),
         ),
-        figure(
+        of_forces(
             "published_losses",
             "Published and our losses, force fields",
             f"""Held-out loss and its two parts against the training step: left as published for EScAIP, right in this
             study. Rows pair training sets by rank, from the largest down. {STEP_ZERO}""",
-            tasks=("force_field",),
         ),
-        figure(
+        of_flows(
             "published_flow_matching",
             "Published and our equivariance share, flow matching",
             f"""Share of the held-out squared error that comes from equivariance error, one colour per flow time: left
             as published for Proteína, right in this study. Rows: all data; less data (published 1 % and 0.1 %, here
             about a tenth and a hundredth); a network with triangle updates. Flow time t runs from 0, pure noise, to
             1, data. {STEP_ZERO}""",
-            tasks=("flow_matching",),
         ),
-        figure(
+        of_flows(
             "published_flow_losses",
             "Published and our losses, flow matching",
             f"""Equivariance error, twirled error and their sum by flow time: left as published for Proteína with 60M
             parameters, right for the baseline. Flow time t runs from 0, pure noise, to 1, data. {STEP_ZERO}""",
-            tasks=("flow_matching",),
         ),
-        figure(
+        of_flows(
             "published_flow_losses_varied",
             "Published and our losses, flow matching with triangle updates or little data",
             f"""Losses by flow time: left as published for Proteína, right in this study. Rows: equivariance error and
             twirled error of a network with triangle updates; total error with little data (published 0.1 %, here
             about a hundredth). Flow time t runs from 0, pure noise, to 1, data. {STEP_ZERO}""",
-            tasks=("flow_matching",),
             varies=(MODEL_SIZE,),
             variant="triangle updates",
         ),
-        figure(
+        of_voxels(
             "published_voxels",
             "Published and our equivariance share, voxel denoising",
             f"""Left the authors' numbers of VoxMol, right this study: share of the held-out squared error that comes
             from equivariance error, by data and by model size. The largest published network, trained on all data,
             stands for 100 %; the size of those with less is not stated. {STEP_ZERO}""",
-            tasks=("voxel_denoising",),
-            tables=("evaluation", "published_tables"),
-            varies=(TRAIN_SIZE, MODEL_SIZE),
         ),
-        figure(
+        of_voxels(
             "published_voxels_losses",
             "Published and our losses, voxel denoising",
             f"""Left the authors' numbers of VoxMol, right this study: equivariance error, then twirled error, both
             unbiased, by data and by model size. The largest published network, trained on all data, stands for 100
             %; the size of those with less is not stated. {STEP_ZERO}""",
-            tasks=("voxel_denoising",),
-            tables=("evaluation", "published_tables"),
-            varies=(TRAIN_SIZE, MODEL_SIZE),
         ),
     ),
 )

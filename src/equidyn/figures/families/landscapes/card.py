@@ -9,7 +9,7 @@ ROUGHNESS = (
     "is the share of the variance that it explains."
 )
 
-figure = partial(Figure, category="Why it is easy")
+figure = partial(Figure, category="Why it is easy", tables=("landscape",), notes="notes")
 
 CARD = Family(
     name="landscapes",
@@ -21,8 +21,6 @@ CARD = Family(
             f"""The two parts of the loss around a checkpoint of the baseline, in a plane of weights through it. Above,
             batch, noise and rotations are the same at all points; below, rotations are drawn anew at each, as
             published grids look. Heights have one scale in all panels, though not one zero. {ROUGHNESS}""",
-            tables=("landscape",),
-            notes="notes",
         ),
         figure(
             "landscape_contours",
@@ -31,8 +29,6 @@ CARD = Family(
             with contours of the best quadratic. Above, batch, noise and rotations are the same at all points;
             below, rotations are drawn anew at each, as published grids look. Colours have a scale of their own in
             each panel. {ROUGHNESS}""",
-            tables=("landscape",),
-            notes="notes",
         ),
         figure(
             "landscape_roughness",
