@@ -6,6 +6,8 @@ run: the first is drawn in full, the others are its replicates.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -206,6 +208,21 @@ def notes(curves: pd.DataFrame, data: pd.DataFrame, options: Options) -> str:
     if seeds[curves["series"].iloc[0]] > 1 and (len(seeds) == 1 or seeds.nunique() > 1):
         said.append(f"{curves['run'].nunique()} seeds")
     return f" ({', '.join(said)})" if said else ""
+
+
+def series_handles(data: pd.DataFrame, looks: Looks, options: Options) -> list[Line2D]:
+    """Legend entries of series, with what `notes` says of each."""
+    return [
+        drawing.sample(*look, name + notes(data[data["series"] == name], data, options)) for name, look in looks.items()
+    ]
+
+
+def overfitted_band(axes: Axes, part: pd.DataFrame, place: drawing.Steps, **look: Any) -> None:
+    """A band from where a curve is overfitted, if it is; its first evaluation cannot exceed an earlier one."""
+    if first := int(part["overfitted"].to_numpy().argmax()):
+        x = place(part["step"])
+        start = float(drawing.between(x[first - 1], x[first], place.log))
+        axes.axvspan(start, axes.get_xlim()[1], linewidth=0, zorder=0, **look)
 
 
 def _ring(axes: Axes, part: pd.DataFrame, place: drawing.Steps, colour: str) -> None:

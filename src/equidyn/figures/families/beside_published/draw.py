@@ -28,8 +28,7 @@ from equidyn.core.numbers import count, short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
-from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates
-from equidyn.figures.parts.panels import notes as series_notes
+from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates, overfitted_band, series_handles
 from equidyn.figures.parts.times import TIME, smoothed, validation_loss
 from equidyn.figures.parts.variations import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Looks, Variation, looks_of
 from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
@@ -497,19 +496,10 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, o
     if data["quantity"].iloc[0] == "percent":
         axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     if "overfitted" in data:
-        _band(axes, data.drop_duplicates("step").sort_values("step"), place)
+        overfitted_band(axes, data.drop_duplicates("step").sort_values("step"), place, color=style.LIGHT_SHADE)
     own = data[data["run"] == options.baseline]
     if len(own) and "t" not in data.dropna(axis="columns", how="all"):
         drawing.shade(axes, own.drop_duplicates("step"), place, options)
-
-
-def _band(axes: Axes, data: pd.DataFrame, place: drawing.Steps) -> None:
-    """Grey from where a run is overfitted, if it is."""
-    first = int(data["overfitted"].to_numpy().argmax())
-    if first:  # the first evaluation cannot exceed an earlier one
-        x = place(data["step"])
-        start = float(drawing.between(x[first - 1], x[first], place.log))
-        axes.axvspan(start, axes.get_xlim()[1], color=style.LIGHT_SHADE, linewidth=0, zorder=0)
 
 
 def _dense(
@@ -573,11 +563,7 @@ def _keys(axes: Axes, row: _Row, options: Options) -> None:
     places = {"published": (f"{row.legend}\nPublished", "upper left"), "here": ("Here", "lower left")}
     for origin, (title, corner) in places.items():
         data = row.data[row.data["origin"] == origin]
-        handles = [
-            drawing.sample(*look, name + series_notes(data[data["series"] == name], data, options))
-            for name, look in row.looks[origin].items()
-        ]
-        drawing.legend(axes, handles, title, corner=corner)
+        drawing.legend(axes, series_handles(data, row.looks[origin], options), title, corner=corner)
 
 
 def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:

@@ -29,8 +29,9 @@ from equidyn.figures.parts.panels import (
     curve,
     error_against_skill,
     has_replicates,
-    notes,
+    overfitted_band,
     percent_and_skill,
+    series_handles,
 )
 from equidyn.figures.parts.times import TIME, by_curve, smoothed, validation_loss
 from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, looks_of
@@ -151,14 +152,10 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         axes.set_xlabel(drawing.STEP if outer else "")
     for axes in panels[:-1:columns]:
         axes.set_ylabel(PERCENT)
-    handles = [
-        drawing.sample(colour, marker, series + notes(data[data["series"] == series], data, options))
-        for series, (colour, marker) in looks.items()
-    ]
     reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
     reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
     reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
-    drawing.legends(column, handles, variation.title, reading)
+    drawing.legends(column, series_handles(data, looks, options), variation.title, reading)
     return figure, data
 
 
@@ -175,11 +172,8 @@ def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, loo
     for series, (colour, marker) in reversed(looks.items()):
         for part, main in reversed(by_run(data[data["series"] == series])):
             curve(axes, part, name, place, colour, marker, main=main)
-            if main and part["overfitted"].any():
-                x = place(part["step"])
-                first = int(part["overfitted"].to_numpy().argmax())
-                start = float(drawing.between(x[first - 1], x[first], place.log))
-                axes.axvspan(start, axes.get_xlim()[1], color=colour, alpha=0.14, linewidth=0, zorder=0)
+            if main:
+                overfitted_band(axes, part, place, color=colour, alpha=0.14)
 
 
 def _replicates(table: pd.DataFrame, options: Options, columns: Sequence[str]) -> pd.DataFrame:

@@ -77,8 +77,9 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     count = int(baseline["head_parameters"].iloc[0])
     right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
     right.set_ylabel("The same per weight")
-    handles = [drawing.sample(*look, f"{options.baseline} (baseline)" if _several(data) else options.baseline)]
-    if _several(data):
+    several = data["run"].nunique() > 1
+    handles = [drawing.sample(*look, options.baseline + " (baseline)" * several)]
+    if several:
         handles.append(Line2D([], [], label="other runs", **_GREY))
     reading = drawing.guide(options, shading=shading, band=False, threshold=False)
     drawing.legends(column, handles, "Run", reading)
@@ -259,10 +260,6 @@ def _range(values: pd.Series) -> str:
 def _has_symmetric(data: pd.DataFrame) -> bool:
     """Whether the layer can be equivariant at all."""
     return bool((data["symmetric"] > 0).any())
-
-
-def _several(data: pd.DataFrame) -> bool:
-    return data["run"].nunique() > 1
 
 
 def _time_looks(data: pd.DataFrame) -> Looks:

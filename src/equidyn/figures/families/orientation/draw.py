@@ -84,7 +84,7 @@ def _places(table: pd.DataFrame) -> pd.DataFrame:
     for axis in _AXES:
         names = columns_of(axis)
         for side, rows in table.dropna(subset=names).groupby("side"):
-            some = rows.iloc[np.linspace(0, len(rows) - 1, min(POINTS, len(rows))).round().astype(int)]
+            some = rows.iloc[drawing.spread(range(len(rows)), POINTS)]
             x, y = equal_area(some[names].to_numpy()).T
             columns = {"example": some["example"], "map_x": x, "map_y": y}
             parts.append(pd.DataFrame({"shown": "map", "axis": axis, "side": side, **columns}))
