@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from equidyn.report.page import SYMBOLS, Figure, write_report
+from equidyn.report.page import SYMBOLS, Picture, write_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -34,11 +34,13 @@ PROBE = """<script>addEventListener("load", () => {
 @pytest.fixture
 def report(tmp_path):
     """A report with three large figures, long unbroken text and more columns than fit."""
-    figures = []
+    pictures = []
     for number, colour in enumerate(COLOURS):
         png = tmp_path / f"{number}.png"
         Image.new("RGB", (3600, 900), colour).save(png, dpi=(160, 160))
-        figures.append(Figure("force_field", f"figure{number}", f"Figure {number}", "Dynamics", png, "Caption. " * 200))
+        pictures.append(
+            Picture("force_field", f"figure{number}", f"Figure {number}", "Dynamics", png, "Caption. " * 200)
+        )
     claims = pd.DataFrame(
         {
             "claim": ["first", "second", "third"],
@@ -60,7 +62,14 @@ def report(tmp_path):
     path = tmp_path / "report.html"
     manifest = {"digests": {"training": {"code": "0123456789abcdef" * 20}}}
     write_report(
-        path, study="tiny", figures=figures, claims=claims, runs=runs, manifest=manifest, config="study: tiny\n" * 20
+        path,
+        study="tiny",
+        tasks={"force_field": "Force field"},
+        pictures=pictures,
+        claims=claims,
+        runs=runs,
+        manifest=manifest,
+        config="study: tiny\n" * 20,
     )
     return path
 
