@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from equidyn.core.rooms import cards
 from equidyn.core.settings import Settings
 
 FLOOR_EXAMPLES = 32
@@ -30,7 +31,9 @@ BatchSize = Annotated[int, Field(ge=1, description="Examples per forward pass, b
 class SymmetrySettings(Settings):
     """A group whose elements twist predictions, and how these are compared."""
 
-    group: str = Field(description="Name of the group: `SO(3)`, `O(3)`, `cube`, `translations`.")
+    group: str = Field(
+        description=f"Name of the group: {', '.join(f'`{name}`' for name in cards('equidyn.core.groups'))}."
+    )
     comparison: str = Field(description="How predictions are compared, by the names on the task's card.")
 
 

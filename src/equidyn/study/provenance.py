@@ -165,7 +165,8 @@ def _parse(text: str, name: str) -> _Parsed:
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _WORDS:
                 call.keywords = [keyword for keyword in call.keywords if keyword.arg != _WORDS[call.func.id]]
-    return _Parsed(_short(ast.dump(tree)), names)
+    # Text, unlike a dump of the tree, is the same for all versions of Python.
+    return _Parsed(_short(ast.unparse(tree)), names)
 
 
 def _has_no_effect(statement: ast.stmt) -> bool:
