@@ -57,7 +57,7 @@ def test_the_random_order_goes_by_name():
 
 
 def recipe(**settings):
-    return ChainRecipe(**({"min_length": 1, "max_length": 255, "identity": 0.5, "coverage": 0.8} | settings))
+    return ChainRecipe(**({"min_length": 3, "max_length": 255, "identity": 0.5, "coverage": 0.8} | settings))
 
 
 def chain(n=10, **settings):
@@ -76,7 +76,7 @@ def chain(n=10, **settings):
         (chain(), {"min_length": 10, "max_length": 10}, ""),
         (chain(9), {"min_length": 10}, "shorter than 10 residues"),
         (chain(11), {"max_length": 10}, "longer than 10 residues"),
-        (chain(0), {}, "shorter than 1 residues"),
+        (chain(0), {}, "shorter than 3 residues"),
         (chain(broken=3), {}, ""),
         (chain(broken=3), {"complete": True}, "has a break"),
         (chain(dropped=Counter({NON_STANDARD: 1})), {}, "has non-standard residues"),
@@ -97,7 +97,7 @@ def test_objections(candidate, settings, reason):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"min_length": 0}, {"min_length": 20, "max_length": 10}, {"worst_resolution": 0.0}]
+    "settings", [{"min_length": 2}, {"min_length": 20, "max_length": 10}, {"worst_resolution": 0.0}]
 )
 def test_impossible_recipes(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

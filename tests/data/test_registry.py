@@ -28,7 +28,7 @@ def modules_behind(name):
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += provenance._module(module).imports
+            waiting += provenance._module(module).imports()
     return found
 
 

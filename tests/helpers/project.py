@@ -24,6 +24,7 @@ class Project:
 
     def __init__(self, folder: Path, config: dict, rows: list[dict]):
         self.folder, self.config, self.rows = folder, config, rows
+        folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = ROOT / part
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

@@ -157,6 +157,7 @@ def test_microbatch_below_one(single, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch hides warnings of its own, which pytest shows again
+@pytest.mark.slow
 def test_compiled_networks_learn_the_same(single, tmp_path, monkeypatch):
     # The usual backend needs a C++ compiler, and minutes.
     quickly = partialmethod(torch.nn.Module.compile, backend="aot_eager")

@@ -16,7 +16,7 @@ from standins.server import serve
 from equidyn.data.store import Store
 from equidyn.data.subsets import read_index
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 STEPS = 20
 PEAK = """

@@ -324,7 +324,7 @@ class TestBadInput:
     def test_a_truncated_checkpoint(self, finished):
         checkpoint = finished.results / "train/augmented/raw/00000006.safetensors"
         with truncated(checkpoint, checkpoint.stat().st_size // 2):
-            result = finished.run("results/tiny/evaluate/augmented/0.rows.parquet", "--force")
+            result = finished.run("results/tiny/evaluate/augmented/1.rows.parquet", "--force")
         assert result.returncode != 0
         assert re.search(r"00000006\.safetensors: damaged or truncated", result.stderr + result.stdout)
         assert finished.run("evaluate").returncode == 0, "whole again, the study finishes"
