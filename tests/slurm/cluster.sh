@@ -56,11 +56,13 @@ CONF
 }
 
 start() {
-    # What a cluster of this script left that was killed, not stopped; the key beside it tells it from others.
+    # What a cluster of this script left that was killed, not stopped; the key beside it tells it from others. A link
+    # whose folder is gone belongs to nobody.
     local former
     former=$(dirname "$(readlink "$configuration" || echo "$configuration")")
-    if [ -f "$former/munge.key" ] && ! scontrol ping | grep -q UP; then
-        rm /etc/slurm/slurm.conf /etc/slurm/gres.conf /etc/slurm/cgroup.conf
+    if { [ -f "$former/munge.key" ] || { [ -L "$configuration" ] && [ ! -d "$former" ]; }; } &&
+        ! scontrol ping 2>/dev/null | grep -q UP; then
+        rm -f /etc/slurm/slurm.conf /etc/slurm/gres.conf /etc/slurm/cgroup.conf
     fi
     if [ -e "$configuration" ] || [ -L "$configuration" ]; then
         echo "$configuration exists: this machine belongs to a cluster already" >&2
