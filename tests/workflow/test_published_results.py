@@ -31,6 +31,7 @@ def redrawn(tmp_path_factory):
     return project.results
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_tables(redrawn):
     names = {file.relative_to(PUBLISHED) for file in PUBLISHED.glob("figures/*/*.png")}
     assert names == {file.relative_to(redrawn) for file in redrawn.glob("figures/*/*.png")} != set()
@@ -42,11 +43,13 @@ def test_figures_are_those_of_the_tables(redrawn):
         assert differing <= 1e-3, f"{name}: {100 * differing:.2g} % of the pixels differ"
 
 
+@pytest.mark.slow
 def test_captions_are_those_of_the_tables(redrawn):
     for file in PUBLISHED.glob("figures/*/*.txt"):
         assert (redrawn / file.relative_to(PUBLISHED)).read_text() == file.read_text(), file.name
 
 
+@pytest.mark.slow
 def test_claims_are_those_of_the_tables(redrawn):
     published, ours = (pd.read_parquet(folder / "tables/claims.parquet") for folder in (PUBLISHED, redrawn))
     pd.testing.assert_frame_equal(published, ours, rtol=1e-6)
