@@ -378,7 +378,7 @@ class Arrows(TrainableTask):
     def whole(self, indices):
         return Whole(len(indices), len(indices))
 
-    def loss(self, model, batch, draws, whole=None):
+    def loss(self, model, batch, whole=None):
         return (model(batch.x) - batch.y).square().sum() / (3 * (whole.examples if whole else len(batch.x)))
 
     def describe_batch(self, indices):

@@ -12,7 +12,7 @@ sys.modules["checking"] = types.ModuleType("checking")
 sys.modules["checking"].check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # integers are numbers, too
 hook = install_import_hook("equidyn.core", "checking.check")
 import torch
-from equidyn.core import actions, decomposition, pairs, rotations, voxels
+from equidyn.core import actions, decomposition, pairs, rotations, streams, voxels
 
 """
 PASSING = """
@@ -38,6 +38,8 @@ grids = grids.detach()
 actions.rotate_grid(grids, R[:2].float(), grid.origin)
 actions.rotate_grid_exactly(grids, actions.inverse(rotations.octahedral_group()[:2]))
 grid.axis(), voxels.published_rotation(x)
+keys = streams.keys_for(0, "noise", examples=example.numpy())
+streams.normal(keys, (2, 3)), streams.uniform(keys, ()), streams.philox(keys, 2)
 """
 
 

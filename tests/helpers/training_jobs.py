@@ -9,9 +9,11 @@ from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from equidyn.core import process
+from equidyn.core.streams import keys_for
 from equidyn.run.distributed import launch
 from equidyn.run.training import train
 from equidyn.tasks.contract import Draws
@@ -21,9 +23,13 @@ from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
 
 def seeded_draws(seed, places):
-    """Streams of a step, for some places of its batch."""
-    generators = [torch.Generator().manual_seed(1000 * seed + place) for place in (999, *places)]
-    return Draws(generators[0], generators[1:])
+    """Random numbers of a step, for some places of its batch."""
+    return Draws(np.random.default_rng(seed), keys_for(seed, examples=np.array(places)))
+
+
+def loss_of(task, model, batch, seed, places, whole=None):
+    """The training loss of a batch that still has to be prepared."""
+    return task.loss(model, task.prepare(model, batch, seeded_draws(seed, places)), whole)
 
 
 @contextmanager

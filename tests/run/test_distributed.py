@@ -24,8 +24,8 @@ from training_jobs import (
     default_dtype,
     die_in_one_process,
     fail_in_one_process,
+    loss_of,
     program,
-    seeded_draws,
     train_all,
 )
 
@@ -33,8 +33,9 @@ from equidyn.core.process import termination_noted
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.run.distributed import WorkerError, World, launch
+from equidyn.run.loader import portions
 from equidyn.run.recipe import Recipe
-from equidyn.run.training import Terminated, portions, train
+from equidyn.run.training import Terminated, train
 from equidyn.tasks.flow_matching.task import FlowMatching
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
@@ -120,9 +121,9 @@ def test_shares_add_up_to_the_loss(double, name, cuts, seed):
     with default_dtype(torch.float64), torch.no_grad():
         torch.manual_seed(0)
         model = build(RECIPES[name].model)
-        whole = task.loss(model, task.batch(chosen), seeded_draws(seed, range(6)))
+        whole = loss_of(task, model, task.batch(chosen), seed, range(6))
         shares = [
-            task.loss(model, task.batch(chosen[places]), seeded_draws(seed, places.tolist()), task.whole(chosen))
+            loss_of(task, model, task.batch(chosen[places]), seed, places, task.whole(chosen))
             for places in np.split(np.arange(6), sorted(cuts))
         ]
     assert float(sum(shares)) == pytest.approx(float(whole), rel=1e-7)

@@ -20,8 +20,9 @@ from equidyn.core.files import state_folder
 from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
+from equidyn.run.loader import augmentation
 from equidyn.run.recipe import Recipe
-from equidyn.run.training import TrainingError, augmentation, train, with_network
+from equidyn.run.training import TrainingError, train, with_network
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.verification.networks.escaip import escaip_parameter_name
 

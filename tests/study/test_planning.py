@@ -13,7 +13,7 @@ from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
 from equidyn.models.costs import work
 from equidyn.run.distributed import World
-from equidyn.run.training import portions
+from equidyn.run.loader import portions
 from equidyn.study import planning
 from equidyn.study.plan_report import report
 from equidyn.study.planning import accelerator, plan, resources, training_gb

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_jobs import seeded_draws
+from training_jobs import loss_of
 
 from equidyn.analysis.interpolation import OFFSET_IGNORED, interpolation_floors
 from equidyn.core.actions import rotate_grid_exactly
@@ -192,12 +192,12 @@ def test_loss_by_hand(task):
             return torch.zeros_like(grids)
 
     model, batch = Seen(), task.batch(np.array([0, 3]))
-    loss = task.loss(model, batch, seeded_draws(4, range(2)))
+    loss = loss_of(task, model, batch, 4, range(2))
     centre = task._grids(batch).square().sum()
     assert loss == pytest.approx(float(centre), rel=0.05), "a blank prediction loses the density's square"
     assert model.noisy.var() == pytest.approx(0.81, rel=0.03)
-    assert torch.equal(loss, task.loss(model, batch, seeded_draws(4, range(2))))
-    assert not torch.equal(loss, task.loss(model, batch, seeded_draws(5, range(2))))
+    assert torch.equal(loss, loss_of(task, model, batch, 4, range(2)))
+    assert not torch.equal(loss, loss_of(task, model, batch, 5, range(2)))
 
 
 def test_unknown_elements_are_refused(task, conformers, monkeypatch):

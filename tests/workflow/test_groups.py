@@ -15,9 +15,10 @@ from equidyn.figures.parts.making import make_figure
 from equidyn.figures.planned import drawing
 from equidyn.models.registry import configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, restore, twisted_predictions
+from equidyn.run.loader import augmentation
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
-from equidyn.run.training import augmentation, train
+from equidyn.run.training import train
 from equidyn.study.config import check_config, labels, protocol, recipe
 from equidyn.tasks.force_field.task import ForceField
 

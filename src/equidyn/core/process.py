@@ -102,6 +102,20 @@ def allow_tf32(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
 
 
+def fix_order_of_sums(fixed: bool) -> None:
+    """Let GPUs sum in a fixed order, so that equal computations give equal bits, or in the fastest one.
+
+    Call before a GPU is used. PyTorch raises RuntimeError for operations that have no fixed order.
+    """
+    import torch
+
+    if fixed:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(fixed)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = not fixed
+
+
 def device(name: str) -> str:
     """The device that a setting stands for; "auto" is a GPU if there is one, else the CPU.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -46,17 +46,23 @@ class World:
         """Whether this is the process that writes files."""
         return self.rank == 0
 
-    def sum(self, *values: float) -> list[float]:
-        """Sum of each number over all processes; all must call this, and wait for the last that does."""
-        if self.size == 1:
-            return list(values)
-        total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return total.tolist()
+    def sum(self, *values: Tensor | float) -> Tensor:
+        """Sum of each number over all processes, (n,) float64 on the device; all must call this with as many."""
+        parts = [
+            value.detach().double()
+            if isinstance(value, Tensor)
+            else torch.full((), value, dtype=torch.float64, device=self.device)
+            for value in values
+        ]
+        total = torch.stack(parts)
+        if self.size > 1:
+            distributed.all_reduce(total)
+        return total
 
     def barrier(self) -> None:
         """Wait until all processes have arrived here."""
-        self.sum(0.0)
+        if self.size > 1:
+            self.sum(0.0).tolist()
 
     def share(self, model: nn.Module) -> nn.Module:
         """The model to call in training: its gradients are means over all processes, once `backward` returns."""

@@ -15,6 +15,20 @@ Precision = Annotated[
     Literal["fp32", "tf32", "bf16"],
     Field(description="Single; single with products of TF32 on GPUs; autocast to bfloat16."),
 ]
+Compile = Annotated[
+    Literal["auto"] | bool,
+    Field(
+        description="Let PyTorch compile networks; `auto`: runs of 5000 steps or more on GPUs. Results then agree to "
+        "rounding only, between runs that were and were not resumed, too."
+    ),
+]
+Deterministic = Annotated[
+    bool,
+    Field(
+        description="Let GPUs sum in a fixed order, so that equal runs have the same weights to the bit, resumed ones "
+        "too, as they always have on CPUs. Slower.",
+    ),
+]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -75,11 +89,8 @@ class Recipe(Learned, Schedule):
     sizes: dict[str, Any] = Field({}, description="Sizes of the network, if its class is given.")
     parameters: int | None = Field(None, description="Parameters that the network must have, if its class is given.")
     precision: Precision = "fp32"
-    compile: bool = Field(
-        False,
-        description="Let PyTorch compile networks. Results then agree to rounding only, between runs that were and "
-        "were not resumed, too.",
-    )
+    compile: Compile = "auto"
+    deterministic: Deterministic = False
 
     def factor(self, step: int) -> float:
         """Learning-rate factor of the update that leads from `step` to `step + 1`."""

@@ -1,10 +1,13 @@
 """Train one network: a loop that reads from top to bottom.
 
-The batch of a step is cut into portions, which the processes of a `World` share out; losses and gradients of the
-portions add up to those of the batch. Every random draw of a step comes from streams named by (seed, purpose, step),
-and by the example's place in the batch where it is an example's own. Networks without dropout therefore learn the same
-on any number of devices, but for the order of summation; those with dropout do so for the same largest portion. And a
-run that was killed and resumed is the run that was not, bit for bit, on one machine with the same devices and threads.
+Losses and gradients of a batch's portions add up to those of the batch. Networks without dropout therefore learn the
+same on any number of devices, but for the order of summation; those with dropout do so for the same largest portion.
+On a CPU, a run that was killed and resumed is the run that was not, bit for bit, on one machine with the same devices
+and threads. GPUs sum in no fixed order: there this holds for recipes that ask for it by ``deterministic``, and up to
+rounding for others.
+
+Nothing is read back from the device between a batch and the optimiser's step, which would have to wait for it. Whether
+a loss was finite is therefore known one step late, but before anything of that step is written.
 """
 
 import json
@@ -14,32 +17,40 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from equidyn.core import process
 from equidyn.core.files import publish
 from equidyn.core.plugins import load
 from equidyn.core.seeding import seed_for
-from equidyn.core.symmetry import symmetry
+from equidyn.core.transfer import to_device
 from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
-from equidyn.run.recipe import Recipe, portion_count
-from equidyn.tasks.contract import Draws, TrainableTask
+from equidyn.run.loader import StepInput, Steps, inputs_of_steps
+from equidyn.run.recipe import Recipe
+from equidyn.tasks.contract import TrainableTask
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
 """The type that autocast computes in, by the name of the precision."""
+
+COMPILE_AFTER = 5000
+"""Steps from which on compiling a network saves time on a GPU. Measured for EScAIP-6M on an H200: compiling takes some
+100 s, and saves 50 ms of each step."""
 
 
 class TrainingError(RuntimeError):
@@ -64,6 +75,7 @@ def train(
     state_every: int = 500,
     microbatch: int | None = None,
     world: World = World(),  # noqa: B008 (immutable)
+    workers: int | None = None,
     title: str = "train",
     progress: bool = True,
 ) -> None:
@@ -85,15 +97,17 @@ def train(
         microbatch: Largest number of examples in memory at once, on each device; without it, an equal share of the
             batch. A state saved with one number may be resumed with another.
         world: The processes that train together, all of which call this with equal arguments. Only the first writes.
+        workers: Processes that prepare batches ahead of their step, see `equidyn.run.loader.inputs_of_steps`.
         title: Name of the run in the progress bar and log messages.
         progress: Show a progress bar on stderr.
 
     Raises:
-        TrainingError: The loss or the gradient is not finite; the message names step and batch. The last state is
-            kept.
+        TrainingError: The loss or the gradient is not finite; the message names step and batch. No checkpoint and no
+            state is written from then on; the last state is kept.
         ValueError: The task refuses the data, the network cannot be built or has another number of parameters than
             the recipe says, or the checkpoint steps or the microbatch do not fit.
-        Terminated: After the step in which one of the processes received SIGTERM, with its state saved.
+        Terminated: After the step in which the process received SIGTERM, or the next one if there are several
+            processes, with its state saved.
     """
     steps_to_keep, recipe = _checked_steps(checkpoint_steps, recipe.steps), with_network(recipe)
     if microbatch is not None and microbatch < 1:
@@ -102,14 +116,15 @@ def train(
     unfinished = state / "output"
 
     process.allow_tf32(recipe.precision != "fp32")
+    process.fix_order_of_sums(recipe.deterministic)
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
     model = build(recipe.network, recipe.sizes, recipe.parameters).to(world.device)
     task.check(model, indices)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
-    averaged.update_parameters(model)  # the first update copies: the average starts at the initial weights
+    averaged = deepcopy(model).requires_grad_(False)
+    parameters, averages = list(model.parameters()), list(averaged.parameters())
+    average = get_ema_multi_avg_fn(recipe.ema)
     optimiser = _optimiser(model, recipe)
-    order = _Order(indices, _families(task, indices, recipe), recipe.batch_size, recipe.seed)
-    metrics: dict[str, list[float]] = {"loss": [], "gradient_norm": [], "lr": []}
+    metrics = _Metrics()
     start, seconds = 0, 0.0
 
     # A state without its checkpoints is the rest of a run that was published and then interrupted.
@@ -117,21 +132,25 @@ def train(
         model.load_state_dict(saved["model"])
         averaged.load_state_dict(saved["averaged"])
         optimiser.load_state_dict(saved["optimiser"])
-        metrics, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
+        metrics.columns, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
         log.info("%s: resuming at step %d of %d", title, start, recipe.steps)
     world.barrier()  # all have read the state before the first one writes
-    if recipe.compile:
+    compiled = compiles(recipe, world.device)
+    if compiled:
         model.compile(dynamic=None if task.has_fixed_shapes else True)
     shared = world.share(model)
+    steps = Steps(task, model, indices, recipe, microbatch, world, few_shapes=compiled)
 
     def keep_checkpoint(step: int) -> None:
+        metrics.settle()
         if not world.is_first:
             return
         metadata = {"step": step, "recipe": recipe.model_dump(), "task": task.name, "task_state": task.state()}
-        for folder, network in (("raw", model), ("ema", averaged.module)):
+        for folder, network in (("raw", model), ("ema", averaged)):
             save_checkpoint(unfinished / folder / checkpoint_name(step), network.state_dict(), metadata)
 
     def keep_state(step: int) -> None:
+        metrics.settle()
         if not world.is_first:
             return
         save_state(
@@ -140,10 +159,16 @@ def train(
                 "model": model.state_dict(),
                 "averaged": averaged.state_dict(),
                 "optimiser": optimiser.state_dict(),
-                "metrics": metrics,
+                "metrics": metrics.columns,
                 "step": step,
                 "seconds": seconds + time.perf_counter() - began,
             },
+        )
+
+    def not_finite(step: int, examples: np.ndarray, loss: float, norm: float) -> TrainingError:
+        return TrainingError(
+            f"step {step}: loss {loss}, gradient norm {norm} on {task.describe_batch(examples)}; lower the learning "
+            f"rate or look at these examples (the last good state is in {state})"
         )
 
     began = time.perf_counter()
@@ -155,29 +180,24 @@ def train(
         process.termination_noted() as termination,
         tqdm(total=recipe.steps, initial=start, desc=title, disable=not progress, mininterval=5) as bar,
     ):
-        for step in range(start, recipe.steps):
-            chosen = order.batch(step)
-            share = _accumulate_gradient(task, shared, chosen, recipe, step, microbatch, world)
-            loss, terminate = world.sum(share, termination.is_set())
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            values = {"loss": loss, "gradient_norm": float(norm), "lr": recipe.lr * recipe.factor(step)}
-            if not all(map(math.isfinite, values.values())):
-                raise TrainingError(
-                    f"step {step}: loss {values['loss']}, gradient norm {values['gradient_norm']} on "
-                    f"{task.describe_batch(chosen)}; lower the learning rate or look at these examples "
-                    f"(the last good state is in {state})"
-                )
+        for step, inputs in enumerate(inputs_of_steps(steps, start, world.device, workers), start):
+            loss = _accumulate_gradient(task, shared, inputs, recipe, step, world)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
+            lr = recipe.lr * recipe.factor(step)
             for group in optimiser.param_groups:
-                group["lr"] = values["lr"]
+                group["lr"] = lr
             optimiser.step()
             optimiser.zero_grad()
-            averaged.update_parameters(model)
-            for name, value in values.items():
-                metrics[name].append(value)
+            average(averages, parameters, None)
+            for copy, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
+                copy.copy_(buffer)
+            metrics.settle()
+            metrics.add(world.sum(loss, termination.is_set()), norm, lr, partial(not_finite, step, inputs.examples))
             bar.update()
             if step + 1 in steps_to_keep:
                 keep_checkpoint(step + 1)
-                bar.set_postfix(loss=f"{values['loss']:.3g}", refresh=False)
+                bar.set_postfix(loss=f"{metrics.columns['loss'][-1]:.3g}", refresh=False)
+            terminate = termination.is_set() if world.size == 1 else metrics.terminated
             terminate = terminate and step + 1 < recipe.steps  # a finished run is published instead
             if terminate or (step + 1) % state_every == 0:
                 keep_state(step + 1)
@@ -185,14 +205,15 @@ def train(
                 world.barrier()  # a process that left earlier would take the first one down
                 log.warning("%s: terminated; the next start resumes at step %d of %d", title, step + 1, recipe.steps)
                 raise Terminated
+        metrics.settle()
 
     if not world.is_first:
         return
     seconds += time.perf_counter() - began
-    table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics})
+    table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics.columns})
     table.to_parquet(unfinished / "metrics.parquet", index=False)
     _write_json(unfinished / "run.json", recipe.model_dump())
-    _write_json(unfinished / "throughput.json", _throughput(recipe, world, seconds))
+    _write_json(unfinished / "throughput.json", _throughput(recipe, world, seconds, compiled))
     publish(unfinished, output)
     shutil.rmtree(state)
 
@@ -210,95 +231,81 @@ def with_network(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=configuration(recipe.model).built_from)
 
 
-def augmentation(recipe: Recipe, step: int, examples: int) -> torch.Tensor | None:
-    """Group elements (examples, ...) of a step's batch: random with the recipe's probability, else the identity.
+def compiles(recipe: Recipe, device: torch.device) -> bool:
+    """Whether the network is compiled: as the recipe says, or, by ``auto``, for long runs on GPUs."""
+    if recipe.compile == "auto":
+        return device.type == "cuda" and recipe.steps >= COMPILE_AFTER
+    return recipe.compile
 
-    None for a recipe without augmentation.
+
+class _Metrics:
+    """Loss, gradient norm and learning rate of each step, read from the device when the next step is under way.
+
+    Attributes:
+        columns: One number per settled step in each.
+        terminated: Whether any process had received SIGTERM in a settled step.
     """
-    if not recipe.augmentation:
-        return None
-    group, generator = symmetry(recipe.group), _generator(recipe, "augmentation", step)
-    elements = group.sample(examples, generator=generator)
-    unmoved = torch.rand(examples, generator=generator) >= recipe.augmentation
-    elements[unmoved] = group.identity()
-    return elements
 
+    def __init__(self) -> None:
+        self.columns: dict[str, list[float]] = {"loss": [], "gradient_norm": [], "lr": []}
+        self.terminated = False
+        self._unread: tuple[Tensor, torch.cuda.Event | None, float, Callable[[float, float], Exception]] | None = None
 
-def draws(recipe: Recipe, step: int, places: Sequence[int]) -> Draws:
-    """The random numbers that belong to some places of a step's batch."""
-    each = [_generator(recipe, "noise", step, place) for place in places]
-    return Draws(_generator(recipe, "shared", step), each)
+    def add(self, sums: Tensor, norm: Tensor, lr: float, error: Callable[[float, float], Exception]) -> None:
+        """Note a step whose numbers may still be in the making.
 
+        Args:
+            sums: (2,) over all processes: the loss, and how many of them received SIGTERM.
+            norm: Norm of the gradient.
+            lr: Learning rate.
+            error: Makes the exception for a loss or norm that is not finite.
+        """
+        values = torch.cat([sums, norm.detach().double()[None]]).to("cpu", non_blocking=True)
+        event = None
+        if sums.device.type == "cuda":
+            event = torch.cuda.Event()
+            event.record()
+        self._unread = values, event, lr, error
 
-def portions(examples: int, microbatch: int | None, world: World) -> list[np.ndarray]:
-    """Places of a batch, in the smallest number of portions of about equal size (`equidyn.run.recipe.portion_count`).
+    def settle(self) -> None:
+        """Read the last step's numbers; after this, all that the optimiser has done so far is known to be finite.
 
-    Portion p belongs to process p modulo the number of processes.
-    """
-    return np.array_split(np.arange(examples), portion_count(examples, microbatch, world.size))
-
-
-class _Order:
-    """Which examples each step sees: every epoch one member of each family in random order, cut into batches."""
-
-    def __init__(self, indices: np.ndarray, family: np.ndarray, batch_size: int, seed: int):
-        self.members = indices[np.argsort(family, kind="stable")]
-        self.sizes = np.unique(family, return_counts=True)[1]
-        self.batch_size, self.seed = batch_size, seed
-        self.per_epoch = math.ceil(len(self.sizes) / batch_size)
-        self.epoch = -1
-
-    def batch(self, step: int) -> np.ndarray:
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self.epoch:
-            generator = np.random.default_rng(seed_for(self.seed, "order", epoch))
-            chosen = np.cumsum(self.sizes) - self.sizes + generator.integers(self.sizes)
-            self.epoch, self.visits = epoch, generator.permutation(self.members[chosen])
-        return self.visits[place * self.batch_size : (place + 1) * self.batch_size]
+        Raises:
+            Exception: The one that `add` was given, if they are not finite.
+        """
+        if self._unread is None:
+            return
+        values, event, lr, error = self._unread
+        self._unread = None
+        if event is not None:
+            event.synchronize()
+        loss, terminated, norm = values.tolist()
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise error(loss, norm)
+        self.terminated |= terminated > 0
+        for column, value in zip(self.columns.values(), (loss, norm, lr), strict=True):
+            column.append(value)
 
 
 def _accumulate_gradient(
-    task: TrainableTask,
-    shared: torch.nn.Module,
-    chosen: np.ndarray,
-    recipe: Recipe,
-    step: int,
-    microbatch: int | None,
-    world: World,
-) -> float:
+    task: TrainableTask, shared: nn.Module, inputs: StepInput, recipe: Recipe, step: int, world: World
+) -> Tensor:
     """Leave the gradient of a step's loss in the parameters of all processes; return this one's share of the loss."""
-    whole, elements = task.whole(chosen), augmentation(recipe, step, len(chosen))
     autocast = PRECISIONS[recipe.precision]
-    mine = list(enumerate(portions(len(chosen), microbatch, world)))[world.rank :: world.size]
-    weight = world.size  # gradients are means over processes, and must be sums
-    if not mine:  # the others wait for this process, which has nothing to add
-        mine, weight = [(0, np.arange(1))], 0
-    total: float | torch.Tensor = 0.0
-    for number, places in mine:
+    weight = world.size * inputs.weight  # gradients are means over processes, and must be sums
+    total = torch.zeros((), device=world.device)
+    for place, (number, batch) in enumerate(inputs.portions, start=1):
         torch.manual_seed(seed_for(recipe.seed, "dropout", step, number))
-        batch = task.batch(chosen[places], world.device)
-        if elements is not None:
-            batch = task.act(batch, elements[places], symmetry(recipe.group))
-        is_last = number == mine[-1][0]
-        with nullcontext() if is_last else world.apart(shared):
+        batch = to_device(batch, world.device)
+        with nullcontext() if place == len(inputs.portions) else world.apart(shared):
             with torch.autocast(world.device.type, autocast) if autocast else nullcontext():
-                share = task.loss(shared, batch, draws(recipe, step, places.tolist()), whole)
+                share = task.loss(shared, batch, inputs.whole)
             (weight * share).backward()
-        total = total + weight / world.size * share.detach()
-    return float(total)
+        total = total + inputs.weight * share.detach()
+    return total
 
 
-def _families(task: TrainableTask, indices: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """(n,) label of the family of each example; an epoch visits each family once."""
-    return np.arange(len(indices)) if recipe.sampling == "examples" else task.cluster(indices)
-
-
-def _generator(recipe: Recipe, *purpose: Any) -> torch.Generator:
-    """An independent stream of random numbers, on the CPU whatever the device."""
-    return torch.Generator().manual_seed(seed_for(recipe.seed, *purpose))
-
-
-def _optimiser(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(model.parameters(), recipe.lr)
     if recipe.optimiser == "adam":
@@ -318,7 +325,7 @@ def _checked_steps(checkpoint_steps: Sequence[int], last: int) -> set[int]:
     return set(steps)
 
 
-def _throughput(recipe: Recipe, world: World, seconds: float) -> dict[str, Any]:
+def _throughput(recipe: Recipe, world: World, seconds: float, compiled: bool) -> dict[str, Any]:
     """Times and the first process's peak memory; kept apart from the tables, which are equal for equal runs."""
     device = world.device
     return {
@@ -330,6 +337,7 @@ def _throughput(recipe: Recipe, world: World, seconds: float) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "devices": world.size,
         "threads": torch.get_num_threads(),
+        "compiled": compiled,
         "torch": torch.__version__,
     }
 

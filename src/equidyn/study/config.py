@@ -218,7 +218,7 @@ def checkpoint_steps(plan: list[int] | Mapping[str, int], last: int) -> list[int
 def recipe(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `equidyn.run.recipe.Recipe`: the run's row, its network, and the settings of its task."""
     training = config["training"]
-    common = {"precision": training["precision"], "compile": training.get("compile", False)}
+    common = {name: training[name] for name in ("precision", "compile", "deterministic") if name in training}
     shared = {name: value for name, value in training[row["task"]].items() if name not in ("task", "microbatch")}
     group = {"group": augmenting_group(config, row["task"])}
     return (

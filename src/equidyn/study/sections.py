@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, create_model
 from equidyn.core.settings import Distinct, Settings, StudyError, problems
 from equidyn.data.registry import source_card, source_cards
 from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations, SymmetrySettings
-from equidyn.run.recipe import Precision, Schedule
+from equidyn.run.recipe import Compile, Deterministic, Precision, Schedule
 from equidyn.tasks.card import TaskCard
 from equidyn.tasks.registry import outside_cards, task_cards
 
@@ -98,7 +98,8 @@ class CommonTraining(Settings):
         1,
         description="Devices that share each step of a run; a number, or one for each model that needs more than one.",
     )
-    compile: bool = Field(False, description="Compile networks with `torch.compile`; results agree to rounding.")
+    compile: Compile = "auto"
+    deterministic: Deterministic = False
 
 
 def _required(section: type[Settings]) -> Any:

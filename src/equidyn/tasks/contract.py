@@ -7,7 +7,7 @@ To measure a model of your own, derive from :class:`Task` and give an instance t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from jaxtyping import Float, Int64, Shaped
-    from torch import Generator, Tensor, nn
+    from torch import Tensor, nn
 
     from equidyn.core.symmetry import Symmetry
     from equidyn.data.store import Store
@@ -39,15 +39,15 @@ class Whole:
 
 @dataclass(frozen=True)
 class Draws:
-    """Streams of random numbers for a training loss, all on the CPU.
+    """The random numbers of a training step.
 
     Attributes:
         shared: The stream of what is drawn once per step; the same in all portions of a batch.
-        each: A stream of its own for each example of the portion, whatever else is in it.
+        keys: (B,) int64, the key of each example of the portion for `equidyn.core.streams`, whatever else is in it.
     """
 
-    shared: Generator
-    each: Sequence[Generator]
+    shared: np.random.Generator
+    keys: Int64[Tensor, " B"]
 
 
 class Task(ABC):
@@ -153,14 +153,30 @@ class TrainableTask(Task):
         """The sizes of the batch that these examples of the store form."""
         return Whole(len(indices), int(self.store.lengths_of(indices).sum()))
 
+    def prepare(self, model: nn.Module, batch: Any, draws: Draws, *, few_shapes: bool = False) -> Any:
+        """The batch as `loss` needs it; dataclasses, tuples and lists, whose tensors are then moved to the device.
+
+        This runs on the CPU, ahead of the step: what is random and small is drawn here, and what the network needs and
+        does not learn is computed here. Large noise is better drawn in `loss`, from the examples' keys.
+
+        Args:
+            model: The network, whose weights do not count.
+            batch: What `batch` returned, perhaps transformed.
+            draws: The only source of randomness.
+            few_shapes: Pad tensors such that batches of equally many examples have few different shapes, for compiled
+                networks. Padding changes the loss by rounding only.
+        """
+        return batch
+
     @abstractmethod
-    def loss(self, model: nn.Module, batch: Any, draws: Draws, whole: Whole | None = None) -> Float[Tensor, ""]:
-        """The training loss, a scalar, or a portion's share of it.
+    def loss(self, model: nn.Module, batch: Any, whole: Whole | None = None) -> Float[Tensor, ""]:
+        """The training loss, a scalar, or a portion's share of it. Dropout aside, nothing in it is random.
+
+        It reads no tensor back to the host, which would have to wait for the device: the host knows all sizes.
 
         Args:
             model: The network, in training mode.
-            batch: What `batch` returned, perhaps transformed.
-            draws: The only source of randomness.
+            batch: What `prepare` returned, on the network's device.
             whole: The step's batch, if `batch` is a portion of it. The shares of all portions add up to its loss,
                 however it was cut.
         """

@@ -48,7 +48,7 @@ class StoredVectors(VectorTask, TrainableTask):
         """(N, 3, 3) of a network that stretches along the axes: f_k = Σ_b a_k x_b R_kb."""
         return model.stretch[None, :, None] * batch.x[:, None, :]
 
-    def loss(self, model, batch, draws, whole=None):
+    def loss(self, model, batch, whole=None):
         count = whole.examples if whole else len(batch.x)
         return (model(batch.x) - batch.y).square().sum() / count
 

@@ -5,7 +5,7 @@ clean prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and co
 al. 2025, arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from equidyn.core.batch import ProteinBatch, VelocityOutput
 from equidyn.core.pairs import distance_class, pair_distances
-from equidyn.core.seeding import seed_for
+from equidyn.core.streams import keys_for, normal, uniform
 from equidyn.core.symmetry import Symmetry
 from equidyn.data.store import Store, in_blocks
 from equidyn.tasks.contract import Draws, TrainableTask, Whole
@@ -31,6 +31,7 @@ DISTOGRAM_AFTER = 0.3  # flow time; earlier, distances are still noise
 CONTACT = 0.6  # nm
 
 _FIT_CHAINS = 1024  # number of chains in memory at once
+_NOISE, _TIMES = 0, 1  # streams of an example
 
 
 def centred(x: Tensor, mask: Tensor) -> Tensor:
@@ -85,9 +86,13 @@ def distance_matrix_loss(prediction: Tensor, x_1: Tensor, mask: Tensor) -> Tenso
     return squared / (near.sum((1, 2)) - mask.sum(1))
 
 
-def sample_times(count: int, generator: torch.Generator) -> Tensor:
-    """Flow times (count,) for training: Beta(1.9, 1), that is u^(1/1.9), or with probability 0.02 uniform."""
-    u, which = torch.rand(2, count, generator=generator)
+def sample_times(keys: Tensor) -> Tensor:
+    """Flow times (B,) for training: Beta(1.9, 1), that is u^(1/1.9), or with probability 0.02 uniform.
+
+    Args:
+        keys: (B,) the examples' keys, see `equidyn.core.streams`.
+    """
+    u, which = uniform(keys, (2,), _TIMES).unbind(1)
     return torch.where(which < 0.02, u, u ** (1 / 1.9))
 
 
@@ -104,6 +109,7 @@ class FlowMatchingBatch:
         x_0: (B, L, 3) nm, centred: the noise.
         t: (B,) flow time.
         x_sc: (B, L, 3) nm: an earlier prediction of x_1, for self-conditioning.
+        self_conditioned: Whether the training loss makes such a prediction.
     """
 
     chains: np.ndarray
@@ -114,13 +120,11 @@ class FlowMatchingBatch:
     x_0: Tensor | None = None
     t: Tensor | None = None
     x_sc: Tensor | None = None
+    self_conditioned: bool = False
 
-    def noise(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """Normal noise (B, L, 3) on the CPU, for each chain from a stream of its own, zero at padding."""
-        noise = torch.zeros(self.x_1.shape)
-        for row, length, generator in zip(noise, self.mask.sum(1).tolist(), generators, strict=True):
-            row[:length] = torch.randn(length, 3, generator=generator)
-        return noise
+    def noise(self, keys: Tensor) -> Tensor:
+        """Normal noise (B, L, 3), for each chain from its key (B,), zero at padding."""
+        return normal(keys, tuple(self.x_1.shape[1:]), _NOISE) * self.mask.to(keys.device)[..., None]
 
     def noised(self, noise: Tensor, t: Tensor) -> "FlowMatchingBatch":
         """The batch with noise (B, L, 3), which is centred here, at flow times t (B,)."""
@@ -204,8 +208,7 @@ class FlowMatching(TrainableTask):
         With `self_conditioning`, the network's own prediction from that input is added as well. It counts as input,
         like the noise: it rotates with the chain and is not computed again for each rotation.
         """
-        seeds = [seed_for(seed, "noise", int(chain)) for chain in batch.chains]
-        noise = batch.noise([torch.Generator().manual_seed(seed) for seed in seeds])
+        noise = batch.noise(keys_for(seed, "noise", examples=batch.chains))
         noisy = batch.noised(noise, torch.full((len(noise),), condition["t"]))
         return self._self_conditioned(model, noisy) if condition["self_conditioning"] else noisy
 
@@ -221,7 +224,7 @@ class FlowMatching(TrainableTask):
         def repeated(values: Any) -> Any:
             if isinstance(values, Tensor):
                 return values.repeat(count, *[1] * (values.ndim - 1))
-            return None if values is None else np.tile(values, count)
+            return np.tile(values, count) if isinstance(values, np.ndarray) else values
 
         return FlowMatchingBatch(**{name: repeated(values) for name, values in vars(batch).items()})
 
@@ -253,16 +256,20 @@ class FlowMatching(TrainableTask):
         """(B,) sequence family of each chain."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: FlowMatchingBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
-        """Flow loss plus auxiliary loss, mean over chains, at random times, half of the time with self-conditioning."""
-        t = torch.cat([sample_times(1, generator) for generator in draws.each])
-        noisy = batch.noised(batch.noise(draws.each), t)
-        if torch.rand((), generator=draws.shared) < SELF_CONDITIONING:
-            noisy = self._self_conditioned(model, noisy)
+    def prepare(
+        self, model: nn.Module, batch: FlowMatchingBatch, draws: Draws, *, few_shapes: bool = False
+    ) -> FlowMatchingBatch:
+        """The batch with noise at random times; half of the steps are self-conditioned."""
+        noisy = batch.noised(batch.noise(draws.keys), sample_times(draws.keys))
+        return replace(noisy, self_conditioned=draws.shared.random() < SELF_CONDITIONING)
+
+    def loss(self, model: nn.Module, batch: FlowMatchingBatch, whole: Whole | None = None) -> Tensor:
+        """Flow loss plus auxiliary loss, mean over chains, of what `prepare` returned."""
+        noisy = self._self_conditioned(model, batch) if batch.self_conditioned else batch
         prediction, distogram = self._clean(model, noisy)
         flow = flow_loss(prediction, noisy.x_1, noisy.t, noisy.mask)
         total = (flow + auxiliary_loss(distogram, noisy.x_1, noisy.t, noisy.mask)).sum()
-        return total / (len(t) if whole is None else whole.examples)
+        return total / (len(noisy.t) if whole is None else whole.examples)
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """The numbers of the examples and the names of their chains."""

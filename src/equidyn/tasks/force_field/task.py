@@ -166,13 +166,18 @@ class ForceField(TrainableTask):
         """(B,) distinct molecule of each conformer."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(
-        self, model: nn.Module, batch: ForceFieldBatch, draws: Draws | None = None, whole: Whole | None = None
-    ) -> Tensor:
+    def prepare(
+        self, model: nn.Module, batch: ForceFieldBatch, draws: Draws, *, few_shapes: bool = False
+    ) -> ForceFieldBatch:
+        """The batch with what the network prepares, its neighbour graph for instance. Nothing in it is random."""
+        prepare = getattr(model, "prepare", None)
+        return replace(batch, molecules=prepare(batch.molecules, few_shapes=few_shapes)) if prepare else batch
+
+    def loss(self, model: nn.Module, batch: ForceFieldBatch, whole: Whole | None = None) -> Tensor:
         """100 x mean length of the force error + 4 x mean absolute energy error, both normalised.
 
         Means are over the atoms and the molecules of the whole batch. This is the loss of the public EScAIP
-        configuration for SPICE. Nothing in it is random.
+        configuration for SPICE.
         """
         whole = whole or Whole(len(batch.energy), len(batch.forces))
         scale = self.normalisation

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from equidyn.core.batch import GridOutput
 from equidyn.core.plugins import load
 from equidyn.core.seeding import seed_for
+from equidyn.core.streams import normal, uniform
 from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid, element_channels, voxelise
 from equidyn.data.store import Store
@@ -30,6 +31,7 @@ _ORDERS = {"voxels": 0, "trilinear": 1, "cubic": 3}
 """Order of interpolation of the comparisons that rotate grids back; inputs are rotated as atoms, before gridding."""
 
 _FINE = 2  # cells of noise along each edge of a voxel
+_NOISE, _SHIFT = 0, 1  # streams of an example, in training
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class VoxelBatch:
         orientation: (B, 3, 3), what each molecule was rotated by, and with it its noise.
         comparison: Name of the comparison of predictions, for evaluation.
         seed: Seed of the noise, for evaluation.
+        keys: (B,) int64, keys of the noise, for training.
     """
 
     examples: np.ndarray
@@ -53,6 +56,7 @@ class VoxelBatch:
     orientation: Tensor
     comparison: str | None = None
     seed: int | None = None
+    keys: Tensor | None = None
 
 
 class VoxelDenoising(TrainableTask):
@@ -180,14 +184,15 @@ class VoxelDenoising(TrainableTask):
         """(B,) distinct molecule of each conformer."""
         return self.store.scalar("cluster")[indices]
 
-    def loss(self, model: nn.Module, batch: VoxelBatch, draws: Draws, whole: Whole | None = None) -> Tensor:
-        """Sum of squared errors over molecules, channels and voxels, after a random shift, under fresh noise."""
-        uniform = torch.stack([torch.rand(3, generator=generator) for generator in draws.each])
-        shift = SHIFT * (2 * uniform - 1).to(batch.positions)
-        grids = self._grids(replace(batch, positions=batch.positions + shift[batch.molecule]))
-        noise = torch.empty(grids.shape)
-        for field, generator in zip(noise, draws.each, strict=True):
-            field.normal_(generator=generator)
+    def prepare(self, model: nn.Module, batch: VoxelBatch, draws: Draws, *, few_shapes: bool = False) -> VoxelBatch:
+        """The batch after a random shift, with the keys of the noise."""
+        shift = SHIFT * (2 * uniform(draws.keys, (3,), _SHIFT) - 1)
+        return replace(batch, positions=batch.positions + shift[batch.molecule], keys=draws.keys)
+
+    def loss(self, model: nn.Module, batch: VoxelBatch, whole: Whole | None = None) -> Tensor:
+        """Sum of squared errors over molecules, channels and voxels, under the noise of the keys."""
+        grids = self._grids(batch)
+        noise = normal(batch.keys, tuple(grids.shape[1:]), _NOISE)
         return (self._denoised(model, grids, noise) - grids).square().sum()
 
     def describe_batch(self, indices: np.ndarray) -> str:
