@@ -1,7 +1,9 @@
 """The training loop: schedule, order, augmentation, averages, and that no interruption leaves a trace."""
 
+import gc
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -503,6 +505,116 @@ def test_killed_run_is_resumed_to_the_bit(task, train_indices, tmp_path):
     assert_identical(output, whole)
 
 
+# --- batches ahead of their step ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_prepared_ahead_are_the_same(task, train_indices, tmp_path, with_dropout, workers):
+    whole = run(task, train_indices, EVERYTHING, tmp_path / "whole", microbatch=3)
+    ahead = run(task, train_indices, EVERYTHING, tmp_path / "ahead", microbatch=3, workers=workers)
+    assert_identical(ahead, whole)
+
+
+def test_resumed_run_with_batches_ahead(task, train_indices, tmp_path, with_dropout):
+    whole = run(task, train_indices, EVERYTHING, tmp_path / "whole")
+    with pytest.raises(Interruption):
+        run(InterruptedLoss(task, 5), train_indices, EVERYTHING, tmp_path, state_every=2, workers=2)
+    assert load_state(tmp_path / "state" / "state.pt")["step"] == 4
+    assert_identical(run(task, train_indices, EVERYTHING, tmp_path, state_every=2, workers=2), whole)
+
+
+class InterruptedLoss(ForceField):
+    """The task, interrupted at a step's loss."""
+
+    def __init__(self, task, stop):
+        super().__init__(task.store, task.normalisation)
+        self.stop, self.steps = stop, 0
+
+    def loss(self, *arguments):
+        self.steps += 1
+        if self.steps > self.stop:
+            raise Interruption
+        return super().loss(*arguments)
+
+
+class Dying(ForceField):
+    """The task, whose worker process is killed while it prepares a batch."""
+
+    def prepare(self, model, batch, draws, **options):
+        if torch.utils.data.get_worker_info() is not None and draws.shared.random() < 0.2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().prepare(model, batch, draws, **options)
+
+
+def test_killed_worker_ends_the_run_which_resumes(task, train_indices, tmp_path):
+    recipe = replace(RECIPE, steps=20, augmentation=0.5)
+    whole = run(task, train_indices, recipe, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match=r"DataLoader worker .* killed"):
+        run(Dying(task.store, task.normalisation), train_indices, recipe, tmp_path, state_every=1, workers=2)
+    assert not (tmp_path / "out").exists()
+    assert 0 < load_state(tmp_path / "state" / "state.pt")["step"] < 20
+    assert_identical(run(task, train_indices, recipe, tmp_path, state_every=1, workers=2), whole)
+
+
+def test_errors_of_a_worker_are_told(task, train_indices, tmp_path):
+    class Failing(ForceField):
+        def prepare(self, *_, **__):
+            raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing"):
+        run(Failing(task.store, task.normalisation), train_indices, RECIPE, tmp_path, workers=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory as Linux tells it")
+def test_memory_does_not_grow_with_the_length_of_a_run(task, train_indices, tmp_path):
+    resident = {}
+
+    class Weighed(ForceField):
+        steps = 0
+
+        def loss(self, *arguments):
+            self.steps += 1
+            if self.steps in (200, 2000):
+                gc.collect()
+                resident[self.steps] = int(Path("/proc/self/statm").read_text().split()[1])
+            return super().loss(*arguments)
+
+    recipe = replace(RECIPE, model="escaip-tiny", steps=2000, augmentation=0.5)
+    run(Weighed(task.store, task.normalisation), train_indices, recipe, tmp_path)
+    assert resident[2000] == pytest.approx(resident[200], rel=0.02)
+
+
+# --- compiled networks and the order of sums ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choice", "device", "steps", "expected"),
+    [
+        ("auto", "cuda", 5000, True),
+        ("auto", "cuda", 4999, False),
+        ("auto", "cpu", 10**6, False),
+        (True, "cpu", 1, True),
+        (False, "cuda", 10**6, False),
+    ],
+)
+def test_compiled_where_it_saves_time(choice, device, steps, expected):
+    assert module.compiles(replace(RECIPE, compile=choice, steps=steps), torch.device(device)) is expected
+
+
+@pytest.mark.parametrize("model", ["control-small", "escaip-tiny"])
+def test_every_operation_has_a_fixed_order(task, train_indices, tmp_path, model):
+    recipe = replace(RECIPE, model=model, deterministic=True)
+    try:
+        fixed = run(task, train_indices, recipe, tmp_path / "fixed")
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    free = run(task, train_indices, replace(recipe, deterministic=False), tmp_path / "free")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert all(torch.equal(weights(fixed, 6)[name], value) for name, value in weights(free, 6).items())
+
+
 # --- what stops a run -----------------------------------------------------------------------------------------------
 
 
@@ -519,6 +631,18 @@ def test_loss_that_is_not_finite(task, train_indices, tmp_path, value):
     assert not (tmp_path / "out").exists()
     assert load_state(tmp_path / "state" / "state.pt")["step"] == 4
     assert_identical(run(task, train_indices, RECIPE, tmp_path, state_every=2), whole)
+
+
+@pytest.mark.parametrize("wrong", [1, 2, 5])
+def test_nothing_is_written_of_a_step_that_was_not_finite(task, train_indices, tmp_path, wrong):
+    steps = list(range(7))
+    watched = Watched(task, lambda number: float("nan") if number == wrong else 1.0)
+    with pytest.raises(TrainingError, match=rf"^step {wrong}: loss nan"):
+        run(watched, train_indices, RECIPE, tmp_path, steps, state_every=1)
+    assert load_state(tmp_path / "state" / "state.pt")["step"] == wrong
+    for kind in ("raw", "ema"):
+        written = sorted(path.name for path in (tmp_path / "state" / "output" / kind).iterdir())
+        assert written == [checkpoint_name(step) for step in range(wrong + 1)]
 
 
 @pytest.mark.parametrize("steps", [[], [3, 1], [1, 1], [-1, 2], [0, 7]])

@@ -94,14 +94,14 @@ def test_place_does_not_matter(package, original):
 
 
 def test_code_edit_counts(package):
-    assert package.changed("run/training", "math.ceil(len(self.sizes)", "math.floor(len(self.sizes)") == {"training"}
+    assert package.changed("run/loader", "math.ceil(len(self.sizes)", "math.floor(len(self.sizes)") == {"training"}
 
 
 def test_comments_layout_and_docstrings_do_not(package, original):
     package.edit("run/training", "", "# Another comment.\n\n\n")
     package.edit("models/escaip/network", "", "# Another comment.\n\n\n")
     package.edit("run/training", '"""Train one network:', '"""Fit one network:')
-    package.edit("run/training", '    """The random numbers that', '    """Numbers that')
+    package.edit("run/loader", '    """The random numbers that', '    """Numbers that')
     package.edit("run/recipe", '    """Everything that decides a training run', '    """All that decides a run')
     package.edit("run/recipe", 'description="Peak learning rate."', 'description="Largest learning rate."')
     package.edit("models/escaip/network", '"""Standard deviations after', '"""How far until')  # of a constant
