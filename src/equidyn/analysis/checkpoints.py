@@ -1,17 +1,20 @@
 """Analyse a run: its checkpoints in, one table out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 from tqdm import tqdm
 
 import equidyn
 from equidyn.core.plugins import load
 from equidyn.data.store import Store
+from equidyn.run.batches import Fitting, largest_first
 from equidyn.run.evaluation import compared, identity, restore, thinned
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import TrainableTask
@@ -55,6 +58,8 @@ def analyse_run(
         CheckpointError: A checkpoint is missing or damaged.
     """
     indices = thinned(indices, protocol.examples)
+    indices = indices[largest_first(store, indices)]
+    fitting = Fitting(protocol, len(indices))
     rows = []
     places = [(step, weights) for step in steps for weights in protocol.weights]
     for step, weights in tqdm(places, desc=str(labels.get("run", "analyse")), mininterval=5):
@@ -73,6 +78,19 @@ def analyse_run(
             "package_version": equidyn.__version__,
         }
         for condition in protocol.conditions:
-            for row in measure(task, model, indices, protocol, condition, **settings):
+            for row in fitting(partial(_measured, measure, task, model, indices, condition, settings)):
                 rows.append({**place, **compared(task, condition), **evidence, **row})
     return pd.DataFrame(rows)
+
+
+def _measured(
+    measure: Callable[..., list[dict[str, Any]]],
+    task: TrainableTask,
+    model: nn.Module,
+    indices: np.ndarray,
+    condition: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    protocol: EvaluationSettings,
+) -> list[dict[str, Any]]:
+    """The rows of one checkpoint under one condition."""
+    return measure(task, model, indices, protocol, condition, **settings)

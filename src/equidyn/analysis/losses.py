@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.run.evaluation import draw_elements, in_batches, twisted_predictions
+from equidyn.run.batches import in_batches
+from equidyn.run.evaluation import draw_elements, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
 

@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +29,45 @@ from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry
 from equidyn.data.store import Store
 from equidyn.models.building import build
+from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
 from equidyn.tasks.contract import Task, TrainableTask
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies of a batch, each transformed by elements of a group.
+
+    Attributes:
+        task: The task, which makes batches and compares predictions.
+        batch: B examples as the model sees them, N rows of prediction.
+        elements: (K, B, ...), an element of the group per copy and example.
+        symmetry: The group.
+    """
+
+    task: Task
+    batch: Any
+    elements: Tensor
+    symmetry: Symmetry
+
+    @cached_property
+    def unmoved(self) -> Any:
+        """The batch K times, end to end."""
+        return self.task.repeat(self.batch, len(self.elements))
+
+    @cached_property
+    def moved(self) -> Any:
+        """The copies, transformed."""
+        return self.task.act(self.unmoved, self.elements.flatten(0, 1), self.symmetry)
+
+    def predictions(self, model: nn.Module, *, perfect: bool = False) -> Tensor:
+        """(K, N, C), see `twisted_predictions`."""
+        found = self.task.target(self.moved) if perfect else self.task.predict(model, self.moved)
+        inverse = self.symmetry.inverse(self.elements.flatten(0, 1))
+        back = self.task.act_on_prediction(found, inverse, self.unmoved, self.symmetry)
+        split: Tensor = back.unflatten(0, (len(self.elements), -1))
+        return split
 
 
 def twisted_predictions(
@@ -46,18 +86,7 @@ def twisted_predictions(
     Returns:
         (K, N, C).
     """
-    copies, flat = task.repeat(batch, len(elements)), elements.flatten(0, 1)
-    moved = task.act(copies, flat, symmetry)
-    predictions = task.target(moved) if perfect else task.predict(model, moved)
-    back = task.act_on_prediction(predictions, symmetry.inverse(flat), copies, symmetry)
-    split: Tensor = back.unflatten(0, (len(elements), -1))
-    return split
-
-
-def in_batches(indices: np.ndarray, protocol: EvaluationSettings) -> Iterator[np.ndarray]:
-    """Yield the examples in batches of as many as go through a network in one forward pass."""
-    for start in range(0, len(indices), protocol.batch_size):
-        yield indices[start : start + protocol.batch_size]
+    return Copies(task, batch, elements, symmetry).predictions(model, perfect=perfect)
 
 
 def draw_elements(symmetry: Symmetry, examples: np.ndarray, count: int, seed: int) -> Tensor:
@@ -68,6 +97,73 @@ def draw_elements(symmetry: Symmetry, examples: np.ndarray, count: int, seed: in
         return symmetry.sample(count, generator=generator)
 
     return torch.stack([of_one(int(example)) for example in examples], 1)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Some examples under a condition, and what no weights decide of their decomposition, made when first needed.
+
+    Attributes:
+        task: The task.
+        chosen: (B,) the examples.
+        protocol: Number of group elements, seed.
+        condition: See `Task.symmetry` and `Task.inputs`.
+        batch: The examples as the model sees them.
+        is_of_model: Whether the model was asked for its inputs, which then belong to its weights alone.
+    """
+
+    task: Task
+    chosen: np.ndarray
+    protocol: EvaluationSettings
+    condition: Mapping[str, Any]
+    batch: Any
+    is_of_model: bool
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        model: nn.Module,
+        chosen: np.ndarray,
+        protocol: EvaluationSettings,
+        condition: Mapping[str, Any],
+    ) -> "_Prepared":
+        asked: list[bool] = []
+        hook = model.register_forward_pre_hook(lambda *_: asked.append(True))
+        try:
+            batch = task.inputs(model, task.batch(chosen, _device(model)), condition, protocol.seed)
+        finally:
+            hook.remove()
+        return cls(task, chosen, protocol, condition, batch, bool(asked))
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        return self.task.symmetry(self.condition)
+
+    @cached_property
+    def copies(self) -> Copies:
+        elements = draw_elements(self.symmetry, self.chosen, self.protocol.rotations, self.protocol.seed)
+        return Copies(self.task, self.batch, elements, self.symmetry)
+
+    @cached_property
+    def truth(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Target, example of each row, and null prediction."""
+        return self.task.target(self.batch), self.task.example(self.batch), self.task.null(self.batch)
+
+    def exact(self, model: nn.Module) -> Decomposition | None:
+        """The decomposition in closed form; None for a model or a group that has none."""
+        tensor = self.task.head_tensor(model, self.batch) if self.symmetry.has_closed_form else None
+        if tensor is None:
+            return None
+        target, example, null = self.truth
+        return decompose_exact(tensor, target, example, len(self.chosen), null=null)
+
+    def sampled(self, model: nn.Module, *, identical: bool = False, perfect: bool = False) -> Decomposition:
+        """The decomposition by sampled group elements, see `decompose_task`."""
+        elements = self.copies.elements
+        copies = replace(self.copies, elements=elements[:1].expand_as(elements)) if identical else self.copies
+        target, example, null = self.truth
+        return decompose(copies.predictions(model, perfect=perfect), target, example, len(self.chosen), null=null)
 
 
 @torch.no_grad()
@@ -92,20 +188,11 @@ def decompose_task(
         identical: Use one element K times, which leaves numeric noise alone.
         perfect: See `twisted_predictions`.
     """
-    model.eval()
-    symmetry = task.symmetry(condition or {})
-    parts = []
-    for chosen, batch in _batches(task, model, indices, protocol, condition):
-        elements = draw_elements(symmetry, chosen, protocol.rotations, protocol.seed)
-        if identical:
-            elements = elements[:1].expand_as(elements)
-        predictions = twisted_predictions(task, model, batch, elements, symmetry, perfect=perfect)
-        parts.append(
-            decompose(predictions, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
-        )
-    return concatenate(parts)
+    batches = _prepared(task, model, indices, protocol, condition)
+    return concatenate([batch.sampled(model, identical=identical, perfect=perfect) for batch in batches])
 
 
+@torch.no_grad()
 def decompose_task_exactly(
     task: Task,
     model: nn.Module,
@@ -114,18 +201,12 @@ def decompose_task_exactly(
     condition: Mapping[str, Any] | None = None,
 ) -> Decomposition | None:
     """The decomposition in closed form, from one forward pass; None for a model or a group that has none."""
-    if not task.symmetry(condition or {}).has_closed_form:
-        return None
-    model.eval()
     parts = []
-    for chosen, batch in _batches(task, model, indices, protocol, condition):
-        with torch.no_grad():
-            tensor = task.head_tensor(model, batch)
-        if tensor is None:
+    for batch in _prepared(task, model, indices, protocol, condition):
+        part = batch.exact(model)
+        if part is None:
             return None
-        parts.append(
-            decompose_exact(tensor, task.target(batch), task.example(batch), len(chosen), null=task.null(batch))
-        )
+        parts.append(part)
     return concatenate(parts)
 
 
@@ -169,16 +250,21 @@ def evaluate_run(
     process.allow_tf32(False)  # rounding would pass for equivariance error
     rows, examples = [], []
     indices = thinned(indices, protocol.examples)
+    order = largest_first(store, indices)
+    places = np.argsort(order)  # of the examples in the order in which they are evaluated
+    fitting = Fitting(protocol, len(indices))
     floors: list[dict[str, float]] = []
     pairs = [(step, weights) for step in steps for weights in protocol.weights]
     for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
         name, task, model = restore(task_class, store, checkpoints, step, weights)
-        model.to(device)
-        floors = floors or [_floor(task, model, control, indices, protocol, one) for one in protocol.conditions]
+        model.to(device).eval()
+        floors = floors or fitting(partial(_floors, task, model, control, indices))
+        estimates = fitting(partial(_estimates, task, model, indices[order], fitting.kept))
         cluster = task.cluster(indices)
         run = identity(labels, name, model)
-        for condition, floor in zip(protocol.conditions, floors, strict=True):
-            for estimator, decomposition in _estimates(task, model, indices, protocol, condition).items():
+        for condition, floor, found in zip(protocol.conditions, floors, estimates, strict=True):
+            for estimator, unordered in found.items():
+                decomposition = unordered.select(places)
                 place = {"step": step, "weights": weights, **compared(task, condition), "estimator": estimator}
                 summary = summarise(
                     decomposition,
@@ -236,17 +322,52 @@ def compared(task: Task, condition: Mapping[str, Any]) -> dict[str, Any]:
     return {"group": task.symmetry(condition).name, "comparison": task.comparison, **condition}
 
 
+@torch.no_grad()
 def _estimates(
-    task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any]
-) -> dict[str, Decomposition]:
-    """The decomposition by each estimator that applies."""
-    estimates = {}
-    exact = decompose_task_exactly(task, model, indices, protocol, condition)
-    if exact is not None:
-        estimates["exact"] = exact
-    if protocol.sampled or exact is None:
-        estimates["sampled"] = decompose_task(task, model, indices, protocol, condition)
-    return estimates
+    task: Task, model: nn.Module, indices: np.ndarray, kept: Kept, protocol: EvaluationSettings
+) -> list[dict[str, Decomposition]]:
+    """For each condition the decomposition by each estimator that applies."""
+    parts: list[dict[str, list[Decomposition]]] = [{} for _ in protocol.conditions]
+    with _asked_once(model) if _differ_in_comparison(protocol.conditions) else nullcontext():
+        for chosen in in_batches(indices, protocol):
+            for place, condition in enumerate(protocol.conditions):
+                with kept.lent(
+                    (place, int(chosen[0])),
+                    partial(_Prepared.of, task, model, chosen, protocol, condition),
+                    lambda prepared: not prepared.is_of_model,
+                ) as prepared:
+                    exact = prepared.exact(model)
+                    if exact is not None:
+                        parts[place].setdefault("exact", []).append(exact)
+                    if protocol.sampled or exact is None:
+                        parts[place].setdefault("sampled", []).append(prepared.sampled(model))
+    return [{estimator: concatenate(found) for estimator, found in of_one.items()} for of_one in parts]
+
+
+def _differ_in_comparison(conditions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether conditions follow one another that ask a network the same, and compare its answers differently."""
+    asked = [{name: value for name, value in one.items() if name != "comparison"} for one in conditions]
+    return any(one == other for one, other in pairwise(asked))
+
+
+@contextmanager
+def _asked_once(model: nn.Module) -> Iterator[None]:
+    """Let a network that is given the same tensor twice in a row give its first answer again."""
+    forward: Any = model.forward
+    last: dict[str, Any] = {}
+
+    def remembering(inputs: Any) -> Any:
+        if not isinstance(inputs, Tensor):
+            return forward(inputs)
+        if not (last and torch.equal(last["inputs"], inputs)):
+            last.update(inputs=inputs, answer=forward(inputs))
+        return last["answer"]
+
+    model.forward = remembering
+    try:
+        yield
+    finally:
+        del model.forward
 
 
 def _example_table(
@@ -254,6 +375,13 @@ def _example_table(
 ) -> pd.DataFrame:
     columns = {name: getattr(decomposition, name) for name in decomposition.__dataclass_fields__}
     return pd.DataFrame({**keys, "example": indices, "cluster": cluster, **columns})
+
+
+def _floors(
+    task: Task, model: nn.Module, control: Mapping[str, Any] | None, indices: np.ndarray, protocol: EvaluationSettings
+) -> list[dict[str, float]]:
+    """Floors of each condition."""
+    return [_floor(task, model, control, indices, protocol, condition) for condition in protocol.conditions]
 
 
 def _floor(
@@ -291,11 +419,13 @@ def thinned(indices: np.ndarray, examples: int | str) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, examples).round().astype(np.int64)]
 
 
-def _batches(
+def _prepared(
     task: Task, model: nn.Module, indices: np.ndarray, protocol: EvaluationSettings, condition: Mapping[str, Any] | None
-) -> Iterator[tuple[np.ndarray, Any]]:
+) -> Iterator[_Prepared]:
+    """The examples in batches, with the model in evaluation mode."""
+    model.eval()
     for chosen in in_batches(indices, protocol):
-        yield chosen, task.inputs(model, task.batch(chosen, _device(model)), condition or {}, protocol.seed)
+        yield _Prepared.of(task, model, chosen, protocol, condition or {})
 
 
 def _device(model: nn.Module) -> torch.device:

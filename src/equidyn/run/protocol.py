@@ -14,6 +14,9 @@ from equidyn.core.settings import Settings
 FLOOR_EXAMPLES = 32
 """Number of examples that floors are measured on; rounding differs little between molecules."""
 
+KEPT_GB = 0.5
+"""Most memory in 10⁹ bytes of what is made of examples for one checkpoint and kept for the next."""
+
 Examples = Annotated[
     Literal["all"] | Annotated[int, Field(ge=2)],
     Field(description="Number of held-out examples to use, evenly spaced over all, or `all`."),

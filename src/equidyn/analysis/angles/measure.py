@@ -26,7 +26,8 @@ from equidyn.analysis.losses import inputs, sampled
 from equidyn.core.decomposition import interval
 from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry
-from equidyn.run.evaluation import draw_elements, in_batches, twisted_predictions
+from equidyn.run.batches import in_batches
+from equidyn.run.evaluation import draw_elements, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from equidyn.analysis.anatomy import feature_modules, needed_anatomy
 from equidyn.analysis.losses import inputs, sampled
-from equidyn.run.evaluation import draw_elements, in_batches
+from equidyn.run.batches import in_batches
+from equidyn.run.evaluation import draw_elements
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
 
