@@ -4,9 +4,10 @@ python benchmarks/escaip_speed.py [--repeats 5] [--threads 2]
 """
 
 import argparse
-import time
 
+import numpy as np
 import torch
+import workload
 from escaip_reference import PlainEScAIP
 
 from equidyn.core.batch import MoleculeBatch
@@ -20,12 +21,12 @@ SIZES = {
 
 
 def molecules(count=8, atoms=25):
-    """Random chains of atoms at bonding distances, each of `atoms` atoms, plus or minus two."""
-    generator = torch.Generator().manual_seed(0)
-    sizes = torch.tensor([atoms + n % 5 - 2 for n in range(count)])
-    steps = torch.nn.functional.normalize(torch.randn(int(sizes.sum()), 3, generator=generator), dim=1)
-    numbers = torch.tensor([1, 6, 7, 8])[torch.randint(0, 4, (len(steps),), generator=generator)]
-    return MoleculeBatch(1.4 * steps.cumsum(0), numbers, sizes)
+    """Random molecules, each of `atoms` atoms, plus or minus two."""
+    rng = np.random.default_rng(0)
+    sizes = [atoms + n % 5 - 2 for n in range(count)]
+    positions = np.concatenate([workload.molecules(1, size, rng)[0] for size in sizes])
+    numbers = torch.from_numpy(rng.choice(workload.ELEMENTS, len(positions)))
+    return MoleculeBatch(torch.from_numpy(positions), numbers, torch.tensor(sizes))
 
 
 def training_step(model, batch, optimiser):
@@ -36,18 +37,6 @@ def training_step(model, batch, optimiser):
     torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
     optimiser.step()
     optimiser.zero_grad()
-
-
-def interleaved(ours, plain, repeats):
-    """Shortest times of both, measured alternately so that fluctuations of the machine affect both alike."""
-    times = ([], [])
-    for round_ in range(repeats + 1):
-        for kept, function in zip(times, (ours, plain), strict=True):
-            start = time.perf_counter()
-            function()
-            if round_:  # the first round warms up
-                kept.append(time.perf_counter() - start)
-    return [min(kept) for kept in times]
 
 
 def main():
@@ -72,17 +61,21 @@ def compare(name, model, batch, repeats):
         difference = (model(batch).forces - plain(batch).forces).abs().max()
         scale = plain(batch).forces.abs().max().clamp(min=1)
         assert difference < 1e-4 * scale, f"{name}: the two disagree by {difference}"
-        report(name, "forward", *interleaved(lambda: model(batch), lambda: plain(batch), repeats))
+        report(name, "forward", {"ours": lambda: model(batch), "plain": lambda: plain(batch)}, repeats)
     for network in (model, plain):
         network.train()
     fused = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
     usual = torch.optim.AdamW(plain.parameters(), lr=1e-6)
-    times = interleaved(lambda: training_step(model, batch, fused), lambda: training_step(plain, batch, usual), repeats)
-    report(name, "train", *times)
+    functions = {
+        "ours": lambda: training_step(model, batch, fused),
+        "plain": lambda: training_step(plain, batch, usual),
+    }
+    report(name, "train", functions, repeats)
 
 
-def report(name, what, ours, plain):
+def report(name, what, functions, repeats):
     """One line of the table."""
+    (_, ours), (_, plain) = workload.least_seconds(functions, repeats).values()
     print(f"{name:6}{what:10}{1e3 * ours:10.1f}{1e3 * plain:11.1f}{plain / ours:8.2f}", flush=True)
 
 

@@ -4,13 +4,13 @@ python benchmarks/proteina_speed.py [--repeats 9] [--threads 2] [--chains 4] [--
 """
 
 import argparse
-import time
 from collections import defaultdict
 from functools import partial
 from itertools import accumulate
 
+import numpy as np
 import torch
-from escaip_speed import interleaved
+import workload
 from proteina_reference import PlainProteina
 from torch import nn
 from torch.profiler import profile
@@ -18,7 +18,7 @@ from torch.profiler import profile
 from equidyn.core.batch import ProteinBatch
 from equidyn.models.proteina.network import Attention, PairBuilder, PairTransition, SwiGLU, TriangleProduct
 from equidyn.models.registry import build
-from equidyn.tasks.flow_matching.task import auxiliary_loss, centred, clean_prediction, flow_loss
+from equidyn.tasks.flow_matching.task import NANOMETRE, auxiliary_loss, centred, clean_prediction, flow_loss
 
 MODELS = "proteina-2M", "proteina-2M-tri"
 LONG = 256  # residues of the chain whose memory is measured
@@ -26,11 +26,10 @@ LONG = 256  # residues of the chain whose memory is measured
 
 def examples(chains, residues):
     """Random walks of Cα steps and noisy versions of them, without padding."""
-    generator = torch.Generator().manual_seed(0)
-    steps = torch.randn(chains, residues, 3, generator=generator)
     mask = torch.ones(chains, residues, dtype=torch.bool)
-    x_1 = centred(0.38 * nn.functional.normalize(steps, dim=-1).cumsum(1), mask)
-    noise = centred(torch.randn(x_1.shape, generator=generator), mask)
+    walks = torch.from_numpy(workload.chains(chains, residues, np.random.default_rng(0)))
+    x_1 = centred(walks / NANOMETRE, mask)
+    noise = centred(torch.randn(x_1.shape, generator=torch.Generator().manual_seed(0)), mask)
     t = torch.linspace(0.2, 0.9, chains)
     index = torch.arange(1, residues + 1).repeat(chains, 1)
     x_t = t[:, None, None] * x_1 + (1 - t[:, None, None]) * noise
@@ -52,12 +51,7 @@ def update(model, optimiser):
 
 def seconds(function, repeats):
     """Least time of a function."""
-    times = []
-    for _ in range(repeats + 1):  # the first warms up
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return workload.least_seconds({"": function}, repeats)[""][1]
 
 
 def parts(model, x_1, batch, optimiser, repeats):
@@ -154,7 +148,8 @@ def compare(name, chains, residues, repeats):
 
     fused = torch.optim.Adam(model.parameters(), lr=1e-6, fused=True)
     usual = torch.optim.Adam(plain.parameters(), lr=1e-6)
-    ours, theirs = interleaved(lambda: step(model, fused), lambda: step(plain, usual), repeats)
+    functions = {"ours": lambda: step(model, fused), "plain": lambda: step(plain, usual)}
+    (_, ours), (_, theirs) = workload.least_seconds(functions, repeats).values()
     print(f"{name}: ours {1e3 * ours:.0f} ms, plain {1e3 * theirs:.0f} ms, ratio {theirs / ours:.2f}", flush=True)
     found = parts(model, x_1, batch, fused, repeats)
     found["rest"] = ours - sum(found.values())  # adaptation, gates, attention biases, residuals, loss

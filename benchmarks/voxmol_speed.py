@@ -6,11 +6,12 @@ python benchmarks/voxmol_speed.py [--repeats 3] [--threads 1] [--molecules 64] [
 import argparse
 import importlib.util
 import resource
-import time
 from contextlib import nullcontext
 from functools import partial
 
+import numpy as np
 import torch
+import workload
 
 from equidyn.core.voxels import Grid, voxelise
 from equidyn.models.registry import build
@@ -20,18 +21,15 @@ MODELS = "voxmol-0.2M", "voxmol-0.3M", "voxmol-1M"
 
 
 def molecules(count, atoms=45):
-    """Balls of atoms a bond's length apart: positions, Å, channels and molecules."""
-    generator = torch.Generator().manual_seed(0)
-    positions = []
-    for _ in range(count):
-        placed = torch.zeros(1, 3)
-        while len(placed) < atoms:
-            new = 4 * torch.randn(3, generator=generator)
-            if new.norm() < 6.5 and torch.cdist(new[None], placed).min() > 1:
-                placed = torch.cat([placed, new[None]])
-        positions.append(placed)
-    channel = torch.randint(0, CHANNELS, (count * atoms,), generator=generator)
-    return torch.cat(positions), channel, torch.arange(count).repeat_interleave(atoms)
+    """Random molecules: positions, Å, channels and molecules of their atoms."""
+    rng = np.random.default_rng(0)
+    positions = torch.from_numpy(workload.molecules(count, atoms, rng))
+    channel = torch.from_numpy(rng.integers(CHANNELS, size=count * atoms))
+    return (
+        (positions - positions.mean(1, keepdim=True)).flatten(0, 1),
+        channel,
+        torch.arange(count).repeat_interleave(atoms),
+    )
 
 
 def by_atom(positions, channel, molecule, count, grid):
@@ -64,18 +62,6 @@ def pyuul(positions, channel, count):
     return grids[(...,) + (slice(first, first + SIDE),) * 3]
 
 
-def least_seconds(functions, repeats):
-    """Least processor and elapsed seconds of each function, in turns."""
-    least = {}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            before = time.process_time(), time.perf_counter()
-            function()
-            spent = time.process_time() - before[0], time.perf_counter() - before[1]
-            least[name] = tuple(map(min, spent, least.get(name, spent)))
-    return least
-
-
 def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -103,7 +89,7 @@ def compare_voxels(count, repeats):
         functions["PyUUL"] = lambda: pyuul(positions, channel, count)
     else:
         print("PyUUL is not installed")
-    least = least_seconds(functions, repeats)
+    least = workload.least_seconds(functions, repeats)
     for name, (processor, elapsed) in least.items():
         ratio = processor / least["ours"][0]
         print(f"    {name:20}{processor:8.2f} CPU-s{elapsed:8.2f} s{ratio:8.1f} x ours")
@@ -133,9 +119,7 @@ def compare_layouts(name, batch, side, repeats):
             functions[f"{precision} {layout}"] = partial(
                 training_step, model, optimiser, noisy, clean, precision == "bf16"
             )
-    for function in functions.values():
-        function()  # warms up
-    least = least_seconds(functions, repeats)
+    least = workload.least_seconds(functions, repeats)
     usual = least["fp32 contiguous_format"][1]
     print(f"{name}, {batch} x {CHANNELS} x {side}³:", flush=True)
     for kind, (_, elapsed) in least.items():
