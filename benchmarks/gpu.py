@@ -150,7 +150,7 @@ class Benchmark:
         seconds = {name: [] for name in group}
         for _ in range(1 if self.options.small else case.turns):
             for name, side in group.items():
-                seconds[name].append(side.turn(case.settle, case.turn, self.deadline))
+                seconds[name].append(side.turn(case.settle, case.turn, self.deadline)["seconds"])
         for name, side in group.items():
             side.begin(case.settle, case.turn, profile=True)
             found = {"case": case.title, "side": name, "seconds": median(seconds[name]), "ready": ready[name]}

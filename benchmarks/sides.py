@@ -85,7 +85,7 @@ class Side:
         self._send({"settle": settle, "steps": steps, "profile": profile})
 
     def answer(self, deadline=None):
-        """The `seconds` of a turn that was begun, and what `summarise` makes of its `profile`.
+        """Elapsed `seconds` and `processor` seconds per step of a turn that was begun, and what the `profile` shows.
 
         Raises:
             TimeoutError: It is not done at the deadline, a value of `time.monotonic`; the process is killed.
@@ -94,9 +94,9 @@ class Side:
         return self._receive(deadline)
 
     def turn(self, settle, steps, deadline=None):
-        """Seconds per step of a turn."""
+        """Take a turn, as `begin` and `answer`."""
         self.begin(settle, steps)
-        return self.answer(deadline)["seconds"] / steps
+        return self.answer(deadline)
 
     def end(self, deadline=None):
         """End the run: memory in bytes, and of a run that took all its steps the losses and a digest of its weights."""
@@ -185,7 +185,7 @@ class _Turns:
             self._begin()
         if self.done == self.until:
             self.synchronise()
-            self._report(time.perf_counter() - self.began)
+            self._report()
             if self.done < self.job.steps:
                 self.wait()
 
@@ -214,18 +214,19 @@ class _Turns:
             activity = getattr(torch.profiler.ProfilerActivity, self.job.device.upper())
             self.profiler = torch.profiler.profile(activities=[activity])
             self.profiler.start()
-        self.began = time.perf_counter()
+        self.began = time.perf_counter(), time.process_time()
 
-    def _report(self, seconds):
-        found = None
+    def _report(self):
+        steps, found = self.until - self.settled, None
+        elapsed, processor = time.perf_counter() - self.began[0], time.process_time() - self.began[1]
         if self.profiler:
             self.profiler.stop()
             with tempfile.TemporaryDirectory() as folder:
                 trace = Path(folder) / "trace.json"
                 self.profiler.export_chrome_trace(str(trace))
-                found = summarise(json.loads(trace.read_text())["traceEvents"], self.until - self.settled)
+                found = summarise(json.loads(trace.read_text())["traceEvents"], steps)
             self.profiler = None
-        self.send({"seconds": seconds, "profile": found})
+        self.send({"seconds": elapsed / steps, "processor": processor / steps, "profile": found})
 
 
 def _run(job, folder, turns):

@@ -35,29 +35,31 @@ CASES = {
     "voxmol-1M": Case(Job("voxmol-1M", 4, DRUGS), 2, 1),
 }
 WARM_UP = 3  # steps
+KINDS = ("seconds", "processor")
 
 
 def measure(case, threads, checkouts, pairs):
-    """Seconds per step of each turn, and how the run ended, for each side."""
+    """Elapsed and processor seconds per step of each turn, and how the run ended, for each side."""
     with sides(checkouts, threads) as running:
         for name, side in running.items():
             job = replace(case.job, steps=WARM_UP + pairs * case.turn)
             side.start(job if name == "ours" else replace(job, recipe={"compile": False}))
-        seconds = {name: [] for name in running}
+        turns = {name: [] for name in running}
         for turn in range(pairs):
             for name, side in running.items():
-                seconds[name].append(side.turn(0 if turn else WARM_UP, case.turn))
-        return seconds, {name: side.end() for name, side in running.items()}
+                turns[name].append(side.turn(0 if turn else WARM_UP, case.turn))
+        return turns, {name: side.end() for name, side in running.items()}
 
 
-def line(name, threads, seconds, ends):
+def line(name, threads, turns, ends):
     """One line of the table."""
-    least = {side: f"{1e3 * min(times):.1f}" for side, times in seconds.items()}
-    memory = {side: f"{end['resident'] / 2**20:.0f}" for side, end in ends.items()}
-    cells = [name, str(threads), " / ".join(least.values()), " / ".join(memory.values())]
-    if "baseline" in seconds:
-        ratios = [old / new for old, new in zip(seconds["baseline"], seconds["ours"], strict=True)]
+    elapsed, processor = ({side: [turn[kind] for turn in each] for side, each in turns.items()} for kind in KINDS)
+    least = " / ".join(f"{1e3 * min(each):.1f}" for each in elapsed.values())
+    cells = [name, str(threads), least, " / ".join(f"{end['resident'] / 2**20:.0f}" for end in ends.values())]
+    if "baseline" in turns:
+        ratios = [old / new for old, new in zip(elapsed["baseline"], elapsed["ours"], strict=True)]
         cells += [f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"]
+        cells += [f"{min(processor['baseline']) / min(processor['ours']):.2f}"]
         cells += [agreement(ends["ours"]["losses"], ends["baseline"]["losses"])]
     return f"| {' | '.join(cells)} |"
 
@@ -71,7 +73,7 @@ def main():
     options = parser.parse_args()
     checkouts = {"baseline": options.baseline, "ours": ROOT} if options.baseline else {"ours": ROOT}
     header = ["case", "threads", f"ms, {' / '.join(checkouts)}", "MiB in the end"]
-    header += ["baseline / ours", "losses"] if options.baseline else []
+    header += ["baseline / ours", "processor", "losses"] if options.baseline else []
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for name in options.cases:
         threads = options.threads or CASES[name].threads
