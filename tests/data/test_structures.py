@@ -2,11 +2,13 @@
 
 import gzip
 import pickle
+import tracemalloc
 
 import gemmi
 import numpy as np
 import pytest
 
+from equidyn.data import structures
 from equidyn.data.structures import NO_CA, NON_STANDARD, Chain, StructureError, read_chains
 
 
@@ -145,6 +147,55 @@ def test_alternative_residues_at_one_place(read, occupancies, letter):
     (chain,) = read(structure([protein("A", first, second, *glycines(2, 3))]))
     assert chain.sequence == letter + "GG"
     assert chain.positions[0, 0] == {"S": 1, "T": 2}[letter]
+
+
+def in_blocks(*conformers):
+    """A chain of conformers (label, occupancy, names by number, y), one behind the other."""
+    chain = gemmi.Chain("A")
+    for label, occupancy, names, y in conformers:
+        for number, name in names.items():
+            one = residue(name, str(number), ("CA", "C", 3.8 * number, label, occupancy))
+            one[0].pos = gemmi.Position(3.8 * number, y, 0)
+            one.entity_type = gemmi.EntityType.Polymer
+            chain.add_residue(one)
+    return chain
+
+
+@pytest.mark.parametrize("labels", ["AB", "\0B"])
+@pytest.mark.parametrize(("second", "y"), [(0.6, 5.0), (0.4, 0.0)])
+def test_alternatives_in_blocks_count_once(read, labels, second, y):
+    """Residues 2 and 3 in two conformers, apart from each other in the file, and one residue behind them."""
+    chain = in_blocks(
+        ("\0", 1.0, {1: "ALA"}, y),
+        (labels[0], 1 - second, {2: "SER", 3: "GLY"}, 0.0),
+        (labels[1], second, {2: "THR", 3: "GLY"}, 5.0),
+        ("\0", 1.0, {4: "ALA"}, y),
+    )
+    (found,) = read(structure([chain]))
+    assert found.sequence == {0.6: "ATGA", 0.4: "ASGA"}[second]
+    assert found.residue_index.tolist() == [1, 2, 3, 4]
+    assert found.positions[:, 1].tolist() == [y] * 4
+
+
+def test_a_chain_that_comes_twice_as_two_conformers_counts_once(read):
+    names = dict(enumerate(["ALA", "SER", "GLY", "LEU"], start=1))
+    other = dict(enumerate(["GLY", "THR", "ALA", "VAL"], start=1))
+    (found,) = read(structure([in_blocks(("A", 0.3, names, 0.0), ("B", 0.7, other, 3.0))]))
+    assert found.sequence == "GTAV"
+    assert found.positions[:, 1].tolist() == [3.0] * 4
+
+
+def test_residues_of_one_number_at_one_place_count_once_without_labels(read):
+    names = dict(enumerate(["ALA", "SER", "GLY", "LEU"], start=1))
+    other = dict(enumerate(["GLY", "THR", "ALA", "VAL"], start=1))
+    (found,) = read(structure([in_blocks(("\0", 1.0, names, 0.0), ("\0", 1.0, other, 0.5))]))
+    assert found.sequence == "ASGL"
+
+
+def test_a_number_that_comes_again_elsewhere_is_another_residue(read):
+    chain = in_blocks(("\0", 1.0, {1: "ALA", 2: "SER"}, 0.0), ("\0", 1.0, {3: "LEU", 1: "GLY"}, 20.0))
+    (found,) = read(structure([chain]))
+    assert found.sequence == "ASLG"
 
 
 def test_residues_without_ca_are_dropped_and_counted(read):
@@ -307,6 +358,91 @@ def test_what_is_no_structure(tmp_path, content, message):
         read_chains(path)
     assert str(path) in str(caught.value)
     assert "To repair: fetch the file again" in str(caught.value)
+
+
+def pdb_lines(count=6, end="           C", **coordinates):
+    """PDB records of a chain of glycines; `coordinates` replace the text of x, y or z of the third."""
+    lines = []
+    for number in range(1, count + 1):
+        texts = {"x": f"{3.8 * number:8.3f}", "y": f"{1:8.3f}", "z": f"{2:8.3f}"}
+        if number == 3:
+            texts |= coordinates
+        place = "".join(texts.values())
+        lines.append(f"ATOM  {number:5}  CA  GLY A{number:4}    {place}  1.00 10.00{end.format(number)}\n")
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("axis", "xyz")
+@pytest.mark.parametrize(
+    "value",
+    ["********", "        ", "     nan", "     inf", "   1.2.3", " 1 2.000", "  1.0e-1", "       -"],
+)
+def test_coordinates_that_are_no_numbers_are_refused(tmp_path, axis, value):
+    """Where gemmi would read 0, or a part of the number."""
+    path = tmp_path / "x.pdb"
+    path.write_text(pdb_lines(**{axis: value}))
+    with pytest.raises(StructureError, match="among the coordinates of the Cα atom of line 3"):
+        read_chains(path)
+
+
+@pytest.mark.parametrize("value", ["   1.500", "     1.5", "  +1.500", "1.5     ", "    1.50"])
+def test_coordinates_of_other_forms_are_numbers(tmp_path, value):
+    path = tmp_path / "x.pdb"
+    path.write_text(pdb_lines(x=value))
+    (chain,) = read_chains(path)
+    assert chain.positions[2, 0] == 1.5
+
+
+@pytest.mark.parametrize("value", ["?", ".", "nan", "inf", "-inf", "1e39", "one"])
+def test_coordinates_of_mmcif_that_are_no_numbers_are_refused(tmp_path, value):
+    path = written(structure([protein("A", *glycines(1, 2, 3))]), tmp_path, "cif")
+    text = path.read_text()
+    assert text.count(" 7.6 ") == 1
+    path.write_text(text.replace(" 7.6 ", f" {value} "))
+    with pytest.raises(StructureError, match="no finite number among the coordinates of the Cα atom of residue 2"):
+        read_chains(path)
+
+
+def test_other_models_and_atoms_may_lack_coordinates(tmp_path):
+    ion = "HETATM    7 ZN    ZN A 101    ********   1.000   2.000  1.00 10.00          ZN\n"
+    path = tmp_path / "x.pdb"
+    path.write_text(f"MODEL        1\n{pdb_lines()}TER\n{ion}ENDMDL\nMODEL        2\n{pdb_lines(x='********')}ENDMDL\n")
+    (chain,) = read_chains(path)
+    assert len(chain) == 6
+
+
+@pytest.mark.parametrize("end", ["      1XYZ {0:3}", "      1XYZ99{0:02}", "      1XY999{0:02}", "      000999{0:02}"])
+def test_files_of_before_1996_end_in_entry_and_number_of_the_line(tmp_path, end):
+    header = "HEADER    PROTEIN                                 01-JAN-85   1XYZ      1XYZ   3"
+    remark = "REMARK   2 RESOLUTION. 1.8  ANGSTROMS.                                  1XYZ  12"
+    path = tmp_path / "old.ent"
+    path.write_text(f"{header}\n{remark}\n{pdb_lines(end=end)}TER       7      GLY A   6{40 * ' '}1XYZ  99\n")
+    (chain,) = read_chains(path)
+    assert (chain.name, chain.sequence, chain.resolution) == ("1XYZ_A", "GGGGGG", 1.8)
+    np.testing.assert_allclose(chain.positions[:, 0], 3.8 * np.arange(1, 7), atol=1e-5)
+    assert not chain.dropped
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "x.pdb"
+    path.write_bytes(pdb_lines().replace(" A", " \xe9").encode("latin1"))
+    with pytest.raises(StructureError, match="names that are not UTF-8"):
+        read_chains(path)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_files_of_a_billion_lines_are_refused_before_they_fill_memory(tmp_path, monkeypatch, pack):
+    assert structures.MAX_BYTES <= 10**9  # that many lines have at least as many bytes
+    monkeypatch.setattr(structures, "MAX_BYTES", 3 << 20)
+    path = tmp_path / "huge.pdb"
+    path.write_bytes(pack(b"\n" * (64 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(StructureError, match=r"3,145,728 bytes or more.*split the file"):
+            read_chains(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.9])

@@ -7,12 +7,12 @@ file; entity ids are in mmCIF files alone. gemmi parses; the interpretation of r
 
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import gemmi
@@ -48,8 +48,26 @@ STANDARD = {
 READ_AS = {"MSE": "MET"}
 """Residues that stand for a standard one: crystallographers put selenium into methionine."""
 
+MAX_BYTES = 10**9
+"""Unpacked bytes from which on a file is refused unread: memory holds a file whole, and the largest of the Protein Data
+Bank have some hundred million bytes. No file of 10⁹ lines is below."""
+
+_BLOCK = 1 << 20  # bytes that are read at a time
+
+SAME_PLACE = 2.0
+"""Å between Cα atoms of one number below which they are of one residue, whatever the labels; bonded residues are at
+least 2.8 Å apart."""
+
 NON_STANDARD = "not a standard residue"
 NO_CA = "no Cα atom"
+
+_TAIL = re.compile(rb"(\n(?:ATOM|HETA|atom|heta).{74})[^\r\n]+")
+"""A record of an atom that goes on behind its element."""
+
+_CA = re.compile(rb"\n(?:ATOM|HETA|atom|heta).{8}(?: CA |CA  ).{14}([^\r\n]{0,24})")
+"""A record of a Cα atom; its group is x, y and z."""
+
+_COORDINATE = re.compile(rb"\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*")
 
 _PROTEIN = (gemmi.PolymerType.PeptideL, gemmi.PolymerType.PeptideD)
 
@@ -125,7 +143,9 @@ def read_chains(path: str | Path) -> list[Chain]:
     - Of several models the first is read; chains are told apart by the author's ids.
     - Residues: those of the polymer. Water, ligands and nucleic acids are ignored, hydrogens make no difference.
     - Of alternate locations, and of alternative residues at one place, the one with the highest occupancy counts, the
-      first on ties.
+      first on ties. They may stand anywhere in the chain, see `_places`.
+    - A coordinate of a Cα atom that is no finite number is an error.
+    - PDB files of before 1996, with the entry and a number in columns 73 to 80, are read as those of today.
     - Selenomethionine (MSE), although a HETATM, is read as methionine. Other non-standard residues are dropped and
       counted, and so are residues without Cα.
     - Residues that were not resolved are absent: what is left on both sides become neighbours, with a chain break
@@ -139,33 +159,47 @@ def read_chains(path: str | Path) -> list[Chain]:
         the file's own id, or by the file's name if it has none.
 
     Raises:
-        StructureError: The file is damaged or not a structure.
+        StructureError: The file is damaged, not a structure, or has `MAX_BYTES` or more.
         OSError: The file cannot be opened.
     """
     path = Path(path)
     structure = _parse(path)
-    info = dict(structure.info.items())
-    about = {
-        "entry": info.get("_entry.id", "").strip() or path.name.split(".")[0],
-        "experiment": info.get("_exptl.method", "").strip().upper(),
-        "resolution": structure.resolution or None,
-    }
-    chains = []
-    for chain in structure[0]:
-        polymer = chain.get_polymer()
-        if polymer.check_polymer_type() in _PROTEIN:
-            # Not the entity's name: gemmi merges entities of equal sequence.
-            chains.append(_trace(polymer, chain=chain.name, entity=polymer[0].entity_id, **about))
+    try:
+        info = dict(structure.info.items())
+        about = {
+            "entry": info.get("_entry.id", "").strip() or path.name.split(".")[0],
+            "experiment": info.get("_exptl.method", "").strip().upper(),
+            "resolution": structure.resolution or None,
+        }
+        polymers = [(chain.name, chain.get_polymer()) for chain in structure[0]]
+        # Not the entity's name: gemmi merges entities of equal sequence.
+        chains = [
+            _trace(polymer, chain=name, entity=polymer[0].entity_id, **about)
+            for name, polymer in polymers
+            if polymer.check_polymer_type() in _PROTEIN
+        ]
+    except UnicodeDecodeError as error:
+        raise StructureError(path, f"names that are not UTF-8 ({error})", "write the file again as UTF-8") from error
+    for chain in chains:
+        if not np.isfinite(chain.positions).all():
+            where = chain.residue_index[~np.isfinite(chain.positions).all(axis=1)][0]
+            raise _no_number(path, "no finite number", f"residue {where} of chain {chain.chain}")
     return chains
+
+
+def _no_number(path: Path, found: str, where: str) -> StructureError:
+    remedy = "give the atom its coordinates, or take it out"
+    return StructureError(path, f"{found} among the coordinates of the Cα atom of {where}", remedy)
 
 
 def _parse(path: Path) -> gemmi.Structure:
     """Return the file's content, with polymers recognised."""
     content = _content(path)
     is_cif = _first_word(content).lower().startswith(b"data_")
-    file_format = gemmi.CoorFormat.Mmcif if is_cif else gemmi.CoorFormat.Pdb
+    if not is_cif:
+        _check_coordinates(path, content)
     try:
-        structure = gemmi.read_structure_string(content, format=file_format)
+        structure = _read(content, is_cif)
     except (RuntimeError, ValueError, IndexError) as error:
         reason = str(error).removeprefix("string:")
         raise StructureError(path, f"content that cannot be parsed ({reason})", "fetch the file again") from error
@@ -176,14 +210,47 @@ def _parse(path: Path) -> gemmi.Structure:
     return structure
 
 
+def _read(content: bytes, is_cif: bool) -> gemmi.Structure:
+    """Return what gemmi reads; of a PDB file that it refuses, without the charges of atoms.
+
+    Files of before 1996 number their lines where charges are today.
+    """
+    if is_cif:
+        return gemmi.read_structure_string(content, format=gemmi.CoorFormat.Mmcif)
+    try:
+        return gemmi.read_structure_string(content, format=gemmi.CoorFormat.Pdb)
+    except (RuntimeError, ValueError):
+        without = _TAIL.sub(rb"\1", b"\n" + content)
+        return gemmi.read_structure_string(without[1:], format=gemmi.CoorFormat.Pdb)
+
+
+def _check_coordinates(path: Path, content: bytes) -> None:
+    """Refuse a PDB file with a Cα atom of the first model whose coordinates gemmi would read as 0 or in part."""
+    first_model = b"\n" + content.partition(b"\nENDMDL")[0]
+    for record in _CA.finditer(first_model):
+        for start in (0, 8, 16):
+            value = record[1][start : start + 8]
+            if not _COORDINATE.fullmatch(value):
+                line = 1 + first_model.count(b"\n", 0, record.start())
+                raise _no_number(path, repr(value.decode("ascii", "replace")), f"line {line}, columns 31 to 54")
+
+
 def _content(path: Path) -> bytes:
     """Return the file's bytes, unpacked."""
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
+    blocks: list[bytes] = []
+    with path.open("rb") as stream:
+        is_packed = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        unpacked = gzip.GzipFile(fileobj=stream) if is_packed else stream
         try:
-            content = gzip.decompress(content)
+            while block := unpacked.read(_BLOCK):
+                blocks.append(block)
+                if sum(map(len, blocks)) >= MAX_BYTES:
+                    found = f"{MAX_BYTES:,} bytes or more{' behind gzip' * is_packed}, which no structure needs"
+                    raise StructureError(path, found, "split the file by entry or model, or take it away")
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise StructureError(path, f"a damaged gzip file ({error})", "fetch the file again") from error
+    content = b"".join(blocks)
     if not content.strip():
         raise StructureError(path, "an empty file", "fetch the file again, or take it away")
     return content
@@ -197,12 +264,50 @@ def _first_word(content: bytes) -> bytes:
     return b""
 
 
+def _places(polymer: Iterable[gemmi.Residue]) -> Iterable[list[gemmi.Residue]]:
+    """Group residues that are alternatives of one place, in the order in which the places first appear.
+
+    Those of one number that follow each other are. One further on, as where each conformer is a block of its own, joins
+    the first of its number that it fits, and is a residue of its own if it fits none.
+    """
+    places: list[list[gemmi.Residue]] = []
+    numbered: dict[str, list[list[gemmi.Residue]]] = {}
+    previous = ""
+    for residue in polymer:
+        number = str(residue.seqid)
+        known = numbered.setdefault(number, [])
+        place = places[-1] if number == previous else next((one for one in known if _fits(residue, one)), None)
+        if place is None:
+            place = []
+            places.append(place)
+            known.append(place)
+        place.append(residue)
+        previous = number
+    return places
+
+
+def _fits(residue: gemmi.Residue, place: list[gemmi.Residue]) -> bool:
+    """Whether a residue can be an alternative to those of its number at a place.
+
+    Either all labels of alternate locations are different, and occupancies do not exceed 1 where one has no label; or
+    a Cα atom is less than `SAME_PLACE` from one of theirs, where no other residue can be.
+    """
+    ours, theirs = list(residue), [atom for one in place for atom in one]
+    labels, other = ({atom.altloc for atom in atoms} for atoms in (ours, theirs))
+    if not labels & other:
+        occupancy = max(atom.occ for atom in ours) + max(atom.occ for atom in theirs)
+        if "\0" not in labels | other or occupancy < 1.01:
+            return True
+    return any(
+        one.pos.dist(two.pos) < SAME_PLACE for one in ours if one.name == "CA" for two in theirs if two.name == "CA"
+    )
+
+
 def _trace(polymer: Iterable[gemmi.Residue], **about) -> Chain:
     """Return the chain of a polymer's residues."""
     positions, numbers, letters = [], [], []
     dropped: Counter[str] = Counter()
-    for _, group in groupby(polymer, key=lambda residue: str(residue.seqid)):
-        alternatives = list(group)
+    for alternatives in _places(polymer):
         candidates = [(atom, residue) for residue in alternatives for atom in residue if atom.name == "CA"]
         if candidates:
             atom, residue = max(candidates, key=lambda candidate: candidate[0].occ)
@@ -217,8 +322,10 @@ def _trace(polymer: Iterable[gemmi.Residue], **about) -> Chain:
             positions.append(atom.pos.tolist())
             numbers.append(residue.seqid.num)
             letters.append(ord(letter))
+    with np.errstate(over="ignore"):  # what single precision cannot hold is refused with what is not finite
+        coordinates = np.array(positions, np.float32).reshape(-1, 3)
     return Chain(
-        positions=np.array(positions, np.float32).reshape(-1, 3),
+        positions=coordinates,
         residue_index=np.array(numbers, np.int32),
         residue=np.array(letters, np.uint8),
         dropped=dropped,
