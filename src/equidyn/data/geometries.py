@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from equidyn.data.force_limits import ForceLimits
 from equidyn.data.store import Field
 
 BOHR_ANGSTROM = 0.529177210903  # CODATA 2018
@@ -31,6 +32,41 @@ AS_IN_SOURCE = "as the source has it, centred on the mean position"
 """Entry of manifests about the orientation of geometries that are not rotated."""
 
 
+OUTLYING = 10.0
+"""Multiple of what nine examples of ten stay below, beyond which the largest force is conspicuous: of a million values
+with exponential tails the largest is expected at 6 times that."""
+
+NET_FORCE_NOTED = 0.05
+"""Largest net force that is never conspicuous, eV/Å: the noise of usual integration grids and of rounded labels."""
+
+
+def force_sizes(forces: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Measure the forces of geometries that lie end to end.
+
+    Args:
+        forces: (n, 3) eV/Å.
+        starts: (m,) first atom of each geometry.
+
+    Returns:
+        Three (m,) float64 arrays: the largest force on an atom (eV/Å), the length of the sum of all (eV/Å), and the
+        sum of their squares (eV²/Å²).
+    """
+    forces = forces.astype(np.float64)
+    squares = np.square(forces).sum(axis=1)
+    net = np.linalg.norm(np.add.reduceat(forces, starts), axis=1)
+    return np.sqrt(np.maximum.reduceat(squares, starts)), net, np.add.reduceat(squares, starts)
+
+
+def force_objections(limits: ForceLimits, forces: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+    """Return (m,) which geometries exceed each of the limits, by reason; see `force_sizes`."""
+    largest, net, _ = force_sizes(forces, starts)
+    return {
+        f"{name} above limit": sizes > limit
+        for name, sizes, limit in (("force", largest, limits.max_force), ("net force", net, limits.max_net_force))
+        if limit is not None
+    }
+
+
 class Description:
     """A collector of a manifest's description of the geometries of a store.
 
@@ -44,7 +80,7 @@ class Description:
         self._elements = np.zeros(256, np.int64)
         self._lengths: list[np.ndarray] = []
         self._radii: list[np.ndarray] = []
-        self._force_squares = 0.0
+        self._forces: list[tuple[np.ndarray, ...]] = []
         self._moment = np.zeros((3, 3))
         self._oriented = 0
         self.measured = 0
@@ -75,7 +111,7 @@ class Description:
         self._elements += np.bincount(atomic_numbers, minlength=256)
         self._radii.append(np.maximum.reduceat(np.linalg.norm(positions, axis=1), starts).astype(np.float64))
         if forces is not None:
-            self._force_squares += float(np.square(forces, dtype=np.float64).sum())
+            self._forces.append(force_sizes(forces, starts))
         for index in np.flatnonzero(self._rng.random(len(lengths)) < self._share):
             self._measure(positions[starts[index] : ends[index]])
 
@@ -110,7 +146,49 @@ class Description:
 
     def force_rms(self) -> dict[str, float]:
         """Root mean square of the components of all forces, the convention of SPICE's 1.0758 eV/Å."""
-        return {"force_rms_ev_per_angstrom": (self._force_squares / (3 * int(self._elements.sum()))) ** 0.5}
+        squares = float(self._force_columns()[2].sum())
+        return {"force_rms_ev_per_angstrom": (squares / (3 * int(self._elements.sum()))) ** 0.5}
+
+    def force_maxima(self) -> dict[str, Any]:
+        """Largest force and net force with the number of their example, and what the outermost examples weigh.
+
+        The weight is the share of the sum of all squared forces that lies in the 1 % of the examples (at least one)
+        with the largest sums.
+        """
+        largest, net, squares = self._force_columns()
+        outermost = -(-len(squares) // 100)
+        return {
+            "force_max_ev_per_angstrom": float(largest.max()),
+            "force_max_example": int(largest.argmax()),
+            "net_force_max_ev_per_angstrom": float(net.max()),
+            "net_force_max_example": int(net.argmax()),
+            "share_of_squared_forces_in_outermost_percent": float(
+                np.sort(squares)[-outermost:].sum() / max(squares.sum(), np.finfo(float).tiny)
+            ),
+        }
+
+    def force_warnings(self) -> list[str]:
+        """Say whether the largest force or net force is far from those of most examples, see `OUTLYING`."""
+        found = []
+        for name, key, sizes, least in (
+            ("force", "max_force", self._force_columns()[0], 0.0),
+            ("net force", "max_net_force", self._force_columns()[1], NET_FORCE_NOTED),
+        ):
+            usual = float(np.quantile(sizes, 0.9))
+            conspicuous = max(OUTLYING * usual, least)
+            beyond = int(np.count_nonzero(sizes > conspicuous))
+            if beyond:
+                found.append(
+                    f"largest {name} {sizes.max():.3g} eV/Å (example {sizes.argmax()}), where 90 % of examples have "
+                    f"at most {usual:.2g}: {beyond:,} of {len(sizes):,} examples have more than {conspicuous:.2g} and "
+                    f"may outweigh the others; {key} leaves them out"
+                )
+        return found
+
+    def _force_columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `force_sizes` says of all geometries."""
+        largest, net, squares = (np.concatenate(parts) for parts in zip(*self._forces, strict=True))
+        return largest, net, squares
 
     def reach(self) -> dict[str, Any]:
         """Largest distance of an atom from the centre, and its quantiles over the geometries."""

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from equidyn.core.seeding import seed_for
-from equidyn.data.geometries import AS_IN_SOURCE, FORCE_FIELD, Description, cluster_field
+from equidyn.data.force_limits import ForceLimits
+from equidyn.data.geometries import AS_IN_SOURCE, FORCE_FIELD, Description, cluster_field, force_objections
 from equidyn.data.preparation import Portion, portions, source_sha256
 from equidyn.data.store import Field, StoreError, StoreWriter
 
@@ -86,6 +87,7 @@ def build(
     *,
     scratch: str | Path,
     seed: int,
+    limits: ForceLimits,
     processes: int,
     progress: bool,
     overwrite: bool,
@@ -100,6 +102,7 @@ def build(
         sources: The files.
         scratch: Folder from which an interrupted preparation resumes; used by this one only, removed at the end.
         seed: Chooses the geometries whose orientation the manifest describes.
+        limits: Limits on forces, which the manifest states; the portions already keep them.
         processes: Worker processes; the result does not depend on it.
         progress: Show a progress bar on stderr.
         overwrite: Replace a store that is already at `path`.
@@ -145,6 +148,7 @@ def build(
             level_of_theory=LEVEL_OF_THEORY,
             reference_energies_ev=REFERENCE_EV,
             orientation=AS_IN_SOURCE,
+            limits=limits.model_dump(include=set(ForceLimits.model_fields)),
             files=summary.files,
             warnings=warnings,
             statistics=statistics,
@@ -194,12 +198,12 @@ class _Summary:
         return np.array([self._clusters.setdefault(name, len(self._clusters)) for name in names], np.int32)
 
     def warnings(self) -> list[str]:
-        """Return the differences from what was published."""
+        """Return the differences from what was published, and what is conspicuous in the forces."""
         return [
             f"{name}: found {file['frames']:,} frames, {file['frames_published']:,} were published"
             for name, file in self.files.items()
             if file["frames_published"] not in (None, file["frames"])
-        ]
+        ] + self._description.force_warnings()
 
     def statistics(self) -> dict[str, Any]:
         """Return the description of the geometries for the manifest."""
@@ -209,15 +213,21 @@ class _Summary:
             **self._description.sizes(),
             **self._description.force_rms(),
             "force_rms_published_ev_per_angstrom": PUBLISHED_FORCE_RMS,
+            **self._description.force_maxima(),
             **self._description.orientation(),
             "orientation_measured_on": self._description.measured,
         }
 
 
 class Geometries:
-    """A collector of geometries of a source, which turns those that can be examples into a portion."""
+    """A collector of geometries of a source, which turns those that can be examples into a portion.
 
-    def __init__(self) -> None:
+    Args:
+        limits: Limits on forces; none if not given.
+    """
+
+    def __init__(self, limits: ForceLimits | None = None) -> None:
+        self._limits = limits or ForceLimits()
         self.rejects: Counter[str] = Counter()
         self._lengths: list[Sequence[int]] = []
         self._numbers: list[Sequence[int] | np.ndarray] = []
@@ -276,6 +286,7 @@ class Geometries:
             "single atom": lengths < 2,
             "element without reference energy": np.logical_or.reduceat(numbers == 0, starts),
             "not finite": ~(np.isfinite(energy) & np.logical_and.reduceat(finite, starts)),
+            **force_objections(self._limits, forces, starts),
         }.items():
             self.rejects[reason] += int(np.count_nonzero(keep & objection))
             keep &= ~objection

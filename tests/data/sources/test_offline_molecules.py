@@ -227,6 +227,15 @@ def test_rejected_geometries_are_counted():
     assert frames_of("CO", max_force=1e-3).rejects == {"force above limit": 2}
 
 
+def test_usual_geometries_are_within_the_limits_and_inconspicuous(store):
+    assert store.provenance["rejects"]["geometries"] == {}
+    assert store.provenance["warnings"] == []
+    statistics = store.provenance["statistics"]
+    largest = np.linalg.norm(store.ragged("forces").astype(float), axis=1).max()
+    assert statistics["force_max_ev_per_angstrom"] == pytest.approx(largest)
+    assert statistics["net_force_max_ev_per_angstrom"] < 1e-3
+
+
 # What a caller may get wrong
 
 

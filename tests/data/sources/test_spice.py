@@ -16,9 +16,10 @@ from equidyn.data.spice import ELEMENTS, FIELDS, REFERENCE_EV
 from equidyn.data.store import Store, StoreError
 
 
-def build(folder, file, **options):
+def build(folder, file, settings=None, **options):
     places = {"files": {file.name: file}, "scratch": folder / "scratch"}
-    return Store(build_store(folder / "store", Spice(release="2.0.1"), **places, progress=False, **options))
+    recipe = Spice(release="2.0.1", **(settings or {}))
+    return Store(build_store(folder / "store", recipe, **places, progress=False, **options))
 
 
 HARTREE_EV, BOHR_ANGSTROM, HARTREE_PER_BOHR = 27.211386246, 0.529177211, 51.42206747
@@ -141,6 +142,59 @@ def test_what_cannot_be_an_example_of_hdf5_is_counted(tmp_path, one, changes, re
     whole_group_lost = "group without conformations" in rejected
     assert len(store) == 4 - (2 if whole_group_lost else sum(rejected.values()))
     assert store.provenance["files"][one.name]["frames"] == (2 if whole_group_lost else 4)
+
+
+@pytest.fixture
+def spoilt(tmp_path):
+    """A file of 200 conformations: in one 100 eV/Å on two atoms, in one 5 eV/Å on all, in one direction."""
+    path = write_hdf5(tmp_path / "spoilt.hdf5", molecules=10, conformers=20)
+    pull = np.array([100, 0, 0]) / HARTREE_PER_BOHR
+    with h5py.File(path, "r+") as file:
+        gradient = file["100000009/dft_total_gradient"]
+        gradient[7, 0] -= pull
+        gradient[7, 1] += pull
+        gradient[8] -= pull / 20
+    return path
+
+
+def test_forces_beyond_the_limits_are_left_out_and_counted(tmp_path, spoilt):
+    store = build(tmp_path, spoilt, {"max_net_force": 1.0})
+    assert store.provenance["limits"] == {"max_force": 51.42, "max_net_force": 1.0}
+    rejects = store.provenance["files"][spoilt.name]["rejects"]
+    assert (rejects["force above limit"], rejects["net force above limit"]) == (1, 1)
+    assert len(store) == 198
+    assert store.provenance["warnings"] == []
+    assert np.linalg.norm(store.ragged("forces"), axis=1).max() < 20
+
+
+def test_maxima_of_what_is_kept_are_in_the_manifest_with_a_warning(tmp_path, spoilt, caplog):
+    store = build(tmp_path, spoilt, {"max_force": None})
+    forces = np.split(store.ragged("forces").astype(float), store.offsets[1:-1])
+    largest = np.array([np.linalg.norm(each, axis=1).max() for each in forces])
+    net = np.array([np.linalg.norm(each.sum(axis=0)) for each in forces])
+    squares = np.sort([np.square(each).sum() for each in forces])
+    statistics = store.provenance["statistics"]
+    assert statistics["force_max_ev_per_angstrom"] == pytest.approx(largest.max()) == pytest.approx(100, abs=10)
+    assert statistics["force_max_example"] == largest.argmax() == 187
+    assert statistics["net_force_max_ev_per_angstrom"] == pytest.approx(net.max())
+    assert statistics["net_force_max_example"] == net.argmax() == 188
+    share = statistics["share_of_squared_forces_in_outermost_percent"]
+    assert share == pytest.approx(squares[-2:].sum() / squares.sum())
+    assert share > 0.4
+    force, net_force = store.provenance["warnings"]
+    assert force.startswith("largest force 100 eV/Å")
+    assert "(example 187)" in force
+    assert "1 of 200 examples" in force
+    assert force.endswith("max_force leaves them out")
+    assert "(example 188)" in net_force
+    assert net_force.endswith("max_net_force leaves them out")
+    assert force in caplog.text
+    assert net_force in caplog.text
+
+
+def test_no_limit_is_the_default_for_the_net_force_alone():
+    assert Spice(release="2.0.1").max_force == pytest.approx(HARTREE_PER_BOHR, abs=0.01)
+    assert Spice(release="2.0.1").max_net_force is None
 
 
 def test_single_atoms_of_hdf5_are_left_out(tmp_path, one):

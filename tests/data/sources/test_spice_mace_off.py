@@ -31,9 +31,9 @@ from equidyn.tasks.force_field.task import ForceField
 TESTS = Path(__file__).parents[2]
 
 
-def build(folder, files, name="store", **options):
+def build(folder, files, name="store", recipe=None, **options):
     places = {"files": files, "scratch": folder / f"{name}-scratch"}
-    path = build_store(folder / name, SpiceMaceOff(), **places, progress=False, **options)
+    path = build_store(folder / name, recipe or SpiceMaceOff(), **places, progress=False, **options)
     assert not (folder / f"{name}-scratch").exists()
     return Store(path)
 
@@ -243,14 +243,114 @@ def test_predictions_of_a_model_are_never_taken_for_labels(tmp_path):
         ("config_type=water energy=-1.5", {"config_type": "water", "energy": "-1.5"}),
         ('config_type="DES370K Dimers" energy=-1.5', {"config_type": "DES370K Dimers", "energy": "-1.5"}),
         ('smiles="[C:1]=[O:2] energy=7" energy=-1.5', {"smiles": "[C:1]=[O:2] energy=7", "energy": "-1.5"}),
-        (r'smiles="F/C=C\F" energy=-1.5', {"smiles": r"F/C=C\F", "energy": "-1.5"}),
-        (r'note="a \" b" energy=-1.5', {"note": r"a \" b", "energy": "-1.5"}),
-        ("smiles=[C:1]=[O:2] energy=-1.5", {"smiles": "[C:1]=[O:2]", "energy": "-1.5"}),
-        ('flag smiles="" energy=-1.5\r', {"smiles": "", "energy": "-1.5"}),
+        ("note='before energy=7 eV' energy=-1.5", {"note": "before energy=7 eV", "energy": "-1.5"}),
+        ("energy=-1.5 note='before energy=7 eV'", {"note": "before energy=7 eV", "energy": "-1.5"}),
+        ("note={a energy=7} energy=-1.5", {"note": "a energy=7", "energy": "-1.5"}),
+        ("note=[a energy=7] energy=-1.5", {"note": "a energy=7", "energy": "-1.5"}),
+        ("""note="it's {energy=7" energy=-1.5""", {"note": "it's {energy=7", "energy": "-1.5"}),
+        ("""note='a "b" energy=7' energy=-1.5""", {"note": 'a "b" energy=7', "energy": "-1.5"}),
+        ("note=it's energy=-1.5", {"note": "its energy=-1.5"}),
+        ('a"b c"d=1 energy=-1.5', {"ab cd": "1", "energy": "-1.5"}),
+        (r'smiles="F/C=C\F" energy=-1.5', {"smiles": "F/C=CF", "energy": "-1.5"}),
+        (r'note="a \" b energy=7" energy=-1.5', {"note": 'a " b energy=7', "energy": "-1.5"}),
+        (r"note=a\ energy=7 energy=-1.5", {"note": "a energy=7", "energy": "-1.5"}),
+        ("smiles=[C:1]=[O:2] energy=-1.5", {"smiles": "C:1=O:2", "energy": "-1.5"}),
+        ("smiles=C=O energy=-1.5", {"smiles": "C=O", "energy": "-1.5"}),
+        ("flag energy=-1.5\r", {"flag": "T", "energy": "-1.5"}),
+        ("energy = -1.5 config_type= water", {"energy": "-1.5", "config_type": "water"}),
+        ("energy=7 energy=-1.5", {"energy": "-1.5"}),
+        ("energy={-1.5}", {"energy": "-1.5"}),
+        ('smiles="" energy=-1.5', {"smiles": "energy=-1.5"}),
+        ('energy=-1.5 note="never closed', {"energy": "-1.5", "note": "never closed"}),
+        ("energy=-1.5 note=\\", {"energy": "-1.5", "note": ""}),
     ],
 )
-def test_headers(line, expected):
-    assert module.read_header(line) == expected
+def test_headers_are_read_as_ase_does(line, expected):
+    """The expected values are those of ASE's own function."""
+    found = module.read_header(line)
+    assert {key: value for key, value in found.items() if key} == expected
+
+
+def test_a_header_that_ase_cannot_read_is_an_error():
+    with pytest.raises(ValueError, match="without a key"):
+        module.read_header("=-1.5 energy=-1.5")
+
+
+ONE_LEVEL = "Properties=species:S:1:pos:R:3:forces:R:3:MACE_forces:R:3 energy={energy}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'Lattice="9 0 0 0 9 0 0 0 9"',
+        'Lattice="9 0 0 0 9 0 0 0 9" pbc="T T T"',
+        'pbc="F F T"',
+        "pbc=T",
+        "pbc=[F, T, F]",
+        'pbc="0 0 1"',
+        'pbc="True True True"',
+    ],
+)
+def test_periodic_frames_are_no_free_molecules(tmp_path, said):
+    store = build(tmp_path, archives(tmp_path, water(1) + water(2, f"{said} {ONE_LEVEL}") + water(3)))
+    assert rejects(store) == {"periodic": 1}
+    assert store.scalar("energy")[training(store)].tolist() == waters(1, 3)
+
+
+@pytest.mark.parametrize("said", ['Lattice="9 0 0 0 9 0 0 0 9" pbc="F F F"', "pbc=F", 'pbc="0 0 0"', "charge=0", ""])
+def test_boxes_without_periods_and_charges_of_zero_do_not_matter(tmp_path, said):
+    store = build(tmp_path, archives(tmp_path, water(1, f"{said} {ONE_LEVEL}")))
+    assert store.scalar("energy")[training(store)].tolist() == waters(1)
+
+
+@pytest.mark.parametrize("said", ["charge=1", "charge=-1.0", "total_charge=+1", "Charge=2", "net_charge=1"])
+def test_charged_frames_are_no_neutral_molecules(tmp_path, said):
+    store = build(tmp_path, archives(tmp_path, water(1) + water(2, f"{said} {ONE_LEVEL}")))
+    assert rejects(store) == {"charged": 1}
+
+
+@pytest.mark.parametrize("said", ["charge=unknown", "charge='0 0'", "pbc=maybe", "Lattice='9 0 0' pbc=F", "virial=1"])
+def test_boxes_and_charges_that_cannot_be_read_are_unreadable(tmp_path, said):
+    store = build(tmp_path, archives(tmp_path, water(1) + water(2, f"{ONE_LEVEL} {said}")))
+    assert rejects(store) == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Properties=species:S:1:pos:R:3:REF_forces:R:3:forces:R:3 energy=-1 REF_energy={energy}", -1),
+        ("Properties=species:S:1:pos:R:3:REF_forces:R:3:other:R:3 energy=-1 REF_energy={energy}", -2082.5),
+        ("Properties=species:S:1:pos:R:3:forces:R:3:other:R:3 energy={energy} REF_energy=-1", -2082.5),
+        ("Properties=species:S:1:pos:R:3:REF_forces:R:3:other:R:3 energy={energy}", None),
+        ("Properties=species:S:1:pos:R:3:forces:R:3:other:R:3 REF_energy={energy}", None),
+    ],
+)
+def test_energies_and_forces_are_of_one_level_of_theory(tmp_path, header, expected):
+    store = build(tmp_path, archives(tmp_path, water(1) + water(2, header)))
+    found = store.scalar("energy")[training(store)].tolist()
+    if expected is None:
+        assert rejects(store) == {"energy and forces of different levels of theory": 1}
+        assert found == waters(1)
+    else:
+        assert found == waters(1, -2080.5 - expected)
+        first = ROWS.split()[7:10] if expected == -1 else ROWS.split()[4:7]
+        assert store[1]["forces"][0].tolist() == [float(number) for number in first]
+
+
+def test_frames_beyond_the_limits_are_left_out_where_there_are_any(tmp_path):
+    strong = water(2, rows=ROWS.replace(" 2.50000000", "99.50000000").replace("-1.25000000 ", "-98.2500000 ", 1))
+    files = archives(tmp_path, water(1) + strong + water(3))
+    whole, limited = build(tmp_path, files, "whole"), build(tmp_path, files, "limited", SpiceMaceOff(max_force=50))
+    assert rejects(whole) == {}
+    assert whole.provenance["limits"] == {"max_force": None, "max_net_force": None}
+    assert rejects(limited) == {"force above limit": 1}
+    assert limited.provenance["limits"] == {"max_force": 50, "max_net_force": None}
+    assert limited.scalar("energy")[training(limited)].tolist() == waters(1, 3)
+
+
+def test_symbols_in_capitals_or_small_letters_are_elements(tmp_path):
+    store = build(tmp_path, archives(tmp_path, water(1, rows=ROWS.replace("O ", "o ").replace("H ", "h "))))
+    assert store[0]["atomic_numbers"].tolist() == [8, 1, 1]
 
 
 def test_subsets_are_counted_quoted_or_bare(tmp_path):
@@ -478,9 +578,9 @@ from equidyn.data.sources.spice_mace_off.card import SpiceMaceOff
 
 made = module.portion_of_xyz
 
-def slowly(block):
+def slowly(block, limits):
     time.sleep(0.1)
-    return made(block)
+    return made(block, limits)
 
 module.portion_of_xyz, module.BLOCK_BYTES = slowly, 200_000
 archives, folder = map(Path, sys.argv[1:])
@@ -506,9 +606,9 @@ def test_a_killed_preparation_goes_on_where_it_was(usual, tmp_path, monkeypatch)
     blocks = [sum(1 for _ in module.xyz_blocks(path)) for path in files.values()]
     made, made_from, load = module.portion_of_xyz, [], Portion.load
 
-    def counted(block):
+    def counted(block, limits):
         made_from.append(block.first)
-        return made(block)
+        return made(block, limits)
 
     def loaded(path):
         if path in kept:

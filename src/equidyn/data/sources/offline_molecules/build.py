@@ -43,6 +43,7 @@ from equidyn.data.geometries import (
     HARTREE_EV,
     Description,
     cluster_field,
+    force_objections,
     quantiles,
     symbol,
 )
@@ -61,6 +62,8 @@ FIELDS = FORCE_FIELD | {"cluster": cluster_field("molecule: row of the manifest'
 
 # Unpaired electrons in the ground state of each isolated atom, whose energies are the references.
 UNPAIRED_ELECTRONS = {1: 1, 5: 1, 6: 2, 7: 3, 8: 2, 9: 1, 14: 2, 15: 3, 16: 2, 17: 1, 35: 1, 53: 1}
+
+_FIRST = np.zeros(1, np.int64)  # first atom of the only geometry
 
 
 def build_store(
@@ -108,7 +111,9 @@ def build_store(
             summary.add(molecule, labelled)
         if len(writer) == 0:
             raise ValueError(f"no geometry could be labelled: {summary.rejects()}")
-        statistics = summary.statistics()
+        statistics, warnings = summary.statistics(), summary.warnings()
+        for warning in warnings:
+            log.warning("%s", warning)
         writer.finish(
             source="made by equidyn; not SPICE, only of the same kinds of molecules",
             level_of_theory=f"{METHOD}, total energy and its gradient, gas phase, neutral singlets",
@@ -118,6 +123,7 @@ def build_store(
             units={"bohr in angstrom": BOHR_ANGSTROM, "hartree in eV": HARTREE_EV},
             reference_energies_ev={symbol(z): value for z, value in references.items()},
             rejects=summary.rejects(),
+            warnings=warnings,
             statistics=statistics,
             molecules=summary.table,
         )
@@ -175,8 +181,8 @@ def _label(molecule: Molecule, recipe: OfflineMolecules, references: dict[int, f
             continue
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             labelled.rejects["label not finite"] += 1
-        elif np.linalg.norm(forces, axis=1).max() > recipe.max_force:
-            labelled.rejects["force above limit"] += 1
+        elif reasons := [reason for reason, exceeds in force_objections(recipe, forces, _FIRST).items() if exceeds]:
+            labelled.rejects[reasons[0]] += 1
         else:
             labelled.frames.append(
                 {
@@ -278,6 +284,10 @@ class _Summary:
             "geometries": dict(sorted(self._rejects.items())),
         }
 
+    def warnings(self) -> list[str]:
+        """Return what is conspicuous in the forces."""
+        return self._description.force_warnings()
+
     def statistics(self) -> dict[str, Any]:
         """Return the description of the geometries for the manifest."""
         made = [entry for entry in self.table if entry["conformers"]]
@@ -294,7 +304,7 @@ class _Summary:
             "families": {name: dict(counts) for name, counts in families.items()},
             **self._description.sizes(),
             **self._description.force_rms(),
-            "force_norm_max_ev_per_angstrom": float(norms.max()),
+            **self._description.force_maxima(),
             "force_norm_quantiles_ev_per_angstrom": quantiles(norms, (0.01, 0.25, 0.5, 0.75, 0.99)),
             "energy_std_within_molecule_ev": {"mean": float(spreads.mean()), "max": float(spreads.max())},
             **self._description.orientation(),

@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from equidyn.core.settings import Settings
 from equidyn.data.card import Seed, SourceCard, Typical, conformers_of_molecules
+from equidyn.data.force_limits import ForceLimits
 
 
-class OfflineMolecules(Settings):
+class OfflineMolecules(ForceLimits):
     """Settings by which the geometries of all molecules of a store are made and labelled."""
 
     molecules: Literal["all"] | Annotated[int, Field(ge=2)] = Field(
@@ -23,7 +23,11 @@ class OfflineMolecules(Settings):
     base_conformers: int = Field(
         6, ge=1, description="Most relaxed conformers of a molecule that are displaced; a rigid molecule has one."
     )
-    max_force: float = Field(15.0, gt=0, description="Geometries with a larger force on any atom (eV/Å) are left out.")
+    max_force: float | None = Field(
+        15.0,
+        gt=0,
+        description="Geometries with a larger force on any atom (eV/Å) are left out; null for no limit.",
+    )
     orientation: Literal["random", "generator"] = Field(
         description="Turn each geometry at random (`random`), or leave it as RDKit laid it, along its axes "
         "(`generator`)."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from equidyn.data.force_limits import ForceLimits
 from equidyn.data.geometries import BOHR_ANGSTROM, HARTREE_EV
 from equidyn.data.preparation import Portion
 from equidyn.data.spice import DAMAGED, ELEMENTS, EMPTY_GROUP, FIELDS, Geometries, SourceFile, build
@@ -40,7 +41,7 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS`.
-        recipe: The release, which the manifest states, and the seed.
+        recipe: The release, which the manifest states, the seed, and limits on forces.
         files: Path of the one HDF5 file, by its name.
 
     Raises:
@@ -53,9 +54,10 @@ def build_store(
     return build(
         path,
         FIELDS,
-        [SourceFile(name, file, pieces=hdf5_ranges, make=partial(portion_of_hdf5, file))],
+        [SourceFile(name, file, pieces=hdf5_ranges, make=partial(portion_of_hdf5, file, limits=recipe))],
         scratch=scratch,
         seed=recipe.seed,
+        limits=recipe,
         processes=processes,
         progress=progress,
         overwrite=overwrite,
@@ -96,9 +98,9 @@ def hdf5_ranges(path: Path) -> Iterator[list[HdfRange]]:
             yield piece
 
 
-def portion_of_hdf5(path: Path, piece: Sequence[HdfRange]) -> Portion:
+def portion_of_hdf5(path: Path, piece: Sequence[HdfRange], limits: ForceLimits | None = None) -> Portion:
     """Read some conformations; rejects are counted in conformations, or in groups where these have none."""
-    geometries = Geometries()
+    geometries = Geometries(limits)
     with _opened(path) as file:
         for name, start, stop in piece:
             group = file[name]

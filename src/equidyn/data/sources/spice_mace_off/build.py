@@ -8,12 +8,13 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
+from equidyn.data.force_limits import ForceLimits
 from equidyn.data.preparation import Portion
 from equidyn.data.spice import DAMAGED, ELEMENTS, FIELDS, SYMBOLS, Geometries, SourceFile, build
 from equidyn.data.store import SPLIT, TRAINING, VALIDATION, StoreError
@@ -56,7 +57,7 @@ def build_store(
 
     Args:
         path: Store folder to make, with the fields `equidyn.data.spice.FIELDS` and `split`.
-        recipe: The seed.
+        recipe: The seed, and limits on forces.
         files: Paths of the archives `TRAIN_FILE` and `TEST_FILE`, by these names.
 
     Raises:
@@ -71,7 +72,7 @@ def build_store(
             name,
             Path(files[name]),
             pieces=xyz_blocks,
-            make=portion_of_xyz,
+            make=partial(portion_of_xyz, limits=recipe),
             frames=archive.frames,
             constant={"split": archive.split},
         )
@@ -83,6 +84,7 @@ def build_store(
         sources,
         scratch=scratch,
         seed=recipe.seed,
+        limits=recipe,
         processes=processes,
         progress=progress,
         overwrite=overwrite,
@@ -117,17 +119,37 @@ class _Frame(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """Columns of the atoms of a frame: those of the element, of x, y, z and of the forces, and their total number."""
+    """Columns of the atoms of a frame.
+
+    Attributes:
+        species: Column of the element.
+        positions: Columns of x, y and z.
+        forces: Columns of the forces, by name.
+        width: Number of all columns.
+    """
 
     species: int
-    values: tuple[int, ...]
+    positions: tuple[int, ...]
+    forces: Mapping[str, tuple[int, ...]]
     width: int
 
 
-# A value in quotes may hold anything, quotes after a backslash too; a bare one ends at a space.
-_KEY_VALUE = re.compile(r'([^\s=]+)=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))')
-# What a missing value may be written as.
+# A header of nothing but keys with values that are bare or in double quotes, as nearly all are.
+_SIMPLE = re.compile(r"""(?:[^\s="'{\[\\]+=(?:"[^"\\]+"|[^\s="'{\[\\]+)(?:\s+|$))+""")
+_SIMPLE_PAIR = re.compile(r'([^\s=]+)=(?:"([^"]+)"|(\S+))')
+# The parts of any header; the quote at the end may be missing, and a backslash quotes one character.
+_QUOTED = "|".join(rf"\{first}((?:\\.?|[^\{last}\\])*)\{last}?" for first, last in ('""', "''", "{}", "[]"))
+_PART = re.compile(rf"""(\s+)|(=)|\\(.?)|([^\s="'{{\[\\]+)|{_QUOTED}""", re.DOTALL)
+_SPACE, _EQUALS, _ESCAPED, _BARE = range(1, 5)
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+# Names of the energy and the forces of one level of theory, those that ASE knows first.
+_LEVELS = (("energy", "forces"), ("REF_energy", "REF_forces"))
+_CHARGES = {"charge", "total_charge", "tot_charge", "net_charge", "formal_charge", "molecular_charge"}
+_MATRICES = ("Lattice", "virial", "stress")  # nine numbers each, or ASE refuses the frame
+_NUMBERS = {change(symbol): number for symbol, number in ELEMENTS.items() for change in (str, str.lower, str.upper)}
+# What a missing value may be written as; and what is no SMILES, but the key that follows one.
 _NO_SMILES = ("", "None", "nan")
+_NO_SMILES_CHARACTERS = re.compile(r"[\s_]")
 
 
 def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
@@ -197,42 +219,117 @@ def _frames(file: str, first: int, text: bytes) -> list[_Frame]:
     return frames
 
 
-def portion_of_xyz(block: XyzBlock) -> Portion:
-    """Read a block of frames. A frame that cannot be understood is counted, and its neighbours are read."""
-    geometries = Geometries()
+def portion_of_xyz(block: XyzBlock, limits: ForceLimits | None = None) -> Portion:
+    """Read a block of frames as ASE does. A frame that cannot be an example is counted, and its neighbours are read."""
+    geometries = Geometries(limits)
     for frame in _frames(*block):
         try:
             info = read_header(block.text[frame.header : frame.body].decode())
-            numbers, positions, forces = _read_atoms(block.text[frame.body : frame.end].decode(), frame.atoms, info)
-            energy, charge = float(_first(info, "energy", "REF_energy")), float(info.get("total_charge", 0))
+            layout = _layout(info["Properties"])
+            objection = _objection(info)
+            level = _level(info, layout)
+            columns = (*layout.positions, *(layout.forces[level[1]] if level else layout.positions))
+            numbers, positions, forces = _read_atoms(
+                block.text[frame.body : frame.end].decode(), frame.atoms, layout, columns
+            )
+            energy = _number(info[level[0]]) if level else 0.0
         except (KeyError, ValueError):
             geometries.rejects["unreadable"] += 1
             continue
-        if charge != 0:
-            geometries.rejects["charged"] += 1
+        if objection or not level:
+            geometries.rejects[objection or "energy and forces of different levels of theory"] += 1
             continue
         smiles = info.get("smiles", "")
-        molecule = _composition(numbers) if smiles in _NO_SMILES else smiles
+        is_absent = smiles in _NO_SMILES or _NO_SMILES_CHARACTERS.search(smiles)
+        molecule = _composition(numbers) if is_absent else smiles
         geometries.add([frame.atoms], numbers, positions, forces, [energy], molecule, info.get("config_type", ""))
     return geometries.portion()
 
 
 def read_header(line: str) -> dict[str, str]:
-    """Return what the second line of a frame says, by key; quotes around a value are removed."""
-    return {key: quoted or bare for key, quoted, bare in _KEY_VALUE.findall(line)}
+    """Return what the second line of a frame says, by key, the values as the texts that ASE sees.
+
+    Values may stand in double or single quotes, in braces or in brackets; a backslash quotes the next character. Spaces
+    around `=` do not count, so that a key without a value takes what follows for its value. A key alone has the
+    value "T".
+
+    Raises:
+        ValueError: ASE cannot read the line.
+    """
+    line = line.strip()
+    if _SIMPLE.fullmatch(line):
+        return {key: quoted or bare for key, quoted, bare in _SIMPLE_PAIR.findall(line)}
+    pairs = [[""]]
+    for part in _PART.finditer(line):
+        kind = cast(int, part.lastindex)
+        if kind == _SPACE:
+            if pairs[-1][-1]:
+                pairs.append([""])
+        elif kind == _EQUALS:
+            if pairs[-1] == [""]:
+                pairs.pop()
+            if not pairs:
+                raise ValueError("a value without a key")
+            pairs[-1].append("")
+        else:
+            pairs[-1][-1] += part[kind] if kind in (_ESCAPED, _BARE) else _ESCAPE.sub(r"\1", part[kind])
+    return {key: "=".join(values) if values else "T" for key, *values in pairs}
 
 
-def _read_atoms(text: str, atoms: int, info: Mapping[str, str]) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Return atomic numbers, (atoms, 3) positions and (atoms, 3) forces of one frame."""
-    layout = _layout(info["Properties"])
+def _objection(info: Mapping[str, str]) -> str:
+    """Return why a frame is no neutral molecule in open space; empty if it can be one.
+
+    Raises:
+        ValueError: What the header says of its charge or box cannot be read.
+    """
+    for name in _MATRICES:
+        if name in info and len(list(map(float, _words(info[name])))) != 9:
+            raise ValueError(f"{name} is no matrix")
+    is_periodic = any(map(_boolean, _words(info["pbc"]))) if "pbc" in info else "Lattice" in info
+    if is_periodic:
+        return "periodic"
+    return "charged" if any(_number(value) for key, value in info.items() if key.lower() in _CHARGES) else ""
+
+
+def _level(info: Mapping[str, str], layout: _Layout) -> tuple[str, str] | None:
+    """Return the names of energy and forces of the first level that has both; None if none has.
+
+    Raises:
+        KeyError: There is no energy, or there are no forces.
+    """
+    for energy, forces in _LEVELS:
+        if energy in info and forces in layout.forces:
+            return energy, forces
+    if not layout.forces or not any(energy in info for energy, _ in _LEVELS):
+        raise KeyError("energy or forces")
+    return None
+
+
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+def _number(text: str) -> float:
+    (word,) = _words(text)
+    return float(word)
+
+
+def _boolean(word: str) -> bool:
+    return word in ("T", "True", "true") or (word not in ("F", "False", "false") and bool(float(word)))
+
+
+def _read_atoms(
+    text: str, atoms: int, layout: _Layout, columns: Sequence[int]
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Return atomic numbers, and what is in six columns as (atoms, 3) positions and (atoms, 3) forces of one frame."""
     tokens = text.split()
     if len(tokens) != atoms * layout.width:
         raise ValueError(f"{len(tokens)} columns of {atoms} atoms, expected {layout.width} each")
     species = tokens[layout.species :: layout.width]
-    numbers = [ELEMENTS.get(symbol, 0) for symbol in species]
+    numbers = [_NUMBERS.get(symbol, 0) for symbol in species]
     if 0 in numbers and not all(map(str.isalpha, species)):  # rows of unequal lengths can add up
         raise ValueError("a number in the column of elements")
-    values = [token for column in layout.values for token in tokens[column :: layout.width]]
+    values = [token for column in columns for token in tokens[column :: layout.width]]
     positions, forces = np.array(list(map(float, values))).reshape(2, 3, atoms)
     return numbers, positions.T, forces.T
 
@@ -243,21 +340,13 @@ def _layout(properties: str) -> _Layout:
     parts = properties.split(":")
     columns, width = {}, 0
     for name, _, size in zip(parts[0::3], parts[1::3], parts[2::3], strict=True):
-        columns[name] = range(width, width + int(size))
+        columns[name] = tuple(range(width, width + int(size)))
         width += int(size)
     (species,) = columns["species"]
-    positions, forces = columns["pos"], _first(columns, "forces", "REF_forces")
-    if not len(positions) == len(forces) == 3:
-        raise ValueError(f"{len(positions)} columns of positions and {len(forces)} of forces, expected 3 of each")
-    return _Layout(species, (*positions, *forces), width)
-
-
-def _first(values: Mapping[str, Any], *names: str) -> Any:
-    """Return the value of the first of `names` that is present."""
-    for name in names:
-        if name in values:
-            return values[name]
-    raise KeyError(names[0])
+    forces = {name: columns[name] for _, name in _LEVELS if name in columns}
+    if any(len(found) != 3 for found in (columns["pos"], *forces.values())):
+        raise ValueError("positions or forces of other than 3 columns")
+    return _Layout(species, columns["pos"], forces, width)
 
 
 def _composition(numbers: Sequence[int]) -> str:

@@ -1,11 +1,11 @@
 """The card of SPICE in the selection and split of MACE-OFF23."""
 
-from equidyn.core.settings import Settings
 from equidyn.data.card import Seed, SourceCard, Typical
+from equidyn.data.force_limits import ForceLimits
 
 
-class SpiceMaceOff(Settings):
-    """The archives are taken as they are."""
+class SpiceMaceOff(ForceLimits):
+    """The archives are taken as they are, unless limits are given: their authors have cleaned them up."""
 
     seed: Seed = 0
 
