@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equidyn.core import voxels
-from equidyn.core.voxels import Grid, element_channels, published_rotation, voxelise
+from equidyn.core.voxels import Grid, check_atoms, element_channels, published_rotation, voxelise
 
 
 def atoms(count, *, seed=0, spread=1.5, molecules=2, channels=3, dtype=torch.float64):
@@ -266,13 +266,35 @@ def test_impossible_grids(values, message):
     ("change", "message"),
     [
         ({"positions": torch.zeros(2, 2)}, r"positions have shape \(2, 2\); expected \(N, 3\)"),
-        ({"positions": torch.tensor([[0.0, 0, 0], [0, math.nan, 0]])}, "positions must be finite"),
         ({"channel": torch.tensor([0])}, r"channel has shape \(1,\); expected \(2,\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(change, message):
+    with pytest.raises(ValueError, match=message):
+        voxelise(**two_atoms() | change, molecules=2, grid=Grid(4), channels=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"positions": torch.tensor([[0.0, 0, 0], [0, math.nan, 0]])}, "positions must be finite"),
         ({"channel": torch.tensor([0, 3])}, "channel must lie in 0 to 2, found 0 to 3"),
         ({"molecule": torch.tensor([-1, 0])}, "molecule must lie in 0 to 1, found -1 to 0"),
     ],
 )
-def test_wrong_input(change, message):
-    given = {"positions": torch.zeros(2, 3), "channel": torch.tensor([0, 1]), "molecule": torch.tensor([0, 1])}
+def test_atoms_without_a_place_are_refused(change, message):
+    check_atoms(**two_atoms(), molecules=2, channels=3)
     with pytest.raises(ValueError, match=message):
-        voxelise(**given | change, molecules=2, grid=Grid(4), channels=3)
+        check_atoms(**two_atoms() | change, molecules=2, channels=3)
+
+
+def test_positions_that_are_no_numbers_show_in_the_grid():
+    positions = two_atoms()["positions"] + torch.tensor([[0.0], [math.nan]])
+    found = voxelise(**two_atoms() | {"positions": positions}, molecules=2, grid=Grid(4), channels=3)
+    assert found[0, 0].isfinite().all()
+    assert found[0, 1].isnan().any()
+
+
+def two_atoms():
+    zero = torch.zeros(2, dtype=torch.int64)
+    return {"positions": torch.zeros(2, 3), "channel": torch.tensor([0, 1]), "molecule": zero}

@@ -210,6 +210,22 @@ def test_unknown_elements_are_refused(task, conformers, monkeypatch):
         task.check(nn.Identity(), np.arange(8))
 
 
+def test_positions_that_are_no_numbers_are_refused(task, conformers, monkeypatch):
+    ragged = type(conformers).ragged
+
+    def damaged(store, name):
+        values = ragged(store, name).copy()
+        values[conformers.rows(np.array([2]))[:1]] = np.nan
+        return values
+
+    monkeypatch.setattr(
+        type(conformers), "ragged", lambda store, name: (damaged if name == "positions" else ragged)(store, name)
+    )
+    assert task.batch(np.array([0, 3])).positions.isfinite().all()
+    with pytest.raises(ValueError, match=r"examples \[0, 2\], molecules .*: positions must be finite"):
+        task.batch(np.array([0, 2]))
+
+
 def test_training_and_evaluation(conformers, tmp_path):
     indices = np.arange(4)
     settings = {"side": SIDE, "spacing": 0.5, "noise": 0.4}

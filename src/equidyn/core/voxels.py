@@ -99,6 +99,25 @@ def element_channels(atomic_numbers: Int64[Tensor, " N"], channels: int = 8) -> 
     return table.to(atomic_numbers.device)[atomic_numbers]
 
 
+def check_atoms(
+    positions: Float[Tensor, "N 3"],
+    channel: Int64[Tensor, " N"],
+    molecule: Int64[Tensor, " N"],
+    molecules: int,
+    channels: int = 8,
+) -> None:
+    """Refuse atoms that have no place in grids; arguments are those of `voxelise`.
+
+    Raises:
+        ValueError: If a position, channel or molecule is out of range.
+    """
+    if not bool(positions.isfinite().all()):
+        raise ValueError("positions must be finite")
+    for name, index, count in (("channel", channel, channels), ("molecule", molecule, molecules)):
+        if bool(((index < 0) | (index >= count)).any()):
+            raise ValueError(f"{name} must lie in 0 to {count - 1}, found {int(index.min())} to {int(index.max())}")
+
+
 def voxelise(
     positions: Float[Tensor, "N 3"],
     channel: Int64[Tensor, " N"],
@@ -110,6 +129,7 @@ def voxelise(
     """Density grids of a batch of molecules; differentiable once with respect to positions.
 
     Apart from the result, memory is bounded whatever the number of atoms. Parts of atoms outside the box are cut off.
+    Values of tensors are not checked, for which a GPU would have to be waited for: `check_atoms` does that.
 
     Args:
         positions: (N, 3) Å, float32 or float64, of all molecules; the origin is the grid's.
@@ -124,17 +144,13 @@ def voxelise(
         number below 1, so that gradients are finite.
 
     Raises:
-        ValueError: If shapes do not fit, or a position, channel or molecule is out of range.
+        ValueError: If shapes do not fit.
     """
     if positions.ndim != 2 or positions.shape[1] != 3:
         raise ValueError(f"positions have shape {tuple(positions.shape)}; expected (N, 3)")
-    if not bool(positions.isfinite().all()):
-        raise ValueError("positions must be finite")
-    for name, index, count in (("channel", channel, channels), ("molecule", molecule, molecules)):
+    for name, index in (("channel", channel), ("molecule", molecule)):
         if index.shape != positions.shape[:1]:
             raise ValueError(f"{name} has shape {tuple(index.shape)}; expected ({len(positions)},)")
-        if bool(((index < 0) | (index >= count)).any()):
-            raise ValueError(f"{name} must lie in 0 to {count - 1}, found {int(index.min())} to {int(index.max())}")
     values: Tensor = _Union.apply(positions / grid.spacing, molecule * channels + channel, molecules * channels, grid)
     return values.view(molecules, channels, *(grid.side,) * 3)
 
@@ -201,7 +217,7 @@ def _windows(x: Float[Tensor, "N 3"], plane: Int64[Tensor, " N"], grid: Grid) ->
         if grid.centre == "symmetric":
             inside &= displacement.abs() <= reach
         a, b, c = (torch.exp(-displacement.square() / grid.variance) * inside).unbind(1)
-        i, j, k = index.clamp(0, side - 1).long().unbind(1)
+        i, j, k = index.long().clamp(0, side - 1).unbind(1)  # what is no number, too, gets a place
         index = ((plane[rows, None] * side + i)[:, :, None] * side + j[:, None])[..., None] * side + k[:, None, None]
         density = (a[:, :, None] * b[:, None])[..., None] * c[:, None, None]
         yield _Window(rows, index.flatten(), displacement, density)

@@ -19,7 +19,7 @@ from equidyn.core.plugins import load
 from equidyn.core.seeding import seed_for
 from equidyn.core.streams import normal, uniform
 from equidyn.core.symmetry import Symmetry
-from equidyn.core.voxels import Grid, element_channels, voxelise
+from equidyn.core.voxels import Grid, check_atoms, element_channels, voxelise
 from equidyn.data.store import Store
 from equidyn.tasks.contract import Draws, TrainableTask, Whole
 from equidyn.tasks.outputs import checked
@@ -105,16 +105,25 @@ class VoxelDenoising(TrainableTask):
             raise ValueError(f"{self.store.path}: {error}: filter the data") from None
 
     def batch(self, indices: np.ndarray, device: torch.device | str = "cpu") -> VoxelBatch:
-        """Molecules in the given order, centred, without noise yet."""
+        """Molecules in the given order, centred, without noise yet.
+
+        Raises:
+            ValueError: A position is not finite; the message lists the examples.
+        """
         rows, lengths = self.store.rows(indices), torch.from_numpy(self.store.lengths_of(indices))
         positions = torch.from_numpy(self.store.ragged("positions")[rows]).float()
         molecule = torch.arange(len(lengths)).repeat_interleave(lengths)
         mean = torch.zeros(len(lengths), 3).index_add(0, molecule, positions) / lengths[:, None]
         numbers = torch.from_numpy(self.store.ragged("atomic_numbers")[rows]).long()
+        positions, channel = positions - mean[molecule], element_channels(numbers, CHANNELS)
+        try:
+            check_atoms(positions, channel, molecule, len(lengths), CHANNELS)
+        except ValueError as error:
+            raise ValueError(f"{self.store.path}: {self.describe_batch(indices)}: {error}") from None
         return VoxelBatch(
             np.asarray(indices),
-            (positions - mean[molecule]).to(device),
-            element_channels(numbers, CHANNELS).to(device),
+            positions.to(device),
+            channel.to(device),
             molecule.to(device),
             torch.eye(3, device=device).repeat(len(lengths), 1, 1),
         )
