@@ -485,6 +485,20 @@ class VoxelModelSuite(ModelSuite):
         # Weights that nothing uses get a gradient of zero, for the shared tests.
         return self.error(model, dtype) + 0 * sum(parameter.sum() for parameter in model.parameters())
 
+    def assert_compiles_in_one_piece(self):
+        """A compiled network in training has no graph breaks, and its output and gradients are those of the network."""
+        model, batch, weights = self.make().train(), self.batch(), self.batch().roll(1, 0)
+        torch._dynamo.reset()
+        results = []
+        for network in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
+            torch.manual_seed(0)  # of dropout
+            output = network(batch)
+            gradients = torch.autograd.grad((output * weights).sum(), list(model.parameters()), allow_unused=True)
+            results.append([output.detach(), *(gradient for gradient in gradients if gradient is not None)])
+        largest = max(float(gradient.norm()) for gradient in results[0][1:])
+        for compiled, plain in zip(*reversed(results), strict=True):
+            assert_close(compiled, plain, 1e-5 * largest / float(plain.norm()))
+
     def equivariance_deviation(self, model, batch):
         expected = self.run(model, batch)
         turned = [

@@ -20,6 +20,9 @@ class TestGridControl(VoxelModelSuite):
         model, batch = self.make(), self.batch()
         assert_close(self.run(model, batch.flip(3)), self.run(model, batch).flip(3), 1e-5)
 
+    def test_compiles_in_one_piece(self):
+        self.assert_compiles_in_one_piece()
+
     def test_impossible_sizes(self):
         with pytest.raises(ValueError, match="levels must be positive, found 0"):
             GridControlConfig(levels=0)

@@ -8,7 +8,8 @@ from suite import CHANNELS, DTYPES, TOLERANCE, VoxelModelSuite, assert_close
 from torch import nn
 
 from equidyn.models.registry import build, configuration, configurations
-from equidyn.models.voxmol import network
+from equidyn.models.voxmol import convolution, network
+from equidyn.models.voxmol.convolution import Conv3d, with_channels_last
 from equidyn.models.voxmol.network import Attention, Block, VoxMol, VoxMolConfig
 
 SMALL = VoxMolConfig(
@@ -45,15 +46,11 @@ class TestVoxMol(VoxelModelSuite):
                     module.norm.weight.add_(1)
         assert torch.equal(self.run(model, batch), before)
 
-    @pytest.mark.parametrize("width", [8, 12])
-    def test_layout_in_memory_changes_nothing(self, width):
-        model, batch = self.make(width=width), self.batch()
+    def test_layout_in_memory_changes_nothing(self):
+        model, batch = self.make(), self.batch()
         own = self.run(model, batch)
-        assert own.is_contiguous(memory_format=torch.channels_last_3d) == (width <= 8)
-        for layout in (torch.contiguous_format, torch.channels_last_3d):
-            model.memory_format = lambda _, layout=layout: layout
-            assert_close(self.run(model, batch), own, 1e-5)
-            assert_close(self.run(model, batch.contiguous(memory_format=torch.channels_last_3d)), own, 1e-5)
+        assert own.is_contiguous()
+        assert_close(self.run(model, batch.contiguous(memory_format=torch.channels_last_3d)), own, 1e-5)
 
     def test_dropout_in_training_only(self):
         model, batch = self.make(dropout=0.5), self.batch()
@@ -109,6 +106,47 @@ class TestVoxMol(VoxelModelSuite):
         # finds 3e5.
         assert float(layer.project_in.weight.grad.abs().max()) < 1e3
 
+    # --- convolutions of few channels ---
+
+    @pytest.mark.parametrize(
+        ("width_out", "side", "folded"), [(4, 8, True), (8, 6, True), (5, 6, True), (4, 6, False), (16, 8, False)]
+    )
+    def test_folded_convolutions_are_convolutions(self, width_out, side, folded):
+        torch.manual_seed(0)
+        layer, x = Conv3d(3, width_out), torch.randn(2, 3, side, side, side, requires_grad=True)
+        usual = nn.Conv3d(3, width_out, 3, padding=1)
+        usual.load_state_dict(layer.state_dict())
+        found, expected = (with_gradients(y, [x, *m.parameters()]) for m in (layer, usual) for y in [m(x)])
+        assert found[0].is_contiguous()
+        assert ("_Convolution" in str(found[0].grad_fn)) == folded
+        for ours, theirs in zip(found, expected, strict=True):
+            assert_close(ours, theirs, 1e-5)
+
+    def test_folded_convolutions_are_differentiable_twice(self):
+        torch.manual_seed(0)
+        x = torch.randn(1, 2, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+        weights = [p.double().detach().requires_grad_() for p in nn.Conv3d(2, 4, 3).parameters()]
+        assert torch.autograd.gradcheck(convolution._Convolution.apply, (x, *weights), fast_mode=True)
+        assert torch.autograd.gradgradcheck(convolution._Convolution.apply, (x, *weights), fast_mode=True)
+
+    @pytest.mark.parametrize("kind", [nn.Conv3d, nn.ConvTranspose3d])
+    def test_channels_last_change_nothing(self, kind):
+        torch.manual_seed(0)
+        layer, x = kind(3, 3, 4, stride=2, padding=1), torch.randn(2, 3, 8, 8, 8, requires_grad=True)
+        found, expected = (
+            with_gradients(y, [x, *layer.parameters()]) for y in (with_channels_last(layer, x), layer(x))
+        )
+        assert found[0].is_contiguous()
+        for ours, theirs in zip(found, expected, strict=True):
+            assert_close(ours, theirs, 1e-5)
+
+    # --- compiling ---
+
+    @pytest.mark.parametrize("scores", [2**19, 7 * 64])
+    def test_compiles_in_one_piece(self, monkeypatch, scores):
+        monkeypatch.setattr(network, "SCORES", scores)
+        self.assert_compiles_in_one_piece()
+
     # --- configuration ---
 
     @pytest.mark.parametrize(
@@ -127,6 +165,11 @@ class TestVoxMol(VoxelModelSuite):
     def test_impossible_sizes(self, change, message):
         with pytest.raises(ValueError, match=message):
             replace(self.config, **change)
+
+
+def with_gradients(y, inputs):
+    """A result, and the gradients of the sum of its squares."""
+    return [y, *torch.autograd.grad(y.square().sum(), inputs)]
 
 
 COUNTS = {  # parameters, those of them that nothing uses

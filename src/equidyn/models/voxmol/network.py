@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from equidyn.models.grids import check_grids
+from equidyn.models.voxmol.convolution import Conv3d, with_channels_last
 from equidyn.models.voxmol.sizes import SCORES, VoxMolConfig
 
 
@@ -25,10 +26,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, width_in: int, width_out: int, config: VoxMolConfig):
         super().__init__()
         self.norm_in = nn.GroupNorm(config.groups, width_in)
-        self.conv_in = _conv(width_in, width_out)
+        self.conv_in = Conv3d(width_in, width_out)
         self.norm_out = nn.GroupNorm(config.groups, width_out)
         self.dropout = nn.Dropout(config.dropout)
-        self.conv_out = _conv(width_out, width_out)
+        self.conv_out = Conv3d(width_out, width_out)
         self.shortcut = nn.Identity() if width_in == width_out else nn.Conv3d(width_in, width_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class VoxMol(nn.Module):
         super().__init__()
         self.config = config
         levels = list(zip(config.widths, config.multipliers, config.attention, strict=True))
-        self.first = _conv(config.channels, config.width)
+        self.first = Conv3d(config.channels, config.width)
         down: list[nn.Module] = []
         width_in = config.width
         for place, (width, _, attention) in enumerate(levels):
@@ -119,7 +120,7 @@ class VoxMol(nn.Module):
                 up.append(nn.ConvTranspose3d(narrow, narrow, 4, stride=2, padding=1))
         self.up = nn.ModuleList(up)
         self.norm = nn.GroupNorm(config.groups, config.width)
-        self.last = _conv(config.width, config.channels)
+        self.last = Conv3d(config.width, config.channels)
 
     def no_decay(self, name: str) -> bool:
         """Whether a parameter is exempt from weight decay: as published, none is."""
@@ -132,26 +133,12 @@ class VoxMol(nn.Module):
             ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
-        x = self.first(grids.contiguous(memory_format=self.memory_format(grids)))
+        x = self.first(grids)
         stack = [x]
         for step in self.down:
-            x = step(x)
+            x = step(x) if isinstance(step, Block) else with_channels_last(step, x)
             stack.append(x)
         x = self.middle(x)
         for step in self.up:
-            x = step(torch.cat([x, stack.pop()], 1) if isinstance(step, Block) else x)
+            x = step(torch.cat([x, stack.pop()], 1)) if isinstance(step, Block) else with_channels_last(step, x)
         return self.last(F.silu(self.norm(x)))
-
-    def memory_format(self, grids: Tensor) -> torch.memory_format:
-        """The layout of all features in memory: the fastest one measured on CPUs, the usual one elsewhere.
-
-        In single precision, convolutions of few channels take two thirds of the time with channels last; wider ones,
-        and norms in bfloat16, take longer.
-        """
-        few = self.config.width <= 8
-        single = not torch.is_autocast_enabled(grids.device.type)
-        return torch.channels_last_3d if few and single and grids.device.type == "cpu" else torch.contiguous_format
-
-
-def _conv(width_in: int, width_out: int) -> nn.Conv3d:
-    return nn.Conv3d(width_in, width_out, 3, padding=1)
