@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from equidyn.core.voxels import REACH, Grid, published_rotation, voxelise
+from equidyn.core.voxels import REACH, Grid, check_atoms, published_rotation, voxelise
 from equidyn.models.voxmol.network import VoxMol, VoxMolConfig
 from equidyn.verification.recorded import Recorded, renamed
 
@@ -130,7 +130,9 @@ def _voxels(fixture: Recorded) -> dict[str, Tensor]:
             raise ValueError(f"radius must be {grid.radius} for all atoms")
         molecule, _ = real.nonzero()
         where, kind, owner = (torch.from_numpy(values) for values in (positions[real], channel[real], molecule))
-        return voxelise(where, kind.long(), owner, len(real), grid, channels)
+        atoms = where, kind.long(), owner, len(real)
+        check_atoms(*atoms, channels)
+        return voxelise(*atoms, grid, channels)
 
     def small() -> dict[str, Tensor]:
         grid = grids("")
