@@ -27,7 +27,7 @@ SMALL = {
     "control-small": (7, 20),
     "proteina-0.5M": (20, 60),
     "proteina-0.5M-tri": (20, 40),
-    "proteina-2M": (20, 60),
+    "proteina-2M": (40, 60),
     "control-chain": (20, 60),
     "voxmol-0.3M": (8, 16),
     "control-voxels": (8, 16),

@@ -129,6 +129,8 @@ class TestProteina(FlowMatchingModelSuite):
             ({"update_every": -1}, "update_every must not be negative, found -1"),
             ({"index_embedding": 7}, "index_embedding must be even and at least 4, found 7"),
             ({"time_embedding": 2}, "time_embedding must be even and at least 4, found 2"),
+            ({"distance_classes": 1}, "distance_classes must be at least 2, found 1"),
+            ({"sc_distance_classes": 1}, "sc_distance_classes must be at least 2, found 1"),
             ({"separation_classes": 8}, "separation_classes must be odd, found 8"),
         ],
     )

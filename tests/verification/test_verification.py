@@ -15,10 +15,10 @@ from torch import nn
 from equidyn.cli import main
 from equidyn.core.actions import rotate
 from equidyn.models.escaip.network import EScAIP, EScAIPConfig
+from equidyn.models.proteina import network
 from equidyn.models.proteina.network import (
     AdaptiveNorm,
     Attention,
-    Conditioning,
     Gate,
     PairUpdate,
     Proteina,
@@ -330,7 +330,7 @@ def test_each_gradient_is_held_to_its_own_size(proteina, write):
             assert deviating(write(proteina | {"grad_norm/nosc": changed}, "proteina_x.npz")) == expected
 
 
-def no_gate(layer, x, conditioning):
+def no_gate(layer, x, scale):
     return x
 
 
@@ -339,9 +339,10 @@ def swapped_swiglu(layer, x):
     return layer.down(torch.nn.functional.silu(value) * gate)
 
 
-def normed_gate(layer, x, conditioning):
-    rows = torch.nn.functional.layer_norm(conditioning.rows, conditioning.rows.shape[-1:])
-    return ORIGINAL[Gate](layer, x, conditioning._replace(rows=rows))
+def normed_gates(layers, told, *counts):
+    normed = torch.nn.functional.layer_norm(told, told.shape[-1:])
+    pairs = zip(ORIGINAL[network](layers, told, *counts), ORIGINAL[network](layers, normed, *counts), strict=True)
+    return [[a._replace(gate=b.gate) for a, b in zip(*halves, strict=True)] for halves in pairs]
 
 
 class SwappedHalves(nn.Module):
@@ -376,34 +377,37 @@ def padding_attended(layer, x, bias):
     return ORIGINAL[Attention](layer, x, bias.clamp(min=-1e-3))
 
 
-def no_adaptation(layer, x, conditioning):
+def no_adaptation(layer, x, scale, shift):
     return torch.nn.functional.layer_norm(x, x.shape[-1:])
 
 
-def registers_conditioned(conditioning, values):
-    return ORIGINAL[Conditioning](conditioning, values.flip(1))
+def registers_conditioned(*arguments):
+    return [
+        [network.Modulation(*(values[:, -1:].expand_as(values) for values in half)) for half in halves]
+        for halves in ORIGINAL[network](*arguments)
+    ]
 
 
 ORIGINAL = {kind: kind.forward for kind in (AdaptiveNorm, Attention, Gate, PairUpdate, SwiGLU, TriangleProduct)} | {
-    Conditioning: Conditioning.spread
+    network: network.modulations
 }
 
 MISTAKES = {
     "no gate": (Gate, no_gate),
-    "normalised conditioning in the gate": (Gate, normed_gate),
+    "normalised conditioning in the gate": (network, normed_gates),
     "halves of the gated unit": (SwiGLU, swapped_swiglu),
     "halves of the pair update": (PairUpdate, swapped_update),
     "outgoing and incoming": (TriangleProduct, other_triangle),
     "no norms of queries and keys": (Attention, without_norms_of_queries_and_keys),
     "padding attended to": (Attention, padding_attended),
     "no adaptation": (AdaptiveNorm, no_adaptation),
-    "registers conditioned": (Conditioning, registers_conditioned),
+    "registers conditioned": (network, registers_conditioned),
 }
 
 
 @pytest.mark.parametrize(("kind", "mistake"), MISTAKES.values(), ids=MISTAKES)
 def test_mistaken_module_deviates(monkeypatch, kind, mistake):
-    monkeypatch.setattr(kind, "spread" if kind is Conditioning else "forward", mistake)
+    monkeypatch.setattr(kind, "modulations" if kind is network else "forward", mistake)
     found = {d.quantity: d.absolute for d in verify(FOLDER / "proteina_fixture_tri.npz").deviations}
     assert found["out/sc/coors_pred"] > 1e-3
 
@@ -674,8 +678,8 @@ def assert_agree(model, plain, batch, loss):
     """Outputs and gradients of a network and the plain implementation of it."""
     __tracebackhide__ = True
     results = []
-    for network, owner in ((model, model), (plain, plain.model)):
-        output = network(batch)
+    for function, owner in ((model, model), (plain, plain.model)):
+        output = function(batch)
         loss(output).backward()
         gradients = {name: parameter.grad for name, parameter in owner.named_parameters()}
         results.append((output, gradients))

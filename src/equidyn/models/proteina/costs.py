@@ -7,7 +7,10 @@ from equidyn.models.work import INTEGER, Work, kept, linear, product
 
 
 def costs(residues: int, **sizes: Any) -> Work:
-    """Work of a pass for one chain, padding included, with self-conditioning."""
+    """Work of a pass for one chain, padding included, with self-conditioning.
+
+    Copies of weights, which are as large whatever the batch, are left out of the numbers kept.
+    """
     c = ProteinaConfig(**sizes)
     tokens = residues + c.registers
     updates = len(c.updated_after)

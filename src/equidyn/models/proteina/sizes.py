@@ -44,6 +44,9 @@ class ProteinaConfig:
         for name in ("time_embedding", "index_embedding"):
             if getattr(self, name) % 2 or getattr(self, name) < 4:
                 raise ValueError(f"{name} must be even and at least 4, found {getattr(self, name)}")
+        for name in ("distance_classes", "sc_distance_classes"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} must be at least 2, found {getattr(self, name)}")
         if not self.separation_classes % 2:
             raise ValueError(f"separation_classes must be odd, found {self.separation_classes}")
 
