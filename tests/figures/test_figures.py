@@ -186,7 +186,8 @@ def test_figures_draw_what_there_is(table, name):
     draw(name, table[(table["run"] == "base") & (table["step"] == 0)])
 
 
-def test_save_gives_equal_bytes(table, tmp_path):
+def test_save_gives_equal_bytes(table, tmp_path, caplog):
+    caplog.set_level("INFO")
     figure, data, _ = draw("percent_loglog", table)
     redrawn, _, _ = draw("percent_loglog", table)
     written = [
@@ -197,6 +198,7 @@ def test_save_gives_equal_bytes(table, tmp_path):
         assert sorted(paths) == sorted(paths[0].parent.iterdir())
         assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in written[0]]
     pd.testing.assert_frame_equal(pd.read_csv(written[0][3], dtype=data.dtypes.to_dict(), keep_default_na=False), data)
+    assert not caplog.records  # of embedded fonts, for instance
 
 
 def test_save_leaves_old_files_when_it_fails(tmp_path):

@@ -6,6 +6,7 @@ to carry meaning. Figures are made without pyplot: no global state, no figure le
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -76,6 +77,8 @@ _WRITING: dict[str, dict] = {
 }
 FORMATS = tuple(_WRITING)
 """In which figures can be written."""
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # a hundred lines for each font that a PDF embeds
 
 
 @contextmanager
