@@ -18,6 +18,9 @@ rule analyse_checkpoints:
     threads: needs("cpus_per_task")
     resources:
         gpu=needs("gpu"),
+        gpu_share=needs("gpu_share"),
+        # No parameter: results do not depend on it.
+        batch_size=needs("batch_size"),
         mem_mb=needs("mem_mb"),
         runtime=needs("runtime"),
     params:

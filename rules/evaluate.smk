@@ -19,6 +19,9 @@ rule evaluate_checkpoints:
     threads: needs("cpus_per_task", "evaluation")
     resources:
         gpu=needs("gpu", "evaluation"),
+        gpu_share=needs("gpu_share", "evaluation"),
+        # No parameter: results do not depend on it.
+        batch_size=needs("batch_size", "evaluation"),
         mem_mb=needs("mem_mb", "evaluation"),
         runtime=needs("runtime", "evaluation"),
         # Several evaluations that are grouped into one job of a cluster run one at a time: see profiles/slurm.

@@ -16,6 +16,7 @@ rule train_network:
     threads: needs("cpus_per_task", "training")
     resources:
         gpu=needs("gpu", "training"),
+        gpu_share=needs("gpu_share", "training"),
         # No parameters: a run that gets more devices, or saves its state more often, need not train again.
         devices=lambda wildcards: study.devices(wildcards.run),
         state_every=config["training"]["state_every"],

@@ -1,5 +1,6 @@
 """Plans: what is made of a network's costs, and what jobs ask for."""
 
+import math
 import subprocess
 import sys
 from copy import deepcopy
@@ -11,12 +12,22 @@ from snakemake.utils import update_config
 
 from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
+from equidyn.data.card import Typical
 from equidyn.models.costs import work
 from equidyn.run.distributed import World
 from equidyn.run.loader import portions
+from equidyn.run.protocol import KEPT_GB
 from equidyn.study import planning
 from equidyn.study.plan_report import report
-from equidyn.study.planning import accelerator, plan, resources, training_gb
+from equidyn.study.planning import (
+    accelerator,
+    analysis_gb,
+    batch_size,
+    evaluation_gb,
+    plan,
+    resources,
+    training_gb,
+)
 from equidyn.study.reading import merge, read_study
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +36,7 @@ CLUSTER = {
     "accelerator": {
         "name": "X1",
         "memory_gb": 40,
+        "bandwidth": 1e9,
         "tflops": {"fp64": 6.25, "fp32": 100, "tf32": 100, "bf16": 200},
         "utilisation": 0.25,
     },
@@ -67,7 +79,7 @@ class TestTraining:
 
     def test_autocast_is_faster_where_the_task_has_it(self, config):
         config["training"]["voxel_denoising"]["precision"] = "bf16"
-        found = plan(config, GRIDS | {"batch_size": 64}, ANALYSES)
+        found = plan(config, GRIDS | {"batch_size": 128}, ANALYSES)
         assert found.hours == pytest.approx(found.operations / (200e12 * 0.25) / 3600)
 
     def test_self_conditioning_is_half_a_forward_pass(self, config):
@@ -91,7 +103,32 @@ class TestTraining:
 
     def test_a_small_step_takes_the_time_of_its_launch(self, config):
         row = row_of("escaip-tiny", "force_field")
-        assert plan(config, row, ANALYSES).hours == pytest.approx(1000 * planning.LAUNCH / 3600)
+        launch = planning.LAUNCH * work("escaip-tiny", 17.5).pieces
+        assert plan(config, row, ANALYSES).hours == pytest.approx(1000 * launch / 3600)
+
+    def test_a_large_step_takes_the_time_of_its_traffic(self, config):
+        config["cluster"]["accelerator"] |= {"bandwidth": 0.01, "utilisation": 1}
+        kept = 64 * 4 * work("escaip-6M", 17.5).kept
+        assert plan(config, ATOMS, ANALYSES).hours == pytest.approx(
+            1000 * planning.TRAFFIC * kept / 1e10 / 3600, rel=0.01
+        )
+
+    @pytest.mark.parametrize(
+        ("compile", "steps", "gpu", "compiles"),
+        [("auto", 4999, True, False), ("auto", 5000, True, True), ("auto", 5000, False, False), (True, 9, False, True),
+         (False, 5000, True, False)],
+    )  # fmt: skip
+    def test_compiling_takes_time_once_and_saves_launches(self, config, compile, steps, gpu, compiles):
+        config["training"] |= {"compile": compile, "device": "cuda" if gpu else "cpu"}
+        row, pieces = row_of("escaip-1M", "force_field", steps=steps, batch_size=1), work("escaip-1M", 17.5).pieces
+        launch = planning.LAUNCH if gpu else planning.CORE.launch
+        found = 3600 * plan(config, row, ANALYSES).hours
+        if compiles:
+            least = planning.COMPILING * pieces + steps * planning.COMPILED * launch * pieces
+            assert found >= least * (1 - 1e-9)
+            assert not gpu or found < steps * launch * pieces
+        elif gpu:
+            assert found == pytest.approx(steps * launch * pieces)
 
     @pytest.mark.parametrize(
         ("devices", "microbatch", "portions", "portion", "rounds"),
@@ -103,7 +140,8 @@ class TestTraining:
             config["training"]["voxel_denoising"]["microbatch"] = microbatch
         found, grid = plan(config, GRIDS | {"batch_size": 10}, ANALYSES), work("voxmol-111M", SIDE)
         assert (found.portions, found.portion, found.devices) == (portions, portion, devices)
-        seconds = 1000 * rounds * max(portion * (grid.forward + grid.backward) / 25e12, planning.LAUNCH)
+        launch = planning.LAUNCH * grid.pieces
+        seconds = 1000 * rounds * max(portion * (grid.forward + grid.backward) / 25e12, launch)
         assert found.hours * 3600 == pytest.approx(seconds)
         assert found.device_hours == pytest.approx(devices * found.hours)
 
@@ -198,7 +236,7 @@ class TestResources:
         config, runs = study
         for row in runs.values():
             assert resources(config, row, "training") == {
-                "gpu": 0, "cpus_per_task": 1, "mem_mb": 2000, "runtime": 120,
+                "gpu": 0, "gpu_share": 0, "cpus_per_task": 1, "mem_mb": 2000, "runtime": 120,
             }  # fmt: skip
             assert resources(config, row, "evaluation")["mem_mb"] == 3000
         for analysis in ANALYSES:
@@ -214,6 +252,7 @@ class TestResources:
         config["training"]["devices"] = 4
         assert resources(config, GRIDS, "training") == {
             "gpu": 4,
+            "gpu_share": 400,
             "cpus_per_task": 16,
             "mem_mb": 4 * 6000 + 2231,  # 20 bytes for each of 111,520,424 parameters
             "runtime": 30,
@@ -250,6 +289,144 @@ class TestResources:
             settings["folds"] = folds
             asked.append(resources(config, ATOMS, ANALYSES["gradients"])["mem_mb"])
         assert asked[1] - asked[0] == pytest.approx(8e-6 * 2 * 10 * 6_137_222, abs=1)
+
+    def test_a_run_asks_for_the_share_of_a_gpu_that_it_fills(self, config):
+        config["training"]["compile"] = False
+        config["cluster"]["accelerator"] |= {"utilisation": 1, "memory_gb": 16}
+        found = resources(config, GRIDS, "training")
+        assert found["gpu_share"] == math.ceil(100 * training_gb(config, GRIDS, 8) / 16)
+        assert 0 < found["gpu_share"] < 100
+        config["cluster"]["accelerator"]["memory_gb"] = 1
+        assert resources(config, GRIDS, "training")["gpu_share"] == 100
+
+    def test_a_run_asks_for_the_share_of_a_gpu_that_it_keeps_busy(self, config):
+        config["training"]["compile"] = False
+        config["cluster"]["accelerator"]["memory_gb"] = 1000
+        grid = work("voxmol-111M", SIDE)
+        launch, busy = planning.LAUNCH * grid.pieces, (grid.forward + grid.backward) / 25e12
+        asked = [resources(config, GRIDS | {"batch_size": size}, "training")["gpu_share"] for size in (1, 100)]
+        assert asked == [math.ceil(100 * busy / launch), 100]
+        assert busy < launch
+
+    def test_small_runs_share_a_gpu(self, config):
+        row = row_of("escaip-tiny", "force_field")
+        assert resources(config, row, "training")["gpu_share"] <= 5
+        assert resources(config, row, "evaluation")["gpu_share"] <= 10
+
+
+class TestBatches:
+    """Examples at once in evaluations and analyses, which change no result."""
+
+    def test_a_number_that_is_given_counts(self, config, study):
+        config["analysis"]["hessian"]["force_field"]["batch_size"] = 9
+        for which in (config, study[0]):
+            assert batch_size(which, GRIDS) == which["evaluation"]["voxel_denoising"]["batch_size"]
+            assert batch_size(which, ATOMS, ANALYSES["hessian"]) == 9
+
+    def test_a_cpu_takes_a_few(self, study):
+        config = study[0]
+        for task in ("force_field", "voxel_denoising"):
+            del config["evaluation"][task]["batch_size"]
+        assert batch_size(config, ATOMS) == planning.ON_CPU
+        assert batch_size(config, GRIDS) == 12, "there are no more"
+
+    def test_a_gpu_takes_what_fills_half_of_it(self, config):
+        del config["evaluation"]["voxel_denoising"]["batch_size"]
+        config["evaluation"]["voxel_denoising"]["examples"] = "all"
+        config["cluster"]["accelerator"]["memory_gb"] = 10
+        found = batch_size(config, GRIDS)
+        assert evaluation_gb(config, GRIDS, found) <= 5 < evaluation_gb(config, GRIDS, found + 1)
+        assert resources(config, GRIDS, "evaluation")["batch_size"] == found
+        assert resources(config, GRIDS, "evaluation")["gpu_share"] in (49, 50)
+
+    def test_an_analysis_takes_what_fills_half_of_it(self, config):
+        card = ANALYSES["head"]
+        del config["analysis"]["head"]["force_field"]["batch_size"]
+        config["cluster"]["accelerator"]["memory_gb"] = 8
+        row = ATOMS | {"name": "augmented"}
+        found = batch_size(config, row, card)
+        assert analysis_gb(config, row, card, found) <= 4 < analysis_gb(config, row, card, found + 1)
+        assert resources(config, row, card)["batch_size"] == found
+
+    def test_one_example_is_the_least(self, config):
+        del config["evaluation"]["voxel_denoising"]["batch_size"]
+        config["cluster"]["accelerator"]["memory_gb"] = 1
+        assert batch_size(config, GRIDS) == 1
+
+    @pytest.mark.parametrize(("fits", "expected"), [(0.5, 0), (1, 1), (6.9, 6), (7, 7), (99, 7)])
+    def test_what_fits(self, fits, expected):
+        assert planning.fitting(fits, 7, float) == expected
+
+    def test_closed_forms_need_one_copy_but_for_their_floors(self, config):
+        def copies(count):
+            activations = evaluation_gb(config, ATOMS, count) - planning.RESERVE_GB - KEPT_GB - 4e-9 * 6_137_222
+            return activations / (4e-9 * planning.SLACK * work("escaip-6M", 40).peak)
+
+        config["evaluation"]["force_field"]["examples"] = 3000
+        assert copies(10) == pytest.approx(10 * config["evaluation"]["rotations"])
+        assert copies(50) == pytest.approx(32 * config["evaluation"]["rotations"], rel=0.4)
+        config["evaluation"]["sampled"] = True
+        assert copies(50) == pytest.approx(50 * config["evaluation"]["rotations"], rel=0.4)
+
+
+H200 = {
+    "name": "H200",
+    "memory_gb": 141,
+    "bandwidth": 4.8,
+    "tflops": {"fp64": 67, "fp32": 67, "tf32": 494, "bf16": 989},
+    "utilisation": 0.15,
+}
+MEASURED = [
+    # task, model, batch, atoms, precision, seconds of a step, 10⁹ bytes
+    ("force_field", "escaip-6M", 64, 35, "fp32", 0.078, 6.0),
+    ("force_field", "escaip-6M", 64, 35, "tf32", 0.089, 6.0),
+    ("force_field", "escaip-6M", 64, 35, "bf16", 0.100, 3.7),
+    ("force_field", "escaip-6M", 64, 18, "fp32", 0.060, None),
+    ("force_field", "escaip-6M", 1, 35, "tf32", 0.073, None),
+    ("force_field", "escaip-6M", 512, 35, "tf32", 0.193, 46),
+    ("force_field", "escaip-1M", 64, 35, "fp32", 0.025, 1.1),
+    ("force_field", "escaip-1M", 64, 35, "tf32", 0.027, 1.1),
+    ("force_field", "escaip-1M", 64, 35, "bf16", 0.056, None),
+    ("flow_matching", "proteina-60M", 4, None, "bf16", 0.108, 3.3),
+    ("flow_matching", "proteina-60M", 4, None, "tf32", 0.081, 3.3),
+    ("flow_matching", "proteina-60M", 32, None, "bf16", 0.146, 16),
+    ("flow_matching", "proteina-400M-tri", 4, None, "bf16", 0.353, 45),
+    # On the GPU; the other half of the step drew noise on the CPU, as networks do no more.
+    ("voxel_denoising", "voxmol-111M", 32, None, "tf32", 0.860, 19),
+]
+"""Training on one NVIDIA H200 in November 2026, at commit 5a10f86 with PyTorch 2.11 and CUDA 13."""
+
+
+class TestMeasured:
+    """Plans against what was measured on a GPU, within a factor of 1.5."""
+
+    @pytest.fixture
+    def planned(self, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        config, _ = read_study(["config/paper.yaml"], ANALYSES)
+        config["cluster"]["accelerator"] = H200
+        config["training"]["devices"] = 1
+
+        def one(task, model, batch, atoms, precision, *, compile=False):
+            config["training"] |= {"precision": precision, "compile": compile}
+            config["training"][task].pop("precision", None)
+            if atoms:
+                monkeypatch.setattr(planning, "_source", lambda *_: Typical(10**6, mean=atoms, largest=atoms))
+            return plan(config, row_of(model, task, batch_size=batch, steps=10**6), ANALYSES)
+
+        return one
+
+    @pytest.mark.parametrize(("task", "model", "batch", "atoms", "precision", "seconds", "gigabytes"), MEASURED)
+    def test_steps(self, planned, task, model, batch, atoms, precision, seconds, gigabytes):
+        found = planned(task, model, batch, atoms, precision)
+        assert 1 / 1.5 < found.hours * 3600 / 10**6 / seconds < 1.5
+        if gigabytes:  # of tensors alone
+            assert 1 / 1.5 < (found.memory_gb - planning.RESERVE_GB) / gigabytes < 1.5
+
+    def test_compiled(self, planned):
+        found = planned("force_field", "escaip-6M", 64, 35, "tf32", compile=True)
+        assert 1 / 1.5 < found.hours * 3600 / 10**6 / 0.038 < 1.5
+        assert work("escaip-6M", 35).pieces * planning.COMPILING == pytest.approx(100, rel=0.05)
 
 
 class TestReport:

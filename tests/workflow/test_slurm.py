@@ -46,6 +46,7 @@ def project(tmp_path):
     accelerator = {
         "name": "made up",
         "memory_gb": 8,
+        "bandwidth": 1,
         "tflops": {"fp64": 1, "fp32": 1, "tf32": 1, "bf16": 1},
         "utilisation": 0.5,
     }

@@ -221,6 +221,14 @@ class TestFinishedStudy:
         assert {"train_network", "evaluate_checkpoints", "draw_figure"} <= planned
         assert not planned & {"make_store", "split_store", "draw_subset"}
 
+    def test_the_size_of_batches_measures_nothing_again(self, finished):
+        size = finished.config["evaluation"]["force_field"].pop("batch_size")
+        try:
+            planned = finished.planned()
+        finally:
+            finished.config["evaluation"]["force_field"]["batch_size"] = size
+        assert planned.keys() == {"write_config", "write_manifest", "write_report"}
+
     def test_another_row_adds_its_own_jobs(self, finished):
         finished.rows.append(finished.rows[0] | {"name": "second-seed", "seed": "1"})
         try:
@@ -349,6 +357,25 @@ class TestParsing:
     def test_targets_exist(self, fresh):
         result = fresh.run("--dry-run", "all", "data", "train", "evaluate", "analyse", "figures", "report")
         assert result.returncode == 0, result.stderr[-2000:]
+
+    def test_small_runs_share_a_gpu(self, fresh):
+        fresh.config["training"]["device"] = "cuda"
+        fresh.rows.append(fresh.rows[0] | {"name": "large", "model": "escaip-6M", "batch_size": "2000"})
+        for file, message in (("train", "Training {wildcards.run}"), ("evaluate", "Evaluating {wildcards.run}, part")):
+            fresh.edit(
+                f"rules/{file}.smk", f'    message:\n        "{message}', "    # "
+            )  # to be told of resources instead
+        dry = fresh.run("--dry-run", "evaluate", "--forceall").stdout
+        jobs = {}
+        for job in dry.split("\nrule ")[1:]:
+            run, asked = re.search(r"wildcards: run=([^,\n]*)", job), re.search(r"resources: (.*)", job)
+            if run and "gpu_share" in asked[1]:
+                jobs[job.partition(":")[0], run[1]] = dict(pair.split("=") for pair in asked[1].split(", "))
+        shares = {job: int(asked["gpu_share"]) for job, asked in jobs.items()}
+        assert shares["train_network", "large"] == 100
+        assert shares["train_network", "augmented"] + shares["train_network", "fewer"] < 20
+        assert shares["evaluate_checkpoints", "augmented"] < 20
+        assert {asked["gpu"] for asked in jobs.values()} == {"1"}, "as clusters count them"
 
     def test_lint(self, fresh):
         result = fresh.run("--lint")

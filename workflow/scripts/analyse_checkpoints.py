@@ -3,7 +3,7 @@
 from equidyn.core import process
 
 
-def main(inputs, output, log, threads, told):
+def main(inputs, output, log, threads, batch_size, told):
     process.start(log, threads)
     import torch
 
@@ -23,7 +23,7 @@ def main(inputs, output, log, threads, told):
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
         told["steps"],
-        EvaluationSettings(**told["protocol"]),
+        EvaluationSettings(**told["protocol"], batch_size=batch_size),
         told["settings"],
         labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
         anatomy=told["anatomy"],
@@ -38,5 +38,6 @@ if __name__ == "__main__":
         snakemake.output.table,
         snakemake.log[0],
         snakemake.threads,
+        snakemake.resources.batch_size,
         snakemake.params.told,
     )

@@ -3,7 +3,7 @@
 from equidyn.core import process
 
 
-def main(inputs, rows, examples, log, threads, told, steps):
+def main(inputs, rows, examples, log, threads, batch_size, told, steps):
     process.start(log, threads)
     import torch
 
@@ -22,7 +22,7 @@ def main(inputs, rows, examples, log, threads, told, steps):
         read_index(inputs.validation, len(store)),
         inputs.checkpoints,
         steps,
-        EvaluationSettings(**told["protocol"]),
+        EvaluationSettings(**told["protocol"], batch_size=batch_size),
         labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
         control=told["control"],
         device=process.device(told["device"]),
@@ -32,4 +32,11 @@ def main(inputs, rows, examples, log, threads, told, steps):
 
 
 if __name__ == "__main__":
-    main(snakemake.input, *snakemake.output, snakemake.log[0], snakemake.threads, *snakemake.params)
+    main(
+        snakemake.input,
+        *snakemake.output,
+        snakemake.log[0],
+        snakemake.threads,
+        snakemake.resources.batch_size,
+        *snakemake.params,
+    )

@@ -12,7 +12,7 @@ from pydantic import Field
 from equidyn.core.groups.card import group_card
 from equidyn.core.settings import Distinct, Settings
 from equidyn.models.work import Work
-from equidyn.run.protocol import BatchSize, Examples, Rotations, SymmetrySettings
+from equidyn.run.protocol import Examples, FittingBatch, Rotations, SymmetrySettings
 
 EIGENVALUES = 300
 """Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
@@ -30,7 +30,7 @@ class AnalysisSettings(Settings):
         description="Steps of the kept checkpoints to analyse, or `all`."
     )
     examples: Examples
-    batch_size: BatchSize
+    batch_size: FittingBatch = None
     rotations: Rotations
     symmetries: Distinct[SymmetrySettings] | None = Field(
         None, description="Groups and comparisons, from those that the task is evaluated under; all if not given."

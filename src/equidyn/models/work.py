@@ -24,19 +24,22 @@ class Work:
         backward: Floating-point operations of the backward pass.
         kept: Memory kept between the two, in numbers of single precision.
         peak: Largest memory of a forward pass without a backward pass, in numbers of single precision.
+        pieces: Number of products and of other operations that keep something, however many numbers they treat.
     """
 
     forward: float = 0.0
     backward: float = 0.0
     kept: float = 0.0
     peak: float = 0.0
+    pieces: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
         sums = self.forward + other.forward, self.backward + other.backward, self.kept + other.kept
-        return Work(*sums, max(self.peak, other.peak))
+        return Work(*sums, max(self.peak, other.peak), self.pieces + other.pieces)
 
     def __rmul__(self, times: float) -> "Work":
-        return Work(times * self.forward, times * self.backward, times * self.kept, self.peak if times else 0.0)
+        products = times * self.forward, times * self.backward, times * self.kept
+        return Work(*products, self.peak if times else 0.0, times * self.pieces)
 
     def beside(self, carried: float) -> "Work":
         """The work of the same block while other numbers are carried past it."""
@@ -48,12 +51,12 @@ def product(operations: float, kept: float = 0.0, *, constant: bool = False) -> 
 
     In the backward pass there is one for each of the factors, but none for an input that is a constant.
     """
-    return Work(operations, operations if constant else 2 * operations, kept)
+    return Work(operations, operations if constant else 2 * operations, kept, pieces=1)
 
 
 def kept(numbers: float) -> Work:
     """Work that only keeps numbers."""
-    return Work(kept=numbers)
+    return Work(kept=numbers, pieces=1)
 
 
 def linear(rows: float, width_in: int, width_out: int, *, constant: bool = False) -> Work:

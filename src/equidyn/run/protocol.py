@@ -29,6 +29,13 @@ Rotations = Annotated[
     ),
 ]
 BatchSize = Annotated[int, Field(ge=1, description="Examples per forward pass, before repeating them for rotations.")]
+FittingBatch = Annotated[
+    Annotated[int, Field(ge=1)] | None,
+    Field(
+        description="Examples per forward pass, before repeating them for rotations; if not given, 16 on a CPU, and as "
+        "many as fill half of a GPU by plan. Where they do not fit, they are halved until they do."
+    ),
+]
 
 
 class SymmetrySettings(Settings):

@@ -40,17 +40,13 @@ from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
 from equidyn.run.loader import StepInput, Steps, inputs_of_steps
-from equidyn.run.recipe import Recipe
+from equidyn.run.recipe import COMPILE_AFTER, Recipe
 from equidyn.tasks.contract import TrainableTask
 
 log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
 """The type that autocast computes in, by the name of the precision."""
-
-COMPILE_AFTER = 5000
-"""Steps from which on compiling a network saves time on a GPU. Measured for EScAIP-6M on an H200: compiling takes some
-100 s, and saves 50 ms of each step."""
 
 
 class TrainingError(RuntimeError):

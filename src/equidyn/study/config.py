@@ -254,10 +254,13 @@ def labels(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def protocol(config: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `equidyn.run.protocol.EvaluationSettings`: the study's and those of the run's task."""
+    """Arguments of `equidyn.run.protocol.EvaluationSettings`, those of the study and of the run's task.
+
+    The batch size is not among them, as no result depends on it: see `equidyn.study.planning.batch_size`.
+    """
     evaluation = config["evaluation"]
     shared = {name: value for name, value in evaluation.items() if name in CommonEvaluation.model_fields}
-    own = {name: value for name, value in evaluation[row["task"]].items() if name != "symmetries"}
+    own = {name: value for name, value in evaluation[row["task"]].items() if name not in ("symmetries", "batch_size")}
     combined = conditions(symmetries(config, row["task"]), own.get("conditions", {}))
     return shared | own | {"conditions": combined}
 
@@ -311,7 +314,7 @@ def _empty(section: Mapping[str, Any], *place: str) -> Iterator[str]:
             yield from _empty(value, *place, str(key))
 
 
-_AS_EVALUATED = ("examples", "batch_size", "rotations")
+_AS_EVALUATED = ("examples", "rotations")
 
 
 def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,7 +329,7 @@ def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str
 
 def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of an analysis besides the protocol."""
-    shared = ("runs", "steps", "symmetries", "conditions", *_AS_EVALUATED)
+    shared = ("runs", "steps", "symmetries", "conditions", "batch_size", *_AS_EVALUATED)
     return {name: v for name, v in config["analysis"][analysis][row["task"]].items() if name not in shared}
 
 

@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from equidyn.study.config import protocol
 from equidyn.study.planning import (
     BF16_KEPT,
     SAFETY,
@@ -15,6 +14,7 @@ from equidyn.study.planning import (
     analyses_of,
     analysis_gb,
     analysis_hours,
+    batch_size,
     evaluation_gb,
     fitting,
     held_out,
@@ -105,17 +105,18 @@ def _warnings(
             f"GB; {plan.fitting} would fit: lower training.{task}.microbatch"
         )
     if plan.evaluation_gb > machine.memory_gb:
-        batch_size = protocol(config, row)["batch_size"]
-        fits = fitting(machine, batch_size, lambda size: evaluation_gb(config, row, size))
+        count = batch_size(config, row)
+        fits = fitting(machine.memory_gb, count, lambda size: evaluation_gb(config, row, size))
         yield (
-            f"{row['name']}: evaluation with {batch_size} at once needs {plan.evaluation_gb:.0f} of "
+            f"{row['name']}: evaluation with {count} at once needs {plan.evaluation_gb:.0f} of "
             f"{machine.memory_gb:g} GB; {fits} would fit: lower evaluation.{task}.batch_size"
         )
     if uses_gpu(config) and SAFETY * plan.evaluation_job_hours > limit:
         long = _too_long(plan.evaluation_job_hours, limit)
         yield f"{row['name']}: an evaluation job {long}: lower evaluation.checkpoints_per_job"
     for card in analyses_of(config, row, analyses):
-        needed, hours = analysis_gb(config, row, card), analysis_hours(config, row, card)
+        needed = analysis_gb(config, row, card, batch_size(config, row, card))
+        hours = analysis_hours(config, row, card)
         where = f"analysis.{card.name}.{task}"
         if needed > machine.memory_gb:
             yield f"{row['name']}: {where} needs {needed:.0f} of {machine.memory_gb:g} GB: use fewer examples at once"
@@ -131,8 +132,9 @@ def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
     machine = accelerator(config)
     memory = f"{machine.memory_gb:g} GB" if math.isfinite(machine.memory_gb) else "memory of the host"
     peaks = ", ".join(f"{name} {getattr(machine, name):g}" for name in ("fp64", "fp32", "tf32", "bf16"))
-    yield f"{machine.name}: {memory}; peaks of {peaks} · 10¹² operations/s, {machine.utilisation:.0%} reached;"
-    yield f"  at least {1e3 * machine.launch:g} ms for each pass; exchange between devices is not counted"
+    traffic = f" at {machine.bandwidth:g} · 10¹² bytes/s" if math.isfinite(machine.bandwidth) else ""
+    yield f"{machine.name}: {memory}{traffic}; peaks of {peaks} · 10¹² operations/s, {machine.utilisation:.0%} reached;"
+    yield f"  at least {1e6 * machine.launch:g} µs for each piece of a network; exchange between devices is not counted"
     yield "memory: weights, gradients, averages and moments; activations kept for the backward pass,"
     yield f"  x {SLACK:g} for temporary ones, x {BF16_KEPT:g} under autocast; {machine.reserve_gb:g} GB for libraries"
     yield f"jobs: the requested time is {SAFETY:g} x the estimate and at most {longest_runtime(config):,} minutes"

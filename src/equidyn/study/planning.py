@@ -4,10 +4,16 @@ Operations and memory of a network are closed formulas (`equidyn.models.costs`);
 machine is are assumptions. All of these stand at the top of this file or in the configuration (`cluster`), and every
 plan prints them.
 
+The constants of GPUs fit what training took on one NVIDIA H200 (peaks of 67, 494 and 989 · 10¹² operations/s in fp32,
+tf32 and bf16, of which 15 % are reached; 4.8 · 10¹² bytes/s) in November 2026, at commit 5a10f86 with PyTorch 2.11 and
+CUDA 13: the networks of the paper wait for the host to launch kernels, or else for memory. The measurements are in
+`tests/study/test_planning.py`; plans meet them within a factor of 1.5.
+
 Imports nothing heavy: the workflow asks for resources each time it is parsed.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -19,8 +25,8 @@ from equidyn.data.registry import source_card
 from equidyn.models.costs import work
 from equidyn.models.registry import configuration
 from equidyn.models.work import Work
-from equidyn.run.protocol import FLOOR_EXAMPLES
-from equidyn.run.recipe import Run, portion_count
+from equidyn.run.protocol import FLOOR_EXAMPLES, KEPT_GB
+from equidyn.run.recipe import COMPILE_AFTER, Run, portion_count
 from equidyn.study.config import (
     analysis_arguments,
     analysis_protocol,
@@ -43,17 +49,19 @@ class Accelerator:
     Attributes:
         name: Name of the device model.
         memory_gb: Memory in 10⁹ bytes; infinite where it is the host's.
+        bandwidth: Bandwidth of the memory, 10¹² bytes per second; infinite where it does not limit.
         fp64: Peak in 10¹² operations per second in double precision, in which checkpoints are analysed.
         fp32: The same in single precision, in which checkpoints are evaluated.
         tf32: The same in single precision with products of TF32.
         bf16: The same under autocast to bfloat16.
         utilisation: Share of the peak that is reached.
-        launch: Least time of a pass through a network, in seconds, however small the network.
+        launch: Time to launch a piece of a network (`equidyn.models.work.Work.pieces`) in a training step, in seconds.
         reserve_gb: Memory that libraries take, in 10⁹ bytes.
     """
 
     name: str
     memory_gb: float
+    bandwidth: float
     fp64: float
     fp32: float
     tf32: float
@@ -62,30 +70,61 @@ class Accelerator:
     launch: float
     reserve_gb: float
 
-    def hours(self, operations: float, precision: str = "fp32") -> float:
-        """Time of one pass."""
-        return max(self.launch, operations / (1e12 * getattr(self, precision) * self.utilisation)) / 3600
+    def busy_hours(self, operations: float, numbers: float, precision: str = "fp32") -> float:
+        """Time of so many operations, and of a training step's traffic for so many numbers that are kept."""
+        arithmetic = operations / (1e12 * getattr(self, precision) * self.utilisation)
+        width = 8 if precision == "fp64" else 4
+        return (arithmetic + width * TRAFFIC * numbers / (1e12 * self.bandwidth)) / 3600
+
+    def hours(self, operations: float, numbers: float, pieces: float, precision: str = "fp32") -> float:
+        """Time of the same where it also takes the launches of so many pieces, of which the longer one counts."""
+        autocast = AUTOCAST if precision == "bf16" else 1.0
+        return max(self.launch * autocast * pieces / 3600, self.busy_hours(operations, numbers, precision))
 
 
-CORE = Accelerator("one CPU core", math.inf, 0.05, 0.1, 0.1, 0.1, 0.1, 0.005, 0.6)
+CORE = Accelerator("one CPU core", math.inf, math.inf, 0.05, 0.1, 0.1, 0.1, 0.1, 1.5e-4, 0.6)
 """Small networks reached 5 to 15 · 10⁹ operations per second on the core of an AMD EPYC."""
 
 A100 = {
     "name": "A100-80GB",
     "memory_gb": 80,
+    "bandwidth": 2.0,
     "tflops": {"fp64": 9.7, "fp32": 19.5, "tf32": 156, "bf16": 312},
     "utilisation": 0.3,
 }
 """The accelerator where a GPU is asked for and `cluster.accelerator` describes none."""
 
-LAUNCH = 0.03
-"""Seconds to launch the operations of a training step on a GPU: two to four thousand of 10 µs each."""
+LAUNCH = 3e-4
+"""Seconds to launch a piece of a network in a training step on a GPU: about twelve kernels of 25 µs each."""
+
+AUTOCAST = 1.6
+"""Launches under autocast relative to single precision, as it casts weights and activations."""
+
+COMPILED = 0.25
+"""Launches of compiled networks relative to others."""
+
+COMPILING = 0.35
+"""Seconds that each piece takes to compile: 100 s for EScAIP-6M."""
+
+FORWARD = 1 / 6
+"""Launches of a forward pass without gradient relative to a training step: 87,000 molecules were evaluated in 15 s."""
+
+TRAFFIC = 16
+"""Times that a number that is kept for the backward pass goes to memory or comes from there in a training step; a third
+of them in a forward pass."""
 
 RESERVE_GB = 1.5
 """Memory of context, libraries and workspaces on a GPU, in 10⁹ bytes."""
 
-SLACK = 1.2
-"""Memory of activations relative to the counted one: temporary tensors and fragments add to it."""
+SLACK = 1.1
+"""Memory of activations relative to the counted one, as temporary tensors add to it; measured: 1.02 to 1.09."""
+
+FILLED = 0.5
+"""Share of a GPU's memory that batches of evaluations and analyses fill by plan, where their size is not configured:
+larger ones are hardly faster, and two jobs can share a GPU."""
+
+ON_CPU = 16
+"""Examples of these batches on a CPU, where their size is not configured."""
 
 BF16_KEPT = 0.8
 """Memory kept under autocast relative to single precision; measured: 0.57 to 0.92, as norms stay in single."""
@@ -161,6 +200,7 @@ def accelerator(config: Mapping[str, Any]) -> Accelerator:
     return Accelerator(
         said["name"],
         said["memory_gb"],
+        said["bandwidth"],
         **said["tflops"],
         utilisation=said["utilisation"],
         launch=LAUNCH,
@@ -197,9 +237,9 @@ def plan(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[st
         devices=devices(config, row),
         portions=portions,
         portion=portion,
-        fitting=fitting(accelerator(config), batch, lambda size: training_gb(config, row, size)),
+        fitting=fitting(accelerator(config).memory_gb, batch, lambda size: training_gb(config, row, size)),
         memory_gb=training_gb(config, row, portion),
-        evaluation_gb=evaluation_gb(config, row, protocol(config, row)["batch_size"]),
+        evaluation_gb=evaluation_gb(config, row, batch_size(config, row)),
         operations=row["steps"] * step_operations(config, row),
         hours=_training_hours(config, row),
         evaluation_operations=sum(operations for operations, _ in jobs),
@@ -262,18 +302,37 @@ def training_gb(config: Mapping[str, Any], row: Mapping[str, Any], portion: int)
     return accelerator(config).reserve_gb + 4e-9 * (weights + activations)
 
 
-def evaluation_gb(config: Mapping[str, Any], row: Mapping[str, Any], batch_size: int) -> float:
-    """Peak memory in evaluation, where all rotations of a batch go through the network at once, 10⁹ bytes."""
-    activations = SLACK * batch_size * protocol(config, row)["rotations"] * _largest_work(config, row, batch_size).peak
-    return accelerator(config).reserve_gb + 4e-9 * (model_of(config, row).parameters + activations)
+def evaluation_gb(config: Mapping[str, Any], row: Mapping[str, Any], count: int) -> float:
+    """Peak memory in evaluation with the given number of examples at once, with all their rotations, 10⁹ bytes."""
+    how, examples = protocol(config, row), _used(config, row["task"], protocol(config, row)["examples"])
+    floors = min(FLOOR_EXAMPLES, count) * how["rotations"]
+    copies = max(floors, count * max(_copies_of_estimators(config, row)))
+    activations = SLACK * copies * _largest_work(config, row, _at_once(count, examples)).peak
+    weights = model_of(config, row).parameters
+    return accelerator(config).reserve_gb + KEPT_GB + 4e-9 * (weights + activations)
 
 
-def analysis_gb(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
-    """Peak memory of an analysis, in double precision, 10⁹ bytes."""
-    how, told = analysis_protocol(config, card.name, row), analysis_arguments(config, card.name, row)
-    activations = card.activations(_largest_work(config, row, how["batch_size"]), how, told, _copies(config, row, card))
+def analysis_gb(config: Mapping[str, Any], row: Mapping[str, Any], card: Any, count: int) -> float:
+    """Peak memory of an analysis with the given number of examples at once, in double precision, 10⁹ bytes."""
+    how = analysis_protocol(config, card.name, row) | {"batch_size": count}
+    told = analysis_arguments(config, card.name, row)
+    largest = _largest_work(config, row, _at_once(count, _used(config, row["task"], how["examples"])))
+    activations = card.activations(largest, how, told, _copies(config, row, card))
     numbers = card.weights(told) * model_of(config, row).parameters + SLACK * activations
     return accelerator(config).reserve_gb + 8e-9 * numbers
+
+
+def batch_size(config: Mapping[str, Any], row: Mapping[str, Any], card: Any = None) -> int:
+    """Number of examples that an evaluation, or an analysis, has in memory at once: as configured, or what fits."""
+    task, machine = row["task"], accelerator(config)
+    section = config["analysis"][card.name][task] if card else config["evaluation"][task]
+    if given := section.get("batch_size"):
+        return int(given)
+    most = _used(config, task, section["examples"])
+    if not uses_gpu(config):
+        return min(ON_CPU, most)
+    needed = partial(analysis_gb, config, row, card) if card else partial(evaluation_gb, config, row)
+    return max(1, fitting(FILLED * machine.memory_gb, most, needed))
 
 
 def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, attempt: int = 1) -> dict[str, int]:
@@ -286,17 +345,24 @@ def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, atte
         attempt: Number of the attempt, from 1: a job that failed gets more memory and time.
 
     Returns:
-        ``gpu`` (number), ``cpus_per_task``, ``mem_mb`` (of the host) and ``runtime`` (minutes).
+        ``gpu`` (number), ``gpu_share`` (hundredths of GPUs that other jobs cannot have at the same time, as the job
+        fills their memory or keeps them busy), ``cpus_per_task``, ``mem_mb`` (of the host), ``runtime`` (minutes) and,
+        but for training, ``batch_size`` (examples at once).
     """
     processes = devices(config, row) if kind == "training" else 1
     gpus = processes if uses_gpu(config) else 0
+    machine, busy, told = accelerator(config), 0.0, {}
     if kind == "training":
         hours, memory = _training_hours(config, row), training_gb(config, row, _portion(config, row))
+        busy_hours, all_hours = _portion_hours(config, row)
+        busy = busy_hours / all_hours
     elif kind == "evaluation":
+        told = {"batch_size": batch_size(config, row)}
         hours = _evaluation(config, row, len(_evaluation_parts(config, row)[0]))[1]
-        memory = evaluation_gb(config, row, protocol(config, row)["batch_size"])
+        memory = evaluation_gb(config, row, told["batch_size"])
     else:
-        hours, memory = analysis_hours(config, row, kind), analysis_gb(config, row, kind)
+        told = {"batch_size": batch_size(config, row, kind)}
+        hours, memory = analysis_hours(config, row, kind), analysis_gb(config, row, kind, told["batch_size"])
     if gpus:
         megabytes, minutes = LEAST_ON_GPU
         # Weights and what belongs to them pass through the host on their way from and to disk.
@@ -307,11 +373,14 @@ def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, atte
     else:
         megabytes, minutes = LEAST_ON_CPU[kind if isinstance(kind, str) else "analysis"]
         megabytes = max(megabytes, math.ceil(1e3 * processes * memory))
+    share = min(1.0, max(busy, memory / machine.memory_gb))
     return {
         "gpu": gpus,
+        "gpu_share": 100 * gpus if gpus > 1 else math.ceil(100 * gpus * share),
         "cpus_per_task": CPUS_PER_GPU * gpus or processes,
         "mem_mb": attempt * megabytes,
         "runtime": min(longest_runtime(config), max(minutes, math.ceil(SAFETY * attempt * 60 * hours))),
+        **told,
     }
 
 
@@ -345,6 +414,11 @@ def _mean_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int) ->
 def _largest_work(config: Mapping[str, Any], row: Mapping[str, Any], count: int) -> Work:
     """Largest work for an example, on average over the given number that goes through a network at once."""
     return _work(config, row, sizes(config, row["task"], count).largest)
+
+
+def _at_once(count: int, examples: int) -> int:
+    """Number of random examples that are as large, on average, as the largest `count` of so many."""
+    return max(1, round(count**2 / max(examples, count)))
 
 
 def _work(config: Mapping[str, Any], row: Mapping[str, Any], size: float) -> Work:
@@ -389,10 +463,25 @@ def _step(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
     return example.forward + example.backward + task_card(row["task"]).repeated * example.forward
 
 
+def _compiles(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether the network of a run is compiled, see `equidyn.run.training.compiles`."""
+    asked = recipe(config, row).get("compile", "auto")
+    return uses_gpu(config) and row["steps"] >= COMPILE_AFTER if asked == "auto" else asked
+
+
+def _portion_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float]:
+    """Time in which a portion of a training step keeps its device busy, and time that it takes, in hours."""
+    portion, precision, machine = _portion(config, row), recipe(config, row)["precision"], accelerator(config)
+    example, repeated = _mean_work(config, row, portion), task_card(row["task"]).repeated
+    costs = portion * _step(config, row), portion * example.kept * (1 + repeated / 3)
+    pieces = example.pieces * (1 + repeated * FORWARD) * (COMPILED if _compiles(config, row) else 1.0)
+    return machine.busy_hours(*costs, precision), machine.hours(*costs, pieces, precision)
+
+
 def _training_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
-    portion, precision = _portion(config, row), recipe(config, row)["precision"]
     rounds = math.ceil(_portions(config, row) / devices(config, row))
-    return row["steps"] * rounds * accelerator(config).hours(portion * _step(config, row), precision)
+    compiling = COMPILING * _mean_work(config, row, 1).pieces / 3600 if _compiles(config, row) else 0.0
+    return row["steps"] * rounds * _portion_hours(config, row)[1] + compiling
 
 
 def _evaluation_parts(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[list[int]]:
@@ -401,20 +490,30 @@ def _evaluation_parts(config: Mapping[str, Any], row: Mapping[str, Any]) -> list
 
 def _evaluation(config: Mapping[str, Any], row: Mapping[str, Any], checkpoints: int) -> tuple[float, float]:
     """Operations and hours of a job that evaluates the given number of checkpoints."""
-    how, machine = protocol(config, row), accelerator(config)
-    batch_size, examples = how["batch_size"], _used(config, row["task"], how["examples"])
-    example = _mean_work(config, row, batch_size).forward
-    exact = model_of(config, row).is_exact
-    estimators = [1] * exact + [how["rotations"]] * (how["sampled"] or not exact)
+    how, machine, count = protocol(config, row), accelerator(config), batch_size(config, row)
+    examples = _used(config, row["task"], how["examples"])
+    example = _mean_work(config, row, 1)  # alike ones go through the network together
+    estimators = _copies_of_estimators(config, row)
     operations, hours = 0.0, 0.0
     for condition in how["conditions"]:
         copies = [*estimators, *[1] * len(estimators) * bool(condition.get("self_conditioning"))]
         passes = [(checkpoints * len(how["weights"]) * examples, number) for number in copies]
         passes.append((min(FLOOR_EXAMPLES, examples), how["rotations"]))
         for times, number in passes:
-            operations += times * number * example
-            hours += times / batch_size * machine.hours(batch_size * number * example)
+            operations += times * number * example.forward
+            hours += times / count * _forward_hours(machine, example, count * number)
     return operations, hours
+
+
+def _copies_of_estimators(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[int]:
+    """Number of copies of an example that each estimator of an evaluation sends through the network."""
+    how, exact = protocol(config, row), model_of(config, row).is_exact
+    return [1] * exact + [how["rotations"]] * (how["sampled"] or not exact)
+
+
+def _forward_hours(machine: Accelerator, example: Work, copies: float, precision: str = "fp32") -> float:
+    """Time of a forward pass without gradient for so many copies of an example."""
+    return machine.hours(copies * example.forward, copies * example.kept / 3, FORWARD * example.pieces, precision)
 
 
 def analyses_of(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[str, Any]) -> list[Any]:
@@ -425,11 +524,13 @@ def analyses_of(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Map
 
 def analysis_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
     """Hours of all the checkpoints that an analysis asks for, in double precision."""
-    how, told = analysis_protocol(config, card.name, row), analysis_arguments(config, card.name, row)
-    operations = card.operations(_mean_work(config, row, how["batch_size"]), how, told, _copies(config, row, card))
-    examples = _used(config, row["task"], how["examples"])
-    times = len(analysis_steps(config, card.name, row)) * len(how["conditions"]) * examples / how["batch_size"]
-    return times * accelerator(config).hours(how["batch_size"] * operations, "fp64")
+    count, example = batch_size(config, row, card), _mean_work(config, row, 1)
+    how = analysis_protocol(config, card.name, row) | {"batch_size": count}
+    operations = card.operations(example, how, analysis_arguments(config, card.name, row), _copies(config, row, card))
+    passes = operations / example.forward  # as many forward passes have as many operations
+    times = len(analysis_steps(config, card.name, row)) * len(how["conditions"])
+    batches = _used(config, row["task"], how["examples"]) / count
+    return times * batches * passes * _forward_hours(accelerator(config), example, count, "fp64")
 
 
 def _copies(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> int:
@@ -443,6 +544,6 @@ def longest_runtime(config: Mapping[str, Any]) -> int:
     return config.get("cluster", {}).get("max_runtime", MAX_RUNTIME)
 
 
-def fitting(machine: Accelerator, most: int, gigabytes: Callable[[int], float]) -> int:
+def fitting(memory_gb: float, most: int, gigabytes: Callable[[int], float]) -> int:
     """The largest number of examples, up to `most`, whose memory fits; 0 if not even one does."""
-    return next((size for size in range(most, 0, -1) if gigabytes(size) <= machine.memory_gb), 0)
+    return most if gigabytes(most) <= memory_gb else bisect_right(range(1, most), memory_gb, key=gigabytes)

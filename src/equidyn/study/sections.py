@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, create_model
 
 from equidyn.core.settings import Distinct, Settings, StudyError, problems
 from equidyn.data.registry import source_card, source_cards
-from equidyn.run.protocol import BatchSize, CommonEvaluation, Examples, Rotations, SymmetrySettings
+from equidyn.run.protocol import CommonEvaluation, Examples, FittingBatch, Rotations, SymmetrySettings
 from equidyn.run.recipe import Compile, Deterministic, Precision, Schedule
 from equidyn.tasks.card import TaskCard
 from equidyn.tasks.registry import outside_cards, task_cards
@@ -52,6 +52,7 @@ class AcceleratorSettings(Settings):
 
     name: str = Field(description="Name of the model.")
     memory_gb: Positive = Field(description="Its memory, 10⁹ bytes.")
+    bandwidth: Positive = Field(description="Bandwidth of its memory, 10¹² bytes per second.")
     tflops: Throughput
     utilisation: float = Field(gt=0, le=1, description="Share of the peak that training reaches.")
 
@@ -115,7 +116,7 @@ class TaskEvaluation(Settings):
     """How the runs of one task are evaluated."""
 
     examples: Examples
-    batch_size: BatchSize
+    batch_size: FittingBatch = None
     rotations: Rotations | None = Field(None, description="Number for this task, in place of the common one.")
     symmetries: Distinct[SymmetrySettings] | None = Field(
         None, description="Groups, each with a comparison of predictions; what is usual for the task if not given."
