@@ -52,6 +52,15 @@ class Blur(nn.Conv3d):
 # --- noise ----------------------------------------------------------------------------------------------------------
 
 
+def test_noise_is_drawn_once_for_a_batch(task, monkeypatch):
+    batch = prepared(task, "trilinear")
+    first = task.predict(nn.Identity(), batch)
+    turned = task.act(batch, haar(3, generator=seeded(1)), ROTATIONS)
+    assert not torch.equal(task.predict(nn.Identity(), turned), first)
+    monkeypatch.setattr(task, "_noise", None)
+    assert torch.equal(task.predict(nn.Identity(), batch), first)
+
+
 def test_noise_is_white_in_any_orientation(task):
     batch = prepared(task, "trilinear", range(8))
     turned = task.act(batch, haar(8, generator=seeded(1)), ROTATIONS)

@@ -166,8 +166,7 @@ class VoxelDenoising(TrainableTask):
 
     def predict(self, model: nn.Module, batch: VoxelBatch) -> Tensor:
         """Densities (B G³, 8), or overlaps with each atom's density (N, 8)."""
-        grids = self._grids(batch)
-        return self._rows(self._denoised(model, grids, self._noise(batch)), batch)
+        return self._rows(self._denoised(model, self._noisy(batch)), batch)
 
     def act_on_prediction(self, prediction: Tensor, elements: Tensor, batch: VoxelBatch, symmetry: Symmetry) -> Tensor:
         """Predictions transformed by one element per molecule: grids as the comparison says, overlaps not at all."""
@@ -202,16 +201,25 @@ class VoxelDenoising(TrainableTask):
         """Sum of squared errors over molecules, channels and voxels, under the noise of the keys."""
         grids = self._grids(batch)
         noise = normal(batch.keys, tuple(grids.shape[1:]), _NOISE)
-        return (self._denoised(model, grids, noise) - grids).square().sum()
+        return (self._denoised(model, grids + self.noise * noise) - grids).square().sum()
 
     def describe_batch(self, indices: np.ndarray) -> str:
         """The numbers of the examples and of their distinct molecules."""
         return f"examples {indices.tolist()}, molecules {np.unique(self.cluster(indices)).tolist()}"
 
-    def _denoised(self, model: nn.Module, grids: Tensor, noise: Tensor) -> Tensor:
-        """A network's prediction from clean grids and noise of variance one, both (B, 8, G, G, G)."""
-        output = checked(model(grids + self.noise * noise.to(grids)), GridOutput, grids.shape, model)
-        return output.grids.to(grids)
+    def _denoised(self, model: nn.Module, noisy: Tensor) -> Tensor:
+        """A network's prediction from noisy grids (B, 8, G, G, G)."""
+        output = checked(model(noisy), GridOutput, noisy.shape, model)
+        return output.grids.to(noisy)
+
+    def _noisy(self, batch: VoxelBatch) -> Tensor:
+        """(B, 8, G, G, G) grids with noise, kept with the batch, as many networks are asked about the same one."""
+        kept = vars(batch)
+        if "noisy" not in kept:
+            grids = self._grids(batch)
+            kept["noisy"] = grids + self.noise * self._noise(batch).to(grids)
+        noisy: Tensor = kept["noisy"]
+        return noisy
 
     def _grids(self, batch: VoxelBatch) -> Tensor:
         """(B, 8, G, G, G) clean grids."""
