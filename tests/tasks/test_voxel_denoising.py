@@ -18,6 +18,7 @@ from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predict
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
 from equidyn.run.training import train
+from equidyn.tasks.voxel_denoising import task as module
 from equidyn.tasks.voxel_denoising.card import CARD
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
@@ -94,6 +95,14 @@ def test_noise_belongs_to_the_example(task):
     assert not torch.equal(alone, task._noise(prepared(task, "voxels", [3], seed=1)))
     twice = task._noise(task.repeat(prepared(task, "voxels"), 2))
     assert torch.equal(twice, together.repeat(2, 1, 1, 1, 1))
+
+
+def test_noise_is_placed_in_portions(task, monkeypatch):
+    batch = task.repeat(prepared(task, "voxels"), 3)
+    turned = task.act(batch, haar(9, generator=seeded(1)), ROTATIONS)
+    whole = task._noise(turned)
+    monkeypatch.setattr(module, "_CHUNK", 2 * 8 * SIDE**3)
+    assert torch.equal(task._noise(turned), whole)
 
 
 # --- comparisons ----------------------------------------------------------------------------------------------------

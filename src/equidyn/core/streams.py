@@ -46,8 +46,9 @@ def normal(keys: Int64[Tensor, " B"], shape: tuple[int, ...], stream: int = 0) -
     words = _words(keys, count + count % 2, stream)
     radius = words[:, ::2].add(0.5).mul_(2.0**-32).log_().mul_(-2).sqrt_()
     angle = words[:, 1::2].mul(2 * math.pi * 2.0**-32)
-    pairs = torch.stack([radius * angle.cos(), radius * angle.sin()], -1)
-    return _shaped(pairs.flatten(1)[:, :count], shape)
+    torch.mul(radius, angle.cos(), out=words[:, ::2])
+    torch.mul(radius, angle.sin_(), out=words[:, 1::2])
+    return _shaped(words[:, :count], shape)
 
 
 def _shaped(numbers: Float32[Tensor, "B n"], shape: tuple[int, ...]) -> Float32[Tensor, "B ..."]:
@@ -79,7 +80,7 @@ def philox(keys: Int64[Tensor, " B"], blocks: int, stream: int = 0) -> Int64[Ten
     for _ in range(_ROUNDS):
         high_0, low_0 = _product(counter[0], _MULTIPLIERS[0])
         high_2, low_2 = _product(counter[2], _MULTIPLIERS[1])
-        counter = [high_2 ^ counter[1] ^ key[0], low_2, high_0 ^ counter[3] ^ key[1], low_0]
+        counter = [high_2.bitwise_xor_(counter[1] ^ key[0]), low_2, high_0.bitwise_xor_(counter[3] ^ key[1]), low_0]
         key = [word + _signed(step) for word, step in zip(key, _INCREMENTS, strict=True)]
     return torch.stack(counter, -1).flatten(1)
 
@@ -87,14 +88,14 @@ def philox(keys: Int64[Tensor, " B"], blocks: int, stream: int = 0) -> Int64[Ten
 def _product(x: Tensor, factor: int) -> tuple[Tensor, Tensor]:
     """Upper and lower 64 bits of the product of unsigned numbers of 64 bits, which int64 holds."""
     x_low, x_high, low, high = x & _LOW, _high(x), factor & _LOW, factor >> 32
-    crossed = x_low * high, x_high * low
-    carried = _high(x_low * low) + (crossed[0] & _LOW) + (crossed[1] & _LOW)
-    return x_high * high + _high(crossed[0]) + _high(crossed[1]) + _high(carried), x * _signed(factor)
+    crossed = _high(x_low * low).add_(x_high, alpha=low)
+    carried = (crossed & _LOW).add_(x_low, alpha=high)
+    return _high(crossed).add_(x_high, alpha=high).add_(_high(carried)), x * _signed(factor)
 
 
 def _high(x: Tensor) -> Tensor:
     """The upper 32 bits of 64."""
-    return (x >> 32) & _LOW
+    return (x >> 32).bitwise_and_(_LOW)
 
 
 def _signed(value: int) -> int:

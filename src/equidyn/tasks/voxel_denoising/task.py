@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from equidyn.core.batch import GridOutput
 from equidyn.core.plugins import load
-from equidyn.core.seeding import seed_for
-from equidyn.core.streams import normal, uniform
+from equidyn.core.streams import keys_for, normal, uniform
 from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid, check_atoms, element_channels, voxelise
 from equidyn.data.store import Store
@@ -31,7 +30,9 @@ _ORDERS = {"voxels": 0, "trilinear": 1, "cubic": 3}
 """Order of interpolation of the comparisons that rotate grids back; inputs are rotated as atoms, before gridding."""
 
 _FINE = 2  # cells of noise along each edge of a voxel
+_CHUNK = 2**20  # cells of noise, of any number of orientations, that are placed at once
 _NOISE, _SHIFT = 0, 1  # streams of an example, in training
+_CELLS, _CORNERS = 0, 1  # those in evaluation
 
 
 @dataclass(frozen=True)
@@ -233,23 +234,35 @@ class VoxelDenoising(TrainableTask):
         one and no correlation with its neighbours in any orientation, and the rotations of a cube permute it exactly.
         Cells fill the unrotated box; voxels in the corners of a rotated box, far from any atom, get fresh noise.
         """
-        side, origin, device = self.grid.side, self.grid.origin, batch.positions.device
-        axis = ((torch.arange(_FINE * side) + 0.5) / _FINE - 0.5 - origin).to(device)  # voxels from the origin
-        cells = torch.cartesian_prod(axis, axis, axis)
-        grids = torch.empty(len(batch.examples), CHANNELS, side**3, device=device)
-        for example in np.unique(batch.examples):
-            generator = torch.Generator().manual_seed(seed_for(batch.seed, "noise", int(example)))
-            field = torch.randn(CHANNELS, len(cells), generator=generator).to(device)
-            corners = torch.randn(CHANNELS, side**3, generator=generator).to(device)
-            for place in np.flatnonzero(batch.examples == example):
-                index = (cells @ batch.orientation[place].T.to(cells) + origin).round().long()
-                inside = ((index >= 0) & (index < side)).all(1)
-                voxel = (index[:, 0] * side + index[:, 1]) * side + index[:, 2]
-                voxel = torch.where(inside, voxel, side**3)  # cells that left the box go to one more voxel
-                count = torch.bincount(voxel, minlength=side**3 + 1)[:-1]
-                total = torch.zeros(CHANNELS, side**3 + 1, device=device).index_add(1, voxel, field)[:, :-1]
-                grids[place] = torch.where(count > 0, total / count.clamp(min=1).sqrt(), corners)
-        return grids.unflatten(-1, (side, side, side))
+        side, device = self.grid.side, batch.positions.device
+        cells = (_FINE * side) ** 3
+        noise = torch.empty(len(batch.examples), CHANNELS, *(side,) * 3, device=device)
+        examples, example = np.unique(batch.examples, return_inverse=True)
+        for number, key in enumerate(keys_for(batch.seed, "noise", examples=examples).to(device)):
+            # Multiples of 2^-12: their sums are exact in any order. Ones count the cells of a voxel.
+            field = torch.ones(CHANNELS + 1, 1, cells, device=device)
+            field[:-1] = normal(key[None], (CHANNELS, 1, cells), _CELLS)[0].mul_(2**12).round_().mul_(2**-12)
+            corners = normal(key[None], (CHANNELS, *(side,) * 3), _CORNERS)
+            for places in torch.from_numpy(np.flatnonzero(example == number)).split(max(1, _CHUNK // cells)):
+                voxels = self._voxels_of_cells(batch.orientation[places]).expand(len(field), -1, -1)
+                sums = field.new_zeros(len(field), len(places), (side + 2) ** 3)
+                sums.scatter_add_(2, voxels, field.expand_as(voxels))
+                sums = sums.unflatten(2, (side + 2,) * 3)[..., 1:-1, 1:-1, 1:-1].transpose(0, 1)
+                count = sums[:, -1:]
+                noise[places] = torch.where(count > 0, sums[:, :-1] * count.clamp(min=1).rsqrt(), corners)
+        return noise
+
+    def _voxels_of_cells(self, orientation: Tensor) -> Tensor:
+        """(P, cells) the voxel that each cell lies in for orientations (P, 3, 3); the grid has a margin of one voxel.
+
+        Cells that left the box lie in the margin.
+        """
+        side, origin = self.grid.side, self.grid.origin
+        axis = (torch.arange(_FINE * side, device=orientation.device) + 0.5) / _FINE - 0.5 - origin
+        x, y, z = (orientation.to(axis)[..., None] * axis).unbind(2)  # (P, 3, cells along an axis) each
+        place = (x[..., None] + (y + (origin + 1.5))[..., None, :])[..., None] + z[..., None, None, :]
+        i, j, k = place.clamp_(0, side + 1).int().unbind(1)
+        return k.add_(j.add_(i, alpha=side + 2), alpha=side + 2).flatten(1).long()
 
     def _rows(self, grids: Tensor, batch: VoxelBatch) -> Tensor:
         """Rows of a prediction from grids (B, 8, G, G, G): voxels, or overlaps with each atom's Gaussian.
