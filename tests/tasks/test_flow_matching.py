@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_jobs import loss_of
+from torch.utils._python_dispatch import TorchDispatchMode
+from training_jobs import loss_of, seeded_draws
 
 from equidyn.core.batch import VelocityOutput
 from equidyn.core.decomposition import summarise
 from equidyn.core.rotations import haar
 from equidyn.core.symmetry import symmetry
-from equidyn.models.registry import configuration
+from equidyn.models.registry import build, configuration
 from equidyn.run.evaluation import decompose_task, evaluate_run, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
 from equidyn.run.training import train
 from equidyn.tasks.flow_matching.task import (
+    LENGTHS,
     FlowMatching,
     auxiliary_loss,
     centred,
@@ -26,6 +28,8 @@ from equidyn.tasks.flow_matching.task import (
     interpolate,
     sample_times,
 )
+
+aten = torch.ops.aten
 
 ROTATIONS = symmetry("SO(3)")
 CONDITION = {"t": 0.6, "self_conditioning": False}
@@ -361,3 +365,57 @@ def test_translations_move_chains_and_not_their_padding(task):
         torch.testing.assert_close(getattr(moved, name), getattr(batch, name) + shift, rtol=0, atol=1e-5)
     flat = task.act_on_prediction(task.target(batch), elements, batch, translations)
     torch.testing.assert_close(flat, task.target(moved))
+
+
+# --- few shapes, and no waiting for a GPU ---------------------------------------------------------------------------
+
+
+class Places(TorchDispatchMode):
+    """Refuses operations whose result's size depends on values."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        assert function not in (aten.nonzero.default, aten.masked_select.default)
+        if function is aten.index.Tensor:
+            assert not any(place is not None and place.dtype == torch.bool for place in arguments[1])
+        return function(*arguments, **keywords or {})
+
+
+def test_no_mask_is_read_in_evaluation(task):
+    model, batch = Pushed((0.2, 0.0, -0.1), 0.1, 0.3), task.batch(np.array([0, 3]))
+    R, condition = haar(4, generator=seeded()).float(), CONDITION | {"self_conditioning": True}
+    with torch.no_grad(), Places():
+        given = task.act(task.repeat(task.inputs(model, batch, condition, 0), 2), R, ROTATIONS)
+        prediction = task.act_on_prediction(task.predict(model, given), R, given, ROTATIONS)
+        assert prediction.shape == task.target(given).shape == task.null(given).shape
+
+
+def test_rows_are_the_residues(task):
+    batch = task.batch(np.array([0, 3, 5]))
+    for given in (batch, batch.padded(batch.mask.shape[1] + 7), task.repeat(batch, 3)):
+        assert torch.equal(task.target(given), given.x_1[given.mask])
+        assert torch.equal(task.example(given), given.mask.nonzero()[:, 0])
+
+
+@pytest.mark.parametrize("name", ["proteina-0.5M", "proteina-0.5M-tri", "control-chain"])
+def test_few_shapes_change_the_loss_by_rounding_only(task, name):
+    torch.manual_seed(0)
+    model = build(name)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    extra, conditioned = 4 if name.startswith("proteina") else 0, set()
+    for seed in range(3):
+        results = []
+        for few_shapes in (False, True):
+            batch = task.prepare(
+                model, task.batch(np.array([0, 2])), seeded_draws(seed, range(2)), few_shapes=few_shapes
+            )
+            loss = task.loss(model, batch)
+            results.append([loss.detach(), *torch.autograd.grad(loss, model.parameters(), allow_unused=True)])
+        assert (batch.mask.shape[1] + extra) % LENGTHS == 0
+        assert batch.x_0.shape == batch.x_1.shape == (*batch.mask.shape, 3)
+        conditioned.add(batch.self_conditioned)
+        plain, padded = (torch.cat([x.flatten() for x in result if x is not None]) for result in results)
+        torch.testing.assert_close(padded[0], plain[0], rtol=1e-5, atol=0)
+        assert (padded - plain).norm() < 1e-5 * plain.norm()
+    assert conditioned == {False, True}

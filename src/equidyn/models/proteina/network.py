@@ -368,6 +368,7 @@ class Proteina(nn.Module):
     def __init__(self, config: ProteinaConfig):
         super().__init__()
         self.config = config
+        self.extra_tokens = config.registers
         self.registers = nn.Parameter(torch.randn(config.registers, config.width) / 20)
         self.position = nn.Linear(3, config.width, bias=False)
         self.sequence = nn.Linear(config.index_embedding + 1 + 3, config.width, bias=False)

@@ -5,6 +5,7 @@ clean prediction x̂_1 = x_t + (1 - t) v, against x_1, in nm². Objective and co
 al. 2025, arXiv 2503.00710), which Shen et al. 2025 (arXiv 2512.02303) train.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,11 @@ WEIGHT_FLOOR = 1e-5
 DISTOGRAM_RANGE = (0.0, 1.0)  # nm
 DISTOGRAM_AFTER = 0.3  # flow time; earlier, distances are still noise
 CONTACT = 0.6  # nm
+
+LENGTHS = 32
+"""Tokens of padded chains come in multiples of this where shapes are to be few. Chains of 51 to 255 residues, as the
+paper has, then have eight lengths, and a seventh more pairs in batches of four. Multiples of 16 also keep the rows of
+attention biases where GPUs' attention kernels want them; PyTorch copies others first."""
 
 _FIT_CHAINS = 1024  # number of chains in memory at once
 _NOISE, _TIMES = 0, 1  # streams of an example
@@ -106,6 +112,7 @@ class FlowMatchingBatch:
         mask: (B, L) bool, true at residues.
         residue_index: (B, L) int64, author residue numbers, -1 at padding.
         chain_break: (B, L) bool, whether the next residue is not bonded to this one.
+        rows: (N,) int64, places of the residues among all B L, so that no mask must be read.
         x_0: (B, L, 3) nm, centred: the noise.
         t: (B,) flow time.
         x_sc: (B, L, 3) nm: an earlier prediction of x_1, for self-conditioning.
@@ -117,6 +124,7 @@ class FlowMatchingBatch:
     mask: Tensor
     residue_index: Tensor
     chain_break: Tensor
+    rows: Tensor
     x_0: Tensor | None = None
     t: Tensor | None = None
     x_sc: Tensor | None = None
@@ -124,11 +132,33 @@ class FlowMatchingBatch:
 
     def noise(self, keys: Tensor) -> Tensor:
         """Normal noise (B, L, 3), for each chain from its key (B,), zero at padding."""
-        return normal(keys, tuple(self.x_1.shape[1:]), _NOISE) * self.mask.to(keys.device)[..., None]
+        return normal(keys, tuple(self.x_1.shape[1:]), _NOISE) * self.mask[..., None]
 
     def noised(self, noise: Tensor, t: Tensor) -> "FlowMatchingBatch":
         """The batch with noise (B, L, 3), which is centred here, at flow times t (B,)."""
         return replace(self, x_0=centred(noise.to(self.x_1), self.mask), t=t.to(self.x_1))
+
+    def padded(self, length: int) -> "FlowMatchingBatch":
+        """The batch with its chains padded to a greater length."""
+        more = length - self.mask.shape[1]
+        points = {name: getattr(self, name) for name in ("x_1", "x_0", "x_sc")}
+        return replace(
+            self,
+            mask=functional.pad(self.mask, (0, more)),
+            residue_index=functional.pad(self.residue_index, (0, more), value=-1),
+            chain_break=functional.pad(self.chain_break, (0, more)),
+            rows=self.rows + self.example * more,
+            **{name: functional.pad(x, (0, 0, 0, more)) for name, x in points.items() if x is not None},
+        )
+
+    def of_residues(self, values: Tensor) -> Tensor:
+        """(B, L, C) -> (N, C), without padding."""
+        return values.flatten(0, 1).index_select(0, self.rows)
+
+    @property
+    def example(self) -> Tensor:
+        """(N,) chain of each residue."""
+        return self.rows.div(self.mask.shape[1], rounding_mode="floor")
 
     @property
     def x_t(self) -> Tensor:
@@ -195,10 +225,12 @@ class FlowMatching(TrainableTask):
             return pad_sequence(values.split(lengths), batch_first=True, padding_value=padding).to(device)
 
         residue_index = padded("residue_index", torch.int64, -1)
-        mask = (torch.arange(residue_index.shape[1]) < torch.tensor(lengths)[:, None]).to(device)
+        mask = torch.arange(residue_index.shape[1]) < torch.tensor(lengths)[:, None]
+        places = mask.flatten().nonzero()[:, 0].to(device)
+        mask = mask.to(device)
         x_1 = centred(padded("positions", torch.float32, 0.0) / NANOMETRE, mask)
         chain_break = padded("chain_break", torch.bool, False)
-        return FlowMatchingBatch(np.asarray(indices), x_1, mask, residue_index, chain_break)
+        return FlowMatchingBatch(np.asarray(indices), x_1, mask, residue_index, chain_break, places)
 
     def inputs(
         self, model: nn.Module, batch: FlowMatchingBatch, condition: Mapping[str, Any], seed: int
@@ -208,8 +240,8 @@ class FlowMatching(TrainableTask):
         With `self_conditioning`, the network's own prediction from that input is added as well. It counts as input,
         like the noise: it rotates with the chain and is not computed again for each rotation.
         """
-        noise = batch.noise(keys_for(seed, "noise", examples=batch.chains))
-        noisy = batch.noised(noise, torch.full((len(noise),), condition["t"]))
+        noise = batch.noise(keys_for(seed, "noise", examples=batch.chains).to(batch.mask.device))
+        noisy = batch.noised(noise, noise.new_full((len(noise),), condition["t"]))
         return self._self_conditioned(model, noisy) if condition["self_conditioning"] else noisy
 
     def act(self, batch: FlowMatchingBatch, elements: Tensor, symmetry: Symmetry) -> FlowMatchingBatch:
@@ -220,17 +252,19 @@ class FlowMatching(TrainableTask):
 
     def repeat(self, batch: FlowMatchingBatch, count: int) -> FlowMatchingBatch:
         """The batch `count` times, end to end."""
+        first = torch.arange(count, device=batch.rows.device) * batch.mask.numel()
 
         def repeated(values: Any) -> Any:
             if isinstance(values, Tensor):
                 return values.repeat(count, *[1] * (values.ndim - 1))
             return np.tile(values, count) if isinstance(values, np.ndarray) else values
 
-        return FlowMatchingBatch(**{name: repeated(values) for name, values in vars(batch).items()})
+        copies = FlowMatchingBatch(**{name: repeated(values) for name, values in vars(batch).items()})
+        return replace(copies, rows=(first[:, None] + batch.rows).flatten())
 
     def predict(self, model: nn.Module, batch: FlowMatchingBatch) -> Tensor:
         """x̂_1 (N, 3), nm."""
-        return self._clean(model, batch)[0][batch.mask]
+        return batch.of_residues(self._clean(model, batch)[0])
 
     def act_on_prediction(
         self, prediction: Tensor, elements: Tensor, batch: FlowMatchingBatch, symmetry: Symmetry
@@ -240,17 +274,17 @@ class FlowMatching(TrainableTask):
 
     def target(self, batch: FlowMatchingBatch) -> Tensor:
         """x_1 (N, 3), nm."""
-        return batch.x_1[batch.mask]
+        return batch.of_residues(batch.x_1)
 
     def null(self, batch: FlowMatchingBatch) -> Tensor:
         """x_t (N, 3) times t S / (t² S + (1 - t)²), S the variance of the data and 1 that of the noise."""
         t, signal = batch.t, batch.t.square() * self.variance
         factor = t * self.variance / (signal + (1 - t).square())
-        return (factor[:, None, None] * batch.x_t)[batch.mask]
+        return batch.of_residues(factor[:, None, None] * batch.x_t)
 
     def example(self, batch: FlowMatchingBatch) -> Tensor:
         """(N,) chain of each residue."""
-        return batch.mask.nonzero()[:, 0]
+        return batch.example
 
     def cluster(self, indices: np.ndarray) -> np.ndarray:
         """(B,) sequence family of each chain."""
@@ -259,8 +293,14 @@ class FlowMatching(TrainableTask):
     def prepare(
         self, model: nn.Module, batch: FlowMatchingBatch, draws: Draws, *, few_shapes: bool = False
     ) -> FlowMatchingBatch:
-        """The batch with noise at random times; half of the steps are self-conditioned."""
+        """The batch with noise at random times; half of the steps are self-conditioned.
+
+        A network that adds tokens to those of residues has their number in `extra_tokens`.
+        """
         noisy = batch.noised(batch.noise(draws.keys), sample_times(draws.keys))
+        if few_shapes:
+            extra = getattr(model, "extra_tokens", 0)
+            noisy = noisy.padded(math.ceil((noisy.mask.shape[1] + extra) / LENGTHS) * LENGTHS - extra)
         return replace(noisy, self_conditioned=draws.shared.random() < SELF_CONDITIONING)
 
     def loss(self, model: nn.Module, batch: FlowMatchingBatch, whole: Whole | None = None) -> Tensor:
@@ -279,9 +319,10 @@ class FlowMatching(TrainableTask):
     @staticmethod
     def _clean(model: nn.Module, batch: FlowMatchingBatch) -> tuple[Tensor, Tensor | None]:
         """x̂_1 (B, L, 3), nm, and the distogram's logits, if the network has them; in single precision or better."""
-        output = checked(model(batch.network_input), VelocityOutput, batch.x_1.shape, model)
+        given = batch.network_input
+        output = checked(model(given), VelocityOutput, batch.x_1.shape, model)
         velocity, distogram = (None if value is None else value.to(batch.x_1) for value in output)
-        return clean_prediction(batch.x_t, batch.t, velocity), distogram
+        return clean_prediction(given.x_t, given.t, velocity), distogram
 
     def _self_conditioned(self, model: nn.Module, batch: FlowMatchingBatch) -> FlowMatchingBatch:
         with torch.no_grad():
