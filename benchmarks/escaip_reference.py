@@ -17,6 +17,7 @@ from equidyn.models.escaip.network import (
     EdgeAttribute,
     EScAIP,
     Projection,
+    Readout,
     RMSNorm,
     TransformerBlock,
 )
@@ -55,7 +56,7 @@ class PlainEScAIP(nn.Module):
         target_z = batch.atomic_numbers[:, None].expand(-1, slots)
 
         def mean(x: Tensor) -> Tensor:
-            return (x * mask).sum(1) / (graph.degree + MEAN_EPSILON)
+            return (x * mask).sum(1) / (mask.sum(1) + MEAN_EPSILON)
 
         def attribute(layer: EdgeAttribute) -> Tensor:
             x = torch.cat(
@@ -83,12 +84,15 @@ class PlainEScAIP(nn.Module):
         def project(layer: Projection, readouts: list[Tensor]) -> Tensor:
             return layer.norm_out(F.gelu(layer.linear(layer.norm_in(torch.cat(readouts, -1)))))
 
+        def read_out(layer: Readout, x: Tensor) -> Tensor:
+            return x + layer.ffn(layer.norm(x))
+
         edges = attribute(model.input.attribute)
         edges = edges + model.input.ffn(model.input.norm(edges))
         nodes, edges = model.input.node_norm(mean(edges)), model.input.edge_norm(edges)
         node_readouts, edge_readouts = (
-            [model.node_readouts[0](nodes)],
-            [model.edge_readouts[0](edges)],
+            [read_out(model.node_readouts[0], nodes)],
+            [read_out(model.edge_readouts[0], edges)],
         )
         for index, block in enumerate(model.blocks, start=1):
             normed = block.norm(nodes)
@@ -99,8 +103,8 @@ class PlainEScAIP(nn.Module):
             nodes, edges = nodes + mean(attended), edges + attended
             nodes = nodes + block.node_ffn(block.node_norm(nodes))
             edges = edges + block.edge_ffn(block.edge_norm(edges))
-            node_readouts.append(model.node_readouts[index](nodes))
-            edge_readouts.append(model.edge_readouts[index](edges))
+            node_readouts.append(read_out(model.node_readouts[index], nodes))
+            edge_readouts.append(read_out(model.edge_readouts[index], edges))
         nodes = project(model.node_projection, node_readouts)
         edges = project(model.edge_projection, edge_readouts)
         vector = model.direction(edges) * mask

@@ -342,6 +342,54 @@ class ForceFieldModelSuite(ModelSuite):
             turned = self.run(model, batch.with_positions(rotate(batch.positions, R)))
             assert_close(torch.einsum("nkb,kb->nk", output.head_tensor, R), turned.forces, TOLERANCE[dtype])
 
+    # --- preparation ---
+
+    def gradients(self, model, network, batch):
+        """Outputs for the suite's molecules, and gradients of a function of them."""
+        model.zero_grad()
+        forces, energy, _ = network(batch)
+        forces, energy = forces[: sum(self.batch().atoms_per_molecule)], energy[: self.batch().molecules]
+        (forces * torch.linspace(-1, 1, 3 * len(forces)).view(forces.shape)).sum().add(energy.square().sum()).backward()
+        return [forces.detach(), energy.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
+
+    def test_prepared_batches_give_the_same(self):
+        model, batch = self.make(), self.batch()
+        self.assert_outputs_close(self.run(model, model.prepare(batch)), self.run(model, batch), 0)
+
+    def test_other_positions_need_another_graph(self):
+        model, batch = self.make(), self.batch()
+        moved = batch.with_positions(2 * batch.positions)
+        found = self.run(model, model.prepare(batch).with_positions(2 * batch.positions))
+        self.assert_outputs_close(found, self.run(model, moved), 0)
+
+    @DTYPES
+    def test_few_shapes_change_nothing_but_shapes(self, dtype):
+        model, batch = self.make(dtype), self.batch(dtype)
+        padded = model.prepare(batch, few_shapes=True)
+        assert len(padded.positions) > len(batch.positions)
+        for found, expected in zip(
+            self.gradients(model, model, padded), self.gradients(model, model, batch), strict=True
+        ):
+            assert_close(found, expected, 2 * TOLERANCE[dtype])
+
+    @pytest.mark.parametrize("few_shapes", [False, True])
+    def test_no_graph_breaks(self, few_shapes):
+        model = self.make(**self.small).train()
+        torch._dynamo.reset()
+        found = torch._dynamo.explain(model)(model.prepare(self.batch(), few_shapes=few_shapes))
+        assert found.graph_break_count == 0, found.break_reasons
+
+    @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+    def test_compiled_is_as_it_was(self, backend):
+        model = self.make(**self.small)
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend=backend, fullgraph=True)
+        batch = model.prepare(self.batch(), few_shapes=True)
+        for found, expected in zip(
+            self.gradients(model, compiled, batch), self.gradients(model, model, batch), strict=True
+        ):
+            assert_close(found, expected, 3e-5)
+
 
 class FlowMatchingModelSuite(ModelSuite):
     """Tests of one network for flow matching.

@@ -1,6 +1,6 @@
 """Costs of networks: closed formulas against what PyTorch counts."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,10 +8,10 @@ from suite import chains, molecules
 
 from equidyn.core.plugins import load
 from equidyn.core.rooms import cards
+from equidyn.core.transfer import to_device
 from equidyn.models.costs import work
 from equidyn.models.counting import counted
 from equidyn.models.escaip import network as escaip
-from equidyn.models.molecule_control import network as molecule_control
 from equidyn.models.registry import configuration, configurations
 from equidyn.models.voxmol import network as voxmol
 from equidyn.models.work import Work
@@ -64,32 +64,18 @@ def expected(name, size):
     return load(entry.costs)(size, **without_dropout(entry))
 
 
-def batch_of(name, size, device, model, monkeypatch):
+def batch_of(name, size, device, model):
     """Two examples of a size; lists of neighbours are made on the CPU, as they need values."""
     task = configuration(name).task
     if task == "voxel_denoising":
         return torch.zeros(EXAMPLES, 8, size, size, size, device=device)
     if task == "flow_matching":
-        return moved(replace(chains((size,) * EXAMPLES), residue_index=None, chain_break=None), device)
-    batch = molecules((size,) * EXAMPLES)
-    reach = {"max_neighbors": model.config.max_neighbors, "max_radius": model.config.max_radius}
+        return to_device(replace(chains((size,) * EXAMPLES), residue_index=None, chain_break=None), device)
+    batch = model.prepare(molecules((size,) * EXAMPLES))
     if isinstance(model, escaip.EScAIP):
-        graph = moved(escaip.angular_graph(batch, degrees=model.config.order_expansion, **reach), device)
-        monkeypatch.setattr(model, "graph", lambda batch: graph)
-    else:
-        graph = moved(molecule_control.neighbour_graph(batch, **reach), device)
-        monkeypatch.setattr(molecule_control, "neighbour_graph", lambda batch, **_: graph)
-    return batch.to(device)
-
-
-def moved(item, device):
-    tensors = {field.name: getattr(item, field.name) for field in fields(item)}
-    return replace(item, **{name: value.to(device) for name, value in tensors.items() if value is not None})
-
-
-def dense(distance, weight, bias, step):
-    centres = torch.arange(weight.shape[1], dtype=distance.dtype)
-    return torch.nn.functional.linear(escaip.gaussian(distance[:, None] / step - centres), weight, bias)
+        # CPUs compute only the band of a product that is not zero.
+        batch = replace(batch, graph=replace(batch.graph, bands=()))
+    return to_device(batch, device)
 
 
 def assert_close(found, expected, tolerance):
@@ -108,18 +94,16 @@ def assert_as_counted(name, size, found):
 
 
 @pytest.mark.parametrize(("name", "size"), [(name, size) for name, sizes in SMALL.items() for size in sizes])
-def test_small_networks_do_what_is_counted(name, size, monkeypatch):
-    # CPUs compute only the band of this product that is not zero.
-    monkeypatch.setattr(escaip._BandedGaussianLinear, "apply", dense)
+def test_small_networks_do_what_is_counted(name, size):
     model = built(name, "cpu")
-    assert_as_counted(name, size, counted(model, batch_of(name, size, "cpu", model, monkeypatch), EXAMPLES))
+    assert_as_counted(name, size, counted(model, batch_of(name, size, "cpu", model), EXAMPLES))
 
 
 @pytest.mark.parametrize(("name", "size"), PUBLISHED.items())
 def test_published_networks_do_what_is_counted_without_numbers(name, size, monkeypatch):
     monkeypatch.setattr(voxmol.VoxMol, "memory_format", lambda self, grids: torch.contiguous_format)
     model = built(name, "meta")
-    found = counted(model, batch_of(name, size, "meta", model, monkeypatch), EXAMPLES)
+    found = counted(model, batch_of(name, size, "meta", model), EXAMPLES)
     assert_as_counted(name, size, found)
     assert_close(expected(name, size).peak, found.peak, 0.35)
 

@@ -1,5 +1,6 @@
 """Neighbour graphs of molecules, against their definition."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from suite import molecules
 
-from equidyn.models.graph import neighbour_graph
+from equidyn.core.batch import MoleculeBatch
+from equidyn.models.graph import (
+    MEAN_EPSILON,
+    mean_over_neighbours,
+    neighbour_graph,
+    sum_over_neighbours,
+    with_few_shapes,
+)
 
 
 def brute_neighbours(batch, max_neighbors, max_radius):
@@ -33,31 +41,47 @@ def brute_neighbours(batch, max_neighbors, max_radius):
     seed=st.integers(0, 2**31),
     max_neighbors=st.integers(1, 14),
     max_radius=st.floats(1.5, 8.0),
+    dense=st.booleans(),
 )
-def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_radius):
+def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_radius, dense):
     batch = molecules(sizes, seed=seed, dtype=torch.float64)
     expected = brute_neighbours(batch, max_neighbors, max_radius)
     assume(len({i for i, _ in expected}) == len(batch.positions))
-    graph = neighbour_graph(batch, max_neighbors=max_neighbors, max_radius=max_radius)
+    slots = max_neighbors if dense else None
+    graph = neighbour_graph(batch, max_neighbors=max_neighbors, max_radius=max_radius, slots=slots)
 
     edges = list(zip(graph.centre.tolist(), graph.neighbour.tolist(), strict=True))
-    assert edges == sorted(expected)
-    degree = np.bincount(graph.centre, minlength=len(batch.positions))
-    np.testing.assert_array_equal(graph.degree[:, 0], degree)
+    assert [edge for edge, real in zip(edges, graph.real.tolist(), strict=True) if real] == sorted(expected)
+    degree = np.bincount(graph.centre[graph.real], minlength=len(batch.positions))
     np.testing.assert_array_equal(graph.mask.sum(1), degree)
-    assert graph.mask.shape[1] == degree.max() <= max_neighbors
+    assert degree.max() <= graph.mask.shape[1] <= max_neighbors
     # slots: filled from the left, in order of edges
-    assert graph.mask.view(-1).nonzero()[:, 0].tolist() == graph.slot.tolist()
+    taken = graph.mask.view(-1).nonzero()[:, 0]
+    assert graph.slot[graph.real].tolist() == taken.tolist()
     assert not (graph.mask[:, 1:] & ~graph.mask[:, :-1]).any()
+    # what stands for missing neighbours
+    empty = ~graph.real
+    assert graph.is_dense == (dense or len(taken) >= 0.9 * graph.mask.numel())
+    assert graph.is_dense or not empty.any()
+    assert torch.equal(graph.neighbour[empty], graph.centre[empty])
+    assert not graph.direction[empty].any()
+    # sums and means see neighbours only
+    x = torch.randn(len(graph.slot), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    sums = torch.zeros(len(degree), 3, dtype=torch.float64).index_add(0, graph.centre[graph.real], x[graph.real])
+    torch.testing.assert_close(sum_over_neighbours(x, graph), sums)
+    mean = sums / (torch.from_numpy(degree)[:, None] + MEAN_EPSILON)
+    torch.testing.assert_close(mean_over_neighbours(x, graph), mean)
     # geometry, and each unordered pair once
     x = batch.positions
     difference = x[graph.centre] - x[graph.neighbour]
     distance = graph.pair_distance[graph.pair]
-    torch.testing.assert_close(distance, difference.norm(dim=1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(distance[graph.real], difference.norm(dim=1)[graph.real], rtol=0, atol=1e-12)
     torch.testing.assert_close(graph.direction, difference / distance[:, None], rtol=0, atol=1e-12)
     assert (graph.pair_distance.diff() >= 0).all()
     pairs = {}
-    for edge, pair in zip(edges, graph.pair.tolist(), strict=True):
+    for edge, pair, real in zip(edges, graph.pair.tolist(), graph.real.tolist(), strict=True):
+        if not real:
+            continue
         assert pairs.setdefault(pair, frozenset(edge)) == frozenset(edge)
     assert len(set(pairs.values())) == len(pairs) == len(graph.pair_distance)
 
@@ -79,3 +103,25 @@ def test_coinciding_atoms_are_no_neighbours():
     graph = neighbour_graph(batch.with_positions(positions), max_neighbors=5, max_radius=6.0)
     edges = set(zip(graph.centre.tolist(), graph.neighbour.tolist(), strict=True))
     assert edges == {(0, 1), (0, 2), (1, 0), (2, 0)}
+
+
+def clouds(count, generator):
+    """Random atoms at the density of molecules, 10 to 60 in each."""
+    sizes = torch.randint(10, 61, (count,), generator=generator)
+    radius = (3 * sizes.repeat_interleave(sizes)).pow(1 / 3)[:, None]
+    directions = torch.nn.functional.normalize(torch.randn(len(radius), 3, generator=generator))
+    depth = torch.rand(len(radius), 1, generator=generator).pow(1 / 3)
+    return MoleculeBatch(radius * depth * directions, torch.ones(len(radius), dtype=torch.long), sizes)
+
+
+def test_padded_batches_have_few_shapes():
+    generator, shapes = torch.Generator().manual_seed(0), Counter()
+    for _ in range(40):
+        batch = clouds(64, generator)
+        graph = neighbour_graph(batch, max_neighbors=20, max_radius=12.0, slots=20)
+        padded, wider = with_few_shapes(batch, graph)
+        shapes[tuple(tuple(value.shape) for value in vars(wider).values())] += 1
+        assert len(wider.mask) == len(padded.positions) == padded.atoms_per_molecule.sum()
+        assert len(padded.positions) < 1.15 * len(batch.positions)
+        assert len(wider.pair_distance) < 1.4 * len(graph.pair_distance)
+    assert len(shapes) <= 6

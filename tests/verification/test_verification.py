@@ -605,11 +605,12 @@ def own_fixture(golden, batch, *, layers, energy, **sizes):
         rotated = model(batch.with_positions(rotate(batch.positions, R)))
     graph = model.graph(batch)
     shape = len(batch.positions), config.max_neighbors
-    columns = graph.slot - graph.centre * graph.mask.shape[1]
+    centre = graph.centre[graph.real]
+    columns = (graph.slot - graph.centre * graph.mask.shape[1])[graph.real]
     mask, neighbours = np.zeros(shape, bool), np.full(shape, -1, np.int32)
-    mask[graph.centre, columns], neighbours[graph.centre, columns] = True, graph.neighbour
+    mask[centre, columns], neighbours[centre, columns] = True, graph.neighbour[graph.real]
     direction = np.zeros((*shape, 3), np.float32)
-    direction[graph.centre, columns] = graph.direction
+    direction[centre, columns] = graph.direction[graph.real]
     fixture = {
         "config_json": np.array(json.dumps(published)),
         "meta_json": np.array(json.dumps({"generation": "g1"})),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,11 +16,13 @@ class MoleculeBatch:
         positions: (N, 3) float, Å, row vectors.
         atomic_numbers: (N,) int64.
         atoms_per_molecule: (B,) int64, each at least 1, summing to N.
+        graph: What a network's `prepare` has put in, for this network alone; None before.
     """
 
     positions: Tensor
     atomic_numbers: Tensor
     atoms_per_molecule: Tensor
+    graph: Any = None
 
     @property
     def molecules(self) -> int:
@@ -52,7 +54,7 @@ class MoleculeBatch:
 
     def with_positions(self, positions: Tensor) -> "MoleculeBatch":
         """The same molecules at other positions, (N, 3)."""
-        return replace(self, positions=positions)
+        return replace(self, positions=positions, graph=None)
 
     def repeat(self, count: int) -> "MoleculeBatch":
         """The whole batch `count` times, end to end."""

@@ -1,54 +1,76 @@
 """Neighbour graphs of batches of molecules, and sums over neighbours."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from equidyn.core.batch import MoleculeBatch
+from equidyn.core.transfer import map_tensors
 
 MEAN_EPSILON = 1e-5
 """Added to the neighbour count in means over neighbours, as the published EScAIP does."""
 
-MIN_SQUARED_DISTANCE = 1e-4
-"""Å²; closer atoms are not neighbours."""
+MIN_DISTANCE = 1e-2
+"""Å; closer atoms are not neighbours."""
+
+MOSTLY_FULL = 0.9
+"""Share of slots with an edge from which on the empty ones are kept: passing over them costs less than leaving them
+out."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Directed neighbour graph: N atoms, E edges, P unordered pairs, K slots per atom.
+    """Directed neighbour graph: N atoms, K slots for the neighbours of each, E edges, P unordered pairs.
 
-    Edges are ordered by centre, then by neighbour.
+    Edges are ordered by centre, then by neighbour. A dense graph has an edge for each slot, E = N * K, so that sums
+    over neighbours need no look-up. Where there is no neighbour, the atom itself stands for it; the direction is zero.
 
     Attributes:
+        molecule: (N,) molecule of each atom.
         centre: (E,) atom i that receives.
         neighbour: (E,) atom j that sends.
         slot: (E,) i * K + the place of j among i's neighbours.
-        mask: (N, K) true where a slot holds an edge.
-        degree: (N, 1) neighbours per atom.
+        mask: (N, K) true where a slot holds a neighbour.
+        share: (E, 1) weight of an edge in a mean over neighbours, zero where there is none.
         direction: (E, 3) unit vectors (x_i - x_j) / d_ij, from the neighbour to the centre.
         pair: (E,) unordered pair of each edge.
         pair_distance: (P,) Å, ascending.
     """
 
+    molecule: Tensor
     centre: Tensor
     neighbour: Tensor
     slot: Tensor
     mask: Tensor
-    degree: Tensor
+    share: Tensor
     direction: Tensor
     pair: Tensor
     pair_distance: Tensor
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether each slot has an edge."""
+        return len(self.slot) == self.mask.numel()
+
+    @property
+    def real(self) -> Tensor:
+        """(E,) true where an edge leads to a neighbour."""
+        return self.mask.view(-1)[self.slot]
+
     def to_dtype(self, dtype: torch.dtype) -> Self:
         """The graph with its floating-point tensors in a dtype."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{k: v.to(dtype) for k, v in tensors.items() if v.is_floating_point()})
+        graph: Self = map_tensors(lambda x: x.to(dtype) if x.is_floating_point() else x, self)
+        return graph
+
+
+G = TypeVar("G", bound=Graph)
 
 
 @torch.no_grad()
-def neighbour_graph(batch: MoleculeBatch, *, max_neighbors: int, max_radius: float) -> Graph:
+def neighbour_graph(batch: MoleculeBatch, *, max_neighbors: int, max_radius: float, slots: int | None = None) -> Graph:
     """Directed k-nearest-neighbour graph within each molecule, open boundaries; geometry in float64.
 
     Args:
@@ -56,74 +78,135 @@ def neighbour_graph(batch: MoleculeBatch, *, max_neighbors: int, max_radius: flo
         max_neighbors: Number of nearest atoms of its molecule that each centre keeps; j may be a neighbour of i without
             the reverse.
         max_radius: Å; atoms farther away are no neighbours.
+        slots: Makes a dense graph with this many slots, at least `max_neighbors`. Without it there are as many as
+            some atom has neighbours, and the graph is dense if most of them are taken.
 
     Raises:
         ValueError: An atom has no neighbour, so that nothing defines a direction for its force.
     """
-    device = batch.positions.device
+    device, atoms = batch.positions.device, len(batch.positions)
     molecule, local, size = batch.molecule, batch.local_index, batch.max_atoms
-    dense = torch.zeros(batch.molecules, size, 3, dtype=torch.float64, device=device)
-    dense[molecule, local] = batch.positions.double()
-    real = torch.zeros(batch.molecules, size, dtype=torch.bool, device=device)
-    real[molecule, local] = True
+    positions = batch.positions.double()
+    laid_out = torch.full((batch.molecules, size, 3), torch.nan, dtype=torch.float64, device=device)
+    laid_out[molecule, local] = positions
+    distance = torch.cdist(laid_out, laid_out, compute_mode="donot_use_mm_for_euclid_dist")
+    candidate = (distance <= max_radius) & (distance > MIN_DISTANCE)  # false where there is no atom
+    found = distance.masked_fill_(~candidate, torch.inf).topk(min(max_neighbors, size), largest=False)
+    nearest = found.indices.masked_fill(found.values == torch.inf, size).sort(-1).values
+    degree = (nearest < size).sum(-1)
 
-    difference = dense[:, :, None] - dense[:, None]
-    squared = difference.square().sum(-1)
-    candidate = real[:, :, None] & real[:, None]
-    candidate &= (squared <= max_radius**2) & (squared > MIN_SQUARED_DISTANCE)
-    squared = squared.masked_fill(~candidate, torch.inf)
-    nearest = squared.topk(min(max_neighbors, size), largest=False).indices
-    adjacent = torch.zeros_like(candidate).scatter_(2, nearest, True) & candidate
-
-    degree = adjacent.sum(-1)[molecule, local]
-    if not bool(degree.all()):
+    if not bool(degree[molecule, local].all()):
         raise ValueError(
-            f"{int((degree == 0).sum())} atom(s) have no neighbour within {max_radius} Å; every molecule needs two "
-            "or more atoms within reach of each other"
+            f"{int((degree[molecule, local] == 0).sum())} atom(s) have no neighbour within {max_radius} Å; every "
+            "molecule needs two or more atoms within reach of each other"
         )
-    width = int(degree.max())
-    first = batch.atoms_per_molecule.cumsum(0) - batch.atoms_per_molecule
-    b, i, j = adjacent.nonzero(as_tuple=True)
-    centre = first[b] + i
-    slot = centre * width + adjacent.cumsum(-1)[b, i, j] - 1
-    mask = torch.zeros(len(degree), width, dtype=torch.bool, device=device)
-    mask.view(-1)[slot] = True
-
+    width = slots or int(degree.max())
+    nearest = F.pad(nearest, (0, max(0, width - size)), value=size)[..., :width]
+    adjacent = torch.zeros(batch.molecules, size, size + 1, dtype=torch.bool, device=device)
+    adjacent = adjacent.scatter_(2, nearest, True)[..., :-1]
     pb, pi, pj = (adjacent | adjacent.mT).triu().nonzero(as_tuple=True)
-    pair_distance, ascending = squared[pb, pi, pj].sqrt().sort(stable=True)
+    pair_distance, ascending = distance[pb, pi, pj].sort(stable=True)
     pb, pi, pj = pb[ascending], pi[ascending], pj[ascending]
-    pair = torch.zeros_like(adjacent, dtype=torch.long)
+    pair = torch.zeros(batch.molecules, size, size, dtype=torch.long, device=device)
     pair[pb, pi, pj] = pair[pb, pj, pi] = torch.arange(len(pb), device=device)
-    pair = pair[b, i, j]
+
+    nearest, degree = nearest[molecule, local], degree[molecule, local]
+    mask = nearest < size
+    slot = torch.arange(atoms * width, device=device)
+    if slots is None and int(mask.sum()) < MOSTLY_FULL * mask.numel():
+        slot = mask.view(-1).nonzero()[:, 0]
+    centre = slot // width
+    real = mask.view(-1)[slot]
+    local_neighbour = torch.where(real, nearest.view(-1)[slot], local[centre])
+    neighbour = centre + local_neighbour - local[centre]
+    pair = pair[molecule[centre], local[centre], local_neighbour]
+    difference = positions[centre] - positions[neighbour]
     return Graph(
+        molecule=molecule,
         centre=centre,
-        neighbour=first[b] + j,
+        neighbour=neighbour,
         slot=slot,
         mask=mask,
-        degree=degree[:, None].double(),
-        direction=difference[b, i, j] / pair_distance[pair, None],
+        share=(real / (degree[centre] + MEAN_EPSILON))[:, None].double(),
+        direction=difference / pair_distance[pair, None],
         pair=pair,
         pair_distance=pair_distance,
     )
 
 
+def with_few_shapes(batch: MoleculeBatch, graph: G) -> tuple[MoleculeBatch, G]:
+    """Batch and dense graph with one more molecule, of atoms without neighbours, such that few different sizes occur.
+
+    The number of atoms becomes the next of a series whose members are 6 to 12 % apart, and that of the pairs a multiple
+    of an eighth of the edges. Nothing that is computed for the other molecules sees the last one.
+    """
+    atoms, slots = graph.mask.shape
+    step = 2 ** max(3, (atoms + 1).bit_length() - 4)
+    size = -(-(atoms + 1) // step) * step
+    eighth = size * slots // 8
+    pairs = -(-len(graph.pair_distance) // eighth) * eighth
+
+    def pad(x: Tensor, rows: int) -> Tensor:
+        return F.pad(x, (0, 0) * (x.ndim - 1) + (0, rows - len(x)))
+
+    rows = {atoms: size, atoms * slots: size * slots}
+    tensors = {field.name: getattr(graph, field.name) for field in fields(graph)}
+    changed = {name: pad(x, rows[len(x)]) for name, x in tensors.items() if isinstance(x, Tensor) and len(x) in rows}
+    slot = torch.arange(size * slots, device=graph.slot.device)
+    centre = slot // slots
+    changed["molecule"] = F.pad(graph.molecule, (0, size - atoms), value=batch.molecules)
+    changed |= {
+        "slot": slot,
+        "centre": centre,
+        "neighbour": torch.cat([graph.neighbour, centre[len(graph.neighbour) :]]),
+    }
+    last = graph.pair_distance[-1:].expand(pairs - len(graph.pair_distance))
+    changed["pair_distance"] = torch.cat([graph.pair_distance, last])
+    padded = MoleculeBatch(
+        pad(batch.positions, size),
+        F.pad(batch.atomic_numbers, (0, size - atoms), value=1),
+        F.pad(batch.atoms_per_molecule, (0, 1), value=size - atoms),
+    )
+    return padded, replace(graph, **changed)
+
+
+def on_edges(of_neighbour: Tensor, of_centre: Tensor, graph: Graph) -> Tensor:
+    """Features (..., N, C) of both ends of each edge, added; (..., E, C)."""
+    x = of_neighbour.index_select(-2, graph.neighbour)
+    if graph.is_dense:
+        return (x.unflatten(-2, graph.mask.shape) + of_centre.unsqueeze(-2)).flatten(-3, -2)
+    return x + of_centre.index_select(-2, graph.centre)
+
+
 def sum_over_neighbours(x: Tensor, graph: Graph) -> Tensor:
-    """(E, ...) edge features summed over each centre's edges, (N, ...)."""
+    """(E, ...) edge features, summed over the neighbours of each atom, (N, ...)."""
+    if graph.is_dense:
+        real = graph.mask.view(*graph.mask.shape, *(1,) * (x.ndim - 1))
+        return (x.unflatten(0, graph.mask.shape) * real).sum(1)
     return x.new_zeros(len(graph.mask), *x.shape[1:]).index_add(0, graph.centre, x)
 
 
 def mean_over_neighbours(x: Tensor, graph: Graph) -> Tensor:
-    """(E, C) edge features averaged over each centre's edges, (N, C)."""
-    return sum_over_neighbours(x, graph) / (graph.degree + MEAN_EPSILON)
+    """(E, C) edge features, averaged over the neighbours of each atom, (N, C)."""
+    x = x * graph.share
+    if graph.is_dense:
+        return x.unflatten(0, graph.mask.shape).sum(1)
+    return sum_over_neighbours(x, graph)
+
+
+def mean_over_atoms(x: Tensor, batch: MoleculeBatch, graph: Graph) -> Tensor:
+    """(N,) atomic values, averaged over each molecule, (B,)."""
+    sums = x.new_zeros(batch.molecules).index_add(0, graph.molecule, x)
+    return sums / batch.atoms_per_molecule.to(x.dtype)
 
 
 def to_slots(x: Tensor, graph: Graph) -> Tensor:
-    """(E, C) edges laid out in N x K slots, (N*K, C), zero where a slot is empty."""
-    if len(x) == graph.mask.numel():
+    """(E, C) edges laid out in N x K slots, (N*K, C), zero where a slot is empty and the graph not dense."""
+    if graph.is_dense:
         return x
     return x.new_zeros(graph.mask.numel(), x.shape[1]).index_copy(0, graph.slot, x)
 
 
 def from_slots(x: Tensor, graph: Graph) -> Tensor:
     """The edges of (N*K, C) slots, (E, C)."""
-    return x if len(graph.slot) == len(x) else x.index_select(0, graph.slot)
+    return x if graph.is_dense else x.index_select(0, graph.slot)

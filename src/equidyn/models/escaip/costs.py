@@ -51,12 +51,12 @@ def costs(atoms: int, **sizes: Any) -> Work:
         attention += kept(scores * (2 + BYTE if c.attention_dropout else 1)) + kept(edges * c.hidden)
         both = feed_forward(atoms, c.ffn_multiplier) + feed_forward(edges, c.ffn_multiplier)
         own = pair + message + attention + both
-        return attribute() + own.beside(2 * (c.layers + 1) * edges * c.hidden)  # attributes and readouts
+        return attribute() + own.beside(2 * (c.layers + 1) * edges * c.hidden)  # attributes and what readouts read
 
     def features(rows: float) -> Work:
         """Readouts and their projection."""
         readout = feed_forward(rows, c.readout_multiplier) + linear(rows, c.hidden, c.hidden)
-        return (c.layers + 1) * readout + kept(3 * rows * c.hidden)
+        return ((c.layers + 1) * readout + kept(3 * rows * c.hidden)).beside((c.layers + 1) * rows * c.hidden)
 
     def output(rows: float, width: int) -> Work:
         return feed_forward(rows, c.output_multiplier) + product(2 * rows * c.hidden * width)

@@ -1,12 +1,13 @@
 """An exactly equivariant force field: the numeric floor for other networks, and a baseline to train."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from equidyn.core.batch import ForceOutput, MoleculeBatch
-from equidyn.models.graph import Graph, neighbour_graph, sum_over_neighbours
+from equidyn.models.graph import Graph, mean_over_atoms, neighbour_graph, sum_over_neighbours, with_few_shapes
 from equidyn.models.molecule_control.sizes import ControlConfig
 from equidyn.models.vectors import Exchange, VectorHead, mlp
 
@@ -33,10 +34,27 @@ class Control(nn.Module):
         """Whether a parameter is exempt from weight decay."""
         return name.endswith("bias") or name.startswith("element.")
 
+    def graph(self, batch: MoleculeBatch, *, slots: int | None = None) -> Graph:
+        """Neighbour graph of a batch, dense if the number of slots is given."""
+        reach = {"max_neighbors": self.config.max_neighbors, "max_radius": self.config.max_radius}
+        return neighbour_graph(batch, **reach, slots=slots).to_dtype(batch.positions.dtype)
+
+    def prepare(self, batch: MoleculeBatch, *, few_shapes: bool = False) -> MoleculeBatch:
+        """The batch with its graph, which `forward` needs.
+
+        Args:
+            batch: Molecules, positions in Å.
+            few_shapes: Add a molecule of padding at the end, such that tensors have few different shapes.
+        """
+        graph = self.graph(batch, slots=self.config.max_neighbors if few_shapes else None)
+        if few_shapes:
+            batch, graph = with_few_shapes(batch, graph)
+        return replace(batch, graph=graph)
+
     def forward(self, batch: MoleculeBatch) -> ForceOutput:
         """Forces and energies of a batch of molecules (positions in Å)."""
         config, dtype = self.config, batch.positions.dtype
-        graph = neighbour_graph(batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius).to_dtype(dtype)
+        graph = batch.graph or self.graph(batch)
         frequencies = torch.arange(1, config.radial + 1, device=graph.direction.device, dtype=dtype)
         distance = graph.pair_distance[graph.pair, None]
         # Sine waves that vanish at the cutoff, damped by a cosine that vanishes smoothly there.
@@ -48,7 +66,9 @@ class Control(nn.Module):
         for layer in self.layers:
             scalars, vectors = layer(scalars, vectors, radial, cutoff, graph)
         # No head tensor: the closed form would return zero, but the control serves to measure numeric errors.
-        return ForceOutput(self.force(scalars, vectors), batch.mean(self.energy(scalars)[:, 0]), None)
+        return ForceOutput(
+            self.force(scalars, vectors), mean_over_atoms(self.energy(scalars)[:, 0], batch, graph), None
+        )
 
 
 class ControlLayer(nn.Module):

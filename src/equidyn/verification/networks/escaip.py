@@ -168,7 +168,8 @@ def _recorded_layout(ours: np.ndarray, recorded: np.ndarray | None, graph: Graph
     rows = graph.centre.numpy()
     columns = graph.slot.numpy() - rows * graph.mask.shape[1]
     layout = recorded.copy()
-    layout[rows, columns] = ours
+    real = graph.real.numpy()
+    layout[rows[real], columns[real]] = ours[real]
     return layout
 
 
