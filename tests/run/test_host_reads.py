@@ -79,12 +79,7 @@ TASKS = {
     "flow_matching": (FlowMatching, "chains", {}, ("proteina-0.5M", "proteina-0.5M-tri", "control-chain")),
     "voxel_denoising": (VoxelDenoising, "conformers", {"side": 8, "spacing": 0.75}, ("voxmol-0.2M", "control-voxels")),
 }
-UNFINISHED = {"escaip-tiny", "control-small"}
-CASES = [
-    pytest.param(name, model, marks=[pytest.mark.xfail(strict=True)] * (model in UNFINISHED))
-    for name, (*_, models) in TASKS.items()
-    for model in models
-]
+CASES = [(name, model) for name, (*_, models) in TASKS.items() for model in models]
 
 
 @pytest.fixture

@@ -207,3 +207,12 @@ def test_translations_move_atoms_and_leave_forces_alone(task, batch):
     torch.testing.assert_close(shift, elements.float()[task.example(batch)], rtol=0, atol=1e-5)
     assert torch.equal(moved.forces, batch.forces)
     assert torch.equal(task.act_on_prediction(batch.forces, elements, batch, translations), batch.forces)
+
+
+@pytest.mark.parametrize("name", ["escaip-tiny", "control-small"])
+def test_padding_changes_no_loss(task, batch, name):
+    model = build(name)
+    padded = task.prepare(model, batch, None, few_shapes=True)
+    assert len(padded.molecules.positions) > len(batch.forces)
+    torch.testing.assert_close(task.loss(model, padded), task.loss(model, batch))
+    torch.testing.assert_close(task.predict(model, padded), task.predict(model, batch), rtol=0, atol=1e-4)

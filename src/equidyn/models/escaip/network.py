@@ -19,8 +19,9 @@ defined, on unordered pairs and on atoms. So are the readouts, which nothing but
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -266,7 +267,7 @@ class EdgeAttribute(nn.Module):
 
 
 def edge_attributes(
-    blocks: Sequence[EdgeAttribute], elements: Tensor, graph: AngularGraph, step: float, dropout: Dropout
+    blocks: Sequence[Any], elements: Tensor, graph: AngularGraph, step: float, dropout: Dropout
 ) -> Tensor:
     """Edge attributes of all blocks.
 
@@ -274,7 +275,7 @@ def edge_attributes(
     where it is defined: distances on pairs, source and target on atoms.
 
     Args:
-        blocks: G weights.
+        blocks: G `EdgeAttribute`s.
         elements: (N,) atomic numbers.
         graph: Neighbour graph.
         step: Å between the Gaussians of the distance expansion.
@@ -404,10 +405,10 @@ class Readout(nn.Module):
         self.ffn = FeedForward(config.hidden, config.readout_multiplier, config.mlp_dropout)
 
 
-def read_out(readouts: Sequence[Readout], features: Sequence[Tensor]) -> Tensor:
-    """Residual feed-forwards on the features (R, H) that leave each of G blocks, side by side, (R, G * H)."""
+def read_out(readouts: Iterable[Any], features: Sequence[Tensor]) -> Tensor:
+    """G `Readout`s of the features (R, H) that leave as many blocks, side by side, (R, G * H)."""
     ffns, x = [readout.ffn for readout in readouts], torch.stack(list(features))
-    up = torch.stack([ffn.up.weight * readout.norm.weight for ffn, readout in zip(ffns, readouts, strict=True)])
+    up = torch.stack([readout.ffn.up.weight * readout.norm.weight for readout in readouts])
     down = torch.stack([ffn.down.weight for ffn in ffns])
     bias_up = torch.stack([ffn.up.bias for ffn in ffns])[:, None]
     bias_down = torch.stack([ffn.down.bias for ffn in ffns])[:, None]

@@ -36,8 +36,9 @@ class Control(nn.Module):
 
     def graph(self, batch: MoleculeBatch, *, slots: int | None = None) -> Graph:
         """Neighbour graph of a batch, dense if the number of slots is given."""
-        reach = {"max_neighbors": self.config.max_neighbors, "max_radius": self.config.max_radius}
-        return neighbour_graph(batch, **reach, slots=slots).to_dtype(batch.positions.dtype)
+        config = self.config
+        graph = neighbour_graph(batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius, slots=slots)
+        return graph.to_dtype(batch.positions.dtype)
 
     def prepare(self, batch: MoleculeBatch, *, few_shapes: bool = False) -> MoleculeBatch:
         """The batch with its graph, which `forward` needs.

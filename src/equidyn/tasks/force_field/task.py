@@ -146,7 +146,17 @@ class ForceField(TrainableTask):
 
     @staticmethod
     def _output(model: nn.Module, batch: ForceFieldBatch) -> ForceOutput:
-        return checked(model(batch.molecules), ForceOutput, batch.forces.shape, model)
+        molecules = batch.molecules
+        output = checked(model(molecules), ForceOutput, molecules.positions.shape, model)
+        if molecules.molecules == len(batch.energy):
+            return output
+        atoms, examples = len(batch.forces), len(batch.energy)  # the rest are padding
+        return ForceOutput(
+            *(
+                None if value is None else value[:rows]
+                for value, rows in zip(output, (atoms, examples, atoms), strict=True)
+            )
+        )
 
     def act_on_prediction(
         self, prediction: Tensor, elements: Tensor, batch: ForceFieldBatch, symmetry: Symmetry
