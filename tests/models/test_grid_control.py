@@ -7,7 +7,7 @@ from suite import CHANNELS, VoxelModelSuite, assert_close
 
 from equidyn.core.actions import rotate_grid_exactly
 from equidyn.core.rotations import octahedral_group
-from equidyn.models.grid_control.network import GridControl, GridControlConfig, SymmetricConv3d
+from equidyn.models.grid_control.network import GridControl, GridControlConfig, SymmetricConv3d, _halved
 
 
 class TestGridControl(VoxelModelSuite):
@@ -22,6 +22,16 @@ class TestGridControl(VoxelModelSuite):
 
     def test_compiles_in_one_piece(self):
         self.assert_compiles_in_one_piece()
+
+    def test_gradients_have_a_fixed_order_on_gpus(self):
+        """`torch.use_deterministic_algorithms` refuses the gradient of average pooling there."""
+        steps, names = [self.make()(self.batch()).grad_fn], set()
+        while steps:
+            step = steps.pop()
+            names.add(step.name())
+            steps += [before for before, _ in step.next_functions if before is not None]
+        assert "MeanBackward1" in names
+        assert not {name for name in names if "Pool" in name}
 
     def test_impossible_sizes(self):
         with pytest.raises(ValueError, match="levels must be positive, found 0"):
@@ -43,6 +53,11 @@ def test_symmetric_kernels_have_four_weights():
     assert kernel[1, 0, 0, 2, 0] == layer.weight[1, 0, 3]
     assert float(layer.weight.detach().abs().max()) <= 54**-0.5
     assert len(places) == 4
+
+
+def test_halving_is_average_pooling():
+    x = torch.randn(2, 3, 4, 4, 4)
+    assert_close(_halved(x), F.avg_pool3d(x, 2), 1e-6)
 
 
 def test_symmetric_convolution_is_one():

@@ -75,7 +75,7 @@ class GridControl(nn.Module):
         for place, level in enumerate(self.down):
             if place:
                 stack.append(x)
-                x = F.avg_pool3d(x, 2)
+                x = _halved(x)
             x = level(x)
         for level in self.up:
             x = level(x)
@@ -94,3 +94,8 @@ class _SymmetricBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_out(F.silu(self.conv_in(F.silu(x))))
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Means (B, C, G/2, G/2, G/2) over 2³ voxels; PyTorch's pooling has no gradient in fixed order on GPUs."""
+    return x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5, 7))
