@@ -29,6 +29,7 @@ rule evaluate_checkpoints:
     params:
         told=lambda wildcards: study.evaluation(wildcards.run),
         steps=lambda wildcards: study.parts(wildcards.run)[int(wildcards.part)],
+        state=f"{STUDY}/state",
     message:
         "Evaluating {wildcards.run}, part {wildcards.part}"
     script:

@@ -135,7 +135,7 @@ def test_a_wrong_number_of_parameters_ends_training_before_it_starts(store, trai
     entry = configuration("mine", write(MINE.replace(f"{PARAMETERS}", "7")))
     with pytest.raises(ValueError, match=rf"networks:Net .* has {PARAMETERS} parameters, expected 7: correct"):
         trained(store, train_indices, tmp_path, recipe(entry))
-    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,29 @@ def test_failed_state_keeps_the_old_one(tmp_path):
     with pytest.raises((AttributeError, pickle.PicklingError)):
         save_state(path, {"step": lambda: None})
     assert load_state(path) == {"step": 1}
+
+
+def test_tied_weights_are_kept_under_each_name(tmp_path):
+    def tied():
+        model = torch.nn.ModuleDict({"into": torch.nn.Linear(4, 4), "out": torch.nn.Linear(4, 4)})
+        model["out"].weight = model["into"].weight
+        return model
+
+    model, again, path = tied(), tied(), tmp_path / "x.safetensors"
+    save_checkpoint(path, model.state_dict(), {"step": 0})
+    weights, _ = load_checkpoint(path)
+    assert weights.keys() == model.state_dict().keys()
+    again.load_state_dict(weights)
+    assert again["out"].weight is again["into"].weight
+    assert torch.equal(again["out"].weight, model["into"].weight)
+
+
+def test_slices_of_one_tensor_are_kept(tmp_path):
+    whole = torch.arange(6.0)
+    save_checkpoint(tmp_path / "x.safetensors", {"a": whole[:2], "b": whole[1:5], "c": whole}, {"step": 0})
+    weights, _ = load_checkpoint(tmp_path / "x.safetensors")
+    assert {name: value.tolist() for name, value in weights.items()} == {
+        "a": [0, 1],
+        "b": [1, 2, 3, 4],
+        "c": [0, 1, 2, 3, 4, 5],
+    }

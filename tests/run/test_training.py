@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ from changes import replace
 from training_jobs import SlowForceField, program
 
 import equidyn.run.training as module
-from equidyn.core.files import state_folder
+from equidyn.core.files import discard_states, state_folder
 from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
@@ -145,7 +146,6 @@ def test_without_warm_up():
 def test_output(task, train_indices, tmp_path):
     steps = [0, 1, 3, 6]
     output = run(task, train_indices, RECIPE, tmp_path, steps)
-    assert not (tmp_path / "state").exists()
     assert sorted(path.name for path in output.iterdir()) == [
         "ema",
         "metrics.parquet",
@@ -429,7 +429,6 @@ def test_resumed_run_is_the_uninterrupted_one(task, train_indices, tmp_path, wit
     output = run(watched, train_indices, recipe, folder, steps, state_every=2)
     assert len(watched.seen) == 2
     assert_identical(output, whole)
-    assert not (folder / "state").exists()
 
 
 def test_interrupted_before_the_first_save(task, train_indices, tmp_path):
@@ -442,7 +441,7 @@ def test_interrupted_before_the_first_save(task, train_indices, tmp_path):
 def test_interrupted_after_the_last_step(task, train_indices, tmp_path, monkeypatch):
     whole = run(task, train_indices, RECIPE, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "publish", lambda *_: interrupt_at(0)(0))
+        patch.setattr(module, "publish", lambda *_, **__: interrupt_at(0)(0))
         with pytest.raises(Interruption):
             run(task, train_indices, RECIPE, tmp_path, state_every=3)
     watched = Watched(task)
@@ -454,11 +453,32 @@ def test_interrupted_while_cleaning_up(task, train_indices, tmp_path, monkeypatc
     # Output and state both exist; asking for the run again must give a complete one.
     whole = run(task, train_indices, RECIPE, tmp_path / "whole", [0, 2, 6])
     with monkeypatch.context() as patch:
-        patch.setattr(module.shutil, "rmtree", lambda *_: interrupt_at(0)(0))
+        patch.setattr(module.Path, "unlink", lambda *_, **__: interrupt_at(0)(0))
         with pytest.raises(Interruption):
-            run(task, train_indices, RECIPE, tmp_path, [0, 2, 6], state_every=4)
+            module._publish(tmp_path / "whole" / "state", tmp_path / "out")
     assert_identical(tmp_path / "out", whole)
-    assert_identical(run(task, train_indices, RECIPE, tmp_path, [0, 2, 6], state_every=4), whole)
+
+
+@pytest.mark.parametrize("lost", ["all", "part", "nothing"])
+def test_finished_run_whose_output_is_lost_is_published_again(task, train_indices, tmp_path, lost):
+    whole = run(task, train_indices, RECIPE, tmp_path / "whole")
+    output = run(task, train_indices, RECIPE, tmp_path)
+    if lost == "all":
+        shutil.rmtree(output)
+    elif lost == "part":
+        (output / "run.json").unlink()
+    watched = Watched(task)
+    assert_identical(run(watched, train_indices, RECIPE, tmp_path), whole)
+    assert not watched.seen
+
+
+def test_states_of_a_run_are_discarded_and_no_others(tmp_path):
+    mine, others = (state_folder(tmp_path, name, 1) for name in ("run", "run-seed1"))
+    for folder in (mine, others, tmp_path / "run-not-a-digest"):
+        (folder / "output").mkdir(parents=True)
+    discard_states(tmp_path, "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([others.name, "run-not-a-digest"])
+    discard_states(tmp_path / "nowhere", "run")
 
 
 def test_half_written_checkpoint_is_not_published(task, train_indices, tmp_path, monkeypatch):

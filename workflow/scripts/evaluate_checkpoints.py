@@ -3,10 +3,11 @@
 from equidyn.core import process
 
 
-def main(inputs, rows, examples, log, threads, batch_size, told, steps):
+def main(run, inputs, rows, examples, log, threads, batch_size, told, steps, state):
     process.start(log, threads)
     import torch
 
+    from equidyn.core.files import discard_states
     from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
@@ -15,6 +16,7 @@ def main(inputs, rows, examples, log, threads, batch_size, told, steps):
     from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
+    discard_states(state, run)  # the workflow has its checkpoints
     store = Store(inputs.store)
     tables = evaluate_run(
         load(told["task"]),
@@ -33,6 +35,7 @@ def main(inputs, rows, examples, log, threads, batch_size, told, steps):
 
 if __name__ == "__main__":
     main(
+        str(snakemake.wildcards.run),
         snakemake.input,
         *snakemake.output,
         snakemake.log[0],

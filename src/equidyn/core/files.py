@@ -40,12 +40,29 @@ def shelved(folder: str | Path, id: str, name: str) -> Path:
     return Path(folder, id[middle - 1 : middle + 1], name)
 
 
-def publish(folder: Path, output: Path) -> None:
-    """Give a finished folder its final name; an older one of that name is replaced."""
+def publish(folder: Path, output: Path, *, keep: bool = False) -> None:
+    """Give a finished folder its final name, also on another file system; an older one of that name is replaced.
+
+    Args:
+        folder: The finished folder.
+        output: Its final name, under which it appears complete or not at all.
+        keep: Leave the folder, whose files then are the same ones, or copies on another file system.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists():
-        shutil.rmtree(output)
-    folder.rename(output)
+    beside = output.with_name(f".{output.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        if keep:
+            shutil.copytree(folder, beside, copy_function=os.link)
+        else:
+            folder.rename(beside)
+    except OSError:  # names and links do not reach across file systems, and some have no links
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(folder, beside)
+    shutil.rmtree(output, ignore_errors=True)
+    beside.rename(output)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def state_folder(root: str | Path, name: str, *decisive: Any) -> Path:
@@ -63,4 +80,13 @@ def state_folder(root: str | Path, name: str, *decisive: Any) -> Path:
     for item in decisive:
         digest.update(item.tobytes() if hasattr(item, "tobytes") else repr(item).encode())
         digest.update(b"\x1f")
-    return Path(root) / f"{name}-{digest.hexdigest()[:16]}"
+    return Path(root) / f"{name}-{digest.hexdigest()[:_DIGITS]}"
+
+
+def discard_states(root: str | Path, name: str) -> None:
+    """Remove the states of work of that name, which is done and will not be done again."""
+    for folder in Path(root).glob(f"{name}-{'[0-9a-f]' * _DIGITS}"):
+        shutil.rmtree(folder, ignore_errors=True)  # another job may do the same
+
+
+_DIGITS = 16

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 
 def start(log: str | Path, threads: int) -> None:
@@ -98,8 +99,14 @@ def allow_tf32(allowed: bool) -> None:
     """Allow or forbid GPUs to round factors of matrix products and convolutions to TF32, in the whole process."""
     import torch
 
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    torch.backends.cudnn.allow_tf32 = allowed
+    backends: Any = torch.backends
+    matmul, cudnn = backends.cuda.matmul, backends.cudnn
+    for place in (backends, matmul, cudnn, *(getattr(cudnn, name, None) for name in ("conv", "rnn"))):
+        if hasattr(place, "fp32_precision"):
+            place.fp32_precision = "tf32" if allowed else "ieee"
+    # Older ways to say it, which must agree: PyTorch refuses to answer otherwise.
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
 
 
 def fix_order_of_sums(fixed: bool) -> None:

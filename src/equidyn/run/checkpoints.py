@@ -27,7 +27,14 @@ def checkpoint_name(step: int) -> str:
 def save_checkpoint(path: str | Path, weights: dict[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write weights and JSON-able metadata under a temporary name, then rename."""
     text = json.dumps({"format_version": FORMAT_VERSION, **metadata})
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    contiguous: dict[str, Tensor] = {}
+    storages = set()
+    for name, value in weights.items():
+        tensor = value.detach().cpu().contiguous()
+        # Tied weights are written under each of their names, as safetensors has no tensors that share memory.
+        storage = tensor.untyped_storage().data_ptr()
+        contiguous[name] = tensor.clone() if storage in storages else tensor
+        storages.add(storage)
     with replacing(path) as temporary:
         save_file(contiguous, temporary, metadata={"equidyn": text})
 

@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import resource
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from equidyn.core import process
-from equidyn.core.files import publish
+from equidyn.core.files import publish, replacing
 from equidyn.core.plugins import load
 from equidyn.core.seeding import seed_for
 from equidyn.core.transfer import to_device
@@ -47,6 +46,10 @@ log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": None, "tf32": None, "bf16": torch.bfloat16}
 """The type that autocast computes in, by the name of the precision."""
+
+
+_LAST = "throughput.json"
+"""The file of an output that is written last."""
 
 
 class TrainingError(RuntimeError):
@@ -80,7 +83,9 @@ def train(
     The output folder appears only when the run is complete: ``raw/`` and ``ema/`` with one checkpoint per step,
     ``metrics.parquet`` with one row per step (loss, gradient norm before clipping, learning rate), ``run.json`` with
     the recipe, and ``throughput.json`` with times and peak memory. Until then everything is kept in `state`, from
-    where an interrupted run resumes.
+    where an interrupted run resumes. A finished run stays there, too, without using space twice where the file system
+    has links: if its output is lost, the next call with the same state publishes it again. Whoever uses the output may
+    remove the state (`equidyn.core.files.discard_states`).
 
     Args:
         task: The task, bound to its store.
@@ -111,6 +116,12 @@ def train(
     output, state = Path(output), Path(state)
     unfinished = state / "output"
 
+    if (unfinished / _LAST).exists():
+        log.info("%s: already finished; its output is published again", title)
+        if world.is_first:
+            _publish(state, output)
+        return
+
     process.allow_tf32(recipe.precision != "fp32")
     process.fix_order_of_sums(recipe.deterministic)
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
@@ -123,8 +134,7 @@ def train(
     metrics = _Metrics()
     start, seconds = 0, 0.0
 
-    # A state without its checkpoints is the rest of a run that was published and then interrupted.
-    if unfinished.is_dir() and (saved := load_state(state / "state.pt")) is not None:
+    if (saved := load_state(state / "state.pt")) is not None:
         model.load_state_dict(saved["model"])
         averaged.load_state_dict(saved["averaged"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -209,9 +219,8 @@ def train(
     table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics.columns})
     table.to_parquet(unfinished / "metrics.parquet", index=False)
     _write_json(unfinished / "run.json", recipe.model_dump())
-    _write_json(unfinished / "throughput.json", _throughput(recipe, world, seconds, compiled))
-    publish(unfinished, output)
-    shutil.rmtree(state)
+    _write_json(unfinished / _LAST, _throughput(recipe, world, seconds, compiled))
+    _publish(state, output)
 
 
 def with_network(recipe: Recipe) -> Recipe:
@@ -338,5 +347,12 @@ def _throughput(recipe: Recipe, world: World, seconds: float, compiled: bool) ->
     }
 
 
+def _publish(state: Path, output: Path) -> None:
+    """Give a finished run its name, and keep it among the states for the case that this output is lost."""
+    publish(state / "output", output, keep=True)
+    (state / "state.pt").unlink(missing_ok=True)
+
+
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
