@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from equidyn.core.actions import rotate, rotate_grid_exactly
 from equidyn.core.batch import MoleculeBatch, ProteinBatch
@@ -501,6 +502,24 @@ class FlowMatchingModelSuite(ModelSuite):
         if distogram is not None:
             distogram = distogram[:, :-3, :-3]
         self.assert_outputs_close((velocity[:, :-3], distogram), self.run(model, batch), TOLERANCE[dtype])
+
+    # --- compiling ---
+
+    def test_compiled_once_for_all_lengths(self):
+        """In one piece each with and without self-conditioning, for output and gradients of the network itself."""
+        model, counter = self.make(**self.small).train(), CompileCounter()
+        torch._dynamo.reset()
+        compiled = torch.compile(model, backend=counter, fullgraph=True, dynamic=True)
+        for x_sc in (True, False):
+            for lengths in ((9, 12, 5, 12), (20, 31, 8, 17), (7, 40, 33)):
+                batch, results = chains(lengths, x_sc=x_sc), []
+                for network in (model, compiled):
+                    outputs = [value for value in network(batch) if value is not None]
+                    loss = sum(value.square().mean() for value in outputs)
+                    gradients = torch.autograd.grad(loss, model.parameters(), allow_unused=True)
+                    results.append(torch.cat([x.flatten() for x in (*outputs, *gradients) if x is not None]).detach())
+                assert_close(*results, 1e-5)
+        assert counter.frame_count == 2
 
 
 SIDE, CHANNELS = 8, 3
