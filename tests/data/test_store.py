@@ -2,8 +2,12 @@
 
 import json
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -505,3 +509,126 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
         writer.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
     assert Store(tmp_path / "store").scalar("x").tolist() == [2.0]
+
+
+# Reading what changes while it is open
+
+
+def labelled(path, rows, count, first):
+    """A store in which every row of an example is its label."""
+    fields = {"x": Field("float32", (3,)), "label": Field("int32", (), ragged=False), "name": Field("str")}
+    with StoreWriter(path, fields, overwrite=True) as writer:
+        for label in range(first, first + count):
+            writer.append(x=np.full((rows, 3), label, np.float32), label=label, name=str(label))
+        return writer.finish(source="made up")
+
+
+def test_a_store_reads_on_in_the_former_folder_when_it_is_replaced(tmp_path):
+    path = labelled(tmp_path / "store", 5, 200, 1_000)
+    store, touched = Store(path), Store(path)
+    touched[7]
+    labelled(path, 4, 300, 2_000)
+    for one in (store, touched):
+        assert len(one) == 200
+        for number, example in enumerate(one):
+            assert (example["label"], example["name"]) == (1_000 + number, str(1_000 + number))
+            assert (example["x"] == 1_000 + number).all()
+            assert example["x"].shape == (5, 3)
+        one.verify()
+    assert Store(path)[0]["label"] == 2_000
+
+
+def test_a_store_that_was_replaced_does_not_open_as_another_one_elsewhere(tmp_path):
+    path = labelled(tmp_path / "store", 5, 200, 1_000)
+    sent = pickle.dumps(Store(path))
+    assert pickle.loads(sent)[3]["label"] == 1_003
+    labelled(path, 5, 200, 1_000)  # the same again
+    assert pickle.loads(sent)[3]["label"] == 1_003
+    labelled(path, 5, 200, 2_000)
+    with pytest.raises(StoreError, match="found another store"):
+        pickle.loads(sent)
+
+
+def test_a_store_that_is_replaced_while_it_is_opened_is_of_one_piece(tmp_path, monkeypatch):
+    path = labelled(tmp_path / "store", 5, 20, 1_000)
+    read = store_module._read_manifest
+
+    def replaced(*arguments):
+        manifest = read(*arguments)
+        if manifest["examples"] == 20:
+            labelled(path, 4, 30, 2_000)
+        return manifest
+
+    monkeypatch.setattr(store_module, "_read_manifest", replaced)
+    with pytest.raises(StoreError, match="no such file"):
+        Store(path)
+    assert Store(path)[0]["label"] == 2_000
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from equidyn.data.store import Store, StoreError
+path, name, access = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+store = Store(path)
+list(store)
+os.truncate(path / name, 300)
+try:
+    eval(access)
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "access"),
+    [
+        ("x.npy", "list(store)"),
+        ("x.npy", "store.ragged('x').sum()"),
+        ("label.npy", "store.scalar('label').sum()"),
+        ("label.npy", "store[1999]"),
+        ("offsets.npy", "store.lengths"),
+        ("name.npy", "store.text('name')"),
+        ("name_offsets.npy", "store.text('name')"),
+    ],
+)
+def test_a_file_that_is_cut_short_while_it_is_open_is_an_error_and_no_signal(tmp_path, name, access):
+    path = labelled(tmp_path / "store", 5, 2_000, 1_000)
+    done = subprocess.run([sys.executable, "-c", CUT, path, name, access], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{path / name}: found 300 bytes" in done.stdout
+
+
+def test_a_file_that_is_written_anew_in_place_is_read_on_only_if_it_is_the_same(tmp_path):
+    path, other = labelled(tmp_path / "store", 5, 20, 1_000), labelled(tmp_path / "other", 5, 20, 2_000)
+    store, same = Store(path), (path / "x.npy").read_bytes()
+    (path / "x.npy").write_bytes(same)
+    os.utime(path / "x.npy", ns=(1, 1))
+    assert store[3]["x"][0, 0] == 1_003
+    (path / "x.npy").write_bytes((other / "x.npy").read_bytes())
+    with pytest.raises(StoreError, match=r"x\.npy: found SHA-256"):
+        store[3]
+    (path / "x.npy").write_bytes(same)
+    assert store[3]["x"][0, 0] == 1_003
+
+
+def test_files_are_closed_with_the_store(small):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    store = Store(small)
+    assert len(list(Path("/proc/self/fd").iterdir())) > before
+    del store
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("name", ["../x.npy", "/etc/passwd", "a/b.npy", ".npy"])
+def test_manifests_name_no_files_elsewhere(small, name):
+    edit_manifest(small, lambda manifest: manifest["files"].update({name: manifest["files"]["energy.npy"]}))
+    with pytest.raises(StoreError, match="found a file"):
+        Store(small)
+
+
+def test_pipes_are_no_arrays(small):
+    (small / "energy.npy").unlink()
+    os.mkfifo(small / "energy.npy")
+    with pytest.raises(StoreError, match=r"energy\.npy: found 0 bytes"):
+        Store(small)

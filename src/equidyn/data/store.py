@@ -23,6 +23,7 @@ import contextlib
 import hashlib
 import json
 import math
+import mmap
 import operator
 import os
 import shutil
@@ -368,6 +369,10 @@ class Store:
     noticed here and not in the middle of a training run; `verify` compares contents as well.
     A store may be pickled and sent to other processes, which open the files themselves.
 
+    All files are opened at once, and stay open: where another store takes the folder's place, this one reads on in the
+    former, and its copy in another process is refused. A file that was changed in place since is an error at the next
+    access, unless its content is the same. Columns that were handed out before are not checked again.
+
     Args:
         path: The folder that `StoreWriter` made.
 
@@ -377,8 +382,11 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._arrays: dict[str, np.ndarray] = {}
-        self.manifest: dict[str, Any] = _read_manifest(self.path)
+        self._columns: dict[str, _Column] = {}
+        with _opened_folder(self.path) as folder:
+            self.manifest: dict[str, Any] = _read_manifest(self.path, folder)
+            for name, entry in self.manifest["files"].items():
+                self._columns[name.removesuffix(".npy")] = _Column(self.path / name, folder, entry)
         self._count: int = self.manifest["examples"]
         self.fields: dict[str, Field] = {
             name: Field(
@@ -392,8 +400,6 @@ class Store:
         }
         self._kinds = {name: field.kind for name, field in self.fields.items()}
         self._has_ragged = "ragged" in self._kinds.values()
-        for name, entry in self.manifest["files"].items():
-            _check_file(self.path / name, entry)
         for name, field in self.fields.items():
             rows = self.manifest["ragged_rows"] if field.ragged else self._count
             if field.is_text:
@@ -408,8 +414,8 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, {self._count} examples, fields {list(self.fields)})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arrays": {}}  # each process maps the files itself
+    def __reduce__(self):
+        return _reopen, (self.path, self.manifest)  # each process maps the files itself
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return example `index`: an array of its own (a copy) per field, ``str`` for text."""
@@ -483,10 +489,8 @@ class Store:
         Raises:
             StoreError: A file's bytes changed since it was written.
         """
-        for name, entry in self.manifest["files"].items():
-            digest = _sha256(self.path / name)
-            if digest != entry["sha256"]:
-                raise StoreError(self.path / name, f"SHA-256 {digest}", f"{entry['sha256']} ({MANIFEST})")
+        for column in self._columns.values():
+            column.verify()
 
     def _of_kind(self, name: str, kind: str) -> str:
         if self._kinds.get(name) != kind:
@@ -495,10 +499,7 @@ class Store:
         return name
 
     def _column(self, name: str) -> np.ndarray:
-        if name not in self._arrays:
-            array = np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            self._arrays[name] = array.view(np.ndarray)  # plain views slice several times faster
-        return self._arrays[name]
+        return self._columns[name].array()
 
     def _text(self, name: str, number: int) -> str:
         start, end = self._column(f"{name}_{OFFSETS}")[number : number + 2]
@@ -528,6 +529,104 @@ def in_blocks(indices: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
     """Yield the indices in blocks, for work that should not hold all their examples in memory."""
     for start in range(0, len(indices), size):
         yield indices[start : start + size]
+
+
+def _reopen(path: Path, manifest: dict[str, Any]) -> Store:
+    """Open a store that another process has open."""
+    store = Store(path)
+    if store.manifest != manifest:
+        raise StoreError(path, "another store", "the one that the parent process has open", "start the job again")
+    return store
+
+
+@contextlib.contextmanager
+def _opened_folder(path: Path) -> Iterator[int]:
+    """Open a folder, whose files are then those of one store even if another one takes its place meanwhile."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(path, "no folder", "a store", "run the step that makes it") from None
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+class _Column:
+    """An array file of a store, open and mapped into memory.
+
+    Args:
+        path: The file, in messages.
+        folder: Descriptor of its folder.
+        entry: What the manifest says of it.
+
+    Raises:
+        StoreError: The file is missing, or not as the manifest says.
+    """
+
+    def __init__(self, path: Path, folder: int, entry: Mapping[str, Any]) -> None:
+        self._path, self._entry, self._handle = path, entry, -1
+        try:
+            # A pipe of this name would wait for a writer.
+            self._handle = os.open(path.name, os.O_RDONLY | os.O_NONBLOCK, dir_fd=folder)
+        except FileNotFoundError:
+            raise StoreError(path, "no such file", f"{entry['bytes']} bytes") from None
+        self._stamp = self._now()
+        shape, dtype = self._header()
+        mapped = mmap.mmap(self._handle, self._stamp[0], access=mmap.ACCESS_READ)
+        self._array: np.ndarray = np.ndarray(shape, dtype, mapped, offset=_HEADER_BYTES)
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+    def array(self) -> np.ndarray:
+        """Return the array, read-only.
+
+        Raises:
+            StoreError: The file was changed in place. Reading on where it was cut short would end the process.
+        """
+        if self._now() != self._stamp:
+            stamp = self._now()
+            if stamp[0] != self._stamp[0]:
+                raise StoreError(self._path, f"{stamp[0]} bytes", f"{self._stamp[0]}, as when it was opened")
+            self.verify()
+            self._stamp = stamp
+        return self._array
+
+    def verify(self) -> None:
+        """Compare the SHA-256 with the manifest's."""
+        with open(self._handle, "rb", closefd=False) as stream:
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != self._entry["sha256"]:
+            raise StoreError(self._path, f"SHA-256 {digest}", f"{self._entry['sha256']} ({MANIFEST})")
+
+    def _now(self) -> tuple[int, int]:
+        """Size, and time of the last change."""
+        try:
+            status = os.fstat(self._handle)
+        except OSError as error:  # a network file system may forget a file that was removed elsewhere
+            raise StoreError(self._path, f"a file that is gone ({error})", "the one that was opened") from error
+        return status.st_size, status.st_mtime_ns
+
+    def _header(self) -> tuple[tuple[int, ...], np.dtype]:
+        """Return the shape and the dtype, which must be the manifest's."""
+        path, entry, size = self._path, self._entry, self._stamp[0]
+        if size != entry["bytes"]:
+            state = "truncated" if size < entry["bytes"] else "too long"
+            raise StoreError(path, f"{size} bytes ({state})", f"{entry['bytes']} bytes")
+        try:
+            with open(self._handle, "rb", closefd=False) as stream:
+                np.lib.format.read_magic(stream)
+                shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        except ValueError as error:
+            raise StoreError(path, f"no .npy header ({error})", "a version 1.0 .npy file") from None
+        found = (dtype.name, shape)
+        expected = (entry["dtype"], tuple(entry["shape"]))
+        if found != expected or size != _HEADER_BYTES + dtype.itemsize * math.prod(shape):
+            raise StoreError(path, f"{found} in {size} bytes", f"{expected}")
+        return shape, dtype
 
 
 class _ArrayFile:
@@ -570,12 +669,11 @@ class _ArrayFile:
         return start + text.ljust(_HEADER_BYTES - len(start) - 1) + b"\n"
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _read_manifest(folder: Path, handle: int) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not folder.is_dir():
-        raise StoreError(folder, "no folder", "a store", "run the step that makes it")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        with open(MANIFEST, encoding="utf-8", opener=lambda name, flags: os.open(name, flags, dir_fd=handle)) as stream:
+            manifest = json.load(stream)
     except FileNotFoundError:
         raise StoreError(path, "no such file", "the store's manifest") from None
     except ValueError as error:
@@ -592,27 +690,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     wanted = {"examples", "ragged_rows", "fields", "files", "provenance"}
     if missing := sorted(wanted - manifest.keys()):
         raise StoreError(path, f"no {', '.join(missing)}", f"the keys {sorted(wanted)}")
+    if strange := [name for name in manifest["files"] if not name.removesuffix(".npy").isidentifier()]:
+        raise StoreError(path, f"a file {strange[0]!r}", "names of arrays in the folder", "do not trust it")
     return manifest
-
-
-def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
-    """Check presence, size and header of one array file against its manifest `entry`."""
-    if not path.is_file():
-        raise StoreError(path, "no such file", f"{entry['bytes']} bytes")
-    size = path.stat().st_size
-    if size != entry["bytes"]:
-        state = "truncated" if size < entry["bytes"] else "too long"
-        raise StoreError(path, f"{size} bytes ({state})", f"{entry['bytes']} bytes")
-    try:
-        with path.open("rb") as stream:
-            np.lib.format.read_magic(stream)
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except ValueError as error:
-        raise StoreError(path, f"no .npy header ({error})", "a version 1.0 .npy file") from None
-    found = (dtype.name, shape)
-    expected = (entry["dtype"], tuple(entry["shape"]))
-    if found != expected or size != _HEADER_BYTES + dtype.itemsize * math.prod(shape):
-        raise StoreError(path, f"{found} in {size} bytes", f"{expected}")
 
 
 def _sha256(path: Path) -> str:
