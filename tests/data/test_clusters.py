@@ -58,6 +58,23 @@ def test_labels_are_numbered_by_first_appearance(found):
     assert first == sorted(first)
 
 
+def test_clusters_depend_on_the_set_of_sequences_alone():
+    """Families whose relatives are about as alike as the limit, which MMseqs2 parts by the order that it gets."""
+    rng = np.random.default_rng(0)
+    made = []
+    for _ in range(8):
+        ancestor = "".join(rng.choice(LETTERS, 120))
+        made += [ancestor, *(mutated(rng, ancestor, rng.uniform(0.2, 0.6)) for _ in range(15))]
+    labels = cluster_sequences(made, processes=2)[0]
+    assert 8 < labels.max() + 1 < len(made)
+    shuffled = np.concatenate([rng.permutation(len(made)), [3, 3, 70]])
+    again = cluster_sequences([made[number] for number in shuffled], processes=1)[0]
+    expected = labels[shuffled]
+    np.testing.assert_array_equal(again[:, None] == again[None], expected[:, None] == expected[None])
+    first = [np.flatnonzero(again == label)[0] for label in range(again.max() + 1)]
+    assert first == sorted(first)
+
+
 def test_the_method_is_named(found):
     assert found[1].startswith("MMseqs2 ")
     assert found[1].endswith("easy-cluster --min-seq-id 0.5 -c 0.8 --cov-mode 1 --dbtype 1")
