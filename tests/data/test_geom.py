@@ -1,9 +1,12 @@
 """GEOM-drugs by its two routes: the same conformers, exactly; traps of each source; preparation that goes on."""
 
 import json
+import logging
 import pickle
+import struct
 import zipfile
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from standins import geom
 from equidyn.data import geom as module
 from equidyn.data.geom import FIELDS, SPLITS
 from equidyn.data.geometries import CHANNELS
-from equidyn.data.pickles import ConfinementError, run_confined
+from equidyn.data.pickles import ConfinementError, CrashError, run_confined
 from equidyn.data.preparation import Portion
 from equidyn.data.sources.geom_arrays import build as arrays
 from equidyn.data.sources.geom_arrays.card import GeomArrays
@@ -493,3 +496,80 @@ def test_conformers_without_energy_are_counted(tmp_path):
     path.write_bytes(content)
     unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
     assert Portion.load(tmp_path / "portion.npz").rejects == {"conformer without energy": 1}
+
+
+class Stated:
+    """Pickled as a molecule with this binary."""
+
+    def __init__(self, binary):
+        self.binary = binary
+
+    def __reduce__(self):
+        return Chem.Mol, (self.binary,)
+
+
+def damaged(mol, kind):
+    """A molecule that RDKit cannot read, or dies of: of another version, or cut short."""
+    binary = bytearray(mol.ToBinary())
+    if isinstance(kind, int):
+        binary[8:12] = struct.pack("<i", kind)  # behind the mark and the tag: the major version
+    return Stated(bytes(binary[: len(binary) // 2] if kind == "half" else binary))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_molecules_that_rdkit_cannot_read_or_dies_of_are_left_out_counted_and_named(tmp_path, caplog, processes):
+    made = list(geom.molecules())
+    kinds = {0: 10, 1: -1, 6: "half"}  # a crash, an error, an error: in RDKit of 2026
+    for number, kind in kinds.items():
+        first, *others = made[number].conformers
+        made[number] = geom.Molecule(made[number].smiles, (damaged(first, kind), *others))
+    (tmp_path / "whole").mkdir()
+    whole = built(GeomDataverse, tmp_path / "whole", written(geom.write_dataverse, tmp_path / "all"))
+    with caplog.at_level(logging.WARNING):
+        files = written(partial(geom.write_dataverse, made=made), tmp_path / "some")
+        store = built(GeomDataverse, tmp_path, files, processes=processes)
+    lost = [made[number].smiles for number in kinds]
+    assert set(whole.text("smiles")) - set(store.text("smiles")) == set(lost)
+    rejects = store.provenance["rejects"]
+    reasons = ("RDKit cannot read it", "RDKit dies of it")
+    assert [rejects[reason] for reason in reasons] == [2, 1]
+    assert {name: count for name, count in rejects.items() if name not in reasons} == whole.provenance["rejects"]
+    named = [record.message for record in caplog.records if "left out, RDKit" in record.message]
+    assert len(named) == 3
+    for smiles in lost:
+        assert any(f"rdkit_folder.tar.gz, pickle of {smiles} at byte" in message for message in named)
+
+
+def test_molecules_hardly_any_of_which_can_be_read_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataverse, "_MOST_FATAL", 2)
+    content = pickle.dumps({"conformers": [{"rd_mol": damaged(Chem.MolFromSmiles("CO"), "half"), "totalenergy": 1.0}]})
+    path = tmp_path / "some.tar"
+    path.write_bytes(content)
+    members = 3 * [["CO", 0, 0, len(content)]]
+    with pytest.raises(StoreError, match=r"3 of 3 molecules that RDKit .* cannot read.*install a newer RDKit"):
+        unpickle_members(str(path), members, 5, str(tmp_path / "portion.npz"))
+    unpickle_members(str(path), members[:2], 5, str(tmp_path / "portion.npz"))
+    portion = Portion.load(tmp_path / "portion.npz")
+    assert (portion.rejects, len(portion.notes)) == ({"RDKit cannot read it": 2}, 2)
+
+
+def test_crashes_come_to_an_end(tmp_path, monkeypatch):
+    """One for every molecule, as of an RDKit that does not fit the system; and one before the first."""
+    monkeypatch.setattr(dataverse, "_MOST_FATAL", 3)
+    calls = []
+
+    def crash(function, *, members, fatal, current, **_):
+        calls.append(list(fatal))
+        if members:
+            Path(current).write_text(str(len(fatal)))
+        raise CrashError("ended with -11")
+
+    monkeypatch.setattr(dataverse, "run_confined", crash)
+    options = {"tar": tmp_path / "some.tar", "work": tmp_path, "conformers": 5, "memory_gb": 4}
+    with pytest.raises(CrashError, match="ended with -11") as caught:
+        dataverse._portion_of_members(9 * [["CO", 0, 0, 1]], **options)
+    assert calls == [[], [0], [0, 1], [0, 1, 2]]
+    assert "so it did before of 3 of 9 molecules" in caught.value.__notes__[0]
+    with pytest.raises(CrashError):
+        dataverse._portion_of_members([], **options)
+    assert len(calls) == 5

@@ -151,10 +151,13 @@ class Molecules:
         self._clusters: list[int] = []
         self._splits: list[int] = []
         self._rejects: Counter[str] = Counter()
+        self._notes: list[str] = []
 
-    def reject(self, reason: str) -> None:
-        """Count a molecule that is left out."""
+    def reject(self, reason: str, note: str = "") -> None:
+        """Count a molecule that is left out; `note` is a line for the log, if it deserves one."""
         self._rejects[reason] += 1
+        if note:
+            self._notes.append(note)
 
     def add(self, conformers: Sequence[Conformer], split: int) -> None:
         """Take in the conformers of one molecule, or none of them; `split` numbers `SPLITS`."""
@@ -178,7 +181,8 @@ class Molecules:
             "cluster": np.array(self._clusters, np.int32),
             "split": np.array(self._splits, np.uint8),
         }
-        return Portion(np.array([len(each.numbers) for each in self._kept], np.int64), columns, self._rejects)
+        lengths = np.array([len(each.numbers) for each in self._kept], np.int64)
+        return Portion(lengths, columns, self._rejects, self._notes)
 
 
 def _objection(conformers: Sequence[Conformer]) -> str:

@@ -14,6 +14,7 @@ import math
 import os
 import pickletools
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ from equidyn.data.store import StoreError
 PROTOCOLS = range(2, 6)
 """The protocols that can be read; Python 3 writes no others unless asked to."""
 
+_CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 _FORETOLD = 3  # exit code of a child that says in one message what is wrong
 
 
@@ -39,6 +41,10 @@ class PickleError(Exception):
 
 class ConfinementError(Exception):
     """A child process could not be confined, or failed."""
+
+
+class CrashError(ConfinementError):
+    """A child process died of what it did, such as an access to memory that is not there."""
 
 
 @dataclass(slots=True)
@@ -313,6 +319,7 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
 
     Raises:
         ConfinementError: The system has no ``unshare`` or refuses it, or the function failed; with the child's message.
+        CrashError: The child process crashed.
     """
     if not 0 < memory_gb < math.inf:
         raise ValueError(f"memory_gb is {memory_gb}, expected a positive number")
@@ -348,7 +355,8 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
         raise ConfinementError(_refusal(said))
     if child.returncode == _FORETOLD:
         raise ConfinementError(said)
-    raise ConfinementError(f"the child process for {request['function']} ended with {child.returncode}: {said}")
+    kind = CrashError if -child.returncode in _CRASHES else ConfinementError
+    raise kind(f"the child process for {request['function']} ended with {child.returncode}: {said}")
 
 
 def _refusal(said: str) -> str:

@@ -7,6 +7,7 @@ portion stays in a scratch folder until the store is complete, so that an interr
 import contextlib
 import hashlib
 import json
+import logging
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,8 @@ from equidyn.core.files import receipt_path, replacing
 from equidyn.data.store import StoreError
 from equidyn.data.workers import workers
 
+log = logging.getLogger(__name__)
+
 _AHEAD = 2  # pieces per worker process that are read before they are needed
 
 
@@ -33,11 +36,13 @@ class Portion:
         columns: One entry per field, as `StoreWriter.extend` takes them: rows end to end for ragged fields, one row
             per example for scalar ones, a list of `str` for text.
         rejects: Numbers of rejected examples, by reason.
+        notes: Lines for the log about single rejects.
     """
 
     lengths: np.ndarray
     columns: Mapping[str, Any]
     rejects: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -46,7 +51,7 @@ class Portion:
         """Write the portion as ``.npz``, under a temporary name first; nothing in it is pickled."""
         texts = {name: list(values) for name, values in self.columns.items() if not isinstance(values, np.ndarray)}
         arrays: dict[str, Any] = {f"column_{name}": array for name, array in self.columns.items() if name not in texts}
-        about = json.dumps({"texts": texts, "rejects": self.rejects}).encode()
+        about = json.dumps({"texts": texts, "rejects": self.rejects, "notes": self.notes}).encode()
         with replacing(path) as temporary:
             np.savez(temporary, lengths=self.lengths, about=np.frombuffer(about, np.uint8), **arrays)
 
@@ -62,7 +67,8 @@ class Portion:
                 about = json.loads(archive["about"].tobytes())
                 prefix = "column_"
                 arrays = {name.removeprefix(prefix): archive[name] for name in archive if name.startswith(prefix)}
-                return cls(archive["lengths"], arrays | about["texts"], Counter(about["rejects"]))
+                rejects, notes = Counter(about["rejects"]), about["notes"]
+                return cls(archive["lengths"], arrays | about["texts"], rejects, notes)
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a portion of a data set ({error}); delete it and prepare again") from error
 
@@ -99,6 +105,8 @@ def portions(
 ) -> Iterator[Portion]:
     """Yield the portion of each piece, in order; those that `scratch` already holds are not made again.
 
+    Notes of the portions go to the log.
+
     Args:
         pieces: Read lazily, a few ahead of what is needed. They must come in the same order every time.
         make: Turns a piece into a portion, in a worker process: a function of a module, or a `functools.partial` of
@@ -117,7 +125,10 @@ def portions(
     scratch.mkdir(parents=True, exist_ok=True)
     with tqdm(total=total, desc=title, unit="piece", disable=not progress, mininterval=5) as bar:
         for path in _made(pieces, make, scratch, processes):
-            yield Portion.load(path)
+            portion = Portion.load(path)
+            for note in portion.notes:
+                log.warning("%s", note)
+            yield portion
             bar.update()
 
 

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -26,7 +26,7 @@ import numpy as np
 
 from equidyn.core.files import receipt_path
 from equidyn.data.geom import PORTION, REFETCH, Conformer, Molecules, blocks_of, build, write_blocks
-from equidyn.data.pickles import PickledMolecule, PickleError, read_object, run_confined
+from equidyn.data.pickles import CrashError, PickledMolecule, PickleError, read_object, run_confined
 from equidyn.data.preparation import Portion, portions
 from equidyn.data.store import StoreError
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 ARCHIVE = "rdkit_folder.tar.gz"
 
 _LOWEST = 30  # conformers of each molecule that MiDi kept
+_MOST_FATAL = 20  # molecules of a portion that may be unreadable, however few there are
+_NEWER_RDKIT = "install a newer RDKit, which reads what newer ones wrote"
 _SUMMARY = "rdkit_folder/summary_drugs.json"
 _DRUGS = "rdkit_folder/drugs"
 
@@ -82,6 +84,10 @@ def build_store(
     )
 
 
+class _UnreadableError(Exception):
+    """RDKit cannot read a molecule."""
+
+
 def _pinned_sha256(file: Path) -> str:
     """Return the file's SHA-256, which must be the one in its receipt."""
     receipt = receipt_path(file)
@@ -108,7 +114,12 @@ def _damaged(where: str, error: PickleError) -> StoreError:
 
 
 def _unpacked(smiles: str, molecule: Any, where: str) -> Conformer:
-    """Make an RDKit molecule and read its first conformer."""
+    """Make an RDKit molecule and read its first conformer.
+
+    Raises:
+        StoreError: There is something else in place of the molecule.
+        _UnreadableError: RDKit cannot read it.
+    """
     from rdkit import Chem
 
     if not isinstance(molecule, PickledMolecule):
@@ -116,13 +127,8 @@ def _unpacked(smiles: str, molecule: Any, where: str) -> Conformer:
     try:
         mol = Chem.Mol(cast(Any, molecule.binary))
         positions = mol.GetConformer().GetPositions()
-    except (RuntimeError, ValueError) as error:
-        raise StoreError(
-            where,
-            f"a molecule {smiles} that RDKit {metadata.version('rdkit')} cannot read ({error})",
-            "one with a conformer",
-            "install a newer RDKit, which reads what newer ones wrote",
-        ) from error
+    except (RuntimeError, ValueError, OverflowError, MemoryError) as error:
+        raise _UnreadableError(f"{type(error).__name__}: {error}") from error
     return Conformer(smiles, np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]), positions)
 
 
@@ -223,36 +229,66 @@ def midi_splits(count: int) -> np.ndarray:
 def _portion_of_members(
     members: list[list[Any]], *, tar: Path, work: Path, conformers: int, memory_gb: float
 ) -> Portion:
-    """Turn some members of the archive into a portion. Runs in a worker, which has a confined process do it."""
+    """Turn some members of the archive into a portion. Runs in a worker, which has a confined process do it.
+
+    A molecule of which that process dies is left out, and all is done again without it.
+    """
+    fatal: list[int] = []
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        target = Path(folder) / "portion.npz"
-        run_confined(
-            unpickle_members,
-            memory_gb=memory_gb,
-            tar=str(tar),
-            members=members,
-            conformers=conformers,
-            target=str(target),
-        )
-        return Portion.load(target)
+        target, current = Path(folder) / "portion.npz", Path(folder) / "current"
+        while True:
+            try:
+                run_confined(
+                    unpickle_members,
+                    memory_gb=memory_gb,
+                    tar=str(tar),
+                    members=members,
+                    conformers=conformers,
+                    target=str(target),
+                    fatal=fatal,
+                    current=str(current),
+                )
+                return Portion.load(target)
+            except CrashError as error:
+                if not current.exists() or len(fatal) == _MOST_FATAL:
+                    error.add_note(f"so it did before of {len(fatal)} of {len(members)} molecules: {_NEWER_RDKIT}")
+                    raise
+                fatal.append(int(current.read_text()))
 
 
-def unpickle_members(tar: str, members: list[list[Any]], conformers: int, target: str) -> None:
+def unpickle_members(
+    tar: str,
+    members: list[list[Any]],
+    conformers: int,
+    target: str,
+    fatal: Collection[int] = (),
+    current: str = "",
+) -> None:
     """Turn pickles of single molecules into a portion; runs in a confined process.
+
+    A molecule that RDKit cannot read is counted, and named in a note for the log.
 
     Args:
         tar: The archive, not compressed.
         members: [SMILES, split, first byte, bytes] of each pickle.
         conformers: Largest number of conformers of each molecule.
         target: File of the portion.
+        fatal: Members, by number, of which RDKit died before; they are left out.
+        current: File that says at which member the function is.
 
     Raises:
-        StoreError: A pickle is damaged, needs more than plain data, or holds something else.
+        StoreError: A pickle is damaged, needs more than plain data, or holds something else; or RDKit can read hardly
+            any.
     """
-    gathered = Molecules()
+    gathered, unreadable = Molecules(), 0
     with Path(tar).open("rb") as stream:
-        for smiles, split, start, size in members:
+        for number, (smiles, split, start, size) in enumerate(members):
             where = f"{tar}, pickle of {smiles} at byte {start}"
+            if number in fatal:
+                gathered.reject("RDKit dies of it", f"{where}: left out, RDKit {_version()} dies of it")
+                continue
+            if current:
+                Path(current).write_text(str(number), encoding="ascii")
             stream.seek(start)
             try:
                 record = read_object(io.BytesIO(stream.read(size)))
@@ -263,8 +299,20 @@ def unpickle_members(tar: str, members: list[list[Any]], conformers: int, target
                 gathered.reject("conformer without energy")
                 continue
             lowest = sorted(entries, key=lambda entry: entry["totalenergy"])[: min(conformers, _LOWEST)]
-            gathered.add([_unpacked(smiles, entry["rd_mol"], where) for entry in lowest], split)
+            try:
+                gathered.add([_unpacked(smiles, entry["rd_mol"], where) for entry in lowest], split)
+            except _UnreadableError as error:
+                unreadable += 1
+                note = f"{where}: left out, RDKit {_version()} cannot read it ({error})"
+                gathered.reject("RDKit cannot read it", note)
+    if unreadable > max(_MOST_FATAL, len(members) // 2):
+        found = f"{unreadable} of {len(members)} molecules that RDKit {_version()} cannot read"
+        raise StoreError(tar, found, "hardly any", _NEWER_RDKIT)
     gathered.portion().save(target)
+
+
+def _version() -> str:
+    return metadata.version("rdkit")
 
 
 def _checked_entries(record: Any, where: str) -> list[dict[str, Any]]:
