@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import signal
 import subprocess
@@ -153,6 +154,58 @@ class TestFile:
         receipt = fetch(changed(entry, urls=(f"{server.url}/elsewhere",)), path)
         assert_whole(path)
         assert receipt.url.endswith("/elsewhere")
+
+    @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"])
+    def test_does_not_follow_a_redirection_out_of_the_web(self, server, entry, path, target):
+        server.on("elsewhere", standin.status(302, Location=target))
+        with pytest.raises(DownloadError, match=rf"a redirection to {target}, expected one within the web") as caught:
+            fetch(changed(entry, urls=(f"{server.url}/elsewhere",)), path)
+        assert "refused" in str(caught.value)
+        assert server.paths() == ["elsewhere"]
+        assert not path.exists()
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_does_not_follow_a_mirror_to_another_host(self, server, entry, path, known, caplog):
+        """But goes on to the registry's own places, one of which may redirect there."""
+        there = f"{server.url.replace('127.0.0.1', 'localhost')}/{NAME}"
+        assert there not in entry.urls
+        name = f"mirror/{entry.path.as_posix()}"
+        server.on(name, standin.status(302, Location=there))
+        server.on("elsewhere", standin.status(302, Location=there if known else "file:///etc/passwd"))
+        registered = changed(entry, urls=(f"{server.url}/elsewhere",))
+        if known:
+            assert fetch(registered, path, mirror=f"{server.url}/mirror").url == f"{server.url}/elsewhere"
+            assert f"a redirection to {there}, expected one within a mirror's own host" in caplog.text
+        else:
+            with pytest.raises(DownloadError, match=r"(?s)a mirror's own host by http or https.*to file:///etc/passwd"):
+                fetch(registered, path, mirror=f"{server.url}/mirror")
+            assert server.paths() == [name, "elsewhere"]
+
+    @pytest.mark.parametrize(
+        ("url", "target", "host", "refused"),
+        [
+            ("https://a.org/x", "http://a.org/y", None, True),
+            ("https://a.org/x", "https://b.org/y", None, False),
+            ("https://a.org/x", "https://b.org/y", "a.org", True),
+            ("https://a.org/x", "https://a.org:8443/y", "a.org", False),
+            ("https://a.org/x", "//b.org/y", "a.org", True),
+            ("https://a.org/x", "/y", "a.org", False),
+            ("http://a.org/x", "https://a.org/y", "a.org", False),
+            ("http://a.org/x", "http://a.org.evil.org/y", "a.org", True),
+            ("http://a.org/x", "file:///y", None, True),
+        ],
+    )
+    def test_redirections_keep_to_https_and_a_mirror_s_host(self, url, target, host, refused):
+        import requests
+
+        response = requests.Response()
+        response.url, response.status_code, response.headers["Location"] = url, 302, target
+        response.raw = io.BytesIO()
+        if refused:
+            with pytest.raises(download._RefusedError, match="found a redirection to"):
+                download._check_redirection(response, host=host)
+        else:
+            download._check_redirection(response, host=host)
 
     def test_a_redirection_is_asked_again_when_resuming(self, server, entry, path):
         server.on("elsewhere", standin.status(303, Location=f"/{NAME}"))

@@ -18,6 +18,7 @@ from rdkit import Chem
 from standins import geom
 
 from equidyn.data import geom as module
+from equidyn.data import preparation
 from equidyn.data.geom import FIELDS, SPLITS
 from equidyn.data.geometries import CHANNELS
 from equidyn.data.pickles import ConfinementError, CrashError, run_confined
@@ -496,6 +497,24 @@ def test_conformers_without_energy_are_counted(tmp_path):
     path.write_bytes(content)
     unpickle_members(str(path), [["CO", 0, 0, len(content)]], 5, str(tmp_path / "portion.npz"))
     assert Portion.load(tmp_path / "portion.npz").rejects == {"conformer without energy": 1}
+
+
+@pytest.mark.parametrize("route", list(ROUTES), indirect=True)
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch, route):
+    monkeypatch.setattr(preparation, "LEAST_LIMIT", 1 << 10)
+    monkeypatch.setattr(preparation, "MOST_EXPANSION", 1)
+    write, recipe = ROUTES[route]
+    settings = {"compressed": True} if route == "dataverse" else {}
+    files = written(partial(write, **settings), tmp_path / "files")
+    if route == "arrays":
+        with zipfile.ZipFile(files[arrays.ARRAYS]) as plain, zipfile.ZipFile(tmp_path / "packed", "w", 8) as packed:
+            for name in plain.namelist():
+                packed.writestr(name, plain.read(name))
+        (tmp_path / "packed").rename(files[arrays.ARRAYS])
+        geom.write_receipt(files[arrays.ARRAYS])
+    with pytest.raises(StoreError, match=r"found a packed file that unpacks to more than [\d,]+ bytes"):
+        built(recipe, tmp_path, files)
+    assert not (tmp_path / "store").exists()
 
 
 class Stated:

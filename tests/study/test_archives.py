@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from equidyn.cli import main
+from equidyn.study import archives
 from equidyn.study.archives import SUMS, ArchiveError, pack, unpack
 
 CONTENTS = {
@@ -99,6 +100,48 @@ def test_a_wrong_archive_leaves_nothing(study, tmp_path, change, expected):
         unpack(rewritten(tmp_path / "tiny.tar.gz", change), tmp_path / "there")
     assert not list((tmp_path / "there").iterdir())
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("tiny/tables/link", tarfile.SYMTYPE, "/etc/passwd"),
+        ("tiny/tables/link", tarfile.SYMTYPE, "../config.yaml"),
+        ("tiny/tables/link", tarfile.SYMTYPE, "../../../outside"),
+        ("tiny/tables/link", tarfile.LNKTYPE, "tiny/config.yaml"),
+        ("tiny/tables/link", tarfile.LNKTYPE, "/etc/passwd"),
+        ("tiny/tables/device", tarfile.CHRTYPE, ""),
+        ("tiny/tables/device", tarfile.BLKTYPE, ""),
+        ("tiny/tables/pipe", tarfile.FIFOTYPE, ""),
+        ("/outside", tarfile.REGTYPE, ""),
+        ("tiny/../../outside", tarfile.REGTYPE, ""),
+    ],
+)
+def test_hostile_members_are_refused(study, tmp_path, name, kind, target):
+    pack(study, tmp_path / "tiny.tar.gz")
+    with tarfile.open(tmp_path / "tiny.tar.gz") as whole, tarfile.open(tmp_path / "hostile.tar.gz", "w:gz") as hostile:
+        for member in whole:
+            hostile.addfile(member, whole.extractfile(member))
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, target
+        hostile.addfile(member)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(ArchiveError, match=r"no plain file|outside the destination|not one folder with SHA256SUMS"):
+        unpack(tmp_path / "hostile.tar.gz", tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "there"}
+    assert not Path("/outside").exists()
+
+
+def test_archives_that_unpack_to_too_much_are_refused_unread(study, tmp_path, monkeypatch):
+    pack(study, tmp_path / "tiny.tar.gz")
+    monkeypatch.setattr(archives, "MOST_BYTES", 1 << 20)
+    assert unpack(tmp_path / "tiny.tar.gz", tmp_path / "small").exists()
+    bomb = rewritten(tmp_path / "tiny.tar.gz", lambda members: members.update({"tiny/tables/x.csv": bytes(2 << 20)}))
+    assert bomb.stat().st_size < 1 << 16
+    with pytest.raises(ArchiveError, match=r"it unpacks to more than 1,048,576 bytes"):
+        unpack(bomb, tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
 
 
 def test_a_damaged_archive_leaves_nothing(study, tmp_path):

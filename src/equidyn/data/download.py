@@ -19,9 +19,10 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 from equidyn import __version__
 from equidyn.core.files import receipt_path, replacing, shelved
@@ -437,6 +438,8 @@ def _obtain(transfer: _Transfer, mirror: str | Path | None, client: _Client, id:
             return place, _fetch(transfer, place, client)
         except _PlaceError as failure:
             failures[str(place)] = failure
+            if not isinstance(failure, _NotFoundError):
+                logger.warning("%s: %s", place, failure)
             if client.cancelled.is_set():
                 break
     found = "".join(f"\n  {place}: {failure}" for place, failure in failures.items())
@@ -527,8 +530,12 @@ def _attempt(transfer: _Transfer, url: str, client: _Client) -> _Content:
         headers["Range"] = f"bytes={start}-"
         if begun.url == url and begun.validator:
             headers["If-Range"] = begun.validator
+    registered = (re.escape(place).replace(re.escape(ID), "[a-z0-9_]+") for place in transfer.entry.urls)
+    is_mirror = not any(re.fullmatch(place, url) for place in registered)
+    hooks = {"response": partial(_check_redirection, host=urlsplit(url).hostname if is_mirror else None)}
+    options = {"headers": headers, "hooks": hooks, "stream": True, "timeout": client.timeout}
     try:
-        with client.session.get(url, headers=headers, stream=True, timeout=client.timeout) as response:
+        with client.session.get(url, **options) as response:
             _require_success(response)
             if response.status_code == 200:
                 content = _Content(transfer.entry.checksum)
@@ -553,6 +560,19 @@ def _attempt(transfer: _Transfer, url: str, client: _Client) -> _Content:
     if transfer.total is not None and content.bytes < transfer.total:
         raise _TransientError(f"found {content.bytes} bytes, expected {transfer.total}")
     return transfer.verified(content, resumed=response.status_code == 206)
+
+
+def _check_redirection(response, *, host: str | None, **_: Any) -> None:
+    """Refuse a redirection to something else than the web, from https to http, or away from `host` if given."""
+    if not response.is_redirect:
+        return
+    target = urljoin(response.url, response.headers["Location"])
+    there, is_secure = urlsplit(target), urlsplit(response.url).scheme == "https"
+    allowed = "https" if is_secure else "http or https"
+    if there.scheme not in allowed.split(" or ") or host not in (None, there.hostname):
+        response.close()
+        where = "a mirror's own host" if host else "the web"
+        raise _RefusedError(f"found a redirection to {target}, expected one within {where} by {allowed}: refused")
 
 
 def _require_success(response) -> None:

@@ -5,6 +5,7 @@ portion stays in a scratch folder until the store is complete, so that an interr
 """
 
 import contextlib
+import gzip
 import hashlib
 import json
 import logging
@@ -24,7 +25,43 @@ from equidyn.data.workers import workers
 
 log = logging.getLogger(__name__)
 
+MOST_EXPANSION, LEAST_LIMIT = 100, 2**30
+"""See `most_unpacked`."""
+
 _AHEAD = 2  # pieces per worker process that are read before they are needed
+
+
+class LimitedGzip(gzip.GzipFile):
+    """A gzip file that is an error where it unpacks to more than `most_unpacked`.
+
+    Raises:
+        StoreError: From `read`, at the first byte too many.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._where, self._most = path, most_unpacked(path)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes, as every file does."""
+        content = super().read(size)
+        if self.tell() > self._most:
+            raise expanded(self._where, self._most)
+        return content
+
+
+def most_unpacked(path: str | Path) -> int:
+    """Most bytes that a packed file may unpack to: 100 times its own, but no less than 2³⁰.
+
+    Numbers shrink by a factor of three or so; a thousandfold is a bomb.
+    """
+    return max(LEAST_LIMIT, MOST_EXPANSION * Path(path).stat().st_size)
+
+
+def expanded(where: str | Path, most: int) -> StoreError:
+    """The error of a file that unpacks to more than `most_unpacked`."""
+    remedy = "do not trust the file; delete it and download it again"
+    return StoreError(where, f"a packed file that unpacks to more than {most:,} bytes", "at most these", remedy)
 
 
 @dataclass

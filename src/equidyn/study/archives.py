@@ -23,6 +23,10 @@ KEPT = ("config.yaml", "manifest.json", "report.html", "tables", "figures")
 SUMS = "SHA256SUMS"
 
 
+MOST_BYTES = 10 * 2**30
+"""Most bytes that an archive may unpack to; the default study has a few million."""
+
+
 class ArchiveError(ValueError):
     """An archive cannot be made, is damaged, or was not made by `pack`."""
 
@@ -77,7 +81,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
         try:
             with tarfile.open(archive, "r:gz") as tar:
-                tar.extractall(temporary, filter="data")
+                tar.extractall(temporary, members=_plain(tar), filter="data")
         except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
             raise ArchiveError(f"{archive}: damaged, or not a gzipped tar file ({error}): fetch it again") from None
         found = list(Path(temporary).iterdir())
@@ -90,6 +94,18 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         if final.exists():
             raise ArchiveError(f"{final}: exists already: remove it, or choose another folder")
         return study.rename(final)
+
+
+def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of an archive, which must be plain files of no more than `MOST_BYTES` in all."""
+    unpacked = 0
+    for member in tar:
+        unpacked += member.size
+        if not member.isfile():
+            raise tarfile.TarError(f"{member.name} is no plain file")
+        if unpacked > MOST_BYTES:
+            raise tarfile.TarError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        yield member
 
 
 def _files(study: Path) -> Iterator[Path]:

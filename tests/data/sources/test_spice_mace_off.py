@@ -1,6 +1,7 @@
 """SPICE: exact numbers through the whole chain, the traps of the files, restart, and memory."""
 
 import gzip
+import io
 import json
 import logging
 import math
@@ -19,6 +20,7 @@ import pytest
 from standins.spice import pool, write_archive, write_xyz_archives, xyz_frames
 
 import equidyn
+from equidyn.data import preparation
 from equidyn.data.preparation import Portion
 from equidyn.data.sources.spice_mace_off import build as module
 from equidyn.data.sources.spice_mace_off.build import ARCHIVES, TEST_FILE, TRAIN_FILE, build_store
@@ -474,6 +476,50 @@ def test_missing_and_unknown_files(tmp_path):
         build(tmp_path, {TRAIN_FILE: files[TRAIN_FILE]})
     files[TEST_FILE].unlink()
     with pytest.raises(StoreError, match=r"test_large_neut_all\.tar\.gz: found no such file"):
+        build(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("/outside.xyz", tarfile.REGTYPE, ""),
+        ("../outside.xyz", tarfile.REGTYPE, ""),
+        ("link.xyz", tarfile.SYMTYPE, "/etc/passwd"),
+        ("link.xyz", tarfile.LNKTYPE, "/etc/passwd"),
+        ("link.xyz", tarfile.LNKTYPE, "frames.xyz"),
+        ("device.xyz", tarfile.CHRTYPE, ""),
+        ("pipe.xyz", tarfile.FIFOTYPE, ""),
+    ],
+)
+def test_hostile_members_of_archives_write_nothing_and_are_not_followed(tmp_path, name, kind, target):
+    files = archives(tmp_path, water(0))
+    with tarfile.open(files[TRAIN_FILE], "w:gz") as archive:
+        for number, member in enumerate((tarfile.TarInfo(name), tarfile.TarInfo("frames.xyz"))):
+            content = water(number).encode()
+            member.type, member.linkname = (kind, target) if number == 0 else (tarfile.REGTYPE, "")
+            member.size = len(content) if member.type == tarfile.REGTYPE else 0
+            archive.addfile(member, io.BytesIO(content))
+    store = build(tmp_path, files)
+    expected = (0, 1) if kind == tarfile.REGTYPE else (1,)
+    assert store.scalar("energy")[training(store)].tolist() == waters(*expected)
+    assert {path.name for path in tmp_path.iterdir()} == {*ARCHIVES, "store"}
+    assert not Path("/outside.xyz").exists()
+
+
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "LEAST_LIMIT", 1 << 20)
+    files = archives(tmp_path, water(0) * 20_000)
+    assert files[TRAIN_FILE].stat().st_size < 80_000
+    with pytest.raises(StoreError, match=r"train_large\S+: found a packed file that unpacks to more than [\d,]+ bytes"):
+        build(tmp_path, files)
+    assert {path.name for path in tmp_path.iterdir()} == set(ARCHIVES)
+
+
+def test_a_frame_without_an_end_does_not_fill_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_LONGEST_FRAME", 100_000)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 10_000)
+    files = archives(tmp_path, water(0) + "3\n" + 10_000_000 * "x")
+    with pytest.raises(StoreError, match=r"no end of frame 1 \(from 0\) in 1\d\d,\d\d\d bytes"):
         build(tmp_path, files)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from equidyn.data.geom import PORTION, REFETCH, SPLITS, Conformer, Molecules, blocks_of, build, write_blocks
 from equidyn.data.geometries import symbol
-from equidyn.data.preparation import Portion, portions, source_sha256
+from equidyn.data.preparation import Portion, expanded, most_unpacked, portions, source_sha256
 from equidyn.data.store import StoreError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _PREFIXES = ("train", "val", "test")  # prefixes of the arrays' names, in the or
 _SPECIES = np.array([1, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 33, 35, 53, 80, 83])  # atomic numbers of the arrays' species
 _TEXT = re.compile(r'\s*[\[,]\s*("(?:[^"\\]|\\.)*")')  # an entry of a JSON list, with the separator before it
 _BYTES = 1 << 20  # read at once
+_LONGEST_TEXT = 16 << 20  # characters of a SMILES, or of several that are not complete
 
 
 def build_store(
@@ -140,9 +141,15 @@ def _unpack(archive: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
             digests = {}
+            wanted = [_member(split, part) for split in range(len(SPLITS)) for part in (*_Split._fields, "smiles")]
             if "manifest.json" in members.namelist():
+                if members.getinfo("manifest.json").file_size > _BYTES:
+                    raise ValueError(f"manifest.json has more than {_BYTES:,} bytes")
                 digests = json.loads(members.read("manifest.json"))["files"]
-            for name in (_member(split, part) for split in range(len(SPLITS)) for part in (*_Split._fields, "smiles")):
+            most = most_unpacked(archive)
+            if sum(members.getinfo(name).file_size for name in wanted) > most:
+                raise expanded(archive, most)
+            for name in wanted:
                 if not (folder / name).exists():
                     _unpack_member(members, name, folder, digests.get(name))
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
@@ -234,6 +241,8 @@ def _texts(stream: TextIO) -> Iterator[str]:
             yield json.loads(match[1])
             position = match.end()
         buffer = buffer[position:]
+        if len(buffer) > _LONGEST_TEXT:
+            raise ValueError(f"a text of more than {_LONGEST_TEXT:,} characters")
     if buffer.strip() not in ("]", "[]"):
         raise ValueError(f"{buffer[:40]!r} in place of the next text or the end")
 

@@ -27,7 +27,7 @@ import numpy as np
 from equidyn.core.files import receipt_path
 from equidyn.data.geom import PORTION, REFETCH, Conformer, Molecules, blocks_of, build, write_blocks
 from equidyn.data.pickles import CrashError, PickledMolecule, PickleError, read_object, run_confined
-from equidyn.data.preparation import Portion, portions
+from equidyn.data.preparation import LimitedGzip, Portion, portions
 from equidyn.data.store import StoreError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _LOWEST = 30  # conformers of each molecule that MiDi kept
 _MOST_FATAL = 20  # molecules of a portion that may be unreadable, however few there are
 _NEWER_RDKIT = "install a newer RDKit, which reads what newer ones wrote"
 _SUMMARY = "rdkit_folder/summary_drugs.json"
+_LARGEST_SUMMARY = 1 << 30  # bytes, which are read at once; GEOM's has some 10⁸
 _DRUGS = "rdkit_folder/drugs"
 
 
@@ -159,7 +160,7 @@ def _plain_tar(archive: Path, work: Path) -> Path:
     plain = work / "rdkit_folder.tar"
     if not plain.exists():
         try:
-            with gzip.open(archive) as stream:
+            with LimitedGzip(archive) as stream:
                 write_blocks(plain, blocks_of(cast(IO[bytes], stream)))
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise StoreError(archive, f"gzip that cannot be read ({error})", "a whole archive", REFETCH) from error
@@ -201,6 +202,8 @@ def _index(tar: Path) -> tuple[dict[str, tuple[int, int]], dict[str, dict[str, A
                 if not member.isreg() or path.name.startswith("._"):
                     continue
                 if path == PurePosixPath(_SUMMARY):
+                    if member.size > _LARGEST_SUMMARY:
+                        raise ValueError(f"{_SUMMARY} has {member.size:,} bytes, expected fewer")
                     summary = json.load(cast(IO[bytes], archive.extractfile(member)))
                 elif path.parent == PurePosixPath(_DRUGS) and path.suffix == ".pickle":
                     members[f"drugs/{path.name}"] = member.offset_data, member.size

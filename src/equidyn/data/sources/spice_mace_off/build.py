@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import tarfile
 import zlib
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from equidyn.data.force_limits import ForceLimits
-from equidyn.data.preparation import Portion
+from equidyn.data.preparation import LimitedGzip, Portion
 from equidyn.data.spice import DAMAGED, ELEMENTS, FIELDS, SYMBOLS, Geometries, SourceFile, build
 from equidyn.data.store import SPLIT, TRAINING, VALIDATION, StoreError
 
@@ -35,6 +34,7 @@ class Archive(NamedTuple):
 ARCHIVES = {TRAIN_FILE: Archive(TRAINING, 951_005), TEST_FILE: Archive(VALIDATION, 50_195)}
 
 BLOCK_BYTES = 8 << 20  # bytes of extended XYZ in a piece, besides the frame that the block's end cuts
+_LONGEST_FRAME = 1 << 28  # bytes
 _MOST_ATOMS = 100_000  # more than that is no atom count but another number in its place
 
 
@@ -163,7 +163,7 @@ def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
     found = False
     try:
         # Not tarfile's own gzip mode, which neither checks the checksum nor reads on behind a first part.
-        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20) as archive:
+        with LimitedGzip(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20) as archive:
             for member in archive:
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
                     for block in _blocks(cast(IO[bytes], archive.extractfile(member)), f"{path}, {member.name}"):
@@ -186,6 +186,9 @@ def _blocks(stream: IO[bytes], file: str) -> Iterator[XyzBlock]:
         if frames:
             yield XyzBlock(file, first, text[:end])
         rest, first = text[end:], first + len(frames)
+        if len(rest) > _LONGEST_FRAME:
+            found = f"no end of frame {first} (from 0) in {len(rest):,} bytes"
+            raise StoreError(file, found, f"frames of at most {_LONGEST_FRAME:,} bytes", DAMAGED)
     if rest.strip():
         text = rest.rstrip() + b"\n"
         frames = _frames(file, first, text)
