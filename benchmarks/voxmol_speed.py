@@ -1,4 +1,4 @@
-"""Voxels against a loop over atoms (and PyUUL where it is installed); training steps of the small U-Nets by layout.
+"""Voxels against a loop over atoms (and PyUUL where it is installed); training steps of small U-Nets, by convolution.
 
 python benchmarks/voxmol_speed.py [--repeats 3] [--threads 1] [--molecules 64] [--models voxmol-1M …] [--sides 24 32]
 """
@@ -8,6 +8,7 @@ import importlib.util
 import resource
 from contextlib import nullcontext
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import workload
 
 from equidyn.core.voxels import Grid, voxelise
 from equidyn.models.registry import build
+from equidyn.models.voxmol import convolution
 
 SIDE, CHANNELS = 64, 8
 MODELS = "voxmol-0.2M", "voxmol-0.3M", "voxmol-1M"
@@ -104,26 +106,27 @@ def training_step(model, optimiser, noisy, clean, autocast):
     optimiser.zero_grad()
 
 
-def compare_layouts(name, batch, side, repeats):
-    """Training steps in single precision and under bfloat16 autocast: the network's own layout, and either for all."""
+def usual_training_step(*arguments):
+    """A training step with PyTorch's convolutions alone."""
+    with patch.object(convolution, "_gains", return_value=False):
+        training_step(*arguments)
+
+
+def compare_convolutions(name, batch, side, repeats):
+    """Training steps in single precision: the network's own convolutions on a CPU, and PyTorch's; bfloat16 autocast."""
     positions, channel, molecule = molecules(batch, atoms=12)
     clean = voxelise(positions, channel, molecule, batch, Grid(side, spacing=0.5), CHANNELS)
     noisy = clean + 0.9 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     functions = {}
-    for precision in ("fp32", "bf16"):
-        for layout in ("own", "contiguous_format", "channels_last_3d"):
-            model = build(name)
-            if layout != "own":
-                model.memory_format = lambda _, layout=layout: getattr(torch, layout)
-            optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-            functions[f"{precision} {layout}"] = partial(
-                training_step, model, optimiser, noisy, clean, precision == "bf16"
-            )
+    for kind, step in (("fp32", training_step), ("fp32 usual", usual_training_step), ("bf16", training_step)):
+        model = build(name)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+        functions[kind] = partial(step, model, optimiser, noisy, clean, kind == "bf16")
     least = workload.least_seconds(functions, repeats)
-    usual = least["fp32 contiguous_format"][1]
+    usual = least["fp32 usual"][1]
     print(f"{name}, {batch} x {CHANNELS} x {side}³:", flush=True)
     for kind, (_, elapsed) in least.items():
-        print(f"    {kind:24}{elapsed:8.3f} s{elapsed / usual:8.2f} x fp32 contiguous", flush=True)
+        print(f"    {kind:24}{elapsed:8.3f} s{elapsed / usual:8.2f} x fp32 usual", flush=True)
 
 
 def main():
@@ -140,7 +143,7 @@ def main():
         compare_voxels(arguments.molecules, arguments.repeats)
     for name in arguments.models:
         for side in arguments.sides:
-            compare_layouts(name, arguments.batch, side, arguments.repeats)
+            compare_convolutions(name, arguments.batch, side, arguments.repeats)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ def with_channels_last(step: nn.Module, x: Tensor) -> Tensor:
 
 def _gains(x: Tensor) -> bool:
     """Whether these ways of computing have been measured to be faster: on CPUs, in single precision."""
-    single = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    return x.device.type == "cpu" and single and not torch.compiler.is_compiling()
+    if x.device.type != "cpu" or x.dtype != torch.float32:
+        return False
+    return not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
 
 
 class _Convolution(torch.autograd.Function):
