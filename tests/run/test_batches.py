@@ -10,6 +10,7 @@ import torch
 from linear_task import Matrix, VectorTask
 from torch import Tensor, nn
 
+from equidyn.data.store import Field, Store, StoreWriter
 from equidyn.run import evaluation
 from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
 from equidyn.run.evaluation import evaluate_run
@@ -110,6 +111,14 @@ def test_largest_examples_come_first(store):
     assert sorted(order) == list(range(len(store)))
     assert (np.diff(lengths[order]) <= 0).all()
     assert (np.diff(lengths) > 0).any()
+
+
+def test_examples_without_rows_are_alike(tmp_path):
+    with StoreWriter(tmp_path / "store", {"x": Field("float32", (3,), "1", "a vector", ragged=False)}) as writer:
+        for _ in range(3):
+            writer.append(x=np.zeros(3, np.float32))
+        writer.finish(source="vectors, for tests")
+    assert largest_first(Store(tmp_path / "store"), np.array([2, 0])).tolist() == [0, 1]
 
 
 def test_what_no_weights_decide_is_made_once(evaluate):
