@@ -181,17 +181,20 @@ def on_edges(of_neighbour: Tensor, of_centre: Tensor, graph: Graph) -> Tensor:
 def sum_over_neighbours(x: Tensor, graph: Graph) -> Tensor:
     """(E, ...) edge features, summed over the neighbours of each atom, (N, ...)."""
     if graph.is_dense:
-        real = graph.mask.view(*graph.mask.shape, *(1,) * (x.ndim - 1))
-        return (x.unflatten(0, graph.mask.shape) * real).sum(1)
+        x = x * graph.mask.view(-1, *(1,) * (x.ndim - 1))
+    return sum_over_edges(x, graph)
+
+
+def sum_over_edges(x: Tensor, graph: Graph) -> Tensor:
+    """(E, ...) edge features that are zero where there is no neighbour, summed over each atom's edges, (N, ...)."""
+    if graph.is_dense:
+        return x.unflatten(0, graph.mask.shape).sum(1)
     return x.new_zeros(len(graph.mask), *x.shape[1:]).index_add(0, graph.centre, x)
 
 
 def mean_over_neighbours(x: Tensor, graph: Graph) -> Tensor:
     """(E, C) edge features, averaged over the neighbours of each atom, (N, C)."""
-    x = x * graph.share
-    if graph.is_dense:
-        return x.unflatten(0, graph.mask.shape).sum(1)
-    return sum_over_neighbours(x, graph)
+    return sum_over_edges(x * graph.share, graph)
 
 
 def mean_over_atoms(x: Tensor, batch: MoleculeBatch, graph: Graph) -> Tensor:

@@ -36,7 +36,7 @@ from equidyn.models.graph import (
     mean_over_neighbours,
     neighbour_graph,
     on_edges,
-    sum_over_neighbours,
+    sum_over_edges,
     to_slots,
     with_few_shapes,
 )
@@ -541,7 +541,7 @@ class EScAIP(nn.Module):
         edges = self.edge_projection(read_out(self.edge_readouts, edge_features))
 
         outer = (self.direction(edges)[:, :, None] * graph.direction[:, None]).flatten(1)
-        tensor = sum_over_neighbours(outer, graph) * self.magnitude(nodes)
+        tensor = sum_over_edges(outer, graph) * self.magnitude(nodes)
         tensor = tensor.view(-1, 3, 3)
         energy = mean_over_atoms(self.energy(nodes)[:, 0], batch, graph) if self.energy is not None else None
         return ForceOutput(tensor.diagonal(dim1=1, dim2=2), energy, tensor)

@@ -10,8 +10,9 @@ def costs(atoms: int, **sizes: Any) -> Work:
     """Work of a pass for one molecule whose atoms are all within reach of each other."""
     c = ControlConfig(**sizes)
     edges = atoms * min(c.max_neighbors, atoms - 1)
-    message = mlp(atoms, c.hidden, 3 * c.hidden) + linear(edges, c.radial, 3 * c.hidden, constant=True)
+    message = mlp(atoms, c.hidden, 3 * c.hidden) + linear(edges, c.radial + 1, 3 * c.hidden, constant=True)
     # The message, the filter, their product, and the neighbours' vectors, less what is summed.
     message += kept(11 * edges * c.hidden)
     heads = mlp(atoms, c.hidden, c.hidden) + mlp(atoms, c.hidden, 1) + kept(4 * atoms * c.hidden)
-    return c.layers * (message + exchange(atoms, c.hidden)).beside(0) + heads
+    first = kept(-4 * edges * c.hidden)  # no vectors arrive at the first layer
+    return first + c.layers * (message + exchange(atoms, c.hidden)).beside(0) + heads

@@ -4,10 +4,11 @@ import math
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equidyn.core.batch import ForceOutput, MoleculeBatch
-from equidyn.models.graph import Graph, mean_over_atoms, neighbour_graph, sum_over_neighbours, with_few_shapes
+from equidyn.models.graph import Graph, mean_over_atoms, neighbour_graph, sum_over_edges, with_few_shapes
 from equidyn.models.molecule_control.sizes import ControlConfig
 from equidyn.models.vectors import Exchange, VectorHead, mlp
 
@@ -60,12 +61,13 @@ class Control(nn.Module):
         distance = graph.pair_distance[graph.pair, None]
         # Sine waves that vanish at the cutoff, damped by a cosine that vanishes smoothly there.
         radial = torch.sin(frequencies * math.pi * distance / config.max_radius) / distance
-        cutoff = 0.5 * (torch.cos(math.pi * distance / config.max_radius) + 1)
+        cutoff = 0.5 * (torch.cos(math.pi * distance / config.max_radius) + 1) * graph.real[:, None]
+        radial = torch.cat([radial, torch.ones_like(distance)], 1) * cutoff
 
         scalars = self.element(batch.atomic_numbers)
-        vectors = scalars.new_zeros(len(scalars), 3, config.hidden)
+        vectors = None
         for layer in self.layers:
-            scalars, vectors = layer(scalars, vectors, radial, cutoff, graph)
+            scalars, vectors = layer(scalars, vectors, radial, graph)
         # No head tensor: the closed form would return zero, but the control serves to measure numeric errors.
         return ForceOutput(
             self.force(scalars, vectors), mean_over_atoms(self.energy(scalars)[:, 0], batch, graph), None
@@ -82,15 +84,22 @@ class ControlLayer(nn.Module):
         self.filter = nn.Linear(config.radial, 3 * hidden)
         self.exchange = Exchange(hidden)
 
-    def forward(
-        self, scalars: Tensor, vectors: Tensor, radial: Tensor, cutoff: Tensor, graph: Graph
-    ) -> tuple[Tensor, Tensor]:
-        """(N, H) scalars, (N, 3, H) vectors, (E, radial), (E, 1) -> scalars, vectors."""
-        message = self.message(scalars).index_select(0, graph.neighbour)
-        message = message * self.filter(radial) * cutoff
+    def forward(self, scalars: Tensor, vectors: Tensor | None, radial: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Scalars and vectors.
+
+        Args:
+            scalars: (N, H).
+            vectors: (N, 3, H), None for zero.
+            radial: (E, radial + 1) waves and one, damped; zero where there is no neighbour.
+            graph: Neighbour graph.
+        """
+        weight = torch.cat([self.filter.weight, self.filter.bias[:, None]], 1)
+        message = self.message(scalars).index_select(0, graph.neighbour) * F.linear(radial, weight)
         to_scalar, from_vector, from_direction = message.chunk(3, dim=1)
-        arriving = vectors.index_select(0, graph.neighbour) * from_vector[:, None]
-        arriving = arriving + graph.direction[:, :, None] * from_direction[:, None]
+        arriving = graph.direction[:, :, None] * from_direction[:, None]
+        if vectors is not None:
+            arriving = torch.addcmul(arriving, vectors.index_select(0, graph.neighbour), from_vector[:, None])
+        arrived = sum_over_edges(arriving, graph)
         return self.exchange(
-            scalars + sum_over_neighbours(to_scalar, graph), vectors + sum_over_neighbours(arriving, graph)
+            scalars + sum_over_edges(to_scalar, graph), arrived if vectors is None else vectors + arrived
         )
