@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -514,3 +515,15 @@ def test_mdtraj_reads_the_same(bank):
     np.testing.assert_allclose(ours.positions, 10 * theirs.xyz[0, selected], atol=1e-4)
     assert ours.sequence == "".join(one.code for one in theirs.topology.residues)
     assert ours.residue_index.tolist() == [one.resSeq for one in theirs.topology.residues]
+
+
+def test_a_line_without_an_end_does_not_fill_memory_when_an_entry_is_checked(tmp_path):
+    path = tmp_path / "1abc.cif.gz"
+    path.write_bytes(gzip.compress(b"data_1ABC\n" + bytes(64 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"no _entry\.id, expected 1abc"):
+            check_entry(path, "1abc")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

@@ -190,7 +190,7 @@ def check_entry(path: Path, entry: str) -> None:
             first = stream.readline(80)
             if not first.startswith(b"data_"):
                 raise ValueError(f"{path}: begins with {first!r}, expected data_")
-            for line in stream:
+            for line in iter(lambda: stream.readline(1 << 20), b""):  # one without an end would fill memory
                 if line.startswith(b"_entry.id"):
                     found = gemmi.cif.as_string(line.removeprefix(b"_entry.id").strip().decode(errors="replace"))
                     break
