@@ -80,7 +80,8 @@ class Description:
         self._elements = np.zeros(256, np.int64)
         self._lengths: list[np.ndarray] = []
         self._radii: list[np.ndarray] = []
-        self._forces: list[tuple[np.ndarray, ...]] = []
+        self._force_squares = 0.0
+        self._forces: dict[str, list[np.ndarray]] = {"largest": [], "net": [], "squares": []}
         self._moment = np.zeros((3, 3))
         self._oriented = 0
         self.measured = 0
@@ -111,7 +112,9 @@ class Description:
         self._elements += np.bincount(atomic_numbers, minlength=256)
         self._radii.append(np.maximum.reduceat(np.linalg.norm(positions, axis=1), starts).astype(np.float64))
         if forces is not None:
-            self._forces.append(force_sizes(forces, starts))
+            self._force_squares += float(np.square(forces, dtype=np.float64).sum())
+            for kept, sizes in zip(self._forces.values(), force_sizes(forces, starts), strict=True):
+                kept.append(sizes.astype(np.float32))  # not in double precision, as a million geometries are kept
         for index in np.flatnonzero(self._rng.random(len(lengths)) < self._share):
             self._measure(positions[starts[index] : ends[index]])
 
@@ -146,8 +149,7 @@ class Description:
 
     def force_rms(self) -> dict[str, float]:
         """Root mean square of the components of all forces, the convention of SPICE's 1.0758 eV/Å."""
-        squares = float(self._force_columns()[2].sum())
-        return {"force_rms_ev_per_angstrom": (squares / (3 * int(self._elements.sum()))) ** 0.5}
+        return {"force_rms_ev_per_angstrom": (self._force_squares / (3 * int(self._elements.sum()))) ** 0.5}
 
     def force_maxima(self) -> dict[str, Any]:
         """Largest force and net force with the number of their example, and what the outermost examples weigh.
@@ -155,24 +157,27 @@ class Description:
         The weight is the share of the sum of all squared forces that lies in the 1 % of the examples (at least one)
         with the largest sums.
         """
-        largest, net, squares = self._force_columns()
+        largest, net, squares = (self._force_sizes(name) for name in self._forces)
         outermost = -(-len(squares) // 100)
+        inner = len(squares) - outermost
+        carried = np.partition(squares, inner)[inner:].sum(dtype=np.float64) if inner else self._force_squares
         return {
             "force_max_ev_per_angstrom": float(largest.max()),
             "force_max_example": int(largest.argmax()),
             "net_force_max_ev_per_angstrom": float(net.max()),
             "net_force_max_example": int(net.argmax()),
-            "share_of_squared_forces_in_outermost_percent": float(
-                np.sort(squares)[-outermost:].sum() / max(squares.sum(), np.finfo(float).tiny)
-            ),
+            "share_of_squared_forces_in_outermost_percent": float(carried / self._force_squares)
+            if self._force_squares
+            else 0.0,
         }
 
     def force_warnings(self) -> list[str]:
         """Say whether the largest force or net force is far from those of most examples, see `OUTLYING`."""
         found = []
+        largest, net = self._force_sizes("largest"), self._force_sizes("net")
         for name, key, sizes, least in (
-            ("force", "max_force", self._force_columns()[0], 0.0),
-            ("net force", "max_net_force", self._force_columns()[1], NET_FORCE_NOTED),
+            ("force", "max_force", largest, 0.0),
+            ("net force", "max_net_force", net, NET_FORCE_NOTED),
         ):
             usual = float(np.quantile(sizes, 0.9))
             conspicuous = max(OUTLYING * usual, least)
@@ -185,10 +190,10 @@ class Description:
                 )
         return found
 
-    def _force_columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `force_sizes` says of all geometries."""
-        largest, net, squares = (np.concatenate(parts) for parts in zip(*self._forces, strict=True))
-        return largest, net, squares
+    def _force_sizes(self, name: str) -> np.ndarray:
+        """(m,) float32, what `force_sizes` says of all geometries."""
+        self._forces[name] = [np.concatenate(self._forces[name])]
+        return self._forces[name][0]
 
     def reach(self) -> dict[str, Any]:
         """Largest distance of an atom from the centre, and its quantiles over the geometries."""
