@@ -713,6 +713,7 @@ def test_memory_does_not_grow_with_the_source(tmp_path):
         peaks.append([int(number) for number in output.split()])
         assert len(Store(folder / "store")) == frames + 200
     (parent, worker), (later_parent, later_worker) = peaks
-    assert later_parent < parent + 17_000, f"kB of this and of the largest worker process: {peaks}"
+    # Sizes, radii and forces of 180,000 more geometries are kept, some 30 bytes each, and once more when joined.
+    assert later_parent < parent + 20_000, f"kB of this and of the largest worker process: {peaks}"
     assert later_worker < 1.15 * worker, f"kB of this and of the largest worker process: {peaks}"
     assert max(peaks[1]) < 300_000
