@@ -380,7 +380,7 @@ class ForceFieldModelSuite(ModelSuite):
         found = torch._dynamo.explain(model)(model.prepare(self.batch(), few_shapes=few_shapes))
         assert found.graph_break_count == 0, found.break_reasons
 
-    @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # by inductor
+    @pytest.mark.filterwarnings("ignore")  # inductor uses what PyTorch deprecates
     @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
     def test_compiled_is_as_it_was(self, backend):
         model = self.make(**self.small)
