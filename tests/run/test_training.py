@@ -1,6 +1,5 @@
 """The training loop: schedule, order, augmentation, averages, and that no interruption leaves a trace."""
 
-import gc
 import json
 import math
 import os
@@ -16,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from changes import replace
-from training_jobs import SlowForceField, program
+from training_jobs import SlowForceField, WeighedForceField, program
 
 import equidyn.run.training as module
 from equidyn.core.files import discard_states, state_folder
@@ -588,21 +587,13 @@ def test_errors_of_a_worker_are_told(task, train_indices, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the process's memory as Linux tells it")
 def test_memory_does_not_grow_with_the_length_of_a_run(task, train_indices, tmp_path):
-    resident = {}
-
-    class Weighed(ForceField):
-        steps = 0
-
-        def loss(self, *arguments):
-            self.steps += 1
-            if self.steps in (200, 2000):
-                gc.collect()
-                resident[self.steps] = int(Path("/proc/self/statm").read_text().split()[1])
-            return super().loss(*arguments)
-
     recipe = replace(RECIPE, model="escaip-tiny", steps=2000, augmentation=0.5)
-    run(Weighed(task.store, task.normalisation), train_indices, recipe, tmp_path)
-    assert resident[2000] == pytest.approx(resident[200], rel=0.02)
+    job = {"task": WeighedForceField(task.store, task.normalisation), "indices": train_indices, "recipe": recipe}
+    job |= {"checkpoint_steps": [2000], "output": tmp_path / "out", "state": tmp_path / "state"}
+    command, environment = program([job], 1, tmp_path / "log", tmp_path / "job")
+    subprocess.run(command, env=environment | {"WEIGHED": str(tmp_path / "weighed")}, check=True)
+    early, late = map(int, (tmp_path / "weighed").read_text().split())
+    assert late == pytest.approx(early, rel=0.02)
 
 
 # --- compiled networks and the order of sums ------------------------------------------------------------------------

@@ -23,6 +23,8 @@ def start(log: str | Path, threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Waiting threads that spin starve the working ones when jobs share cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Its kernels are kept by shapes of batches, and most are never used again. A step of VoxMol needs some 200.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     _keep_freed_memory()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
