@@ -23,8 +23,6 @@ def start(log: str | Path, threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     # Waiting threads that spin starve the working ones when jobs share cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Its kernels are kept by shapes of batches, and most are never used again. A step of VoxMol needs some 200.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     _keep_freed_memory()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
@@ -109,6 +107,17 @@ def allow_tf32(allowed: bool) -> None:
     # Older ways to say it, which must agree: PyTorch refuses to answer otherwise.
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+
+
+def use_onednn(used: bool) -> None:
+    """Let PyTorch call oneDNN on CPUs, in the whole process, or its own kernels.
+
+    oneDNN generates code for each new shape and keeps it, 1024 pieces of it. Where batches have ever new shapes, this
+    takes a third of the time of training a small network, and memory grows for thousands of steps.
+    """
+    import torch
+
+    torch.backends.mkldnn.enabled = used  # type: ignore[assignment]
 
 
 def fix_order_of_sums(fixed: bool) -> None:

@@ -248,6 +248,7 @@ def evaluate_run(
         CheckpointError: A checkpoint is missing or damaged.
     """
     process.allow_tf32(False)  # rounding would pass for equivariance error
+    process.use_onednn(task_class.has_fixed_shapes)
     rows, examples = [], []
     indices = thinned(indices, protocol.examples)
     order = largest_first(store, indices)

@@ -124,6 +124,7 @@ def train(
 
     process.allow_tf32(recipe.precision != "fp32")
     process.fix_order_of_sums(recipe.deterministic)
+    process.use_onednn(task.has_fixed_shapes or recipe.precision == "bf16")
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
     model = build(recipe.network, recipe.sizes, recipe.parameters).to(world.device)
     task.check(model, indices)
