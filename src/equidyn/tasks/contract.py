@@ -58,6 +58,8 @@ class Task(ABC):
     """Unit of the loss per component, e.g. ``"eV²/Å²"``."""
     comparison: str = "vectors"
     """How predictions for transformed inputs are compared, as tables call it, unless a condition names a comparison."""
+    has_fixed_shapes: bool = False
+    """Whether batches of equally many examples have tensors of the same shapes, which kernels can be made for."""
 
     @abstractmethod
     def batch(self, indices: Int64[np.ndarray, " B"], device: torch.device) -> Any:
@@ -128,8 +130,6 @@ class TrainableTask(Task):
     """A task that networks can be trained on, and that can be restored from a checkpoint."""
 
     store: Store
-    has_fixed_shapes: bool = False
-    """Whether batches of equally many examples have tensors of the same shapes, for compiled networks."""
 
     @classmethod
     @abstractmethod
