@@ -21,7 +21,7 @@ from equidyn.models.escaip.network import (
     RMSNorm,
     TransformerBlock,
 )
-from equidyn.models.graph import MEAN_EPSILON
+from equidyn.models.graph import MEAN_EPSILON, mean_over_atoms
 
 
 class PlainEScAIP(nn.Module):
@@ -109,7 +109,9 @@ class PlainEScAIP(nn.Module):
         edges = project(model.edge_projection, edge_readouts)
         vector = model.direction(edges) * mask
         tensor = model.magnitude(nodes)[..., None] * torch.einsum("nki,nkj->nij", vector, direction)
-        return ForceOutput(tensor.diagonal(dim1=1, dim2=2), batch.mean(model.energy(nodes)[:, 0]), tensor)
+        return ForceOutput(
+            tensor.diagonal(dim1=1, dim2=2), mean_over_atoms(model.energy(nodes)[:, 0], batch, graph), tensor
+        )
 
 
 def _with_stock_layers(module: nn.Module) -> nn.Module:

@@ -21,14 +21,10 @@ def test_words_are_those_of_numpy(stream):
 def test_both_ways_to_words_agree(monkeypatch):
     shapes = [(1,), (7,), (3, 5)]
     fast = [(normal(KEYS, shape, 3), uniform(KEYS, shape, 3)) for shape in shapes]
-    monkeypatch.setattr(streams, "_words", by_tensors)
+    monkeypatch.setattr(streams, "_words", streams._words_by_tensors)
     for shape, (z, u) in zip(shapes, fast, strict=True):
         assert torch.equal(normal(KEYS, shape, 3), z)
         assert torch.equal(uniform(KEYS, shape, 3), u)
-
-
-def by_tensors(keys, count, stream):
-    return streams._halves(philox(keys, -(-count // 8), stream))[:, :count]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -6,7 +6,6 @@ import pickle
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import torch
 
 from equidyn.core import process
 from equidyn.core.streams import keys_for
+from equidyn.core.transfer import map_tensors
 from equidyn.run.distributed import launch
 from equidyn.run.training import train
 from equidyn.tasks.contract import Draws
@@ -66,13 +66,9 @@ def die_in_one_process(world):
 # --- tasks ----------------------------------------------------------------------------------------------------------
 
 
-def doubled(value):
+def doubled(batch):
     """A batch in double precision."""
-    if isinstance(value, torch.Tensor) and value.is_floating_point():
-        return value.double()
-    if is_dataclass(value):
-        return replace(value, **{field.name: doubled(getattr(value, field.name)) for field in fields(value)})
-    return value
+    return map_tensors(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, batch)
 
 
 class Double:

@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import equidyn.run.training as module
 from equidyn.core import streams
-from equidyn.core.streams import _halves, philox
 from equidyn.run.recipe import Recipe
 from equidyn.tasks.flow_matching.task import FlowMatching
 from equidyn.tasks.force_field.task import ForceField
@@ -58,7 +57,7 @@ class Methods(TorchFunctionMode):
 @pytest.fixture
 def reads(monkeypatch):
     """What has been read in training, between batch and optimiser step; noise is drawn as on a GPU."""
-    monkeypatch.setattr(streams, "_words", lambda keys, count, stream: _halves(philox(keys, count, stream))[:, :count])
+    monkeypatch.setattr(streams, "_words", streams._words_by_tensors)
     found, window, steps = Counter(), ExitStack(), Counter()
     original = module._accumulate_gradient
 

@@ -24,7 +24,7 @@ from equidyn.models.escaip.network import EScAIP, EScAIPConfig
 from equidyn.models.registry import build
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint, load_state
 from equidyn.run.loader import augmentation
-from equidyn.run.recipe import Recipe
+from equidyn.run.recipe import Recipe, compiles
 from equidyn.run.training import TrainingError, train, with_network
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.verification.networks.escaip import escaip_parameter_name
@@ -612,7 +612,7 @@ def test_memory_does_not_grow_with_the_length_of_a_run(task, train_indices, tmp_
     ],
 )
 def test_compiled_where_it_saves_time(choice, device, steps, expected):
-    assert module.compiles(replace(RECIPE, compile=choice, steps=steps), torch.device(device)) is expected
+    assert compiles(choice, steps, on_gpu=device == "cuda") is expected
 
 
 @pytest.mark.parametrize("model", ["control-small", "escaip-tiny"])

@@ -46,12 +46,6 @@ class MoleculeBatch:
         """Atoms of the largest molecule."""
         return int(self.atoms_per_molecule.max())
 
-    def mean(self, values: Tensor) -> Tensor:
-        """(N,) atomic values averaged over each molecule, (B,)."""
-        return values.new_zeros(self.molecules).index_add(0, self.molecule, values) / self.atoms_per_molecule.to(
-            values.dtype
-        )
-
     def with_positions(self, positions: Tensor) -> "MoleculeBatch":
         """The same molecules at other positions, (N, 3)."""
         return replace(self, positions=positions, graph=None)

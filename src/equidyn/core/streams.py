@@ -57,16 +57,16 @@ def _shaped(numbers: Float32[Tensor, "B n"], shape: tuple[int, ...]) -> Float32[
 
 def _words(keys: Int64[Tensor, " B"], count: int, stream: int) -> Float32[Tensor, "B count"]:
     """(B, count) words of 32 bits as numbers, rounded: the halves of Philox's words, the lower one first."""
-    blocks = -(-count // 8)
     if keys.device.type == "cpu":
-        drawn = [np.random.Philox(key=key + (stream << 64)).random_raw(4 * blocks) for key in keys.tolist()]
+        drawn = [np.random.Philox(key=key + (stream << 64)).random_raw(-(-count // 2)) for key in keys.tolist()]
         halves = np.stack(drawn).astype("<u8", copy=False).view("<u4")
         return torch.from_numpy(halves[:, :count].astype(np.float32))
-    return _halves(philox(keys, blocks, stream))[:, :count]
+    return _words_by_tensors(keys, count, stream)
 
 
-def _halves(words: Int64[Tensor, "B n"]) -> Float32[Tensor, "B 2n"]:
-    return torch.stack([words & _LOW, _high(words)], -1).flatten(1).float()
+def _words_by_tensors(keys: Int64[Tensor, " B"], count: int, stream: int) -> Float32[Tensor, "B count"]:
+    words = philox(keys, -(-count // 8), stream)
+    return torch.stack([words & _LOW, _high(words)], -1).flatten(1).float()[:, :count]
 
 
 def philox(keys: Int64[Tensor, " B"], blocks: int, stream: int = 0) -> Int64[Tensor, "B words"]:

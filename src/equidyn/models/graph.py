@@ -1,11 +1,12 @@
 """Neighbour graphs of batches of molecules, and sums over neighbours."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidyn.core.batch import MoleculeBatch
 from equidyn.core.transfer import map_tensors
@@ -168,6 +169,28 @@ def with_few_shapes(batch: MoleculeBatch, graph: G) -> tuple[MoleculeBatch, G]:
         F.pad(batch.atoms_per_molecule, (0, 1), value=size - atoms),
     )
     return padded, replace(graph, **changed)
+
+
+class GraphNetwork(nn.Module, ABC):
+    """A network of the neighbour graphs of molecules, which may be made ahead of its forward pass."""
+
+    config: Any  # has `max_neighbors`
+
+    @abstractmethod
+    def graph(self, batch: MoleculeBatch, *, slots: int | None = None) -> Graph:
+        """Neighbour graph of a batch, dense if the number of slots is given."""
+
+    def prepare(self, batch: MoleculeBatch, *, few_shapes: bool = False) -> MoleculeBatch:
+        """The batch with its graph, which `forward` needs.
+
+        Args:
+            batch: Molecules, positions in Å.
+            few_shapes: Add a molecule of padding at the end, such that tensors have few different shapes.
+        """
+        graph = self.graph(batch, slots=self.config.max_neighbors if few_shapes else None)
+        if few_shapes:
+            batch, graph = with_few_shapes(batch, graph)
+        return replace(batch, graph=graph)
 
 
 def on_edges(of_neighbour: Tensor, of_centre: Tensor, graph: Graph) -> Tensor:

@@ -112,6 +112,11 @@ DESIGN = tuple(name for name in Run.model_fields if name not in ("name", "steps"
 """Columns that runs are compared by, apart from the seed."""
 
 
+def compiles(choice: str | bool, steps: int, *, on_gpu: bool) -> bool:
+    """Whether a network is compiled: as the recipe says, or, by ``auto``, for long runs on GPUs."""
+    return on_gpu and steps >= COMPILE_AFTER if isinstance(choice, str) else choice
+
+
 def portion_count(examples: int, microbatch: int | None, processes: int) -> int:
     """The smallest number of portions of about equal size that a batch is cut into.
 

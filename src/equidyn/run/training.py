@@ -39,7 +39,7 @@ from equidyn.models.building import build
 from equidyn.run.checkpoints import checkpoint_name, load_state, save_checkpoint, save_state
 from equidyn.run.distributed import World
 from equidyn.run.loader import StepInput, Steps, inputs_of_steps
-from equidyn.run.recipe import COMPILE_AFTER, Recipe
+from equidyn.run.recipe import Recipe, compiles
 from equidyn.tasks.contract import TrainableTask
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def train(
         metrics.columns, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
         log.info("%s: resuming at step %d of %d", title, start, recipe.steps)
     world.barrier()  # all have read the state before the first one writes
-    compiled = compiles(recipe, world.device)
+    compiled = compiles(recipe.compile, recipe.steps, on_gpu=world.device.type == "cuda")
     if compiled:
         model.compile(dynamic=None if task.has_fixed_shapes else True)
     shared = world.share(model)
@@ -235,13 +235,6 @@ def with_network(recipe: Recipe) -> Recipe:
     # Not imported, and so in no digest: the workflow's recipes say what their networks are.
     configuration = load("equidyn.models.registry:configuration")
     return recipe.model_copy(update=configuration(recipe.model).built_from)
-
-
-def compiles(recipe: Recipe, device: torch.device) -> bool:
-    """Whether the network is compiled: as the recipe says, or, by ``auto``, for long runs on GPUs."""
-    if recipe.compile == "auto":
-        return device.type == "cuda" and recipe.steps >= COMPILE_AFTER
-    return recipe.compile
 
 
 class _Metrics:

@@ -26,7 +26,7 @@ from equidyn.models.costs import work
 from equidyn.models.registry import configuration
 from equidyn.models.work import Work
 from equidyn.run.protocol import FLOOR_EXAMPLES, KEPT_GB
-from equidyn.run.recipe import COMPILE_AFTER, Run, portion_count
+from equidyn.run.recipe import Run, compiles, portion_count
 from equidyn.study.config import (
     analysis_arguments,
     analysis_protocol,
@@ -464,9 +464,8 @@ def _step(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
 
 
 def _compiles(config: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether the network of a run is compiled, see `equidyn.run.training.compiles`."""
-    asked = recipe(config, row).get("compile", "auto")
-    return uses_gpu(config) and row["steps"] >= COMPILE_AFTER if asked == "auto" else asked
+    """Whether the network of a run is compiled."""
+    return compiles(recipe(config, row).get("compile", "auto"), row["steps"], on_gpu=uses_gpu(config))
 
 
 def _portion_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[float, float]:

@@ -31,6 +31,7 @@ from equidyn.core.batch import ForceOutput, MoleculeBatch
 from equidyn.models.escaip.sizes import EScAIPConfig
 from equidyn.models.graph import (
     Graph,
+    GraphNetwork,
     from_slots,
     mean_over_atoms,
     mean_over_neighbours,
@@ -38,7 +39,6 @@ from equidyn.models.graph import (
     on_edges,
     sum_over_edges,
     to_slots,
-    with_few_shapes,
 )
 
 RMS_EPSILON = torch.finfo(torch.float32).eps
@@ -446,7 +446,7 @@ class OutputLayer(nn.Module):
         return self.linear(x + self.ffn(x))
 
 
-class EScAIP(nn.Module):
+class EScAIP(GraphNetwork):
     """The network; call it on a :class:`~equidyn.core.batch.MoleculeBatch`.
 
     Positions enter without gradient: forces are predicted, never differentiated.
@@ -512,18 +512,6 @@ class EScAIP(nn.Module):
             bands = gaussian_bands(graph.pair_distance, self._step, config.distance_expansion, width)
             return replace(graph, bands=bands)
         return graph
-
-    def prepare(self, batch: MoleculeBatch, *, few_shapes: bool = False) -> MoleculeBatch:
-        """The batch with its graph, which `forward` needs.
-
-        Args:
-            batch: Molecules, positions in Å.
-            few_shapes: Add a molecule of padding at the end, such that tensors have few different shapes.
-        """
-        graph = self.graph(batch, slots=self.config.max_neighbors if few_shapes else None)
-        if few_shapes:
-            batch, graph = with_few_shapes(batch, graph)
-        return replace(batch, graph=graph)
 
     def forward(self, batch: MoleculeBatch) -> ForceOutput:
         """Forces, energies and head tensors of a batch of molecules (positions in Å)."""

@@ -1,19 +1,18 @@
 """An exactly equivariant force field: the numeric floor for other networks, and a baseline to train."""
 
 import math
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equidyn.core.batch import ForceOutput, MoleculeBatch
-from equidyn.models.graph import Graph, mean_over_atoms, neighbour_graph, sum_over_edges, with_few_shapes
+from equidyn.models.graph import Graph, GraphNetwork, mean_over_atoms, neighbour_graph, sum_over_edges
 from equidyn.models.molecule_control.sizes import ControlConfig
 from equidyn.models.vectors import Exchange, VectorHead, mlp
 
 
-class Control(nn.Module):
+class Control(GraphNetwork):
     """A force field whose atoms exchange scalars and vectors with their neighbours; same interface as EScAIP."""
 
     Config = ControlConfig
@@ -40,18 +39,6 @@ class Control(nn.Module):
         config = self.config
         graph = neighbour_graph(batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius, slots=slots)
         return graph.to_dtype(batch.positions.dtype)
-
-    def prepare(self, batch: MoleculeBatch, *, few_shapes: bool = False) -> MoleculeBatch:
-        """The batch with its graph, which `forward` needs.
-
-        Args:
-            batch: Molecules, positions in Å.
-            few_shapes: Add a molecule of padding at the end, such that tensors have few different shapes.
-        """
-        graph = self.graph(batch, slots=self.config.max_neighbors if few_shapes else None)
-        if few_shapes:
-            batch, graph = with_few_shapes(batch, graph)
-        return replace(batch, graph=graph)
 
     def forward(self, batch: MoleculeBatch) -> ForceOutput:
         """Forces and energies of a batch of molecules (positions in Å)."""
