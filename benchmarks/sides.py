@@ -255,6 +255,8 @@ def _run(job, folder, turns):
     store = make_store(folder / "store", known.task, job.batch * job.batches, job.rows)
     indices = np.arange(len(store))
     task = load(task_card(known.task).task).fit(store, indices, **recipe.get("task", {}) | job.task)
+    if known.task == "flow_matching":  # or sides with other random streams would do it in other steps
+        sys.modules[type(task).__module__].SELF_CONDITIONING = 1.0
     turns.wait()
     train(
         task,

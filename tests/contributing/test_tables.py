@@ -60,6 +60,7 @@ train(ForceField.fit(store, np.arange(12)), np.arange(12), recipe, [0, 2], outpu
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_trained(tmp_path, store):
     added = Contribution(tmp_path, "A model")
     room = "src/equidyn/models/pull"
@@ -259,6 +260,7 @@ print(*rows["step"])
 """
 
 
+@pytest.mark.slow
 def test_an_analysis_is_made_of_checkpoints(tmp_path, store):
     added = Contribution(tmp_path, "An analysis")
     room = "src/equidyn/analysis/lengths"
@@ -428,6 +430,7 @@ def build_store(path, recipe, *, processes=1):
 '''
 
 
+@pytest.mark.slow
 def test_a_task_is_evaluated(tmp_path):
     added = Contribution(tmp_path, "A task")
     room, source = "src/equidyn/tasks/arrows", "src/equidyn/data/sources/made_arrows"

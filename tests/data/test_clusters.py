@@ -58,6 +58,7 @@ def test_labels_are_numbered_by_first_appearance(found):
     assert first == sorted(first)
 
 
+@pytest.mark.slow
 def test_clusters_depend_on_the_set_of_sequences_alone():
     """Families whose relatives are about as alike as the limit, which MMseqs2 parts by the order that it gets."""
     rng = np.random.default_rng(0)

@@ -380,8 +380,9 @@ class ForceFieldModelSuite(ModelSuite):
         found = torch._dynamo.explain(model)(model.prepare(self.batch(), few_shapes=few_shapes))
         assert found.graph_break_count == 0, found.break_reasons
 
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore")  # inductor uses what PyTorch deprecates
-    @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
     def test_compiled_is_as_it_was(self, backend):
         model = self.make(**self.small)
         torch._dynamo.reset()
@@ -506,6 +507,7 @@ class FlowMatchingModelSuite(ModelSuite):
 
     # --- compiling ---
 
+    @pytest.mark.slow
     def test_compiled_once_for_all_lengths(self):
         """In one piece each with and without self-conditioning, for output and gradients of the network itself."""
         model, counter = self.make(**self.small).train(), CompileCounter()

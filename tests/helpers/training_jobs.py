@@ -3,6 +3,7 @@
 import gc
 import os
 import pickle
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -119,6 +120,15 @@ class WeighedForceField(ForceField):
             with Path(os.environ["WEIGHED"]).open("a") as file:
                 file.write(Path("/proc/self/statm").read_text().split()[1] + "\n")
         return super().loss(*arguments)
+
+
+class DyingWorkers(ForceField):
+    """The task, whose worker processes are killed while they prepare some batch."""
+
+    def prepare(self, model, batch, draws, **options):
+        if torch.utils.data.get_worker_info() is not None and draws.shared.random() < 0.2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().prepare(model, batch, draws, **options)
 
 
 class Diverging(ForceField):

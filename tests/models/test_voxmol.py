@@ -142,6 +142,7 @@ class TestVoxMol(VoxelModelSuite):
 
     # --- compiling ---
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scores", [2**19, 7 * 64])
     def test_compiles_in_one_piece(self, monkeypatch, scores):
         monkeypatch.setattr(network, "SCORES", scores)

@@ -230,6 +230,7 @@ def test_a_process_that_is_killed_is_named(tmp_path):
         launch(die_in_one_process, 2, log=tmp_path / "log")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_one_process_is_so_in_all(single, tmp_path):
     task = Diverging.restore(single["force_field"].store, single["force_field"].state())
     with pytest.raises(WorkerError, match=r"process [01]: TrainingError: step 2: loss nan, .* on examples \["):
@@ -282,6 +283,7 @@ def test_termination_of_one_process_leaves_no_trace(single, tmp_path):
     assert_identical(stopped, whole)
 
 
+@pytest.mark.slow
 def test_interruptions_of_two_processes_leave_no_trace(single, tmp_path):
     task, folders = single["flow_matching"], [tmp_path / name for name in ("whole", "stopped", "killed", "elsewhere")]
     whole, stopped, killed, elsewhere = folders

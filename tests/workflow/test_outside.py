@@ -47,6 +47,7 @@ def project(tmp_path):
     return Project(tmp_path, config, [row])
 
 
+@pytest.mark.slow
 def test_from_data_to_a_figure(project):
     made = [f"results/tiny/{file}" for file in (FIGURE, "tables/claims.parquet", "manifest.json")]
     result = project.run(*made, path=HELPERS)

@@ -337,6 +337,7 @@ class TestBadInput:
         assert re.search(r"00000006\.safetensors: damaged or truncated", result.stderr + result.stdout)
         assert finished.run("evaluate").returncode == 0, "whole again, the study finishes"
 
+    @pytest.mark.slow
     def test_a_corrupted_store(self, finished):
         file = finished.results / "data/force_field/store/forces.npy"
         with truncated(file, file.stat().st_size - 8):

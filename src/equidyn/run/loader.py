@@ -6,7 +6,7 @@ Therefore a step sees the same on any number of devices, however its batch is cu
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +98,7 @@ class Steps(Dataset[StepInput]):
         return StepInput(examples, task.whole(examples), prepared, weight)
 
 
-def inputs_of_steps(steps: Steps, start: int, device: torch.device, workers: int | None = None) -> Iterable[StepInput]:
+def inputs_of_steps(steps: Steps, start: int, device: torch.device, workers: int | None = None) -> Iterator[StepInput]:
     """The inputs of the steps from `start` on, in order.
 
     Args:
@@ -107,10 +107,13 @@ def inputs_of_steps(steps: Steps, start: int, device: torch.device, workers: int
         device: The device that trains.
         workers: Number of processes that prepare inputs ahead of their step; 0 to prepare each in this process when
             its turn comes, None for two processes beside a GPU, and none beside networks that occupy the CPU.
+
+    Raises:
+        RuntimeError: A process that prepares inputs was killed. PyTorch raises it wherever this process is then.
     """
     on_gpu = device.type == "cuda"
     workers = _WORKERS * on_gpu if workers is None else workers
-    return DataLoader(
+    loader = DataLoader(
         steps,
         batch_size=None,
         sampler=range(start, len(steps)),
@@ -120,6 +123,12 @@ def inputs_of_steps(steps: Steps, start: int, device: torch.device, workers: int
         pin_memory=on_gpu,
         generator=torch.Generator(),  # or it would draw from the stream of dropout
     )
+    try:
+        yield from loader
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError(
+            "A process that prepares batches has died, perhaps for lack of memory. Run again: the run resumes."
+        ) from error
 
 
 class Order:

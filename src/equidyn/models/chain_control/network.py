@@ -1,13 +1,11 @@
 """An exactly equivariant flow of chains: the numeric floor for other networks, and a baseline to train."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from equidyn.core.batch import ProteinBatch, VelocityOutput
-from equidyn.core.pairs import pair_distances
 from equidyn.models.chain_control.sizes import ChainControlConfig
 from equidyn.models.vectors import Exchange, VectorHead, mlp
 
@@ -41,13 +39,13 @@ class ChainControl(nn.Module):
     def forward(self, batch: ProteinBatch) -> VelocityOutput:
         """Velocities of a batch of chains (positions in nm)."""
         mask, dtype = batch.mask, batch.x_t.dtype
-        traces = [x for x in (batch.x_t, batch.x_sc) if x is not None]
-        kernels = self._kernels(batch, traces) * (mask / mask.sum(1, keepdim=True)).to(dtype)[:, None, None]
-        directions = []
-        for x in traces:
-            difference = x[:, None] - x[:, :, None]
-            direction = difference / (1 + torch.linalg.vector_norm(difference, dim=-1, keepdim=True))
-            directions.append((kernels[:, :, None] * direction.transpose(2, 3)[:, :, :, None]).flatten(1, 2))
+        traces = torch.stack([x for x in (batch.x_t, batch.x_sc) if x is not None], 1).mT  # (B, T, 3, L)
+        along = traces[..., None, :] - traces[..., None]
+        distance = torch.linalg.vector_norm(along, dim=2)
+        kernels = self._kernels(batch, distance) * (mask / mask.sum(1, keepdim=True)).to(dtype)[:, None, None]
+        along = (along / (1 + distance[:, :, None])).permute(0, 3, 2, 1, 4)  # (B, L, 3, T, L)
+        directions = (along[..., None, :] * kernels[:, :, None, None]).flatten(3).flatten(1, 2)
+        kernels = kernels.flatten(2)
 
         k = torch.arange(1, self.config.waves + 1, device=mask.device, dtype=dtype)
         angle = 0.5 * math.pi * k * batch.t[:, None]
@@ -58,18 +56,22 @@ class ChainControl(nn.Module):
             scalars, vectors = layer(scalars, vectors, kernels, directions)
         return VelocityOutput(self.velocity(scalars, vectors) * mask[..., None], None)
 
-    def _kernels(self, batch: ProteinBatch, traces: Sequence[Tensor]) -> Tensor:
-        """(B, L, K, L) weights of residue j (last) for residue i."""
-        config, index = self.config, batch.residue_index
+    def _kernels(self, batch: ProteinBatch, distance: Tensor) -> Tensor:
+        """(B, L, K, L) weights of residue j (last) for residue i, by their distances (B, T, L, L) in each trace."""
+        config, index, length = self.config, batch.residue_index, distance.shape[-1]
         if index is None:
-            index = torch.arange(batch.mask.shape[1], device=batch.mask.device)[None]
+            index = torch.arange(length, device=distance.device)[None]
         separation = (index[:, None] - index[:, :, None]).clamp(-config.separation, config.separation)
-        pairs = self.separation(separation + config.separation)
-        centres = torch.linspace(0, config.max_distance, config.radial, device=index.device, dtype=batch.x_t.dtype)
-        for x, linear in zip(traces, self.distance, strict=False):  # x_sc, the second, may be missing
-            distance = pair_distances(x).clamp(max=config.max_distance)
-            pairs = pairs + linear(torch.exp(-0.5 * ((distance[..., None] - centres) / centres[1]).square()))
-        return self.kernel(pairs).transpose(2, 3)
+        pairs = self.separation(separation + config.separation).permute(0, 3, 1, 2).flatten(2)
+        centres = torch.linspace(0, config.max_distance, config.radial, device=index.device, dtype=distance.dtype)
+        from_centre = (distance.clamp(max=config.max_distance)[:, :, None] - centres[:, None, None]) / centres[1]
+        radial = torch.exp(-0.5 * from_centre.square()).flatten(1, 2).flatten(2)  # channels first: products are faster
+        linears = self.distance[: distance.shape[1]]
+        weight, bias = torch.cat([linear.weight for linear in linears], 1), sum(linear.bias for linear in linears)
+        pairs = torch.baddbmm(pairs + bias[:, None], weight.expand(len(radial), -1, -1), radial)
+        activation, mix = self.kernel
+        kernels = torch.baddbmm(mix.bias[:, None], mix.weight.expand(len(radial), -1, -1), activation(pairs))
+        return kernels.unflatten(2, (length, length)).transpose(1, 2)
 
 
 class ChainControlLayer(nn.Module):
@@ -82,28 +84,28 @@ class ChainControlLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(4, config.kernels, hidden) / math.sqrt(config.kernels))
         self.exchange = Exchange(hidden)
 
-    def forward(
-        self, scalars: Tensor, vectors: Tensor, kernels: Tensor, directions: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, scalars: Tensor, vectors: Tensor, kernels: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Scalars and vectors after the layer.
 
         Args:
             scalars: (B, L, H).
             vectors: (B, L, 3, H).
-            kernels: (B, L, K, L).
-            directions: (B, 3 L, K, L) kernels times directions, of x_t and, if there is one, of x_sc.
+            kernels: (B, L, K L).
+            directions: (B, 3 L, T K L) kernels times directions, of the T traces: x_t and, if there is one, x_sc.
         """
+        width = scalars.shape[-1]
         to_scalar, from_vector, *from_direction = self.message(scalars).chunk(4, dim=-1)
+        values = torch.cat([to_scalar, (vectors * from_vector[:, :, None]).flatten(2)], -1)
         of_scalar, of_vector, *of_direction = self.weight
-        scalars = scalars + _summed(kernels, to_scalar, of_scalar)
-        arriving = _summed(kernels, (vectors * from_vector[:, :, None]).flatten(2), of_vector.repeat(1, 3))
-        vectors = vectors + arriving.unflatten(-1, (3, -1))
-        for direction, message, weight in zip(directions, from_direction, of_direction, strict=False):
-            vectors = vectors + _summed(direction, message, weight).view_as(vectors)
+        arriving = kernels @ _weighted(values, torch.cat([of_scalar, of_vector.repeat(1, 3)], 1))
+        scalars = scalars + arriving[..., :width]
+        vectors = vectors + arriving[..., width:].unflatten(-1, (3, -1))
+        traces = directions.shape[2] // kernels.shape[2]
+        sent = [_weighted(*pair) for pair in zip(from_direction[:traces], of_direction[:traces], strict=True)]
+        vectors = vectors + (directions @ torch.cat(sent, 1)).view_as(vectors)
         return self.exchange(scalars, vectors)
 
 
-def _summed(kernels: Tensor, values: Tensor, weight: Tensor) -> Tensor:
-    """sum_jk kernels[i, k, j] weight[k, x] values[j, x], for kernels (B, I, K, J) and values (B, J, X): (B, I, X)."""
-    by_kernel = (kernels.flatten(1, 2) @ values).unflatten(1, (kernels.shape[1], -1))
-    return (by_kernel * weight).sum(2)
+def _weighted(values: Tensor, weight: Tensor) -> Tensor:
+    """Values (B, J, X) of residues times weights (K, X) of kernels, for each kernel and residue: (B, K J, X)."""
+    return (values[:, None] * weight[:, None]).flatten(1, 2)
