@@ -2,7 +2,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.23")
+min_version("9.27")
 
 
 # A study that is given on the command line stands alone. Archived is the one at the size of a CPU.

@@ -19,7 +19,7 @@ def dry_run(config: str) -> tuple[int, float, float]:
     """Jobs, seconds and MiB of a dry run of everything, without any existing results."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--forceall", "--configfile", config]
     began = time.perf_counter()
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     seconds = time.perf_counter() - began
     jobs = int(re.search(r"^total +(\d+)$", result.stdout + result.stderr, re.MULTILINE)[1])
     return jobs, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -236,7 +236,7 @@ def main():
         with benchmark.losing(part, TimeoutError):
             works[part]()
     found = {"times": benchmark.rows, "checks": benchmark.checked, "lost": benchmark.lost}
-    (options.out / "gpu.json").write_text(json.dumps(found, indent=1))
+    (options.out / "gpu.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

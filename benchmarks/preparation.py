@@ -103,7 +103,8 @@ def prepare(folder, files, processes):
     seconds = time.perf_counter() - start
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     used = sum(usage.ru_utime + usage.ru_stime for usage in usages)
-    return seconds, used, int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1000
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return seconds, used, int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1000
 
 
 def time_store(folder, sizes):

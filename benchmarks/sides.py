@@ -224,7 +224,7 @@ class _Turns:
             with tempfile.TemporaryDirectory() as folder:
                 trace = Path(folder) / "trace.json"
                 self.profiler.export_chrome_trace(str(trace))
-                found = summarise(json.loads(trace.read_text())["traceEvents"], steps)
+                found = summarise(json.loads(trace.read_text(encoding="utf-8"))["traceEvents"], steps)
             self.profiler = None
         self.send({"seconds": elapsed / steps, "processor": processor / steps, "profile": found})
 
@@ -245,7 +245,7 @@ def _run(job, folder, turns):
 
     known = configuration(job.model)
     network = known.built_from
-    settings = yaml.safe_load((ROOT / f"config/{job.study}.yaml").read_text())["training"]
+    settings = yaml.safe_load((ROOT / f"config/{job.study}.yaml").read_text(encoding="utf-8"))["training"]
     recipe = {name: value for name, value in settings.items() if not isinstance(value, dict)} | settings[known.task]
     recipe |= {"model": job.model, "batch_size": job.batch, "steps": job.steps, "lr": 1e-4, "seed": 0}
     recipe |= {"optimiser": "adam" if known.task == "flow_matching" else "adamw", "augmentation": 1.0}
@@ -279,7 +279,7 @@ def _result(job, folder):
 
     from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
 
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     found = {"resident": pages * os.sysconf("SC_PAGE_SIZE"), "torch": torch.__version__}
     if job.device == "cuda":
         found |= {"peak": torch.cuda.max_memory_allocated(), "card": torch.cuda.get_device_name()}
@@ -293,7 +293,7 @@ def _result(job, folder):
 
 def _serve(threads):
     """Train what the driver sends, job after job, until it is gone."""
-    replies = os.fdopen(os.dup(1), "w")
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the library prints
 
     def receive():

@@ -36,7 +36,6 @@ rule write_report:
         costs=study.table("costs"),
         config=study.record_files()[0],
         manifest=study.record_files()[1],
-        template=REPORT_TEMPLATE,
     output:
         f"{STUDY}/report.html",
     log:

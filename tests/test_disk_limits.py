@@ -1,12 +1,12 @@
 """A disk that is full or read-only: a clear error, nothing under a final name, and no need to begin again."""
 
-import os
-import subprocess
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from disk import mounted
 from registry_rows import published_file
 from safetensors import SafetensorError
 from standins import server as standin
@@ -24,40 +24,14 @@ BODY = "".join(f"{number:07d}\n" for number in range(75_000)).encode()  # more t
 BIG = 2 * BODY
 
 
-class Disk:
-    """A small file system of its own."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def fill(self, leave=0):
-        """Take all space but some."""
-        free = os.statvfs(self.path)
-        with (self.path / "filler").open("wb") as stream:
-            stream.write(bytes(free.f_bavail * free.f_frsize - leave))
-
-    def empty(self):
-        (self.path / "filler").unlink()
-
-    def remount(self, mode):
-        subprocess.run(["mount", "-o", f"remount,{mode}", self.path], check=True)
-
-    def names(self):
-        """All files and folders but the filler."""
-        return sorted(str(file.relative_to(self.path)) for file in self.path.rglob("*") if file.name != "filler")
-
-
 @pytest.fixture
 def disk(tmp_path):
-    path = tmp_path / "disk"
-    path.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", path], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-    yield Disk(path)
-    subprocess.run(["umount", path], check=True)
+    with ExitStack() as stack:
+        try:
+            disk = stack.enter_context(mounted(tmp_path / "disk", SIZE))
+        except OSError as error:
+            pytest.skip(str(error))
+        yield disk
 
 
 @pytest.fixture

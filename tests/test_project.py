@@ -1,5 +1,6 @@
 """The project's own files agree with each other."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -47,6 +48,39 @@ def test_every_dependency_is_pinned(pins):
     for group in [project["dependencies"], *project["optional-dependencies"].values()]:
         for entry in group:
             assert "==" in entry or entry.startswith("equidyn["), entry
+
+
+def without_encoding(code):
+    """Calls that read or write text in whatever encoding is usual where the program runs: places and names."""
+    for call in (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+        modes = call.args[0 if isinstance(call.func, ast.Attribute) else 1 :]  # of a path, or of a name
+        mode = getattr(modes[0], "value", None) if modes else given.get("mode", "r")
+        is_text = {
+            "read_text": not call.args,
+            "write_text": len(call.args) < 2,
+            "open": isinstance(mode, str) and set(mode) <= set("rwxat+") and "fileobj" not in given,
+        }
+        if "encoding" not in given and (is_text.get(name) or given.get("text") is True):
+            yield call.lineno, name
+
+
+@pytest.mark.parametrize(
+    "code", ["open(x)", "x.open()", "x.open('w')", "x.read_text()", "x.write_text(y)", "run(x, text=True)"]
+)
+def test_text_without_encoding_is_found(code):
+    assert list(without_encoding(code)) == [(1, code.partition("(")[0].removeprefix("x."))]
+
+
+def test_text_has_an_encoding():
+    """Python's usual one is ASCII in some places."""
+    files = [
+        file for part in ("src", "workflow", "benchmarks", "tests/helpers") for file in (ROOT / part).rglob("*.py")
+    ]
+    found = {str(file): list(without_encoding(file.read_text("utf-8"))) for file in files}
+    assert len(files) > 100
+    assert not {file: calls for file, calls in found.items() if calls}
 
 
 def test_ci_runs_everything():

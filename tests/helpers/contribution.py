@@ -12,7 +12,7 @@ from project import ROOT, Project, tiny
 
 def documented(thing: str) -> list[str]:
     """Places to touch for one more of these, as CONTRIBUTING.md names them."""
-    _, _, text = (ROOT / "CONTRIBUTING.md").read_text().partition(f"### {thing}\n")
+    _, _, text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition(f"### {thing}\n")
     table = re.search(r"^\|.*?(?=^[^|])", text + "\n.", re.MULTILINE | re.DOTALL)
     assert table, f"CONTRIBUTING.md has no table of {thing!r}"
     return [re.search(r"`(.+?)`", line)[1] for line in table[0].splitlines()[2:]]
@@ -35,7 +35,7 @@ class Contribution:
         file = self._place(path)
         assert not file.exists(), f"{path} is there already"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Put a passage in place of another."""
@@ -50,7 +50,8 @@ class Contribution:
             cwd=self.folder,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         assert result.returncode == 0, result.stderr[-4000:]
         return result.stdout

@@ -1,5 +1,6 @@
 """A copy of the project in a temporary folder, in which Snakemake runs tiny studies."""
 
+import csv
 import os
 import re
 import shutil
@@ -38,16 +39,21 @@ class Project:
         write_study(self.folder, self.config, self.rows)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        """Run Snakemake in the copy, on the copy's library."""
+        """Run Snakemake in the copy, on the copy's library, for its study."""
         self.write()
+        return self.snakemake(*arguments, "--configfile", self.config_file, **environment)
+
+    def snakemake(self, *arguments: str, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake in the copy or another folder, on the copy's library."""
         path = os.pathsep.join([environment.pop("path", ""), str(self.folder / "src")]).strip(os.pathsep)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *("--cores", "2"), *arguments, "--configfile", self.config_file],
-            cwd=self.folder,
+            [sys.executable, "-m", "snakemake", *("--cores", "2"), *arguments],
+            cwd=folder or self.folder,
             env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
             capture_output=True,
-            text=True,
             timeout=1800,  # on a busy machine; minutes otherwise
+            encoding="utf-8",
+            errors="replace",
         )
 
     def planned(self, *targets: str) -> dict[str, int]:
@@ -64,9 +70,9 @@ class Project:
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace one passage of a file of the copy."""
         file = self.folder / path
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         assert old in text, f"{path} no longer has {old!r}"
-        file.write_text(text.replace(old, new, 1))
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     @property
     def config_file(self) -> str:
@@ -84,20 +90,33 @@ def write_study(folder: Path, config: dict, rows: list[dict]) -> None:
     config.setdefault("run_table", f"config/runs/{config['study']}.tsv")
     table = folder / f"config/runs/{config['study']}.tsv"
     table.parent.mkdir(parents=True, exist_ok=True)
-    (folder / f"config/{config['study']}.yaml").write_text(yaml.safe_dump(config))
+    (folder / f"config/{config['study']}.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     columns = list(rows[0])
     lines = [columns, *([row.get(name, "") for name in columns] for row in rows)]
-    table.write_text("\n".join("\t".join(map(str, line)) for line in lines))
+    table.write_text("\n".join("\t".join(map(str, line)) for line in lines), encoding="utf-8")
 
 
 def read_study(name: str, runs: str) -> tuple[dict, dict[str, dict]]:
     """A study of the project: its configuration, and the rows of its run table by name."""
-    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
     del config["run_table"]
-    table = [line for line in (ROOT / f"config/runs/{runs}.tsv").read_text().splitlines() if not line.startswith("#")]
+    text = (ROOT / f"config/runs/{runs}.tsv").read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if not line.startswith("#")]
     columns = table[0].split("\t")
     rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in table[1:]]
     return config, {row["name"]: row for row in rows}
+
+
+def unchecked_registry(path: Path, url: str = "https://nowhere.invalid") -> None:
+    """Let every line of a registry name a server, with no more to check than the file's own receipt says."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    rows = list(csv.DictReader(lines, delimiter="\t"))
+    for row in rows:
+        row |= {"urls": f"{url}/{row['dataset']}/{row['version']}/{row['file']}", "bytes": "", "checksum": ""}
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def tiny_study(folder: Path) -> Project:

@@ -117,8 +117,8 @@ class WeighedForceField(ForceField):
         self.steps += 1
         if self.steps in (200, 2000):
             gc.collect()
-            with Path(os.environ["WEIGHED"]).open("a") as file:
-                file.write(Path("/proc/self/statm").read_text().split()[1] + "\n")
+            with Path(os.environ["WEIGHED"]).open("a", encoding="utf-8") as file:
+                file.write(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1] + "\n")
         return super().loss(*arguments)
 
 

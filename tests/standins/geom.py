@@ -188,4 +188,4 @@ def write_receipt(path: Path) -> None:
     """Write what a download leaves beside a file, as far as it is read again."""
     content = path.read_bytes()
     receipt = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    path.with_name(f"{path.name}.json").write_text(json.dumps(receipt))
+    path.with_name(f"{path.name}.json").write_text(json.dumps(receipt), encoding="utf-8")

@@ -1,6 +1,5 @@
 """The paper's configuration on stand-ins of its data sets: from a server on this machine to evaluated networks."""
 
-import csv
 import json
 import os
 import re
@@ -9,7 +8,7 @@ import sys
 
 import pandas as pd
 import pytest
-from project import Project, read_study
+from project import Project, read_study, unchecked_registry
 from standins import geom, pdb, spice
 from standins.server import serve
 
@@ -66,20 +65,8 @@ def paper_study(folder, server, sources):
         row = rows[baselines[task]] | {"model": MODELS[task], "train_subset": "all", "batch_size": 4, "steps": STEPS}
         chosen.append(row)
     project = Project(folder, config, chosen)
-    point_registry_to(project.folder / config["downloads"]["registry"], server)
+    unchecked_registry(project.folder / config["downloads"]["registry"], server.url)
     return project
-
-
-def point_registry_to(path, server):
-    """Let every line name the server, with no more to check than its own receipt says."""
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-    rows = list(csv.DictReader(lines, delimiter="\t"))
-    for row in rows:
-        row |= {"urls": f"{server.url}/{row['dataset']}/{row['version']}/{row['file']}", "bytes": "", "checksum": ""}
-    with path.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 @pytest.mark.parametrize(

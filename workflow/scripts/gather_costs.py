@@ -13,7 +13,10 @@ def main(checkpoints, outputs, log, costs):
     from equidyn.study.costs import with_measured
     from equidyn.study.tables import write_table
 
-    measured = {Path(folder).name: json.loads(Path(folder, "throughput.json").read_text()) for folder in checkpoints}
+    measured = {
+        Path(folder).name: json.loads(Path(folder, "throughput.json").read_text(encoding="utf-8"))
+        for folder in checkpoints
+    }
     measured_too = with_measured(pd.DataFrame(costs), measured)
     for path in outputs:
         write_table(measured_too, path)

@@ -18,7 +18,7 @@ def main(files, store, log, threads, task, told, folders, scratch):
         given["files"] = {path.name: path for path in (Path(file.removesuffix(".json")) for file in files)}
         given["files"] |= {name: Path(folder) for name, folder in folders.items()}
         given["scratch"] = state_folder(scratch, task, told["source"], told["recipe"], contents, told["code"])
-    load(source.build)(store, source.recipe(**told["recipe"]), processes=threads, **given)
+    load(source.build)(store, source.recipe(**told["recipe"]), processes=threads, overwrite=True, **given)
 
 
 if __name__ == "__main__":

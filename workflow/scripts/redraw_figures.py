@@ -11,7 +11,7 @@ def main(log, threads, figures):
 
     from equidyn.figures.parts.making import make_figure
 
-    with ProcessPoolExecutor(threads) as pool:
+    with ProcessPoolExecutor(threads, initializer=process.end_with_parent) as pool:
         drawn = [pool.submit(make_figure, **figure) for figure in reversed(figures)]  # the costliest are last
         for figure in tqdm(drawn, desc="figures", mininterval=1):
             figure.result()

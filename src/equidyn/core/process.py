@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -12,12 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from equidyn.core import locks
+
 
 def start(log: str | Path, threads: int) -> None:
     """Set up this process; call before PyTorch is imported.
 
+    Jobs of a workflow outlive it if it is killed, and files may have one writer at a time. So this waits until any
+    other process that has called it for the same log has ended.
+
     Args:
-        log: File that receives log messages and uncaught errors, besides the terminal.
+        log: File that receives log messages and uncaught errors, besides the terminal; every job has its own.
         threads: Threads for numeric libraries.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -25,22 +31,34 @@ def start(log: str | Path, threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _keep_freed_memory()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
+    busy = f"waiting for another process that still does this job: it holds {log}, and `fuser {log}` says which it is"
+    locks.hold(log, lambda: print(busy, file=sys.stderr, flush=True))
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
     sys.excepthook = _log_error
 
 
 def join(log: str | Path, *, first: bool) -> None:
-    """Set up a process whose parent has called `start`.
+    """Set up a process whose parent has called `start`, and with whom it ends.
 
     Args:
         log: The file given to `start`, which the first of several such processes appends to. The others log nothing;
             their parent reports their errors.
         first: Whether this is the first of these processes.
     """
+    end_with_parent()
     if first:
         _log_to(logging.FileHandler(log, "a", encoding="utf-8"), logging.StreamHandler())
     else:
         _log_to(logging.NullHandler())
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that has made it is gone, which may be killed; on Linux only."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if (parent := multiprocessing.parent_process()) is not None and os.getppid() != parent.pid:
+        os._exit(1)  # it was gone already
 
 
 @contextmanager
@@ -80,6 +98,7 @@ def _keep_freed_memory() -> None:
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # constants of glibc's malloc.h
+_PR_SET_PDEATHSIG = 1  # and of Linux's prctl.h
 
 
 def _log_to(*handlers: logging.Handler) -> None:

@@ -90,7 +90,7 @@ def _program() -> str:
 
 def _run(program: str, *arguments: str) -> str:
     """Return what the program prints."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    done = subprocess.run([program, *arguments], capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
         raise RuntimeError(

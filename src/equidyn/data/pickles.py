@@ -335,7 +335,8 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
     except FileNotFoundError:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from equidyn.core.process import end_with_parent
+
 
 @contextlib.contextmanager
 def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
@@ -31,5 +33,6 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 def _one_thread() -> None:
     """Prepare a worker; numerical libraries read these when they are first loaded."""
+    end_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["OPENBLAS_NUM_THREADS"] = "1"

@@ -256,7 +256,7 @@ def _portion_of_members(
                 if not current.exists() or len(fatal) == _MOST_FATAL:
                     error.add_note(f"so it did before of {len(fatal)} of {len(members)} molecules: {_NEWER_RDKIT}")
                     raise
-                fatal.append(int(current.read_text()))
+                fatal.append(int(current.read_text("utf-8")))
 
 
 def unpickle_members(

@@ -1,0 +1,43 @@
+"""A study in which every kind of job takes seconds: two data sets from a mirror, networks on one and two processes."""
+
+from pathlib import Path
+
+from project import Project, tiny, unchecked_registry
+from standins import pdb, spice
+
+STEPS = 12
+
+
+def write_mirror(folder: Path) -> None:
+    """Stand-ins of the data sets that are downloaded."""
+    spice.write_xyz_archives(folder / "spice_mace_off/2023", train=60, test=20)
+    pdb.write_pdb(folder, entries=16)
+
+
+def small_study(folder: Path, mirror: Path) -> Project:
+    """A copy of the project with the study."""
+    config, rows = tiny()
+    config |= {"study": "torture"}
+    config["downloads"] = {"registry": "config/downloads.tsv", "folder": "downloads", "mirror": str(mirror)}
+    config["data"] = {
+        "force_field": {"source": "spice-mace-off", "seed": 0, "subsets": {"all": "all"}},
+        "flow_matching": {"source": "pdb", "min_length": 51, "max_length": 110, "worst_resolution": 5.0, "seed": 0}
+        | {"validation_fraction": 0.3, "subsets": {"all": "all"}},
+    }
+    config["training"] |= {"checkpoint_steps": [0, STEPS], "state_every": 3, "device": "cpu"}
+    config["training"] |= {"devices": {"escaip-small": 2}}
+    config["evaluation"]["checkpoints_per_job"] = 1
+    config["evaluation"]["flow_matching"]["examples"] = 3
+    for section in ("training", "evaluation"):
+        del config[section]["voxel_denoising"]
+    config["analysis"] = {
+        "head": {"force_field": config["analysis"]["head"]["force_field"]},
+        "layers": {"force_field": config["analysis"]["layers"]["force_field"]},
+    }
+    config["figures"] |= {"formats": ["png"], "baseline": {"force_field": "augmented", "flow_matching": "proteins"}}
+    one, proteins = (next(row for row in rows if row["name"] == name) for name in ("augmented", "proteins"))
+    one, proteins = one | {"steps": str(STEPS)}, proteins | {"steps": str(STEPS)}
+    rows = [one, one | {"name": "two-processes", "model": "escaip-small", "seed": "1"}, proteins]
+    project = Project(folder, config, rows)
+    unchecked_registry(project.folder / config["downloads"]["registry"])
+    return project

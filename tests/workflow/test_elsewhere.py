@@ -1,0 +1,81 @@
+"""The workflow in odd places: as a module of another, in folders with any name, where text is ASCII by default."""
+
+import pandas as pd
+import pytest
+import yaml
+from project import tiny_study
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ODD = "a {run} {task} {} 100 % $HOME 'b\" \\n"
+MINE = """
+module equidyn:
+    snakefile: {snakefile!r}
+    config: config
+
+use rule * from equidyn as equidyn_*
+
+rule mine:
+    default_target: True
+    input: rules.equidyn_{target}.input
+"""
+
+
+def short(project):
+    """The project with one run of the study, and nothing but its evaluation."""
+    project.rows, task = project.rows[:1], "force_field"
+    project.config["analysis"] = {}
+    for section in ("data", "training", "evaluation"):
+        for other in {"flow_matching", "voxel_denoising"}:
+            del project.config[section][other]
+    project.config["figures"] |= {"formats": ["png"], "baseline": {task: "augmented"}}
+    return project
+
+
+def use_as_module(project, folder, target):
+    """Write the Snakefile and configuration of another workflow into a folder."""
+    folder.mkdir()
+    project.write()
+    config = project.config | {"run_table": str(project.folder / project.config["run_table"])}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    snakefile = MINE.format(snakefile=str(project.folder / "Snakefile"), target=target)
+    (folder / "Snakefile").write_text(snakefile, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "environment"), [("project", {}), (ODD, ASCII), (f"{ODD} é ü 蛋白", {})], ids=["plain", "ASCII", "letters"]
+)
+def test_as_a_module(name, environment, tmp_path):
+    project = short(tiny_study(tmp_path / name))
+    folder = tmp_path / f"my {name}"
+    use_as_module(project, folder, "evaluate")
+    result = project.snakemake("--configfile", "mine.yaml", folder=folder, **environment)
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert set(pd.read_csv(folder / "results/tiny/tables/evaluation.csv")["run"]) == {"augmented"}
+    assert not (project.folder / "results").exists()
+
+
+def test_all_of_it_can_be_asked_of_a_module(tmp_path):
+    project = tiny_study(tmp_path / "project")
+    use_as_module(project, tmp_path / "mine", "all")
+    result = project.snakemake("--dry-run", "--configfile", "mine.yaml", folder=tmp_path / "mine")
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert "equidyn_write_report" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("environment", [ASCII, {}], ids=["ASCII", "usual"])
+def test_in_folders_of_any_name(environment, tmp_path):
+    project = short(tiny_study(tmp_path / f"{ODD} é ü 蛋白"))
+    result = project.run("evaluate", **environment)
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert (project.results / "tables/evaluation.csv").exists()
+
+
+def test_into_a_folder_of_any_name(tmp_path):
+    project, folder = short(tiny_study(tmp_path / "project")), tmp_path / f"{ODD} é ü 蛋白"
+    project.config["run_table"] = str(project.folder / "config/runs/tiny.tsv")
+    result = project.run("evaluate", "--directory", str(folder))
+    assert result.returncode == 0, result.stderr[-5000:]
+    assert (folder / "results/tiny/tables/evaluation.csv").exists()
+    assert not project.results.exists()
