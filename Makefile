@@ -2,6 +2,7 @@
 # make check   formatting, static checks, imports, types and tests of functions, within a minute
 # make test   all tests that need neither SLURM nor long waits
 # make test-all   the checks and all tests, as continuous integration runs them
+# make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
 # make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
 # make reference   renew the tables of config/README.md from the descriptions in the library
@@ -18,6 +19,7 @@ STUDY ?= config/paper.yaml
 RESULTS ?= results/cpu
 INTO ?= results
 FORMATS ?= png
+INTERRUPTIONS ?= 50
 # Tests of functions alone: they train, draw and start nothing.
 UNITS := $(addprefix tests/,core study claims report tasks test_cli.py test_imports.py test_names.py test_project.py)
 # A file's tests stay in one process, as they share what takes long to make; the longest files come first (conftest.py).
@@ -26,7 +28,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run check test test-all lint style rules imports types units figures pack unpack plan reference clean clean-figures
+.PHONY: run check test test-all torture lint style rules imports types units figures pack unpack plan reference clean clean-figures
 .DELETE_ON_ERROR:
 
 run: .venv/study
@@ -60,6 +62,10 @@ test: .venv/test
 
 test-all: lint
 	@$(PYTEST)
+
+torture: .venv/test
+	@PYTHONPATH=tests:tests/helpers $(BIN)/python -m torture.bench \
+		--interruptions $(INTERRUPTIONS) $(if $(SEED),--seed $(SEED)) --cores $(CORES)
 
 lint: style rules imports types
 

@@ -51,9 +51,23 @@ class Project:
             cwd=folder or self.folder,
             env=os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "PASSIVE"} | environment,
             capture_output=True,
-            timeout=1800,  # on a busy machine; minutes otherwise
             encoding="utf-8",
             errors="replace",
+            timeout=1800,  # on a busy machine; minutes otherwise
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake in the copy, for its study, as the leader of a session of its own; it says all on stdout."""
+        self.write()
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *("--cores", "2"), *arguments, "--configfile", self.config_file],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(self.folder / "src"), "OMP_WAIT_POLICY": "PASSIVE"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
         )
 
     def planned(self, *targets: str) -> dict[str, int]:

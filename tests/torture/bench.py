@@ -28,7 +28,7 @@ import psutil
 from disk import Disk, mounted, unwritable
 from project import Project
 
-from torture.study import small_study, write_mirror
+from torture.study import TARGETS, small_study, write_mirror
 
 DISK = 400 << 20  # bytes
 TICK = 0.02  # seconds between two looks at the processes
@@ -221,7 +221,7 @@ class Session:
         Raises:
             TortureError: A command fails again and again although nothing interrupts it.
         """
-        snakemake = ["-m", "snakemake", "--cores", str(self.cores), "--configfile", self.project.config_file]
+        snakemake = ["-m", "snakemake", *TARGETS, "--cores", str(self.cores), "--configfile", self.project.config_file]
         pack = ["-m", "equidyn.cli", "pack", "--output", str(self.packed), f"results/{self.project.config['study']}"]
         for command in (snakemake, pack):
             failures = 0

@@ -31,8 +31,9 @@ def start(log: str | Path, threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _keep_freed_memory()
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    busy = f"waiting for another process that still does this job: it holds {log}, and `fuser {log}` says which it is"
-    locks.hold(log, lambda: print(busy, file=sys.stderr, flush=True))
+    held = Path(log).with_name(f".{Path(log).name}.lock")  # not the log, which Snakemake removes before each attempt
+    busy = f"waiting for another process that still does this job: it holds {held}, and fuser says which it is"
+    locks.hold(held, lambda: print(busy, file=sys.stderr, flush=True))
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
     sys.excepthook = _log_error
 
