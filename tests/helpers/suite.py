@@ -39,6 +39,17 @@ def molecules(sizes=(9, 2, 14, 5), *, seed=0, dtype=torch.float32, elements=(1, 
     return MoleculeBatch(torch.cat(positions).to(dtype), numbers, torch.tensor(sizes))
 
 
+def neopentane():
+    """C(CH3)4 of tetrahedral symmetry: from its middle all four C are equally distant, and all twelve H."""
+    corners = torch.tensor([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=torch.float64) / 3**0.5
+    numbers, positions = [6], [torch.zeros(3, dtype=torch.float64)]
+    for place, corner in enumerate(corners):
+        others = torch.cat([corners[:place], corners[place + 1 :]])
+        numbers += [6, 1, 1, 1]
+        positions += [1.54 * corner, *(1.54 * corner - 1.09 * others)]
+    return MoleculeBatch(torch.stack(positions).float(), torch.tensor(numbers), torch.tensor([17]))
+
+
 def choose(batch, order):
     """The molecules of a batch in some order, and the rows of their atoms."""
     rows = torch.cat([(batch.molecule == molecule).nonzero()[:, 0] for molecule in order])
@@ -342,6 +353,17 @@ class ForceFieldModelSuite(ModelSuite):
             R = rotation(seed, dtype)
             turned = self.run(model, batch.with_positions(rotate(batch.positions, R)))
             assert_close(torch.einsum("nkb,kb->nk", output.head_tensor, R), turned.forces, TOLERANCE[dtype])
+
+    @pytest.mark.parametrize("max_neighbors", [3, 5, 8])
+    def test_equally_distant_atoms_compete_alike_however_the_molecule_lies(self, max_neighbors):
+        model, batch = self.make(max_neighbors=max_neighbors), neopentane()
+        output = self.run(model, batch)
+        for seed in range(3):
+            R = rotation(seed, torch.float32)
+            turned = self.run(model, batch.with_positions(rotate(batch.positions, R)))
+            head = torch.einsum("nkb,kb->nk", output.head_tensor, R) if self.has_head_tensor else None
+            assert_close(turned.forces, rotate(output.forces, R) if head is None else head, TOLERANCE[torch.float32])
+            assert_close(turned.energy, output.energy, TOLERANCE[torch.float32])
 
     # --- preparation ---
 

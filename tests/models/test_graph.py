@@ -4,14 +4,17 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from suite import molecules
+from suite import choose, molecules
 
 from equidyn.core.batch import MoleculeBatch
+from equidyn.core.rotations import haar
 from equidyn.models.graph import (
     MEAN_EPSILON,
+    TIE,
     mean_over_neighbours,
     neighbour_graph,
     sum_over_neighbours,
@@ -29,10 +32,18 @@ def brute_neighbours(batch, max_neighbors, max_radius):
             distances = []
             for j in range(first, end):
                 distance = float((batch.positions[i].double() - batch.positions[j].double()).norm())
-                if i != j and distance <= max_radius:
+                if i != j and distance < max_radius + TIE:
                     distances.append((distance, j))
-            found |= {(i, j) for _, j in sorted(distances)[:max_neighbors]}
+            nearest = sorted(distance for distance, _ in distances)
+            shortest, excluded = ([*nearest, *[np.inf] * (max_neighbors + 1)][place] for place in (0, max_neighbors))
+            found |= {(i, j) for distance, j in distances if distance < max(excluded - TIE, shortest + TIE)}
     return found
+
+
+def on_lattice(batch):
+    """The molecules with atoms at different points of a cubic lattice of 1.5 Å, where each has many equally distant."""
+    places = torch.cartesian_prod(*3 * [torch.arange(3)])[batch.local_index]
+    return batch.with_positions(1.5 * places.to(batch.positions.dtype))
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,9 +53,11 @@ def brute_neighbours(batch, max_neighbors, max_radius):
     max_neighbors=st.integers(1, 14),
     max_radius=st.floats(1.5, 8.0),
     dense=st.booleans(),
+    tied=st.booleans(),
 )
-def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_radius, dense):
+def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_radius, dense, tied):
     batch = molecules(sizes, seed=seed, dtype=torch.float64)
+    batch = on_lattice(batch) if tied else batch
     expected = brute_neighbours(batch, max_neighbors, max_radius)
     assume(len({i for i, _ in expected}) == len(batch.positions))
     slots = max_neighbors if dense else None
@@ -54,7 +67,7 @@ def test_neighbour_graph_is_the_brute_force_one(sizes, seed, max_neighbors, max_
     assert [edge for edge, real in zip(edges, graph.real.tolist(), strict=True) if real] == sorted(expected)
     degree = np.bincount(graph.centre[graph.real], minlength=len(batch.positions))
     np.testing.assert_array_equal(graph.mask.sum(1), degree)
-    assert degree.max() <= graph.mask.shape[1] <= max_neighbors
+    assert graph.mask.shape[1] == max(degree.max(), max_neighbors if dense else 0)
     # slots: filled from the left, in order of edges
     taken = graph.mask.view(-1).nonzero()[:, 0]
     assert graph.slot[graph.real].tolist() == taken.tolist()
@@ -94,6 +107,35 @@ def test_neighbour_graph_radius_includes_its_end():
     )
     graph = neighbour_graph(batch, max_neighbors=5, max_radius=2.25)
     assert graph.neighbour.tolist() == [1, 2, 0, 0]
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1e-6, 1e-5])
+@pytest.mark.parametrize("far", [0.0, 100.0])
+@pytest.mark.parametrize("dense", [False, True])
+def test_equally_distant_atoms_are_all_neighbours_however_the_molecule_lies(jitter, far, dense):
+    batch, generator = on_lattice(molecules((27, 27, 13))), torch.Generator().manual_seed(0)
+    batch = batch.with_positions(batch.positions + jitter * torch.randn(67, 3, generator=generator) + far)
+    settings = {"max_neighbors": 4, "max_radius": 3.0, "slots": 4 if dense else None}
+    graph = neighbour_graph(batch, **settings)
+    # of 27 points the one in the middle has 6 nearest and keeps them, those in the middle of faces have 5
+    assert graph.mask[:27].sum(1).bincount().tolist() == [0, 0, 0, 8, 12, 6, 1]
+    for R in haar(20, generator=generator):
+        turned = neighbour_graph(batch.with_positions(batch.positions @ R.float()), **settings)
+        assert torch.equal(turned.neighbour, graph.neighbour)
+        assert torch.equal(turned.mask, graph.mask)
+    order = torch.randperm(27, generator=generator)
+    alone = neighbour_graph(choose(batch, [0])[0], **settings)
+    other = neighbour_graph(replace(choose(batch, [0])[0], positions=batch.positions[:27][order]), **settings)
+    edges = {*zip(alone.centre[alone.real].tolist(), alone.neighbour[alone.real].tolist(), strict=True)}
+    reordered = order[other.centre[other.real]].tolist(), order[other.neighbour[other.real]].tolist()
+    assert edges == {*zip(*reordered, strict=True)}
+
+
+def test_atoms_at_the_radius_are_neighbours_however_the_molecule_lies():
+    batch = on_lattice(molecules((27,)))
+    for R in haar(20, generator=torch.Generator().manual_seed(0)):
+        graph = neighbour_graph(batch.with_positions(batch.positions @ R.float()), max_neighbors=26, max_radius=1.5)
+        assert graph.mask.sum() == 2 * 54  # edges of the lattice
 
 
 def test_coinciding_atoms_are_no_neighbours():
