@@ -15,8 +15,15 @@ from equidyn.core.decomposition import ESTIMATOR_VERSION, Decomposition
 from equidyn.core.rotations import haar
 from equidyn.core.symmetry import symmetry
 from equidyn.models.registry import build, configuration
+from equidyn.run import evaluation
 from equidyn.run.checkpoints import CheckpointError, checkpoint_name
-from equidyn.run.evaluation import decompose_task, decompose_task_exactly, evaluate_run, twisted_predictions
+from equidyn.run.evaluation import (
+    closed_form_deviation,
+    decompose_task,
+    decompose_task_exactly,
+    evaluate_run,
+    twisted_predictions,
+)
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.run.recipe import Recipe
 from equidyn.run.training import train
@@ -167,6 +174,36 @@ def test_networks_without_closed_form(task, model, validation_indices):
 
     without = Without(task.store, task.normalisation)
     assert decompose_task_exactly(without, model, validation_indices, PROTOCOL) is None
+
+
+class Oriented(ForceField):
+    """Force fields whose inner parts see the orientation: the forces of those inputs that lie one way are greater."""
+
+    def predict(self, model, batch):
+        x = batch.molecules.positions[:, :1]
+        return super().predict(model, batch) * (1 + 0.1 * (x > 0))
+
+
+@pytest.mark.parametrize("group", ["SO(3)", "O(3)"])
+def test_a_closed_form_that_does_not_hold_is_a_warning(task, model, validation_indices, caplog, group):
+    settings = validation_indices, PROTOCOL, {"group": group}
+    assert 0 < closed_form_deviation(task, model, *settings) < 1e-5
+    decompose_task_exactly(task, model, *settings)
+    assert not caplog.records
+    oriented = Oriented(task.store, task.normalisation)
+    deviation = closed_form_deviation(oriented, model, *settings)
+    assert 0.04 < deviation < 0.1
+    decompose_task_exactly(oriented, model, *settings)
+    assert len(caplog.records) == 2
+    for record in caplog.records:
+        assert f"EScAIP: under two sampled elements of {group}" in record.getMessage()
+        assert f"by {deviation:.2g} of their size" in record.getMessage()
+
+
+def test_evaluations_of_runs_test_the_closed_form_once(evaluate, caplog, monkeypatch):
+    monkeypatch.setattr(evaluation, "CLOSED_FORM_TOLERANCE", 0)
+    evaluate()
+    assert len(caplog.records) == 1
 
 
 def test_evaluation_is_without_dropout(task, validation_indices):

@@ -183,6 +183,12 @@ def decompose_exact(
 ) -> Decomposition:
     """Compute the decomposition in closed form for predictions that are bilinear in directions.
 
+    The condition: T does not change with rotation but in its columns, which rotate, T(R x) = T(x) Rᵀ, and the forces
+    are its diagonal. So nothing but the head may depend on orientation: no neighbour that rounding picks among equally
+    distant ones, no frame of the laboratory, no dropout. What does not hold it gives numbers that depend on how the
+    examples lie; `equidyn.run.evaluation.closed_form_deviation` compares the two sides of
+    F_k(R x) = Σ_b T_kb R_kb for sampled rotations, and every evaluation calls it.
+
     Some networks break equivariance only by writing per-component weights on edge directions,
     F = m Σ_j v_j ∘ u_j with a scalar m and weights v_j that do not change with rotation and unit
     vectors u_j that rotate with the input. One forward pass gives T_kb = m Σ_j (v_j)_k (u_j)_b, and

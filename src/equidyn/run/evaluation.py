@@ -1,5 +1,6 @@
 """Evaluate a run: its checkpoints in, one table of rows and one of per-example sums out."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -33,6 +34,12 @@ from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
 from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
 from equidyn.tasks.contract import Task, TrainableTask
+
+CLOSED_FORM_TOLERANCE = 1e-3
+"""Largest difference of the closed form from predictions, relative to these, that is no warning; rounding in single
+precision makes differences of some 1e-6."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -150,9 +157,13 @@ class _Prepared:
         """Target, example of each row, and null prediction."""
         return self.task.target(self.batch), self.task.example(self.batch), self.task.null(self.batch)
 
+    def head_tensor(self, model: nn.Module) -> Tensor | None:
+        """See `Task.head_tensor`; None also for a group without a closed form."""
+        return self.task.head_tensor(model, self.batch) if self.symmetry.has_closed_form else None
+
     def exact(self, model: nn.Module) -> Decomposition | None:
         """The decomposition in closed form; None for a model or a group that has none."""
-        tensor = self.task.head_tensor(model, self.batch) if self.symmetry.has_closed_form else None
+        tensor = self.head_tensor(model)
         if tensor is None:
             return None
         target, example, null = self.truth
@@ -200,7 +211,11 @@ def decompose_task_exactly(
     protocol: EvaluationSettings,
     condition: Mapping[str, Any] | None = None,
 ) -> Decomposition | None:
-    """The decomposition in closed form, from one forward pass; None for a model or a group that has none."""
+    """The decomposition in closed form, from one forward pass; None for a model or a group that has none.
+
+    A few examples are tested against two sampled elements, see `closed_form_deviation`.
+    """
+    closed_form_deviation(task, model, thinned(indices, FLOOR_EXAMPLES), protocol, condition)
     parts = []
     for batch in _prepared(task, model, indices, protocol, condition):
         part = batch.exact(model)
@@ -208,6 +223,46 @@ def decompose_task_exactly(
             return None
         parts.append(part)
     return concatenate(parts)
+
+
+@torch.no_grad()
+def closed_form_deviation(
+    task: Task,
+    model: nn.Module,
+    indices: np.ndarray,
+    protocol: EvaluationSettings,
+    condition: Mapping[str, Any] | None = None,
+) -> float:
+    """How far the closed form is from predictions for two sampled elements of the group; 0 for a model that has none.
+
+    The condition of `equidyn.core.decomposition.decompose_exact` is a promise of the network that gives a head tensor.
+    Where it is not kept, what is exact depends on how the examples lie: there is a warning.
+
+    Returns:
+        The root of the mean squared difference, relative to that of the predictions.
+    """
+    difference, size = 0.0, math.ulp(0)
+    for batch in _prepared(task, model, indices, protocol.model_copy(update={"rotations": 2}), condition):
+        tensor = batch.head_tensor(model)
+        if tensor is None:
+            return 0.0
+        matrices = batch.copies.elements.to(tensor)[:, batch.truth[1]]
+        found = batch.copies.predictions(model)
+        expected = torch.einsum("nkb,snkb,snka->sna", tensor, matrices, matrices)
+        difference += float((found - expected).double().square().sum())
+        size += float(found.double().square().sum())
+    deviation = math.sqrt(difference / size)
+    if not deviation <= CLOSED_FORM_TOLERANCE:
+        log.warning(
+            "%s: under two sampled elements of %s its predictions differ from the closed form by %.2g of their size "
+            "(limit %g): use the estimator `sampled`, not `exact`, until nothing in the network but its head depends on "
+            "orientation, or let it give no head tensor",
+            type(model).__name__,
+            task.symmetry(condition or {}).name,
+            deviation,
+            CLOSED_FORM_TOLERANCE,
+        )
+    return deviation
 
 
 def evaluate_run(
@@ -395,9 +450,11 @@ def _floor(
 ) -> dict[str, float]:
     """Errors measured on networks without equivariance error, and on perfect predictions.
 
-    They are measured once per call and condition, on a few examples; a repeated element with the first weights.
+    They are measured once per call and condition, on a few examples; a repeated element with the first weights. So is
+    the closed form.
     """
     some = thinned(indices, FLOOR_EXAMPLES)
+    closed_form_deviation(task, model, some, protocol, condition)
     torch.manual_seed(seed_for(protocol.seed, "control"))
     measured = {"floor_repeated": decompose_task(task, model, some, protocol, condition, identical=True)}
     if control:

@@ -118,7 +118,10 @@ class Task(ABC):
         """(N,) int64, the example in range(B) of each row of a prediction."""
 
     def head_tensor(self, model: nn.Module, batch: Any) -> Float[Tensor, "N 3 3"] | None:
-        """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none."""
+        """(N, 3, 3) of `equidyn.core.decomposition.decompose_exact`, None for a model that has none.
+
+        Evaluations warn if it does not give the predictions for two sampled elements.
+        """
         return None
 
     @abstractmethod
