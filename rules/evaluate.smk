@@ -135,6 +135,7 @@ rule write_manifest:
     input:
         costs=rules.gather_costs.output.costs,
         evaluation=rules.gather_tables.output.evaluation,
+        stores=expand(f"{STUDY}/data/{{task}}/store", task=study.tasks),
     output:
         manifest=f"{STUDY}/manifest.json",
     log:
@@ -148,6 +149,7 @@ rule write_manifest:
         runtime=5,
     params:
         config=study.config,
+        tasks=study.tasks,
         told=lambda wildcards: study.manifest(),
         benchmarks=f"{STUDY}/benchmarks/evaluate_checkpoints",
     message:

@@ -33,6 +33,8 @@ rule write_report:
         figures=figure_files(["png"]),
         captions=figure_files(["txt"]),
         claims=rules.judge_claims.output.claims,
+        evaluation=study.table("evaluation"),
+        clusters=study.tables_of_runs("clusters"),
         costs=study.table("costs"),
         config=study.record_files()[0],
         manifest=study.record_files()[1],
@@ -54,6 +56,7 @@ rule write_report:
             for task, name in DRAWN
         ],
         tasks=titles(study.tasks),
+        choices=lambda wildcards: study.judging()["choices"],
         code=study.code("write_report"),
         origin=lambda wildcards: digest(
             [told_figure(figure, task) for task, figure in DRAWN],

@@ -498,6 +498,9 @@ def test_summary_is_ratios_of_sums():
     assert row["null_loss"] == pytest.approx(1)
     assert row["skill"] == pytest.approx(1 - row["total"])
     assert row["prediction_energy"] == pytest.approx(h.square().mean().item())
+    for name in ("total", "equivariance"):
+        values = getattr(d, name)
+        assert row[f"{name}_in_worst"] == pytest.approx(100 * values.max() / values.sum())
     assert row["relative_equivariance"] == pytest.approx(row["equivariance"] / row["prediction_energy"])
     assert row["gap_mae"] == pytest.approx(jensen_gap(h, y, "mae").mean().item())
     assert row["gap_huber"] == pytest.approx(jensen_gap(h, y, "huber").mean().item())

@@ -84,11 +84,23 @@ def parts(tmp_path):
             "skill": [-0.5, None],
         }
     )
+    worst = pd.DataFrame(
+        {
+            "task": ["force_field", "flow_matching"],
+            "run": ["default", "chains"],
+            "t": [None, 0.5],
+            "step": 100,
+            "worst": ["10 of 1,000 examples", "1 of 51 clusters"],
+            "total_in_worst": [61.25, 2.0],
+            "equivariance_in_worst": [93.1, 4.0],
+        }
+    )
     return {
         "study": "tiny",
         "tasks": titles(task_cards()),
         "pictures": pictures,
         "claims": pd.DataFrame([claim(), claim(task="flow_matching", verdict=NOT_REPRODUCED)]),
+        "worst": worst,
         "runs": runs,
         "manifest": {"machine": {"cores": 2}, "seeds": {"runs": {"default": 2025}}, "seconds": 61.53, "steps": [0, 10]},
         "config": "study: tiny\n",
@@ -116,7 +128,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         assert image["alt"] == figure.title
         assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "the size drawn for"
         assert figure.caption in page.text(id)
-    assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingRuns")
+    assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingWorst examplesRuns")
 
 
 def test_writing_it_needs_no_plotting():
@@ -195,10 +207,19 @@ def test_runs_manifest_and_configuration(tmp_path, parts):
     assert "default Force field 58,913 0.001 all 1.2e12 −0.5" in page.text("main")
     assert "control Force field 60,000 3e-4 500 7 –" in page.text("main")
     numbers = [element for element in page.elements["td"] if element.get("class") == "number"]
-    assert len(numbers) == 2 * 4 + 2 * 2  # of runs and of claims
+    assert len(numbers) == 2 * 4 + 2 * 2 + 2 * 4  # of runs, of claims and of worst examples
     assert page.text("dl") == "machine cores2 seeds runs default2025 seconds61.5 steps0, 10"
     assert len(page.elements["dl"]) == 4
     assert page.texts["pre"] == "study: tiny\nthreshold: <2>\n"
+
+
+def test_what_the_worst_examples_carry(tmp_path, parts):
+    page = Page(written(tmp_path, parts))
+    assert (
+        "task run flow time step worst 1 % their share of the loss (%) share of the equivariance error (%) "
+        "Force field default – 100 10 of 1,000 examples 61.2 93.1 "
+        "Flow matching chains 0.5 100 1 of 51 clusters 2 4"
+    ) in page.text("main")
 
 
 def test_text_is_escaped(tmp_path, parts):

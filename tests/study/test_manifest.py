@@ -24,11 +24,31 @@ MEASURED = {
     for run, seconds in (("a", 10.0), ("b", 2.5))
 }
 EVALUATED = {"a": 1.0, "b": 0.5}
+STORES = {
+    "force_field": {
+        "examples": 799,
+        "provenance": {
+            "files": {"a.hdf5": {"sha256": "00", "retrieved": "2026-01-01", "rejects": {"charged": 1}}},
+            "limits": {"max_force": 51.42},
+            "warnings": ["largest net force 115 eV/Å"],
+            "statistics": {"force_max_ev_per_angstrom": 11.2, "elements_atoms": {"H": 5}},
+        },
+    },
+    "voxel_denoising": {"examples": 5, "provenance": {"files": [{"name": "b"}], "rejects": {"too large": 2}}},
+    "outside": {"examples": 7, "provenance": {}},
+}
 CODE = {"training": "00ff", "evaluation": {"a": "0f"}}
 
 
 def made(**changes):
-    arguments = {"config": CONFIG, "runs": RUNS, "measured": MEASURED, "evaluated": EVALUATED, "code": CODE}
+    arguments = {
+        "config": CONFIG,
+        "runs": RUNS,
+        "measured": MEASURED,
+        "evaluated": EVALUATED,
+        "stores": STORES,
+        "code": CODE,
+    }
     return manifest(**arguments | changes)
 
 
@@ -46,6 +66,20 @@ def test_what_was_given_is_in_it():
         "device": "cpu", "devices": 1, "threads": 2, "torch": "2.13.0",
     }  # fmt: skip
     assert found["seconds"] == {"training": 12.5, "evaluation": 1.5}
+
+
+def test_what_was_left_out_and_what_is_conspicuous_is_in_it():
+    assert made()["data"] == {
+        "force_field": {
+            "examples": 799,
+            "left_out": {"a.hdf5": {"charged": 1}},
+            "limits": {"max_force": 51.42},
+            "warnings": ["largest net force 115 eV/Å"],
+            "force_max_ev_per_angstrom": 11.2,
+        },
+        "voxel_denoising": {"examples": 5, "left_out": {"too large": 2}},
+        "outside": {"examples": 7, "left_out": {}},
+    }
 
 
 def test_same_study_same_manifest_as_json_too():

@@ -25,6 +25,7 @@ from scipy import stats
 from torch import Tensor
 
 from equidyn.core.rotations import quadrature
+from equidyn.core.shares import worst_percent
 
 ESTIMATOR_VERSION = 1  # raise it whenever the same input gives different numbers; tables carry it
 HUBER_DELTA = 1.0  # error length where the Huber loss becomes linear, unit of the target
@@ -392,6 +393,8 @@ def summarise(
         - skill: 1 - total / null_loss; near zero or below, a small percent says little
         - relative_equivariance: Σ equivariance / Σ prediction_energy, defined while predictions are small too
         - gap_mae, gap_huber: means per vector
+        - total_in_worst, equivariance_in_worst: percent of Σ total, and of Σ equivariance, in the 1 % of the examples
+          with the largest ones (at least one example)
 
     Raises:
         ValueError: if there are no examples, or `cluster` has another length.
@@ -418,6 +421,8 @@ def summarise(
         "relative_equivariance": _ratio(d.equivariance, d.prediction_energy),
         "gap_mae": _ratio(d.gap_mae, d.gap_weight),
         "gap_huber": _ratio(d.gap_huber, d.gap_weight),
+        "total_in_worst": worst_percent(d.total),
+        "equivariance_in_worst": worst_percent(d.equivariance),
     }
 
 

@@ -33,6 +33,10 @@ _HEADERS = {
     "final_percent": "percent at the end",
     "skill": "skill at the end",
     "final_skill": "skill at the end",
+    "t": "flow time",
+    "worst": "worst 1 %",
+    "total_in_worst": "their share of the loss (%)",
+    "equivariance_in_worst": "share of the equivariance error (%)",
 }  # other columns are named as they are, with spaces
 _NONE = "–"
 _CSS_DPI = 96
@@ -82,6 +86,7 @@ def write_report(
     tasks: Mapping[str, str],
     pictures: Sequence[Picture],
     claims: pd.DataFrame | None,
+    worst: pd.DataFrame,
     runs: pd.DataFrame,
     manifest: Mapping[str, Any],
     config: str,
@@ -95,6 +100,7 @@ def write_report(
         pictures: Figures in the order to show them, task by task.
         claims: The table of `equidyn.claims.definitions.judge`; None if none were judged. A figure that is not in
             the report is not linked.
+        worst: The table of `equidyn.study.selection.worst_examples`.
         runs: One row per run, with any columns.
         manifest: Record of how the results were made: scalars, lists and mappings of these.
         config: The study's configuration, as text.
@@ -110,8 +116,8 @@ def write_report(
         raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "plain": _plain,
-        "task": lambda name: tasks.get(name, name),
+        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "numeric": _numeric,
+        "plain": _plain, "task": lambda name: tasks.get(name, name),
     }  # fmt: skip
     html = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         study=study,
@@ -120,8 +126,8 @@ def write_report(
         claims=[] if claims is None else _by_claim(claims),
         verdicts=SYMBOLS,
         counts={} if claims is None else {verdict: int((claims["verdict"] == verdict).sum()) for verdict in SYMBOLS},
+        worst=worst,
         runs=runs,
-        numeric={name for name in runs if pd.api.types.is_numeric_dtype(runs[name])},
         manifest=manifest,
         config=config,
     )
@@ -145,6 +151,11 @@ def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, 
 
 def _header(name: str) -> str:
     return _HEADERS.get(name, name.replace("_", " "))
+
+
+def _numeric(table: pd.DataFrame) -> set[str]:
+    """Columns of numbers, which are set flush right."""
+    return {name for name in table if pd.api.types.is_numeric_dtype(table[name])}
 
 
 def _number(value: float) -> str:

@@ -255,7 +255,7 @@ def closed_form_deviation(
     if not deviation <= CLOSED_FORM_TOLERANCE:
         log.warning(
             "%s: under two sampled elements of %s its predictions differ from the closed form by %.2g of their size "
-            "(limit %g): use the estimator `sampled`, not `exact`, until nothing in the network but its head depends on "
+            "(limit %g): use the estimator `sampled`, not `exact`, until the head of the network alone depends on "
             "orientation, or let it give no head tensor",
             type(model).__name__,
             task.symmetry(condition or {}).name,

@@ -20,6 +20,7 @@ def manifest(
     runs: Mapping[str, Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, Any]],
     evaluated: Mapping[str, float],
+    stores: Mapping[str, Mapping[str, Any]],
     code: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The origin of a study's numbers, as JSON-able values.
@@ -31,10 +32,12 @@ def manifest(
         runs: Rows of the run table by name.
         measured: By run name, the measurements of its training (`equidyn.study.costs.MEASURED`).
         evaluated: By run name, seconds that its evaluation took.
+        stores: By task, the manifest of its store.
         code: Digests of the code of stages (`equidyn.study.provenance.code_digest`), kept as they are.
 
     Returns:
-        ``study``; ``version`` of this package; ``code``; ``seeds`` of data, runs and evaluation; ``machine``, the one
+        ``study``; ``version`` of this package; ``code``; ``seeds`` of data, runs and evaluation; ``data``, how many
+        examples each task has, what was left out by which limits, and what is conspicuous; ``machine``, the one
         that calls this (on a cluster, networks were trained on the ``device`` of each run); ``python`` and
         ``packages``, versions; ``runs``, each with the wall time of training and evaluation and what it trained with;
         ``seconds``, sums over runs.
@@ -62,6 +65,7 @@ def manifest(
             "runs": {run: row["seed"] for run, row in runs.items()},
             "evaluation": config["evaluation"]["seed"],
         },
+        "data": {task: _data(store) for task, store in stores.items()},
         "machine": _machine(),
         "python": platform.python_version(),
         "packages": _packages(),
@@ -69,6 +73,19 @@ def manifest(
         "seconds": {
             stage: sum(run[f"{stage}_seconds"] for run in times.values()) for stage in ("training", "evaluation")
         },
+    }
+
+
+def _data(store: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts, maxima and warnings of a store."""
+    made = store["provenance"]
+    by_file = {} if "rejects" in made else {name: file.get("rejects") for name, file in made.get("files", {}).items()}
+    numbers = {name: value for name, value in made.get("statistics", {}).items() if isinstance(value, int | float)}
+    return {
+        "examples": store["examples"],
+        "left_out": made.get("rejects", by_file),
+        **{name: made[name] for name in ("limits", "warnings") if name in made},
+        **numbers,
     }
 
 

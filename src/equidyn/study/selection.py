@@ -7,11 +7,13 @@ it was evaluated under several conditions, flow times for instance, of which a f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
+from equidyn.core.shares import worst_count, worst_percent
 from equidyn.models.card import CONTROL
 from equidyn.run.recipe import DESIGN
 from equidyn.study.choice import Choice, comparable
@@ -188,6 +190,41 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
             f"run {twice.iloc[0]!r} has several values of {', '.join(differing)}: does the table mix studies?"
         )
     return runs.set_index("run")
+
+
+def worst_examples(
+    evaluation: pd.DataFrame, clusters: Mapping[str, pd.DataFrame], choices: Iterable[Choice]
+) -> pd.DataFrame:
+    """How much of the loss and of the equivariance error the worst 1 % of the examples carry at the last step.
+
+    Evaluation tables that do not record it leave it to the sums over clusters.
+
+    Args:
+        evaluation: Evaluation table.
+        clusters: By run name, its sums over clusters, see `equidyn.study.tables.cluster_sums`.
+        choices: The choice of each task.
+
+    Returns:
+        One row per run and condition: those, ``step``, ``worst`` (of how many examples how many) and `WORST` (percent).
+    """
+    found = []
+    for choice in choices:
+        rows = chosen(evaluation, choice)
+        curve = ["run", *(name for name in CONDITIONS if name in rows and rows[name].notna().any())]
+        for _, row in rows.groupby(curve, sort=False, dropna=False).tail(1).iterrows():
+            unit, shares = "examples", {name: row.get(name, math.nan) for name in WORST}
+            if all(map(math.isnan, shares.values())):
+                sums = clusters[row["run"]]
+                for name in ("step", "weights", "estimator", *curve[1:]):
+                    sums = sums[(sums[name] == row[name]) | (sums[name].isna() & pd.isna(row[name]))]
+                unit, shares = "clusters", {name: worst_percent(sums[of]) for name, of in WORST.items()}
+            worst = f"{worst_count(row[unit])} of {row[unit]:,} {unit}"
+            found.append({"task": choice.task, **row[[*curve, "step"]], "worst": worst, **shares})
+    return pd.DataFrame(found)
+
+
+WORST = {"total_in_worst": "total", "equivariance_in_worst": "equivariance"}
+"""Columns of the evaluation table, each with the sum that it is a percentage of."""
 
 
 def is_control(rows: pd.DataFrame) -> pd.Series:
