@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 from drawing_checks import draw_checked
+from matplotlib.text import Text
 from project import ROOT
 
 from equidyn.core.plugins import load
 from equidyn.core.rooms import cards
+from equidyn.figures.parts import style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.planned import drawing, figures_drawn, known_figures
 from equidyn.study.stages import STUDY_TABLES, is_made
@@ -78,6 +80,21 @@ def test_one_checkpoint_of_the_baseline_is_enough(task, name):
     _, data, caption = draw_checked(name, *few, chosen)
     assert len(data)
     assert caption
+
+
+@pytest.mark.parametrize(("task", "name"), OF_RUNS[::9])
+def test_texts_of_tables_are_shown_as_they_are(task, name):
+    sly = "<b> & $\\frac$ {0}\n%s"
+    shown = [
+        each.assign(**{column: each[column] + sly for column in ("model", "unit") if column in each})
+        for each in tables(task, name)
+    ]
+    with style.applied():
+        figure, _ = load(known_figures()[name].draw)(*shown, options(task, name))
+        figure.draw_without_rendering()
+        texts = figure.findobj(Text)
+    assert not any(text.get_parse_math() for text in texts)
+    assert not any("mathdefault" in text.get_text() for text in texts)
 
 
 @pytest.mark.parametrize(("task", "name"), EACH)

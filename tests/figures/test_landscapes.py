@@ -140,7 +140,7 @@ def test_contours_have_own_scales(table):
 def test_small_losses_have_a_power_of_ten(table):
     small = table.assign(value=1e-6 * table["value"], unit="density²")
     figure, _, _ = draw("landscape_surfaces", small)
-    assert {axes.get_zlabel() for axes in surfaces(figure)} == {"loss, 10$^{-6}$ density²"}
+    assert {axes.get_zlabel() for axes in surfaces(figure)} == {"loss, 10⁻⁶ density²"}
     labels = [label.get_text() for label in surfaces(figure)[0].get_zticklabels()]
     assert "0.80" in labels
     draw("landscape_contours", small)

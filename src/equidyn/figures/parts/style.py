@@ -51,6 +51,7 @@ _RC = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
+    "text.parse_math": False,  # names of models, units and titles are shown as they are, dollar signs too
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.linewidth": 0.8,

@@ -425,6 +425,9 @@ def _heat(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(labelsize=8)
 
 
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _round_down(value: float) -> float:
     """The greatest of 1, 2 and 5 times a power of ten that a value reaches."""
     power = 10.0 ** np.floor(np.log10(value))
@@ -439,7 +442,7 @@ def _ticks(limits: tuple[float, float], unit: str | None) -> tuple[np.ndarray, l
     power = 3 * (decimals // 3) if decimals > 3 else 0
     ticks = ticks[(ticks >= low) & (ticks <= high)]
     labels = [f"{tick * 10.0**power:.{max(0, decimals - power)}f}".replace("-", "−") for tick in ticks]
-    parts = [f"10$^{{-{power}}}$"] * bool(power) + ([unit] if unit else [])
+    parts = [f"10⁻{str(power).translate(_RAISED)}"] * bool(power) + ([unit] if unit else [])
     return ticks, labels, f", {' '.join(parts)}" if parts else ""
 
 
