@@ -13,6 +13,7 @@ rule analyse_checkpoints:
         f"{STUDY}/logs/analyse_checkpoints/{{analysis}}/{{run}}.log",
     benchmark:
         f"{STUDY}/benchmarks/analyse_checkpoints/{{analysis}}/{{run}}.tsv"
+    retries: retries("analysis")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task")
@@ -48,8 +49,8 @@ rule gather_analysis:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told(wildcards.analysis, wildcards.task),
     message:
@@ -73,8 +74,8 @@ rule audit_orientation:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=store_resources(2000, 16000),
-        runtime=store_resources(30, 240),
+        mem_mb=asks("mem_mb", 2000, 16000),
+        runtime=asks("runtime", 30, 240),
     params:
         told=lambda wildcards: study.told("orientation", wildcards.task),
     message:
@@ -95,8 +96,8 @@ rule read_published:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=study.told("published"),
     message:
@@ -119,8 +120,8 @@ rule correct_published:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=study.told("published_tables"),
     message:
@@ -144,8 +145,8 @@ rule measure_floors:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=asks("mem_mb", 2000),
+        runtime=asks("runtime", 60),
     params:
         told=lambda wildcards: study.told("floors", wildcards.task),
     message:

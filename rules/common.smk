@@ -19,6 +19,7 @@ from equidyn.figures.planned import (
     titles,
 )
 from equidyn.study import provenance
+from equidyn.study.attempts import lacked
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, digest, file_digest
 from equidyn.study.sources import PUBLISHED
 from equidyn.study.stages import Study
@@ -114,21 +115,34 @@ wildcard_constraints:
 def needs(resource, kind=None):
     """A resource of jobs of runs: of one kind of job, or of the analysis in the wildcards."""
 
-    def amount(wildcards, attempt):
-        asked = study.resources(wildcards.run, kind or wildcards.analysis, attempt)
-        return asked[resource]
+    def amount(wildcards, attempt, rulename):
+        said = lacked(rulename, wildcards, attempt)
+        return study.resources(wildcards.run, kind or wildcards.analysis, *said)[
+            resource
+        ]
 
     return amount
 
 
-def store_resources(of_made, of_downloaded):
-    """A resource for reading a store: more for downloaded data, and more with each attempt."""
+def asks(resource, amount, of_downloaded=None):
+    """A resource of other jobs: an amount, or another one for reading downloaded data."""
 
-    def amount(wildcards, attempt):
-        downloaded = study.source(wildcards.task).dataset
-        return attempt * of_downloaded if downloaded else of_made
+    def granted(wildcards, attempt, rulename):
+        downloaded = of_downloaded and study.source(wildcards.task).dataset
+        timed_out, out_of_memory = lacked(rulename, wildcards, attempt)
+        more = {"runtime": timed_out, "mem_mb": out_of_memory}.get(resource, 0)
+        return study.granted(
+            resource, (1 + more) * (of_downloaded if downloaded else amount)
+        )
 
-    return amount
+    return granted
+
+
+def retries(stage):
+    """Retries of jobs where any are asked for: these, and as many jobs as the longest work of the stage takes."""
+    settings = workflow.execution_settings  # there are none in a dry run
+    asked = settings.retries if settings else 0
+    return asked and asked + study.further_jobs(stage)
 
 
 def task_of(wildcards):

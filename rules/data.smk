@@ -12,10 +12,10 @@ rule make_store:
         f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
     conda:
         "../envs/data.yaml"
-    threads: 8
+    threads: asks("cpus_per_task", 8)
     resources:
-        mem_mb=store_resources(2000, 16000),
-        runtime=store_resources(60, 1440),
+        mem_mb=asks("mem_mb", 2000, 16000),
+        runtime=asks("runtime", 60, 1440),
     params:
         told=lambda wildcards: study.store(wildcards.task),
         folders=lambda wildcards: study.store_folders(wildcards.task),
@@ -39,8 +39,8 @@ rule split_store:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.split(wildcards.task),
     message:
@@ -61,8 +61,8 @@ rule draw_subset:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.subset(wildcards.task, wildcards.subset),
     message:
@@ -84,8 +84,8 @@ rule describe_data:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=store_resources(2000, 16000),
-        runtime=store_resources(30, 240),
+        mem_mb=asks("mem_mb", 2000, 16000),
+        runtime=asks("runtime", 30, 240),
     params:
         told=lambda wildcards: study.told("data", wildcards.task),
     message:

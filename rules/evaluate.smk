@@ -14,6 +14,7 @@ rule evaluate_checkpoints:
         f"{STUDY}/logs/evaluate_checkpoints/{{run}}/{{part}}.log",
     benchmark:
         f"{STUDY}/benchmarks/evaluate_checkpoints/{{run}}/{{part}}.tsv"
+    retries: retries("evaluation")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "evaluation")
@@ -24,8 +25,6 @@ rule evaluate_checkpoints:
         batch_size=needs("batch_size", "evaluation"),
         mem_mb=needs("mem_mb", "evaluation"),
         runtime=needs("runtime", "evaluation"),
-        # Several evaluations that are grouped into one job of a cluster run one at a time: see profiles/slurm.
-        in_turn=1,
     params:
         told=lambda wildcards: study.evaluation(wildcards.run),
         steps=lambda wildcards: study.parts(wildcards.run)[int(wildcards.part)],
@@ -53,8 +52,8 @@ rule gather_run:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told("runs", wildcards.run),
     message:
@@ -77,8 +76,8 @@ rule gather_tables:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=asks("mem_mb", 1000),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told("evaluation"),
     message:
@@ -100,8 +99,8 @@ rule gather_costs:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=asks("mem_mb", 500),
+        runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told("costs"),
     message:
@@ -120,8 +119,8 @@ rule write_config:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=asks("mem_mb", 500),
+        runtime=asks("runtime", 5),
     params:
         config=config,
         code=study.code("write_config"),
@@ -145,8 +144,8 @@ rule write_manifest:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=asks("mem_mb", 500),
+        runtime=asks("runtime", 5),
     params:
         config=study.config,
         tasks=study.tasks,

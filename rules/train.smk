@@ -11,6 +11,7 @@ rule train_network:
         f"{STUDY}/logs/train_network/{{run}}.log",
     benchmark:
         f"{STUDY}/benchmarks/train_network/{{run}}.tsv"
+    retries: retries("training")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "training")

@@ -1,11 +1,19 @@
-"""The slurm profile on a real SLURM of one node, started for the test (tests/slurm/cluster.sh)."""
+"""The slurm profile on a real SLURM of one node, started for the test (tests/slurm/cluster.sh).
 
+SLURM itself submits, limits, requeues and ends the jobs, for lack of time and of memory. Only the passing of time is not
+real: SLURM's limits are whole minutes, which it checks every half minute. The end of a job's time is moved up where it
+shall lack time, and most links of the chain of ten get the signal that SLURM sends then, without its verdict.
+"""
+
+import filecmp
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +21,8 @@ import pytest
 from project import ROOT, tiny_study
 
 PROGRAMS = ("slurmctld", "slurmd", "munged")
-STEPS = 600
+LINKS, STEPS = 10, {"augmented": 1200, "fewer": 200}
+MEMORY = 1400  # MB
 WAIT = 240  # seconds, for what takes a few
 
 pytestmark = [
@@ -39,93 +48,191 @@ def cluster(tmp_path_factory):
     subprocess.run([*script, "stop", str(folder)], check=True)
 
 
-@pytest.fixture
-def project(tmp_path):
-    """A study of two force-field runs, long enough to be interrupted, on one GPU each."""
-    project = tiny_study(tmp_path)
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A study of two force-field runs on a cluster of jobs of one minute, where the longer one takes at least ten."""
+    project = tiny_study(tmp_path_factory.mktemp("project"))
     accelerator = {
         "name": "made up",
         "memory_gb": 8,
         "bandwidth": 1,
-        "tflops": {"fp64": 1, "fp32": 1, "tf32": 1, "bf16": 1},
+        "tflops": {"fp64": 1, "fp32": 1e-3, "tf32": 1, "bf16": 1},
         "utilisation": 0.5,
     }
-    project.config |= {"cluster": {"accelerator": accelerator}}
-    project.config["training"] |= {"checkpoint_steps": [0, 10, STEPS], "state_every": 20}
-    project.config["evaluation"] |= {"checkpoints_per_job": 1, "examples": 4, "weights": ["ema"]}
-    project.config["evaluation"].pop("examples")
-    project.rows = [row | {"steps": str(STEPS)} for row in project.rows[:2]]
+    project.config |= {"cluster": {"accelerator": accelerator, "max_runtime": 1, "max_memory_mb": 2 * MEMORY}}
+    project.config["training"] |= {"checkpoint_steps": [0, 100], "state_every": 20}
+    project.config["evaluation"] |= {"checkpoints_per_job": 1, "weights": ["ema"]}
+    project.rows = [row | {"steps": str(STEPS[row["name"]])} for row in project.rows[:2]]
     project.config["data"] = {"force_field": project.config["data"]["force_field"]}
     project.config["analysis"] = {"interpolation_floors": project.config["analysis"]["interpolation_floors"]}
+    # Jobs of little memory and time, so that some can have too little of either.
+    project.edit("src/equidyn/study/planning.py", "LEAST_ON_GPU = (6000, 30)", f"LEAST_ON_GPU = ({MEMORY}, 1)")
     project.write()
     return project
 
 
-def test_a_study_survives_cancelled_and_requeued_jobs(cluster, project):
-    command = [sys.executable, "-m", "snakemake", "evaluate", "--workflow-profile", "profiles/slurm"]
+def test_a_chain_of_ten_jobs_of_one_minute_and_a_job_that_ends_too_late(cluster, project):
+    """Each link resumes where the last one was ended; a training that had ended already is published again."""
+    first = project.results / "train/fewer"
+    ended: list[str] = []
+    requeued = cancelled = False
+    with workflow(project, "train") as running:
+        while running():
+            for job in jobs("train_network", "RUNNING"):
+                run = job["run"]
+                if run == "augmented" and len(ended) < LINKS - 1 and job["id"] not in ended:
+                    if saved(project, run) > job["started"]:
+                        end(job["id"]) if not ended else signal(job["id"])
+                        ended.append(job["id"])
+                elif run == "fewer" and first.exists() and not cancelled:
+                    # All is done, but the job has not ended: SLURM counts it as cancelled, like one that ends too late.
+                    subprocess.run(["scancel", job["id"]], check=True)
+                    cancelled = True
+                elif run == "fewer" and saved(project, run) and not requeued:
+                    requeue(job["id"])
+                    requeued = True
+    chain = [job for job in jobs("train_network") if job["run"] == "augmented"]
+    assert len(chain) >= LINKS
+    assert {job["minutes"] for job in jobs()} == {1}
+    assert "TIMEOUT" in {job["state"] for job in chain}
+    assert all("gres:gpu:1" in job["tres"] for job in jobs("train_network"))
+    assert requeued
+    assert cancelled
+    assert "fewer: already finished" in (project.results / "logs/train_network/fewer.log").read_text()
+    for run, steps in STEPS.items():
+        metrics = pd.read_parquet(project.results / f"train/{run}/metrics.parquet")
+        assert metrics["step"].tolist() == list(range(1, steps + 1))
+    undisturbed = "elsewhere"
+    made = project.run("train", "--config", f"results={undisturbed}", "cluster={max_runtime: 60}")
+    assert made.returncode == 0, made.stderr
+    for run, steps in STEPS.items():
+        for weights in ("raw", "ema"):
+            file = Path("train", run, weights, f"{steps:08d}.safetensors")
+            assert filecmp.cmp(project.results / file, project.folder / undisturbed / "tiny" / file, shallow=False)
+
+
+def test_jobs_get_more_of_what_they_lacked(cluster, project):
+    """One evaluation has too little memory, one too little time, and one a bad checkpoint, which costs no other."""
+    project.config["cluster"]["max_runtime"] = 60
+    hold = project.folder / "hold"
+    hold.touch()
+    # The first checkpoint of one run needs much memory, that of the other waits until its time is up.
+    project.edit(
+        "workflow/scripts/evaluate_checkpoints.py",
+        "    torch.set_num_threads(threads)\n",
+        f"""    torch.set_num_threads(threads)
+    import os, time
+    filled = os.urandom({MEMORY} << 20) if run == "augmented" and 0 in steps else b""
+    time.sleep(3 if filled else 0)
+    while run == "fewer" and 0 in steps and os.path.exists({str(hold)!r}):
+        time.sleep(0.1)
+""",
+    )
+    bad = project.results / f"train/fewer/ema/{STEPS['fewer']:08d}.safetensors"
+    content = bad.read_bytes()
+    bad.write_bytes(content[:1000])
+    before = {job["id"] for job in jobs()}
+    late = ""
+    with workflow(project, "evaluate", "--retries", "2", fails=True) as running:
+        while running():
+            for job in jobs("evaluate_checkpoints", "RUNNING"):
+                if job["run"] == "fewer" and job["part"] == "0" and not late:
+                    late = job["id"]
+                    end(late)
+            if late and state_of(late) == "TIMEOUT":
+                hold.unlink(missing_ok=True)
+    found: dict[tuple[str, str], list[dict]] = {}
+    for job in jobs("evaluate_checkpoints"):
+        if job["id"] not in before:
+            found.setdefault((job["run"], job["part"]), []).append(job)
+    large, slow, broken = found["augmented", "0"], found["fewer", "0"], found["fewer", "2"]
+    assert [(job["memory"], job["minutes"]) for job in large] == [(MEMORY, 1), (2 * MEMORY, 1)]
+    assert [(job["memory"], job["minutes"]) for job in slow] == [(MEMORY, 1), (MEMORY, 2)]
+    assert slow[0]["state"] == "TIMEOUT"
+    assert [(job["memory"], job["minutes"]) for job in broken] == 3 * [(MEMORY, 1)]
+    assert all(len(attempts) == 1 for part, attempts in found.items() if part[1] == "1")
+    made = sorted(str(file.relative_to(project.results / "evaluate")) for file in project.results.glob("evaluate/*/*"))
+    assert len(made) == 10
+    assert not any(name.startswith("fewer/2.") for name in made)
+    bad.write_bytes(content)
+    assert project.planned("evaluate") == {
+        "evaluate_checkpoints": 1, "gather_run": 2, "gather_tables": 1,
+    }  # fmt: skip
+
+
+@contextmanager
+def workflow(project, *arguments: str, fails: bool = False) -> Iterator[Callable[[], bool]]:
+    """Run Snakemake with the profile; the function that is given waits a moment, and says whether it still runs."""
+    project.write()
+    command = [sys.executable, "-m", "snakemake", *arguments, "--workflow-profile", "profiles/slurm"]
     # There is no accounting database, and nothing to wait for.
-    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
-    command += ["--seconds-between-status-checks", "2", "--jobs", "4", "--configfile", project.config_file]
+    command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+    command += ["--seconds-between-status-checks", "1", "--jobs", "6", "--configfile", project.config_file]
     environment = os.environ | {"PYTHONPATH": str(project.folder / "src"), "OMP_WAIT_POLICY": "PASSIVE"}
     log = project.folder / "snakemake.log"
+    end = time.monotonic() + WAIT
     with log.open("w") as stream:
         snakemake = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=stream, stderr=stream)
+
+    def running() -> bool:
+        time.sleep(0.1)
+        assert time.monotonic() < end, log.read_text()[-6000:]
+        return snakemake.poll() is None
+
     try:
-        for run, interrupt in {"augmented": cancel, "fewer": requeue}.items():
-            wait_for(lambda run=run: list(project.results.glob(f"state/{run}-*/state.pt")), snakemake, log)
-            job = running_job(run)
-            assert "gres:gpu:1" in job["tres"]
-            interrupt(job["id"])
-        assert snakemake.wait(timeout=2 * WAIT) == 0, log.read_text()[-6000:]
+        yield running
+        assert bool(snakemake.wait()) == fails, log.read_text()[-6000:]
     finally:
         snakemake.kill()
-    for run in ("augmented", "fewer"):
-        text = (project.results / f"logs/train_network/{run}.log").read_text()
-        assert f"{run}: resuming at step" in text
-        metrics = pd.read_parquet(project.results / f"train/{run}/metrics.parquet")
-        assert metrics["step"].tolist() == list(range(1, STEPS + 1))
-    table = pd.read_parquet(project.results / "tables/evaluation.parquet")
-    assert set(zip(table["run"], table["step"], strict=True)) == {
-        (run, step) for run in ("augmented", "fewer") for step in (0, 10, STEPS)
-    }
-    accounts = [job for job in jobs() if "evaluate_checkpoints" in job["comment"]]
-    assert len(accounts) < 6, "evaluations were grouped into fewer jobs than there are checkpoints"
 
 
-def cancel(job: str):
-    subprocess.run(["scancel", job], check=True)
+def saved(project, run: str) -> float:
+    """When a run last saved its state, in seconds; 0 if it has not."""
+    return max((file.stat().st_mtime for file in project.results.glob(f"state/{run}-*/state.pt")), default=0)
+
+
+def end(job: str):
+    """Let a job's time be up at once; SLURM notices within half a minute."""
+    subprocess.run(["scontrol", "update", f"JobId={job}", "EndTime=now+1"], check=True)
+
+
+def signal(job: str):
+    """Send what SLURM sends when a job's time is up."""
+    subprocess.run(["scancel", "--signal=TERM", job], check=True)
 
 
 def requeue(job: str):
     """Send a job back to the queue; SLURM would let it wait there for two minutes."""
     subprocess.run(["scontrol", "requeue", job], check=True)
     for _ in range(100):
-        if any(other["id"] == job and other["state"] == "PENDING" for other in jobs()):
+        if state_of(job) == "PENDING":
             break
         time.sleep(0.2)
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
 
 
-def wait_for(condition, process: subprocess.Popen, log: Path):
-    """Wait until something is so, while a process runs."""
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert process.poll() is None, log.read_text()[-6000:]
-        assert time.monotonic() < end, log.read_text()[-6000:]
-        time.sleep(0.2)
+def state_of(job: str) -> str:
+    return next(other["state"] for other in jobs() if other["id"] == job)
 
 
-def running_job(run: str) -> dict[str, str]:
-    """The training job of a run."""
-    (job,) = [job for job in jobs() if "train_network" in job["comment"] and run in job["comment"]
-              and job["state"] == "RUNNING"]  # fmt: skip
-    return job
-
-
-def jobs() -> list[dict[str, str]]:
-    """All jobs that the cluster remembers."""
+def jobs(rule: str = "", state: str = "") -> list[dict]:
+    """The jobs that the cluster remembers, oldest first, or those of a rule and in a state."""
     listing = subprocess.run(["squeue", "--json", "--states=all"], capture_output=True, text=True, check=True).stdout
-    return [
-        {"id": str(job["job_id"]), "state": job["job_state"], "comment": job["comment"], "tres": job["tres_per_job"]}
-        for job in json.loads(listing)["jobs"]
-    ]
+    found = []
+    for job in sorted(json.loads(listing)["jobs"], key=lambda job: job["job_id"]):
+        name, _, values = job["comment"].removeprefix("rule_").partition("_wildcards_")
+        run, _, part = values.partition("_")
+        if name.startswith(rule) and job["job_state"].startswith(state):
+            found.append(
+                {
+                    "id": str(job["job_id"]),
+                    "state": job["job_state"],
+                    "started": job["start_time"],
+                    "run": run,
+                    "part": part,
+                    "minutes": job["time_limit"],
+                    "memory": job["memory_per_node"],
+                    "tres": job["tres_per_job"],
+                }
+            )
+    return found

@@ -351,12 +351,6 @@ def conditions(pairs: Iterable[Mapping[str, str]], grid: Mapping[str, list]) -> 
     ]
 
 
-def parts(steps: list[int], per_job: int | str) -> list[list[int]]:
-    """Checkpoint steps in parts, one for each evaluation job; ``"all"`` puts them into one."""
-    size = len(steps) if isinstance(per_job, str) else per_job
-    return [steps[start : start + size] for start in range(0, len(steps), size)]
-
-
 def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> None:
     if row["task"] not in config["data"]:
         raise StudyError(f"{where}, task: no data for {row['task']!r}; tasks with data: {', '.join(config['data'])}")

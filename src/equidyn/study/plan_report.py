@@ -13,15 +13,13 @@ from equidyn.study.planning import (
     accelerator,
     analyses_of,
     analysis_gb,
-    analysis_hours,
     batch_size,
     evaluation_gb,
     fitting,
     held_out,
-    longest_runtime,
+    limit,
     plan,
     sizes,
-    uses_gpu,
 )
 
 
@@ -98,7 +96,7 @@ def _warnings(
     config: Mapping[str, Any], row: Mapping[str, Any], plan: Plan, analyses: Mapping[str, Any]
 ) -> Iterator[str]:
     """Warnings of what will fail."""
-    machine, limit, task = accelerator(config), longest_runtime(config) / 60, row["task"]
+    machine, task = accelerator(config), row["task"]
     if plan.portion > plan.fitting:
         yield (
             f"{row['name']}: training with {plan.portion} at once needs {plan.memory_gb:.0f} of {machine.memory_gb:g} "
@@ -111,21 +109,11 @@ def _warnings(
             f"{row['name']}: evaluation with {count} at once needs {plan.evaluation_gb:.0f} of "
             f"{machine.memory_gb:g} GB; {fits} would fit: lower evaluation.{task}.batch_size"
         )
-    if uses_gpu(config) and SAFETY * plan.evaluation_job_hours > limit:
-        long = _too_long(plan.evaluation_job_hours, limit)
-        yield f"{row['name']}: an evaluation job {long}: lower evaluation.checkpoints_per_job"
     for card in analyses_of(config, row, analyses):
         needed = analysis_gb(config, row, card, batch_size(config, row, card))
-        hours = analysis_hours(config, row, card)
         where = f"analysis.{card.name}.{task}"
         if needed > machine.memory_gb:
             yield f"{row['name']}: {where} needs {needed:.0f} of {machine.memory_gb:g} GB: use fewer examples at once"
-        if uses_gpu(config) and SAFETY * hours > limit:
-            yield f"{row['name']}: {where} {_too_long(hours, limit)}: use fewer steps or examples"
-
-
-def _too_long(hours: float, limit: float) -> str:
-    return f"takes an estimated {_hours(hours)} h; {SAFETY:g} x that exceeds the cluster's limit of {limit:g} h"
 
 
 def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -137,7 +125,8 @@ def _assumptions(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]
     yield f"  at least {1e6 * machine.launch:g} µs for each piece of a network; exchange between devices is not counted"
     yield "memory: weights, gradients, averages and moments; activations kept for the backward pass,"
     yield f"  x {SLACK:g} for temporary ones, x {BF16_KEPT:g} under autocast; {machine.reserve_gb:g} GB for libraries"
-    yield f"jobs: the requested time is {SAFETY:g} x the estimate and at most {longest_runtime(config):,} minutes"
+    longest = limit(config, "runtime")
+    yield f"jobs: the requested time is {SAFETY:g} x the estimate and at most {longest:,} minutes; then others go on"
     for task in dict.fromkeys(row["task"] for row in runs.values()):
         about = sizes(config, task, 1).text
         source = f"{task}, source {config['data'][task]['source']}"

@@ -33,7 +33,6 @@ from equidyn.study.config import (
     analysis_steps,
     kept_steps,
     model_of,
-    parts,
     protocol,
     recipe,
 )
@@ -144,6 +143,12 @@ CPUS_PER_GPU = 4
 MAX_RUNTIME = 1440
 """Longest job in minutes, where `cluster.max_runtime` is not set."""
 
+LIMITS = {"gpu": "max_gpus", "cpus_per_task": "max_cpus", "mem_mb": "max_memory_mb", "runtime": "max_runtime"}
+"""Keys of `cluster` that limit what a job asks for."""
+
+JOB_HOURS = 1.0
+"""Hours that an evaluation job takes by plan, where `evaluation.checkpoints_per_job` is ``auto``."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -162,7 +167,6 @@ class Plan:
         hours: Wall time of training in hours.
         evaluation_operations: Operations of the evaluation of all checkpoints.
         evaluation_hours: Hours of the evaluation of all checkpoints, on one device.
-        evaluation_job_hours: Hours of the longest evaluation job.
         analysis_hours: Hours of all analyses of the run, on one device.
     """
 
@@ -178,7 +182,6 @@ class Plan:
     hours: float
     evaluation_operations: float
     evaluation_hours: float
-    evaluation_job_hours: float
     analysis_hours: float
 
     @property
@@ -230,10 +233,10 @@ def plan(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[st
     """
     batch, portions = row["batch_size"], _portions(config, row)
     portion = math.ceil(batch / portions)
-    jobs = [_evaluation(config, row, len(steps)) for steps in _evaluation_parts(config, row)]
+    jobs = [_evaluation(config, row, len(steps)) for steps in evaluation_parts(config, row)]
     return Plan(
         parameters=model_of(config, row).parameters,
-        checkpoints=sum(map(len, _evaluation_parts(config, row))),
+        checkpoints=sum(map(len, evaluation_parts(config, row))),
         devices=devices(config, row),
         portions=portions,
         portion=portion,
@@ -241,10 +244,9 @@ def plan(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[st
         memory_gb=training_gb(config, row, portion),
         evaluation_gb=evaluation_gb(config, row, batch_size(config, row)),
         operations=row["steps"] * step_operations(config, row),
-        hours=_training_hours(config, row),
+        hours=training_hours(config, row),
         evaluation_operations=sum(operations for operations, _ in jobs),
         evaluation_hours=sum(hours for _, hours in jobs),
-        evaluation_job_hours=max(hours for _, hours in jobs),
         analysis_hours=sum(analysis_hours(config, row, card) for card in analyses_of(config, row, analyses)),
     )
 
@@ -335,30 +337,51 @@ def batch_size(config: Mapping[str, Any], row: Mapping[str, Any], card: Any = No
     return max(1, fitting(FILLED * machine.memory_gb, most, needed))
 
 
-def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, attempt: int = 1) -> dict[str, int]:
-    """The resources that a job requests of a cluster.
+def resources(
+    config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, timed_out: int = 0, out_of_memory: int = 0
+) -> dict[str, int]:
+    """The resources that a job requests of a cluster, none of them beyond the cluster's limits.
 
     Args:
         config: The study's configuration, checked.
         row: The run.
         kind: "training", "evaluation" (of one portion of its checkpoints) or the card of an analysis.
-        attempt: Number of the attempt, from 1: a job that failed gets more memory and time.
+        timed_out: Number of earlier attempts that had too little time.
+        out_of_memory: Number of earlier attempts that had too little memory.
 
     Returns:
         ``gpu`` (number), ``gpu_share`` (hundredths of GPUs that other jobs cannot have at the same time, as the job
         fills their memory or keeps them busy), ``cpus_per_task``, ``mem_mb`` (of the host), ``runtime`` (minutes) and,
         but for training, ``batch_size`` (examples at once).
     """
+    asked = wanted(config, row, kind)
+    more = {"mem_mb": 1 + out_of_memory, "runtime": 1 + timed_out}
+    return asked | {name: granted(config, name, more.get(name, 1) * asked[name]) for name in LIMITS}
+
+
+def granted(config: Mapping[str, Any], resource: str, amount: float) -> int:
+    """The amount of a resource that a job requests: what it wants, up to what the cluster gives to a job."""
+    return math.ceil(min(limit(config, resource), amount))
+
+
+def limit(config: Mapping[str, Any], resource: str) -> float:
+    """Most of a resource that a job may request; infinite where nothing is said about it, but for time."""
+    unsaid = MAX_RUNTIME if resource == "runtime" else math.inf
+    return config.get("cluster", {}).get(LIMITS[resource], unsaid)
+
+
+def wanted(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """What a job would request at first if the cluster had no limits; see `resources`."""
     processes = devices(config, row) if kind == "training" else 1
     gpus = processes if uses_gpu(config) else 0
     machine, busy, told = accelerator(config), 0.0, {}
     if kind == "training":
-        hours, memory = _training_hours(config, row), training_gb(config, row, _portion(config, row))
+        hours, memory = training_hours(config, row), training_gb(config, row, _portion(config, row))
         busy_hours, all_hours = _portion_hours(config, row)
         busy = busy_hours / all_hours
     elif kind == "evaluation":
         told = {"batch_size": batch_size(config, row)}
-        hours = _evaluation(config, row, len(_evaluation_parts(config, row)[0]))[1]
+        hours = evaluation_hours(config, row, len(evaluation_parts(config, row)[0]))
         memory = evaluation_gb(config, row, told["batch_size"])
     else:
         told = {"batch_size": batch_size(config, row, kind)}
@@ -378,8 +401,8 @@ def resources(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any, atte
         "gpu": gpus,
         "gpu_share": 100 * gpus if gpus > 1 else math.ceil(100 * gpus * share),
         "cpus_per_task": CPUS_PER_GPU * gpus or processes,
-        "mem_mb": attempt * megabytes,
-        "runtime": min(longest_runtime(config), max(minutes, math.ceil(SAFETY * attempt * 60 * hours))),
+        "mem_mb": megabytes,
+        "runtime": max(minutes, SAFETY * 60 * hours),
         **told,
     }
 
@@ -477,14 +500,33 @@ def _portion_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[f
     return machine.busy_hours(*costs, precision), machine.hours(*costs, pieces, precision)
 
 
-def _training_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+def training_hours(config: Mapping[str, Any], row: Mapping[str, Any], steps: int | None = None) -> float:
+    """Hours of a training in one job, or of so many of its steps."""
     rounds = math.ceil(_portions(config, row) / devices(config, row))
-    compiling = COMPILING * _mean_work(config, row, 1).pieces / 3600 if _compiles(config, row) else 0.0
-    return row["steps"] * rounds * _portion_hours(config, row)[1] + compiling
+    steps = row["steps"] if steps is None else min(steps, row["steps"])
+    return steps * rounds * _portion_hours(config, row)[1] + compiling_hours(config, row)
 
 
-def _evaluation_parts(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[list[int]]:
-    return parts(kept_steps(config, row), config["evaluation"]["checkpoints_per_job"])
+def compiling_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> float:
+    """Hours until the network of a run is compiled, in each job that trains it."""
+    return COMPILING * _mean_work(config, row, 1).pieces / 3600 if _compiles(config, row) else 0.0
+
+
+def evaluation_parts(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[list[int]]:
+    """Kept steps of a run, in parts of one evaluation job each, for which the cluster's jobs have time by plan."""
+    steps, asked = kept_steps(config, row), config["evaluation"]["checkpoints_per_job"]
+    most = len(steps) if isinstance(asked, str) else asked
+    hours = JOB_HOURS if asked == "auto" else math.inf
+    if "cluster" in config:
+        hours = min(hours, limit(config, "runtime") / 60 / SAFETY)
+    if math.isfinite(hours):
+        most = max(1, fitting(hours, most, partial(evaluation_hours, config, row)))
+    return [steps[start : start + most] for start in range(0, len(steps), most)]
+
+
+def evaluation_hours(config: Mapping[str, Any], row: Mapping[str, Any], checkpoints: int) -> float:
+    """Hours of a job that evaluates the given number of checkpoints."""
+    return _evaluation(config, row, checkpoints)[1]
 
 
 def _evaluation(config: Mapping[str, Any], row: Mapping[str, Any], checkpoints: int) -> tuple[float, float]:
@@ -538,11 +580,6 @@ def _copies(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> int
     return 1 if card.closed_form and is_exact else analysis_protocol(config, card.name, row)["rotations"]
 
 
-def longest_runtime(config: Mapping[str, Any]) -> int:
-    """Longest time that a job may take, in minutes."""
-    return config.get("cluster", {}).get("max_runtime", MAX_RUNTIME)
-
-
-def fitting(memory_gb: float, most: int, gigabytes: Callable[[int], float]) -> int:
-    """The largest number of examples, up to `most`, whose memory fits; 0 if not even one does."""
-    return most if gigabytes(most) <= memory_gb else bisect_right(range(1, most), memory_gb, key=gigabytes)
+def fitting(available: float, most: int, needed: Callable[[int], float]) -> int:
+    """The largest number of examples or checkpoints, up to `most`, whose needs are available; 0 if not even one's."""
+    return most if needed(most) <= available else bisect_right(range(1, most), available, key=needed)

@@ -9,6 +9,7 @@ from typing import Any
 
 from equidyn.core.settings import StudyError
 from equidyn.study.config import check_analyses, check_config, check_figures, read_runs, with_names
+from equidyn.study.limits import check_limits
 
 
 def read_study(
@@ -53,6 +54,8 @@ def checked(
     runs = read_runs(config["run_table"], config)
     check_figures(config, runs)
     check_analyses(config, runs, analyses)
+    if not config.get("archive"):
+        check_limits(config, runs, analyses, source)
     return config, runs
 
 

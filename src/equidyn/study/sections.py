@@ -61,9 +61,14 @@ class Cluster(Settings):
     """The hardware and limits of a cluster, by which resources are requested and plans made."""
 
     accelerator: AcceleratorSettings
-    max_runtime: int = Field(
-        1440, ge=30, description="Longest job that the cluster takes, minutes; longer trainings are cut and resumed."
+    max_runtime: Count = Field(
+        1440,
+        description="Longest job that the cluster takes, minutes. Evaluations are cut to fit, trainings and analyses "
+        "go on in further jobs.",
     )
+    max_memory_mb: Count | None = Field(None, description="Most memory of a node that a job may ask for, MB.")
+    max_cpus: Count | None = Field(None, description="Most CPUs that a job may ask for.")
+    max_gpus: Count | None = Field(None, description="Most GPUs that a job may ask for, all on one node.")
 
 
 class PerDecade(Settings):
@@ -126,8 +131,9 @@ class TaskEvaluation(Settings):
 class CommonEvaluationSection(_required(CommonEvaluation)):  # type: ignore[misc]
     """Settings that the evaluations of all runs share, and one entry per task."""
 
-    checkpoints_per_job: Literal["all"] | Count = Field(
-        description="Number of checkpoints that one job evaluates; `all` suits one machine, a number a cluster."
+    checkpoints_per_job: Literal["all", "auto"] | Count = Field(
+        description="Number of checkpoints that one job evaluates: `all`, which suits one machine; `auto`, which suits "
+        "a cluster, as many as take an hour by plan; or a number. Never more than a job of the cluster has time for."
     )
 
 

@@ -19,7 +19,8 @@ from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
 from equidyn.study import config as settings
 from equidyn.study.choice import choices_of
-from equidyn.study.planning import devices, resources, run_costs
+from equidyn.study.limits import further_jobs
+from equidyn.study.planning import devices, evaluation_parts, granted, resources, run_costs
 from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
 from equidyn.study.reading import checked
 from equidyn.study.sources import (
@@ -77,7 +78,8 @@ class Study:
             if not file.is_template
         }
         self.downloads: str = config.get("downloads", {}).get("folder", "downloads")
-        for name in ("store", "split", "subset", "training", "evaluation", "analysis", "told", "resources", "code"):
+        kept = ("store", "split", "subset", "training", "parts", "evaluation", "analysis", "told", "resources", "code")
+        for name in kept:
             setattr(self, name, cache(getattr(self, name)))
 
     # --- where files are --------------------------------------------------------------------------------------------
@@ -234,8 +236,7 @@ class Study:
 
     def parts(self, run: str) -> list[list[int]]:
         """Kept steps of a run, in parts of one evaluation job each."""
-        steps = settings.kept_steps(self.config, self.runs[run])
-        return settings.parts(steps, self.config["evaluation"]["checkpoints_per_job"])
+        return evaluation_parts(self.config, self.runs[run])
 
     def evaluation(self, run: str) -> Told:
         """The parameters that evaluate a run, except the steps of each part; the network's code belongs to training."""
@@ -350,9 +351,17 @@ class Study:
 
     # --- what jobs ask for ------------------------------------------------------------------------------------------
 
-    def resources(self, run: str, kind: str, attempt: int) -> dict[str, int]:
+    def resources(self, run: str, kind: str, timed_out: int = 0, out_of_memory: int = 0) -> dict[str, int]:
         """The resources that a job of a run requests: for its "training", its "evaluation", or an analysis."""
-        return resources(self.config, self.runs[run], self.analyses.get(kind, kind), attempt)
+        return resources(self.config, self.runs[run], self.analyses.get(kind, kind), timed_out, out_of_memory)
+
+    def granted(self, resource: str, amount: float) -> int:
+        """The amount of a resource that any other job requests, which wants so much."""
+        return granted(self.config, resource, amount)
+
+    def further_jobs(self, stage: str) -> int:
+        """Most jobs after the first that any work of a stage takes: "training", "evaluation" or "analysis"."""
+        return further_jobs(self.config, self.runs, self.analyses, stage)
 
     def devices(self, run: str) -> int:
         """Number of devices that a run trains on."""

@@ -1,0 +1,99 @@
+"""The limits of a cluster: what fits into its jobs in parts, and which studies cannot.
+
+Trainings, evaluations and analyses resume where an earlier job of theirs ended, so that only what a single job must
+finish has to fit: some training steps until the state is saved, one kind of weights of one checkpoint.
+
+Imports nothing heavy: the workflow checks the study each time it is parsed.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from equidyn.core.settings import StudyError
+from equidyn.study.config import analysis_steps, protocol
+from equidyn.study.planning import (
+    SAFETY,
+    analyses_of,
+    analysis_hours,
+    compiling_hours,
+    evaluation_hours,
+    evaluation_parts,
+    limit,
+    training_hours,
+    wanted,
+)
+
+STARTING = 0.5 / 60
+"""Hours until a job has started Python, imported PyTorch and opened its data."""
+
+
+def check_limits(
+    config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], source: str
+) -> None:
+    """Check that every job of a study fits into the limits of its cluster, by plan.
+
+    Raises:
+        StudyError: Lists each job that does not, with what to change.
+    """
+    if "cluster" in config:
+        found = [problem for row in runs.values() for problem in _problems(config, row, analyses)]
+        if found:
+            raise StudyError("\n".join(f"{source}: {problem}" for problem in found))
+
+
+def further_jobs(
+    config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], stage: str
+) -> int:
+    """Most jobs after the first that any work of a stage takes: "training", "evaluation" or "analysis"."""
+    kinds = [(row, analyses_of(config, row, analyses) if stage == "analysis" else [stage]) for row in runs.values()]
+    return max((_further_jobs(config, row, kind) for row, found in kinds for kind in found), default=0)
+
+
+def _further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:
+    """The same for one run, whose work may take longer than planned as far as requests for time allow."""
+    hours, longest = _hours(config, row, kind)[0], limit(config, "runtime") / 60
+    if SAFETY * hours <= longest:
+        return 0
+    # Without a cluster, there may be no limit either; with one, what starts as slowly as that is refused.
+    useful = max(longest - _starting(config, row, kind), longest / 10)
+    return math.ceil(SAFETY * hours / useful) - 1
+
+
+def _hours(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> tuple[float, float]:
+    """Hours of work that goes on in further jobs where one has no time for it, and of what a single job must finish."""
+    if kind == "training":
+        saving = training_hours(config, row, config["training"]["state_every"]) - compiling_hours(config, row)
+        return training_hours(config, row), saving
+    if kind == "evaluation":
+        alone = evaluation_hours(config, row, 1) / len(protocol(config, row)["weights"])
+        return evaluation_hours(config, row, len(evaluation_parts(config, row)[0])), alone
+    hours = analysis_hours(config, row, kind)
+    return hours, hours / len(analysis_steps(config, kind.name, row))
+
+
+def _starting(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> float:
+    """Hours until a job begins to do what it is for."""
+    return STARTING + (compiling_hours(config, row) if kind == "training" else 0.0)
+
+
+def _problems(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[str, Any]) -> Iterator[str]:
+    """What of a run does not fit."""
+    for kind in ("training", "evaluation", *analyses_of(config, row, analyses)):
+        place = f"{kind if isinstance(kind, str) else f'analysis.{kind.name}'}.{row['task']}"
+        asked, said = wanted(config, row, kind), f"run {row['name']!r}, {place}"
+        if asked["gpu"] > (most := limit(config, "gpu")):
+            yield f"{said}: {asked['gpu']} GPUs, but cluster.max_gpus is {most}; lower training.devices"
+        if asked["mem_mb"] > (most := limit(config, "mem_mb")):
+            remedy = {"training": f"training.devices or {place}.microbatch"}.get(kind, f"{place}.batch_size or folds")
+            yield f"{said}: {asked['mem_mb']:,} MB, but cluster.max_memory_mb is {most:,}; lower {remedy}"
+        minutes = 60 * (_hours(config, row, kind)[1] + _starting(config, row, kind))
+        if minutes > (most := limit(config, "runtime")):
+            if kind == "training":
+                what, remedy = f"{config['training']['state_every']:,} steps", "training.state_every"
+            else:
+                what, remedy = "a checkpoint", f"{place}.examples or rotations"
+            yield (
+                f"{said}: {what} must fit into a job and take {math.ceil(minutes):,} minutes by plan, but "
+                f"cluster.max_runtime is {most:,}; lower {remedy}"
+            )

@@ -1,0 +1,183 @@
+"""The limits of a cluster: no job asks for more, and what cannot fit is refused with what to change."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from project import tiny, write_study
+
+from equidyn.core.rooms import cards
+from equidyn.core.settings import StudyError
+from equidyn.study.limits import check_limits, further_jobs
+from equidyn.study.planning import LIMITS, SAFETY, analyses_of, evaluation_hours, evaluation_parts, plan, resources
+from equidyn.study.reading import read_study
+from equidyn.study.stages import Study
+
+ROOT = Path(__file__).parents[2]
+ANALYSES = cards("equidyn.analysis")
+LONGEST = (60, 240, 1440)
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The paper's study."""
+    monkeypatch.chdir(ROOT)
+    return read_study(["config/paper.yaml"], ANALYSES)
+
+
+def limited(config, **limits):
+    return config | {"cluster": config["cluster"] | limits}
+
+
+def refusal(config, runs):
+    with pytest.raises(StudyError) as error:
+        check_limits(config, runs, ANALYSES, "mine.yaml")
+    return str(error.value).splitlines()
+
+
+@pytest.mark.parametrize("minutes", LONGEST)
+def test_no_job_of_the_papers_grid_asks_for_more(paper, minutes):
+    config, runs = paper
+    limits = {"max_runtime": minutes, "max_memory_mb": 40_000, "max_cpus": 8, "max_gpus": 4}
+    config = limited(config, **limits)
+    kinds = [(row, kind) for row in runs.values() for kind in ("training", "evaluation")]
+    kinds += [(row, card) for row in runs.values() for card in analyses_of(config, row, ANALYSES)]
+    assert len(kinds) > 2 * len(runs)
+    for row, kind in kinds:
+        for attempt in range(1, 7):
+            asked = resources(config, row, kind, attempt - 1, attempt - 1)
+            for name, limit in LIMITS.items():
+                assert 0 < asked[name] <= limits[limit], (row["name"], kind, attempt, name)
+
+
+def test_other_jobs_are_limited_too(tmp_path, monkeypatch, paper):
+    monkeypatch.chdir(ROOT)
+    config = limited(paper[0], max_runtime=240, max_memory_mb=32_000, max_cpus=4)
+    study = Study(config | {"analysis": {}}, ANALYSES, "workflow/scripts")
+    assert study.granted("runtime", 1440) == 240
+    assert study.granted("mem_mb", 16_000) == 16_000
+    assert study.granted("mem_mb", 48_000) == 32_000
+    assert study.granted("cpus_per_task", 8) == 4
+
+
+@pytest.mark.parametrize("minutes", LONGEST)
+def test_evaluations_are_cut_to_fit(paper, minutes):
+    config, runs = limited(paper[0], max_runtime=minutes), paper[1]
+    for row in runs.values():
+        parts = evaluation_parts(config, row)
+        assert sum(map(len, parts)) == plan(config, row, ANALYSES).checkpoints
+        for steps in parts:
+            assert len(steps) == 1 or SAFETY * 60 * evaluation_hours(config, row, len(steps)) <= minutes
+
+
+def test_evaluations_take_an_hour_or_as_many_checkpoints_as_asked_for(paper):
+    config, row = paper[0], paper[1]["60M"]
+    most = max(map(len, evaluation_parts(config, row)))
+    assert evaluation_hours(config, row, most) <= 1 < evaluation_hours(config, row, most + 1)
+    config["evaluation"]["checkpoints_per_job"] = 7
+    assert {len(part) for part in evaluation_parts(config, row)[:-1]} == {7}
+    config["evaluation"]["checkpoints_per_job"] = "all"
+    assert len(evaluation_parts(config, row)) == 1
+    config["cluster"]["max_runtime"] = 60
+    assert len(evaluation_parts(config, row)) > 1
+
+
+def test_without_a_cluster_nothing_is_cut(paper):
+    config, row = paper[0], paper[1]["400M"]
+    del config["cluster"]
+    config["evaluation"]["checkpoints_per_job"] = "all"
+    assert len(evaluation_parts(config, row)) == 1
+
+
+def test_lack_of_time_raises_time_and_lack_of_memory_memory(paper):
+    config, runs = paper
+    first, late, large = (resources(config, runs["60M"], "evaluation", *lacked) for lacked in ((0, 0), (2, 0), (0, 2)))
+    assert late == first | {"runtime": pytest.approx(3 * first["runtime"], abs=3)}
+    assert large == first | {"mem_mb": 3 * first["mem_mb"]}
+
+
+@pytest.mark.parametrize("minutes", LONGEST)
+def test_work_goes_on_for_as_many_jobs_as_it_takes(paper, minutes):
+    """Twice the estimate, as planned, in jobs that each lose some time before they begin."""
+    config, runs = limited(paper[0], max_runtime=minutes), paper[1]
+    needed = max(SAFETY * 60 * plan(config, row, ANALYSES).hours / minutes for row in runs.values())
+    assert needed < further_jobs(config, runs, ANALYSES, "training") + 1 < 1.2 * needed + 1
+    assert (further_jobs(config, runs, ANALYSES, "analysis") > 0) == (minutes < 1440)
+
+
+def test_a_chain_of_ten_jobs_of_a_minute(paper):
+    config, runs = paper
+    row = runs["1M"]
+    config["training"]["state_every"] = 10
+    row["steps"] = round(row["steps"] * 5 / 60 / plan(config, row, ANALYSES).hours)
+    config["training"]["compile"] = False
+    config["cluster"]["max_runtime"] = 1
+    assert further_jobs(config, {"1M": row}, ANALYSES, "training") >= 10
+
+
+def test_work_that_fits_is_not_tried_more_often(paper):
+    config, runs = paper
+    assert further_jobs(config, {"1M": runs["1M"]}, ANALYSES, "training") == 0
+    assert further_jobs(config, runs, ANALYSES, "evaluation") == 0
+
+
+class TestRefused:
+    """Studies that do not fit."""
+
+    def test_the_papers_study_is_not(self, paper):
+        check_limits(*paper, ANALYSES, "paper")
+
+    def test_an_analysis_whose_single_checkpoint_is_too_long(self, paper):
+        config, runs = limited(paper[0], max_runtime=60), paper[1]
+        found = refusal(config, runs)
+        assert len(found) == 2
+        for line, name, minutes in zip(found, ("hessian", "landscape"), (106, 296), strict=True):
+            assert f"run 'default', analysis.{name}.force_field: a checkpoint must fit into a job" in line
+            assert f"and take {minutes} minutes by plan, but cluster.max_runtime is 60" in line
+        assert all("lower analysis." in line for line in found)
+        for name, examples in (("hessian", 32), ("landscape", 12)):
+            config["analysis"][name]["force_field"]["examples"] = examples
+        check_limits(config, runs, ANALYSES, "mine.yaml")
+
+    def test_an_evaluation_whose_single_checkpoint_is_too_long(self, paper):
+        config, runs = limited(paper[0], max_runtime=15), paper[1]
+        config["analysis"] = {}
+        (found,) = [line for line in refusal(config, runs) if "evaluation" in line]
+        assert found.startswith("mine.yaml: run '400M', evaluation.flow_matching: a checkpoint must fit into a job")
+        assert found.endswith("cluster.max_runtime is 15; lower evaluation.flow_matching.examples or rotations")
+
+    def test_a_training_that_saves_its_state_too_rarely(self, paper):
+        config, runs = paper
+        config["training"]["state_every"] = 10**6
+        config["cluster"]["max_runtime"] = 600
+        (found,) = [line for line in refusal(config, runs) if "7M" in line and "28M" not in line]
+        assert found.startswith(
+            "mine.yaml: run '7M', training.voxel_denoising: 1,000,000 steps must fit into a job and"
+        )
+        assert found.endswith("lower training.state_every")
+
+    def test_more_gpus_than_a_job_may_have(self, paper):
+        found = refusal(limited(paper[0], max_gpus=2), paper[1])
+        assert found[0] == (
+            "mine.yaml: run '400M', training.flow_matching: 4 GPUs, but cluster.max_gpus is 2; lower training.devices"
+        )
+        assert len(found) == 6
+
+    def test_more_memory_than_a_node_has(self, paper):
+        found = refusal(limited(paper[0], max_memory_mb=31_000), paper[1])
+        assert len(found) == 1
+        assert found[0].startswith(
+            "mine.yaml: run '400M', training.flow_matching: 31,951 MB, but cluster.max_memory_mb"
+        )
+        assert found[0].endswith("is 31,000; lower training.devices or training.flow_matching.microbatch")
+
+    def test_when_a_study_is_read_unless_it_is_archived(self, tmp_path, monkeypatch, paper):
+        monkeypatch.chdir(tmp_path)
+        config, rows = deepcopy(tiny())
+        config["cluster"] = limited(paper[0], max_gpus=1)["cluster"]
+        config["training"]["devices"] = 2
+        write_study(tmp_path, config, rows)
+        with pytest.raises(StudyError, match=r"tiny\.yaml: run 'augmented', .* cluster\.max_gpus is 1; lower"):
+            read_study(["config/tiny.yaml"], ANALYSES)
+        write_study(tmp_path, config | {"archive": True}, rows)
+        read_study(["config/tiny.yaml"], ANALYSES)
