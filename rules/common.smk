@@ -139,10 +139,8 @@ def asks(resource, amount, of_downloaded=None):
 
 
 def retries(stage):
-    """Retries of jobs where any are asked for: these, and as many jobs as the longest work of the stage takes."""
-    settings = workflow.execution_settings  # there are none in a dry run
-    asked = settings.retries if settings else 0
-    return asked and asked + study.further_jobs(stage)
+    """Retries of a stage's jobs, in the process that submits them: the jobs' own processes try once."""
+    return study.retries(stage) if workflow.is_main_process else None
 
 
 def task_of(wildcards):

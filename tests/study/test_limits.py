@@ -8,7 +8,7 @@ from project import tiny, write_study
 
 from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
-from equidyn.study.limits import check_limits, further_jobs
+from equidyn.study.limits import RETRIES, check_limits, retries
 from equidyn.study.planning import LIMITS, SAFETY, analyses_of, evaluation_hours, evaluation_parts, plan, resources
 from equidyn.study.reading import read_study
 from equidyn.study.stages import Study
@@ -101,8 +101,8 @@ def test_work_goes_on_for_as_many_jobs_as_it_takes(paper, minutes):
     """Twice the estimate, as planned, in jobs that each lose some time before they begin."""
     config, runs = limited(paper[0], max_runtime=minutes), paper[1]
     needed = max(SAFETY * 60 * plan(config, row, ANALYSES).hours / minutes for row in runs.values())
-    assert needed < further_jobs(config, runs, ANALYSES, "training") + 1 < 1.2 * needed + 1
-    assert (further_jobs(config, runs, ANALYSES, "analysis") > 0) == (minutes < 1440)
+    assert needed < retries(config, runs, ANALYSES, "training") - RETRIES + 1 < 1.2 * needed + 1
+    assert (retries(config, runs, ANALYSES, "analysis") is None) == (minutes == 1440)
 
 
 def test_a_chain_of_ten_jobs_of_a_minute(paper):
@@ -112,13 +112,13 @@ def test_a_chain_of_ten_jobs_of_a_minute(paper):
     row["steps"] = round(row["steps"] * 5 / 60 / plan(config, row, ANALYSES).hours)
     config["training"]["compile"] = False
     config["cluster"]["max_runtime"] = 1
-    assert further_jobs(config, {"1M": row}, ANALYSES, "training") >= 10
+    assert retries(config, {"1M": row}, ANALYSES, "training") >= 10 + RETRIES
 
 
-def test_work_that_fits_is_not_tried_more_often(paper):
+def test_the_profile_decides_about_work_that_fits(paper):
     config, runs = paper
-    assert further_jobs(config, {"1M": runs["1M"]}, ANALYSES, "training") == 0
-    assert further_jobs(config, runs, ANALYSES, "evaluation") == 0
+    assert retries(config, {"1M": runs["1M"]}, ANALYSES, "training") is None
+    assert retries(config, runs, ANALYSES, "evaluation") is None
 
 
 class TestRefused:

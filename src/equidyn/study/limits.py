@@ -28,6 +28,10 @@ STARTING = 0.5 / 60
 """Hours until a job has started Python, imported PyTorch and opened its data."""
 
 
+RETRIES = 5
+"""Retries after other ends, which those after lack of time are added to; as in the profile for SLURM."""
+
+
 def check_limits(
     config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], source: str
 ) -> None:
@@ -42,16 +46,25 @@ def check_limits(
             raise StudyError("\n".join(f"{source}: {problem}" for problem in found))
 
 
-def further_jobs(
+def retries(
     config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], stage: str
-) -> int:
-    """Most jobs after the first that any work of a stage takes: "training", "evaluation" or "analysis"."""
+) -> int | None:
+    """Retries of jobs of a stage, "training", "evaluation" or "analysis", of which some must go on in further jobs.
+
+    Returns:
+        As many as the longest work takes jobs after the first, and `RETRIES`; None if one job is enough for all, so
+        that the profile decides.
+    """
     kinds = [(row, analyses_of(config, row, analyses) if stage == "analysis" else [stage]) for row in runs.values()]
-    return max((_further_jobs(config, row, kind) for row, found in kinds for kind in found), default=0)
+    further = max((further_jobs(config, row, kind) for row, found in kinds for kind in found), default=0)
+    return further + RETRIES if further else None
 
 
-def _further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:
-    """The same for one run, whose work may take longer than planned as far as requests for time allow."""
+def further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:
+    """Jobs after the first that work takes: "training", "evaluation" or the card of an analysis of a run.
+
+    It may take longer than planned, by as much as jobs ask for more time.
+    """
     hours, longest = _hours(config, row, kind)[0], limit(config, "runtime") / 60
     if SAFETY * hours <= longest:
         return 0

@@ -19,7 +19,7 @@ from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
 from equidyn.study import config as settings
 from equidyn.study.choice import choices_of
-from equidyn.study.limits import further_jobs
+from equidyn.study.limits import retries
 from equidyn.study.planning import devices, evaluation_parts, granted, resources, run_costs
 from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
 from equidyn.study.reading import checked
@@ -359,9 +359,9 @@ class Study:
         """The amount of a resource that any other job requests, which wants so much."""
         return granted(self.config, resource, amount)
 
-    def further_jobs(self, stage: str) -> int:
-        """Most jobs after the first that any work of a stage takes: "training", "evaluation" or "analysis"."""
-        return further_jobs(self.config, self.runs, self.analyses, stage)
+    def retries(self, stage: str) -> int | None:
+        """Retries of the jobs of a stage that takes several: its "training", "evaluation" or "analysis"."""
+        return retries(self.config, self.runs, self.analyses, stage)
 
     def devices(self, run: str) -> int:
         """Number of devices that a run trains on."""
