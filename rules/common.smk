@@ -138,9 +138,9 @@ def asks(resource, amount, of_downloaded=None):
     return granted
 
 
-def retries(stage):
-    """Retries of a stage's jobs, in the process that submits them: the jobs' own processes try once."""
-    return study.retries(stage) if workflow.is_main_process else None
+def retries(work):
+    """Retries of jobs that go on where others ended, in the process that submits them: jobs' own processes try once."""
+    return study.retries(work) if workflow.is_main_process else None
 
 
 def task_of(wildcards):

@@ -1,5 +1,6 @@
 """The limits of a cluster: no job asks for more, and what cannot fit is refused with what to change."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -50,14 +51,23 @@ def test_no_job_of_the_papers_grid_asks_for_more(paper, minutes):
                 assert 0 < asked[name] <= limits[limit], (row["name"], kind, attempt, name)
 
 
-def test_other_jobs_are_limited_too(tmp_path, monkeypatch, paper):
-    monkeypatch.chdir(ROOT)
+def test_other_jobs_are_limited_too(paper):
     config = limited(paper[0], max_runtime=240, max_memory_mb=32_000, max_cpus=4)
     study = Study(config | {"analysis": {}}, ANALYSES, "workflow/scripts")
     assert study.granted("runtime", 1440) == 240
     assert study.granted("mem_mb", 16_000) == 16_000
     assert study.granted("mem_mb", 48_000) == 32_000
     assert study.granted("cpus_per_task", 8) == 4
+    assert study.retries(1440) == 5 + RETRIES
+    assert study.retries(240) is None
+
+
+def test_rules_ask_for_nothing_by_themselves():
+    """Every amount in a rule goes through what knows the limits, but for one thread and for what an archive has."""
+    rules = "\n".join(file.read_text() for file in ROOT.glob("rules/*.smk") if file.name != "archive.smk")
+    asked = re.findall(r"^ +(?:mem_mb=|runtime=|gpu=|threads: )(.*)$", rules, re.MULTILINE)
+    assert len(asked) > 40
+    assert [amount for amount in asked if not amount.startswith(("asks(", "needs(")) and amount != "1"] == []
 
 
 @pytest.mark.parametrize("minutes", LONGEST)

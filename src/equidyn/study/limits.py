@@ -49,7 +49,13 @@ def check_limits(
 def retries(
     config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], stage: str
 ) -> int | None:
-    """Retries of jobs of a stage, "training", "evaluation" or "analysis", of which some must go on in further jobs.
+    """Retries of jobs of a stage, of which some must go on in further jobs.
+
+    Args:
+        config: The study's configuration, checked.
+        runs: Rows of the run table by name.
+        analyses: Cards of all analyses of checkpoints by name.
+        stage: "training", "evaluation" or "analysis".
 
     Returns:
         As many as the longest work takes jobs after the first, and `RETRIES`; None if one job is enough for all, so
@@ -57,7 +63,12 @@ def retries(
     """
     kinds = [(row, analyses_of(config, row, analyses) if stage == "analysis" else [stage]) for row in runs.values()]
     further = max((further_jobs(config, row, kind) for row, found in kinds for kind in found), default=0)
-    return further + RETRIES if further else None
+    return with_further_jobs(further)
+
+
+def with_further_jobs(number: int) -> int | None:
+    """Retries of jobs that must go on in so many further ones; see `retries`."""
+    return number + RETRIES if number else None
 
 
 def further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:

@@ -8,6 +8,7 @@ interrupted workflow resumes where it must, and copies of results are as good as
 Imports nothing heavy: the workflow makes one `Study` each time it is parsed.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
 from equidyn.study import config as settings
 from equidyn.study.choice import choices_of
-from equidyn.study.limits import retries
+from equidyn.study.limits import retries, with_further_jobs
 from equidyn.study.planning import devices, evaluation_parts, granted, resources, run_costs
 from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
 from equidyn.study.reading import checked
@@ -359,9 +360,14 @@ class Study:
         """The amount of a resource that any other job requests, which wants so much."""
         return granted(self.config, resource, amount)
 
-    def retries(self, stage: str) -> int | None:
-        """Retries of the jobs of a stage that takes several: its "training", "evaluation" or "analysis"."""
-        return retries(self.config, self.runs, self.analyses, stage)
+    def retries(self, work: str | int) -> int | None:
+        """Retries of jobs where one is not enough: of "training", "evaluation" or "analysis", or of so many minutes.
+
+        None where one is enough.
+        """
+        if isinstance(work, int):
+            return with_further_jobs(math.ceil(work / self.granted("runtime", work)) - 1)
+        return retries(self.config, self.runs, self.analyses, work)
 
     def devices(self, run: str) -> int:
         """Number of devices that a run trains on."""
