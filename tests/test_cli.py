@@ -36,3 +36,10 @@ def test_plan_of_a_missing_file_is_an_error_without_traceback(capsys, monkeypatc
     monkeypatch.chdir(ROOT)
     assert main(["plan", *arguments]) == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_plan_of_a_study_that_cannot_fit_is_refused(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "mine.yaml").write_text("cluster: {max_gpus: 2}\n")
+    assert main(["plan", "--config", "config/paper.yaml", str(tmp_path / "mine.yaml")]) == 1
+    assert "run '400M', training.flow_matching: 4 GPUs, but cluster.max_gpus is 2" in capsys.readouterr().err
