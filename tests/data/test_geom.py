@@ -380,6 +380,22 @@ def test_smiles_that_are_no_list(few, tmp_path, content, message):
         built(GeomArrays, tmp_path, few({"train_smiles.json": content}))
 
 
+def test_smiles_that_rdkit_cannot_read_are_left_out_and_counted(few, tmp_path, caplog):
+    texts = arrays_of_split("train")["smiles"]
+    name, content = geom.member("train_smiles", ["C(C" if text == texts[0] else text for text in texts])
+    store = built(GeomArrays, tmp_path, few({name: content}))
+    rejects = store.provenance["rejects"]
+    assert rejects["RDKit cannot read it"] == 1
+    assert store.provenance["statistics"]["molecules"] + sum(rejects.values()) == 12
+    assert "left out a molecule whose SMILES 'C(C' RDKit cannot read" in caplog.text
+
+
+def test_smiles_of_which_rdkit_can_read_hardly_any_are_another_file(few, tmp_path):
+    texts = ["C(C"] * len(arrays_of_split("train")["smiles"])
+    with pytest.raises(StoreError, match=r"train_species\.npy: found \d+ of \d+ SMILES that RDKit cannot read"):
+        built(GeomArrays, tmp_path, few(dict([geom.member("train_smiles", texts)])))
+
+
 def test_texts_are_read_piece_by_piece(tmp_path, monkeypatch):
     texts = ["C", 'a "quoted" \\ text', "", "é", "[]", ",", "\\", '\\"'] * 3
     path = tmp_path / "texts.json"

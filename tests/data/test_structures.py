@@ -198,6 +198,15 @@ def test_a_number_that_comes_again_elsewhere_is_another_residue(read):
     assert found.sequence == "ASLG"
 
 
+def test_two_molecules_of_one_chain_id_are_refused(read):
+    both = [protein("A", *glycines(1, 2, 3)), protein("A", *glycines(1, 2, 3))]
+    for one in both[1]:
+        for atom in one:
+            atom.pos = gemmi.Position(atom.pos.x, atom.pos.y, atom.pos.z + 30)
+    with pytest.raises(StructureError, match=r"two Cα atoms 30\.0 Å apart in residue 1 of chain A"):
+        read(structure(both))
+
+
 def test_residues_without_ca_are_dropped_and_counted(read):
     without = residue("LEU", "2", ("N", "N", 6.4, "\0", 1.0), ("CB", "C", 9.0, "\0", 1.0))
     (chain,) = read(structure([protein("A", residue("GLY", "1"), without, residue("GLY", "3"))]))

@@ -234,6 +234,20 @@ def test_text_is_escaped(tmp_path, parts):
     assert sly in page.text("claim-falls")
 
 
+def test_tables_manifest_and_configuration_are_escaped(tmp_path, parts):
+    plain = Page(written(tmp_path, parts))
+    sly = "</pre></td><script>alert(1)</script><img src=x onerror=alert(1)> ${7*7} {{ 7*7 }} {% raw %} ../../etc\n'\""
+    tables = {name: parts[name].assign(**{sly: sly, "run": sly}) for name in ("runs", "worst")}
+    page = Page(written(tmp_path, parts, **tables, manifest={sly: [sly, {"inner": sly}]}, config=sly))
+    assert {tag: len(found) for tag, found in page.elements.items() if tag in ("script", "img", "pre")} == {
+        tag: len(found) for tag, found in plain.elements.items() if tag in ("script", "img", "pre")
+    }
+    assert "script" not in page.elements
+    assert page.texts["pre"] == sly
+    assert page.texts["dl"].count(sly) == 3
+    assert page.texts["td"].count(sly) == 4
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path, parts):
     first = written(tmp_path, parts)
     assert written(tmp_path, parts) == first

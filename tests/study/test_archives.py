@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hostile_tars import FORMATS, hostile_tar
 
 from equidyn.cli import main
 from equidyn.study import archives
@@ -131,6 +132,21 @@ def test_hostile_members_are_refused(study, tmp_path, name, kind, target):
     assert not list((tmp_path / "there").iterdir())
     assert set(tmp_path.iterdir()) == before | {tmp_path / "there"}
     assert not Path("/outside").exists()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_headers_that_ask_for_memory_are_refused(tmp_path, kind):
+    with pytest.raises(ArchiveError, match=r"a header of|a sparse file"):
+        unpack(hostile_tar(tmp_path / "hostile.tar.gz", kind), tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
+
+
+def test_archives_of_too_many_files_are_refused(study, tmp_path, monkeypatch):
+    pack(study, tmp_path / "tiny.tar.gz")
+    monkeypatch.setattr(archives, "MOST_FILES", 3)
+    with pytest.raises(ArchiveError, match="it has more than 3 files"):
+        unpack(tmp_path / "tiny.tar.gz", tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
 
 
 def test_archives_that_unpack_to_too_much_are_refused_unread(study, tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from equidyn.core.rooms import cards
+from equidyn.run.recipe import Run
 from equidyn.study.choice import choice_of
 from equidyn.study.config import (
     StudyError,
@@ -42,6 +44,22 @@ def test_a_task_with_data_needs_its_settings(config, section):
     del config[section]["flow_matching"]
     with pytest.raises(StudyError, match=rf"mine: {section}\.flow_matching: missing, although data\.flow_matching is"):
         check_config(config, ANALYSES, "mine")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "/etc", "..", "<b>", "$x$", "a b", "a\nb", "a\n", "{run}", "-x", "", "é"]
+)
+def test_names_that_lead_elsewhere_are_refused(config, name):
+    with pytest.raises(StudyError, match=r"study: found .* should match pattern"):
+        check_config(config | {"study": name}, ANALYSES)
+    config["data"]["force_field"]["subsets"][name] = 5
+    with pytest.raises(StudyError, match=r"(?s)data\.force_field\.subsets.* should match pattern"):
+        check_config(config, ANALYSES)
+    row = {"task": "force_field", "model": "escaip-tiny", "train_subset": "all", "batch_size": 1, "steps": 1}
+    row |= {"optimiser": "adamw", "lr": 1.0, "augmentation": 0.0, "seed": 0}
+    assert Run(name="a", **row)
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Run(name=name, **row)
 
 
 def test_a_folder_belongs_to_the_source_files(config):

@@ -470,7 +470,10 @@ class Store:
         return self._column(self._of_kind(name, "scalar"))
 
     def ragged(self, name: str) -> np.ndarray:
-        """Return all rows of a ragged field, (rows, *shape), memory-mapped, read-only."""
+        """Return all rows of a ragged field, (rows, *shape), memory-mapped, read-only.
+
+        Ask for it each time that it is read: reading one of before the file was cut short ends the process.
+        """
         return self._column(self._of_kind(name, "ragged"))
 
     def text(self, name: str) -> list[str]:

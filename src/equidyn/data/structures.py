@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import gemmi
@@ -144,7 +145,8 @@ def read_chains(path: str | Path) -> list[Chain]:
     - Residues: those of the polymer. Water, ligands and nucleic acids are ignored, hydrogens make no difference.
     - Of alternate locations, and of alternative residues at one place, the one with the highest occupancy counts, the
       first on ties. They may stand anywhere in the chain, see `_places`.
-    - A coordinate of a Cα atom that is no finite number is an error.
+    - A coordinate of a Cα atom that is no finite number is an error. So are two Cα atoms in one residue that have one
+      label and are apart: they are of two molecules with one chain id.
     - PDB files of before 1996, with the entry and a number in columns 73 to 80, are read as those of today.
     - Selenomethionine (MSE), although a HETATM, is read as methionine. Other non-standard residues are dropped and
       counted, and so are residues without Cα.
@@ -172,6 +174,8 @@ def read_chains(path: str | Path) -> list[Chain]:
             "resolution": structure.resolution or None,
         }
         polymers = [(chain.name, chain.get_polymer()) for chain in structure[0]]
+        for name, polymer in polymers:
+            _check_one_molecule(path, name, polymer)
         # Not the entity's name: gemmi merges entities of equal sequence.
         chains = [
             _trace(polymer, chain=name, entity=polymer[0].entity_id, **about)
@@ -185,6 +189,17 @@ def read_chains(path: str | Path) -> list[Chain]:
             where = chain.residue_index[~np.isfinite(chain.positions).all(axis=1)][0]
             raise _no_number(path, "no finite number", f"residue {where} of chain {chain.chain}")
     return chains
+
+
+def _check_one_molecule(path: Path, chain: str, polymer: Iterable[gemmi.Residue]) -> None:
+    """Refuse two molecules of one chain id, whose residues of one name and number gemmi makes one residue."""
+    for residue in polymer:
+        atoms = [atom for atom in residue if atom.name == "CA"]
+        for one, other in combinations(atoms, 2):
+            distance = one.pos.dist(other.pos)
+            if one.altloc == other.altloc and distance >= SAME_PLACE:
+                found = f"two Cα atoms {distance:.1f} Å apart in residue {residue.seqid} of chain {chain}"
+                raise StructureError(path, found, "give each molecule a chain id of its own")
 
 
 def _no_number(path: Path, found: str, where: str) -> StructureError:

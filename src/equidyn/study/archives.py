@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from equidyn.core.files import replacing
+from equidyn.core.tars import ModestTarInfo
 
 KEPT = ("config.yaml", "manifest.json", "report.html", "tables", "figures")
 """The parts of a study's folder that are published: neither data nor weights."""
@@ -25,6 +26,9 @@ SUMS = "SHA256SUMS"
 
 MOST_BYTES = 10 * 2**30
 """Most bytes that an archive may unpack to; the default study has a few million."""
+
+MOST_FILES = 100_000
+"""Most files that an archive may hold."""
 
 
 class ArchiveError(ValueError):
@@ -80,7 +84,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary:
         try:
-            with tarfile.open(archive, "r:gz") as tar:
+            with tarfile.open(archive, "r:gz", tarinfo=ModestTarInfo) as tar:
                 tar.extractall(temporary, members=_plain(tar), filter="data")
         except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
             raise ArchiveError(f"{archive}: damaged, or not a gzipped tar file ({error}): fetch it again") from None
@@ -97,9 +101,11 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
 
 
 def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of an archive, which must be plain files of no more than `MOST_BYTES` in all."""
+    """Yield the members of an archive, which must be `MOST_FILES` plain files of `MOST_BYTES` in all at most."""
     unpacked = 0
-    for member in tar:
+    for number, member in enumerate(tar):
+        if number == MOST_FILES:
+            raise tarfile.TarError(f"it has more than {MOST_FILES:,} files")
         unpacked += member.size
         if not member.isfile():
             raise tarfile.TarError(f"{member.name} is no plain file")

@@ -11,6 +11,12 @@ from equidyn.core.settings import StudyError
 from equidyn.study.config import check_analyses, check_config, check_figures, read_runs, with_names
 from equidyn.study.limits import check_limits
 
+DEEPEST = 50
+"""Levels of a configuration file; those of this project have five."""
+
+MOST_VALUES = 100_000
+"""Values of a configuration file, as often as aliases repeat them."""
+
 
 def read_study(
     paths: Iterable[str | Path], analyses: Mapping[str, Any]
@@ -29,7 +35,7 @@ def read_study(
     """
     config: dict[str, Any] = {}
     for path in paths:
-        config = merge(config, _read_yaml(path))
+        config = merge(config, read_yaml(path))
     return checked(config, analyses, " + ".join(map(str, paths)))
 
 
@@ -69,15 +75,64 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The content of a configuration file.
+
+    Raises:
+        StudyError: The file is missing or no YAML of plain keys and values: it gives a key twice, names classes of
+            Python, is nested more than `DEEPEST` deep, or stands for more than `MOST_VALUES` values.
+    """
     import yaml
 
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """A loader that refuses to let the second of two equal keys win."""
+
+        def construct_mapping(self, node, deep=False):
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.value in seen if isinstance(key, yaml.ScalarNode) else False:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} twice", key.start_mark)
+                seen.add(str(key.value))
+            return super().construct_mapping(node, deep)
+
     try:
-        content = yaml.safe_load(Path(path).read_text("utf-8"))
+        text = Path(path).read_text("utf-8")
+        _check_size(path, yaml.parse(text, Loader))
+        content = yaml.load(text, Loader)
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run this in the project's folder, or check the name") from None
-    except yaml.YAMLError as error:
+    except StudyError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # a date without a day, say, is no YAMLError
         raise StudyError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise StudyError(f"{path}: found {content!r}, expected keys and values")
     return content
+
+
+def _check_size(path: str | Path, events: Iterable[Any]) -> None:
+    """Refuse YAML that is nested too deep, or that stands for too many values, before anything is made of it."""
+    import yaml
+
+    sizes: dict[str, int] = {}
+    open_ones: list[tuple[str | None, int]] = [(None, 0)]
+    for event in events:
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append((event.anchor, 1))
+            if len(open_ones) > DEEPEST + 1:
+                raise StudyError(f"{path}: nested more than {DEEPEST} deep: write it flat")
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            anchor, size = None, sizes.get(event.anchor, MOST_VALUES + 1)  # one that is not complete holds itself
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_ones.pop()
+        else:
+            continue
+        if anchor:
+            sizes[anchor] = size
+        around, before = open_ones[-1]
+        open_ones[-1] = around, before + size
+        if before + size > MOST_VALUES:
+            raise StudyError(f"{path}: stands for more than {MOST_VALUES:,} values: write out what its aliases repeat")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_tars import FORMATS, hostile_tar
 from standins.spice import pool, write_archive, write_xyz_archives, xyz_frames
 
 import equidyn
@@ -504,6 +505,15 @@ def test_hostile_members_of_archives_write_nothing_and_are_not_followed(tmp_path
     assert store.scalar("energy")[training(store)].tolist() == waters(*expected)
     assert {path.name for path in tmp_path.iterdir()} == {*ARCHIVES, "store"}
     assert not Path("/outside.xyz").exists()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_headers_that_ask_for_memory_are_refused(tmp_path, kind):
+    files = archives(tmp_path, water(0))
+    hostile_tar(files[TRAIN_FILE], kind, water(0).encode())
+    with pytest.raises(StoreError, match=r"train_large\S+: found an archive .* \((a header of|.*a sparse file)"):
+        build(tmp_path, files)
+    assert {path.name for path in tmp_path.iterdir()} == set(ARCHIVES)
 
 
 def test_archives_that_unpack_to_too_much_are_refused(tmp_path, monkeypatch):

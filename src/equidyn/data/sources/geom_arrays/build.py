@@ -34,6 +34,7 @@ _PREFIXES = ("train", "val", "test")  # prefixes of the arrays' names, in the or
 _SPECIES = np.array([1, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 33, 35, 53, 80, 83])  # atomic numbers of the arrays' species
 _TEXT = re.compile(r'\s*[\[,]\s*("(?:[^"\\]|\\.)*")')  # an entry of a JSON list, with the separator before it
 _BYTES = 1 << 20  # read at once
+_MOST_UNREADABLE = 3  # molecules of a portion that may be so by themselves; half of a larger one is another file
 _LONGEST_TEXT = 16 << 20  # characters of a SMILES, or of several that are not complete
 
 
@@ -250,12 +251,19 @@ def _texts(stream: TextIO) -> Iterator[str]:
 def _portion_of_arrays(piece: _Rows, *, archive: Path, folder: Path) -> Portion:
     """Turn some molecules of the arrays into a portion. Runs in a worker."""
     arrays, where = _Split.open(folder, piece.split), f"{archive}, {_member(piece.split, 'species')}"
-    gathered = Molecules()
+    gathered, unreadable = Molecules(), 0
     by_molecule = itertools.groupby(zip(piece.molecules, piece.rows, piece.smiles, strict=True), key=lambda row: row[0])
     for _, conformers in by_molecule:
         read = [_conformer_of_arrays(arrays, int(row), smiles, where) for _, row, smiles in conformers]
-        _check_composition(read[0], where)
-        gathered.add(read, piece.split)
+        if _is_readable(read[0], where):
+            gathered.add(read, piece.split)
+        else:
+            note = f"{where}: left out a molecule whose SMILES {read[0].smiles!r} RDKit cannot read"
+            gathered.reject("RDKit cannot read it", note)
+            unreadable += 1
+    if unreadable > max(_MOST_UNREADABLE, len(set(piece.molecules)) // 2):
+        found = f"{unreadable} of {len(set(piece.molecules))} SMILES that RDKit cannot read"
+        raise StoreError(where, found, "hardly any", REFETCH)
     return gathered.portion()
 
 
@@ -268,19 +276,23 @@ def _conformer_of_arrays(arrays: _Split, row: int, smiles: str, where: str) -> C
     return Conformer(smiles, _SPECIES[species], np.asarray(arrays.positions[atoms]))
 
 
-def _check_composition(conformer: Conformer, where: str) -> None:
-    """Compare the atoms with those of the SMILES: arrays in another order or another list of species show here."""
+def _is_readable(conformer: Conformer, where: str) -> bool:
+    """Whether RDKit reads the SMILES; its atoms must be those of the arrays.
+
+    Arrays in another order or another list of species show here.
+    """
     from rdkit import Chem
 
     mol = Chem.MolFromSmiles(conformer.smiles, sanitize=False)
     if mol is None:
-        raise StoreError(where, f"SMILES {conformer.smiles!r}", "one that RDKit reads", REFETCH)
+        return False
     mol.UpdatePropertyCache(strict=False)
     expected: Counter[int] = Counter(atom.GetAtomicNum() for atom in mol.GetAtoms())
     expected[1] += sum(atom.GetTotalNumHs() for atom in mol.GetAtoms())
     found = Counter(conformer.numbers.tolist())
     if found != expected:
         raise StoreError(where, f"atoms {_formula(found)}", f"{_formula(expected)} ({conformer.smiles})", REFETCH)
+    return True
 
 
 def _formula(atoms: Counter[int]) -> str:

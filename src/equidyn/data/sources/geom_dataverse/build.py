@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from equidyn.core.files import receipt_path
+from equidyn.core.tars import ModestTarInfo
 from equidyn.data.geom import PORTION, REFETCH, Conformer, Molecules, blocks_of, build, write_blocks
 from equidyn.data.pickles import CrashError, PickledMolecule, PickleError, read_object, run_confined
 from equidyn.data.preparation import LimitedGzip, Portion, portions
@@ -195,7 +196,7 @@ def _index(tar: Path) -> tuple[dict[str, tuple[int, int]], dict[str, dict[str, A
     members: dict[str, tuple[int, int]] = {}
     summary = None
     try:
-        with tarfile.open(tar, "r:") as archive:
+        with tarfile.open(tar, "r:", tarinfo=ModestTarInfo) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep half a million
                 path = PurePosixPath(member.name)

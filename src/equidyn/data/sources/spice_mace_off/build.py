@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
+from equidyn.core.tars import ModestTarInfo
 from equidyn.data.force_limits import ForceLimits
 from equidyn.data.preparation import LimitedGzip, Portion
 from equidyn.data.spice import DAMAGED, ELEMENTS, FIELDS, SYMBOLS, Geometries, SourceFile, build
@@ -163,8 +164,12 @@ def xyz_blocks(path: Path) -> Iterator[XyzBlock]:
     found = False
     try:
         # Not tarfile's own gzip mode, which neither checks the checksum nor reads on behind a first part.
-        with LimitedGzip(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20) as archive:
-            for member in archive:
+        with (
+            LimitedGzip(path) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|", bufsize=1 << 20, tarinfo=ModestTarInfo) as archive,
+        ):
+            while member := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep any number of them
                 if member.isfile() and not PurePosixPath(member.name).name.startswith("."):
                     for block in _blocks(cast(IO[bytes], archive.extractfile(member)), f"{path}, {member.name}"):
                         found = True
