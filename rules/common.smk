@@ -21,6 +21,7 @@ from equidyn.figures.planned import (
 from equidyn.study import provenance
 from equidyn.study.attempts import lacked
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, digest, file_digest
+from equidyn.study.reading import read_yaml
 from equidyn.study.sources import PUBLISHED
 from equidyn.study.stages import Study
 
@@ -80,6 +81,9 @@ LocalSourceFile.format = literal(LocalSourceFile.format)
 if "lock" not in vars(FilePersistence):
     FilePersistence._write_locks = marking(FilePersistence._write_locks)
     FilePersistence.lock = unlocking(FilePersistence.lock)
+
+for file in workflow.configfiles:
+    read_yaml(file)  # Snakemake lets the second of two equal keys win
 
 provenance.KEPT = Path(".snakemake/equidyn-code")
 study = Study(
