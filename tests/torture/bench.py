@@ -6,6 +6,7 @@ folders are made immutable; others get a limit on the size of files, and folders
 """
 
 import argparse
+import io
 import math
 import os
 import random
@@ -18,7 +19,7 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from torture.study import TARGETS, small_study, write_mirror
 
 DISK = 400 << 20  # bytes
 TICK = 0.02  # seconds between two looks at the processes
+LEFT_TO_PACK = 3  # interruptions
 PACK, START = "pack", "start of the workflow"
 TIMED = re.compile("seconds|memory|per_second|device_name")
 """Columns of tables that hold times, or what else is measured of a machine."""
@@ -157,6 +159,10 @@ class Interrupter:
             "one worker": lambda: self._one_of(self.processes.workers() or list(self.processes.jobs())),
         }
 
+    def end(self) -> None:
+        """End all processes."""
+        self._send(signal.SIGKILL, self.processes.all())
+
     def _one_of(self, processes: Sequence[psutil.Process]) -> Sequence[psutil.Process]:
         return [self.random.choice(processes)] if processes else []
 
@@ -213,6 +219,7 @@ class Session:
     def __init__(self, project: Project, interrupter: Interrupter, cores: int, log: Path, counts: Counts):
         self.project, self.interrupter, self.cores, self.log, self.counts = project, interrupter, cores, log, counts
         self.durations: dict[str, float] = {}
+        self.jobs: Counter[str] = Counter()
         self.packed = project.folder / "packed.tar.gz"
 
     def finish(self, plan: "Plan") -> None:
@@ -243,15 +250,26 @@ class Session:
             )
         self.counts.invocations += 1
         self.interrupter.processes.sessions.add(main.pid)
+        try:
+            self._watch(main, plan, is_workflow=command[2] == "snakemake")
+        except BaseException:
+            self.interrupter.end()
+            raise
+        return main.returncode == 0
+
+    def _watch(self, main: subprocess.Popen, plan: "Plan", *, is_workflow: bool) -> None:
+        """Note the jobs of a command, and interrupt them as planned, until it has ended."""
         plan.begin()
         seen: dict[psutil.Process, float] = {}
-        if command[2] == "snakemake":
+        if is_workflow:
+            self.jobs[START] += 1
             plan.see(START, 4.0)
         while main.poll() is None:
             running = self.interrupter.processes.jobs()
             for process, rule in running.items():
                 if process not in seen:
                     seen[process] = time.monotonic()
+                    self.jobs[rule] += 1
                     plan.see(rule, self.durations.get(rule, 2.0))
                 else:
                     lasted = time.monotonic() - seen[process]
@@ -259,39 +277,45 @@ class Session:
             if plan.is_due():
                 plan.act(self.interrupter, sorted(set(running.values())))
             time.sleep(TICK)
-        return main.returncode == 0
 
 
 class Plan:
-    """When to interrupt, and how: jobs of every rule equally often, by all kinds in turn.
+    """When to interrupt, and how: some jobs of each rule, by all kinds in turn.
 
     Args:
         most: Number of interruptions.
-        per_rule: Most interruptions of one rule; 0 to interrupt nothing.
+        jobs: How many jobs each rule has.
         random: Chooses jobs, moments and the order of kinds.
         counts: Where interruptions are counted.
     """
 
-    def __init__(self, most: int, per_rule: int, random: random.Random, counts: Counts):
-        self.most, self.per_rule, self.random, self.counts = most, per_rule, random, counts
-        self.planned: Counter[str] = Counter()
+    def __init__(self, most: int, jobs: Mapping[str, int], random: random.Random, counts: Counts):
+        self.most, self.jobs, self.random, self.counts = most, jobs, random, counts
+        places = [*jobs] * math.ceil(self._wanted() / max(1, len(jobs)))
+        self.planned = Counter(random.sample(places, self._wanted()))
         self.kinds: list[str] = []
-        self.moment = math.inf
+        self.moments: list[tuple[float, str]] = []
         self.acted = False
 
+    def _wanted(self) -> int:
+        return self.most - self.counts.interruptions
+
     def begin(self) -> None:
-        """A command is given."""
-        self.moment, self.acted = math.inf, False
+        """A command is given; what was planned for jobs of the last one is still to be done."""
+        self.planned.update(rule for _, rule in self.moments)
+        self.moments, self.acted = [], False
 
     def see(self, rule: str, duration: float) -> None:
         """A job of a rule has begun, and will last so many seconds."""
-        if self.moment == math.inf and self.planned[rule] < self.per_rule and self.random.random() < 0.7:
-            self.planned[rule] += 1
-            self.moment = time.monotonic() + self.random.uniform(0, duration)
+        chosen = self.planned[rule] > 0 and self.random.random() < max(0.5, 1 / self.jobs[rule])
+        # The last command of a study makes up for what was missed.
+        if chosen or (rule == PACK and 0 < self._wanted() <= LEFT_TO_PACK):
+            self.planned[rule] -= 1
+            self.moments.append((time.monotonic() + self.random.uniform(0, duration), rule))
 
     def is_due(self) -> bool:
         """Whether to interrupt now."""
-        return time.monotonic() >= self.moment and self.counts.interruptions < self.most
+        return self._wanted() > 0 and any(moment <= time.monotonic() for moment, _ in self.moments)
 
     def act(self, interrupter: Interrupter, running: list[str]) -> None:
         """Interrupt."""
@@ -304,7 +328,8 @@ class Plan:
         print(f"{time.strftime('%H:%M:%S')}  {number:3d} of {self.most}  {kind:<40} {where}", flush=True)
         self.counts.by_kind[kind] += 1
         self.counts.by_rule.update(running or ["between jobs"])
-        self.moment, self.acted = math.inf, True
+        self.moments.remove(min(self.moments))
+        self.acted = True
         kinds[kind]()
 
 
@@ -325,9 +350,10 @@ def torture(interruptions: int, seed: int, cores: int, folder: Path) -> Counts:
     print(f"seed {seed}; in {folder}; first the undisturbed study", flush=True)
     begun = time.monotonic()
     calm = Session(undisturbed, Interrupter(undisturbed, None, chance), cores, folder / "undisturbed.log", Counts())
-    calm.finish(Plan(0, 0, chance, Counts()))
-    rules = len(calm.durations) + 1
-    print(f"it took {time.monotonic() - begun:.0f} s and has {rules} kinds of jobs; now the others", flush=True)
+    calm.finish(Plan(0, {}, chance, Counts()))
+    print(
+        f"it took {time.monotonic() - begun:.0f} s and has {len(calm.jobs)} kinds of jobs; now the others", flush=True
+    )
     study = 0
     while counts.interruptions < interruptions:
         study += 1
@@ -338,7 +364,7 @@ def torture(interruptions: int, seed: int, cores: int, folder: Path) -> Counts:
             session = Session(project, Interrupter(project, disk, chance), cores, log, counts)
             session.durations = dict(calm.durations)
             before = counts.interruptions
-            session.finish(Plan(interruptions, math.ceil((interruptions - before) / rules), chance, counts))
+            session.finish(Plan(interruptions, calm.jobs, chance, counts))
             found = differences(calm, session)
             counts.differences += [f"study {study}: {name}" for name in found]
             print(f"study {study}: {len(found)} differences after {counts.interruptions - before} interruptions")
@@ -395,8 +421,6 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _untimed(name: str, content: bytes) -> bytes:
     if not name.startswith("tables/costs."):
         return content
-    import io
-
     table = (pd.read_csv if name.endswith(".csv") else pd.read_parquet)(io.BytesIO(content))
     return table.drop(columns=table.filter(regex=TIMED.pattern).columns).to_csv().encode()
 
@@ -409,6 +433,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--folder", type=Path, help="kept at the end; default: a temporary one")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and take the processes along
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
         try:

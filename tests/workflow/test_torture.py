@@ -1,0 +1,18 @@
+"""A study that is interrupted ten times, against one left alone; `make torture` does it more often."""
+
+import pytest
+from torture.bench import NOT_COMPARED, torture
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+def test_interrupted_studies_make_the_same(tmp_path):
+    counts = torture(interruptions=10, seed=0, cores=2, folder=tmp_path)
+    assert counts.interruptions == 10
+    assert not counts.differences
+    assert not counts.unexplained
+
+
+@pytest.mark.parametrize("name", ["tables/claims.csv", "figures/all/summary.png", "train/one/metrics.parquet"])
+def test_results_are_compared(name):
+    assert not NOT_COMPARED.search(name)
