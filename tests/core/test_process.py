@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 TF32 = """
 import torch
 from equidyn.core import process
@@ -25,6 +27,33 @@ for before in BEFORE:
         print(matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, end=" ")
         print(torch.backends.fp32_precision, matmul.allow_tf32, cudnn.allow_tf32, torch.get_float32_matmul_precision())
 """
+
+
+FAMILY = """
+import multiprocessing, time
+from equidyn.core import process
+
+def child():
+    process.end_with_parent()
+    print("at work", flush=True)
+    time.sleep(10)
+    print("still at work")
+
+if __name__ == "__main__":
+    one = multiprocessing.get_context("{method}").Process(target=child)
+    one.start()
+    one.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_children_end_with_their_parent(method, tmp_path):
+    (tmp_path / "family.py").write_text(FAMILY.format(method=method), encoding="utf-8")
+    command = [sys.executable, tmp_path / "family.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as parent:
+        assert parent.stdout.readline() == "at work\n"
+        parent.kill()
+        assert parent.stdout.read() == ""
 
 
 def test_nothing_rounds_to_tf32_unless_allowed():

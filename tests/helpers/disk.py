@@ -58,15 +58,18 @@ def mounted(path: Path, size: int):
 @contextmanager
 def unwritable(folder: Path):
     """Let nothing be made in a folder, or removed from it; for root, too, whom permissions do not stop."""
-    if os.geteuid() == 0:
-        subprocess.run(["chattr", "+i", folder], check=True)
-    else:
-        mode = folder.stat().st_mode
-        folder.chmod(0o555)
+    handle = os.open(folder, os.O_RDONLY)
+    name = f"/proc/{os.getpid()}/fd/{handle}/."  # the folder, even if it is moved meanwhile
+    mode = Path(name).stat().st_mode
     try:
+        if os.geteuid() == 0:
+            subprocess.run(["chattr", "+i", name], check=True)
+        else:
+            Path(name).chmod(0o555)
         yield
     finally:
         if os.geteuid() == 0:
-            subprocess.run(["chattr", "-i", folder], check=True)
+            subprocess.run(["chattr", "-i", name], check=True)
         else:
-            folder.chmod(mode)
+            Path(name).chmod(mode)
+        os.close(handle)

@@ -29,7 +29,7 @@ import psutil
 from disk import Disk, mounted, unwritable
 from project import Project
 
-from torture.study import TARGETS, small_study, write_mirror
+from torture.study import EVERYTHING, small_study, write_mirror
 
 DISK = 400 << 20  # bytes
 TICK = 0.02  # seconds between two looks at the processes
@@ -201,7 +201,7 @@ class Interrupter:
         try:
             with unwritable(self.random.choice(folders)):
                 time.sleep(self.random.uniform(0.5, 4))
-        except FileNotFoundError:  # it is gone already
+        except (FileNotFoundError, subprocess.CalledProcessError):  # it is gone already
             self._fill()
 
 
@@ -211,13 +211,24 @@ class Session:
     Args:
         project: The study.
         interrupter: Knows its processes.
-        cores: As Snakemake's.
         log: File for what the commands say.
-        say: Called with a line for each interruption.
+        counts: Where invocations are counted.
+        cores: As Snakemake's.
+        targets: As Snakemake's.
     """
 
-    def __init__(self, project: Project, interrupter: Interrupter, cores: int, log: Path, counts: Counts):
-        self.project, self.interrupter, self.cores, self.log, self.counts = project, interrupter, cores, log, counts
+    def __init__(
+        self,
+        project: Project,
+        interrupter: Interrupter,
+        log: Path,
+        counts: Counts,
+        *,
+        cores: int,
+        targets: Sequence[str],
+    ):
+        self.project, self.interrupter, self.log, self.counts = project, interrupter, log, counts
+        self.cores, self.targets = cores, targets
         self.durations: dict[str, float] = {}
         self.jobs: Counter[str] = Counter()
         self.packed = project.folder / "packed.tar.gz"
@@ -228,7 +239,8 @@ class Session:
         Raises:
             TortureError: A command fails again and again although nothing interrupts it.
         """
-        snakemake = ["-m", "snakemake", *TARGETS, "--cores", str(self.cores), "--configfile", self.project.config_file]
+        given = [f"--cores={self.cores}", f"--configfile={self.project.config_file}"]
+        snakemake = ["-m", "snakemake", *self.targets, *given]
         pack = ["-m", "equidyn.cli", "pack", "--output", str(self.packed), f"results/{self.project.config['study']}"]
         for command in (snakemake, pack):
             failures = 0
@@ -333,14 +345,17 @@ class Plan:
         kinds[kind]()
 
 
-def torture(interruptions: int, seed: int, cores: int, folder: Path) -> Counts:
+def torture(
+    interruptions: int, seed: int, folder: Path, *, cores: int = 2, targets: Sequence[str] = EVERYTHING
+) -> Counts:
     """Interrupt studies until it was often enough, and compare each with an undisturbed one.
 
     Args:
         interruptions: How often to interrupt.
         seed: Chooses moments and kinds; what runs at a moment depends on the machine.
-        cores: As Snakemake's.
         folder: Where everything happens; made if it does not exist.
+        cores: As Snakemake's.
+        targets: As Snakemake's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_mirror(folder / "mirror")
@@ -349,7 +364,8 @@ def torture(interruptions: int, seed: int, cores: int, folder: Path) -> Counts:
     undisturbed.write()
     print(f"seed {seed}; in {folder}; first the undisturbed study", flush=True)
     begun = time.monotonic()
-    calm = Session(undisturbed, Interrupter(undisturbed, None, chance), cores, folder / "undisturbed.log", Counts())
+    asked = {"cores": cores, "targets": targets}
+    calm = Session(undisturbed, Interrupter(undisturbed, None, chance), folder / "undisturbed.log", Counts(), **asked)
     calm.finish(Plan(0, {}, chance, Counts()))
     print(
         f"it took {time.monotonic() - begun:.0f} s and has {len(calm.jobs)} kinds of jobs; now the others", flush=True
@@ -361,7 +377,7 @@ def torture(interruptions: int, seed: int, cores: int, folder: Path) -> Counts:
             project = small_study(place / "project", folder / "mirror")
             project.write()
             log = folder / f"study{study}.log"
-            session = Session(project, Interrupter(project, disk, chance), cores, log, counts)
+            session = Session(project, Interrupter(project, disk, chance), log, counts, **asked)
             session.durations = dict(calm.durations)
             before = counts.interruptions
             session.finish(Plan(interruptions, calm.jobs, chance, counts))
@@ -437,7 +453,7 @@ def main() -> int:
     with ExitStack() as stack:
         folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
         try:
-            counts = torture(options.interruptions, options.seed, options.cores, folder)
+            counts = torture(options.interruptions, options.seed, folder, cores=options.cores)
         except TortureError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

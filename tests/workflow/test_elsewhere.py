@@ -1,6 +1,5 @@
 """The workflow in odd places: as a module of another, in folders with any name, where text is ASCII by default."""
 
-import pandas as pd
 import pytest
 import yaml
 from project import tiny_study
@@ -9,6 +8,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ODD = "a {run} {task} {} 100 % $HOME 'b\" \\n"
+LETTERS = "é ü 蛋白"
 MINE = """
 module equidyn:
     snakefile: {snakefile!r}
@@ -24,12 +24,11 @@ rule mine:
 
 def short(project):
     """The project with one run of the study, and nothing but its evaluation."""
-    project.rows, task = project.rows[:1], "force_field"
-    project.config["analysis"] = {}
+    project.rows, project.config["analysis"] = project.rows[:1], {}
     for section in ("data", "training", "evaluation"):
-        for other in {"flow_matching", "voxel_denoising"}:
+        for other in ("flow_matching", "voxel_denoising"):
             del project.config[section][other]
-    project.config["figures"] |= {"formats": ["png"], "baseline": {task: "augmented"}}
+    project.config["figures"] |= {"formats": ["png"], "baseline": {"force_field": "augmented"}}
     return project
 
 
@@ -44,15 +43,19 @@ def use_as_module(project, folder, target):
 
 
 @pytest.mark.parametrize(
-    ("name", "environment"), [("project", {}), (ODD, ASCII), (f"{ODD} é ü 蛋白", {})], ids=["plain", "ASCII", "letters"]
+    ("name", "target", "made", "environment"),
+    [
+        (ODD, "evaluate", "tables/evaluation.csv", ASCII),
+        (f"{ODD} {LETTERS}", "data", "data/force_field/index/validation.npy", {}),
+    ],
+    ids=["ASCII", "letters"],
 )
-def test_as_a_module(name, environment, tmp_path):
-    project = short(tiny_study(tmp_path / name))
-    folder = tmp_path / f"my {name}"
-    use_as_module(project, folder, "evaluate")
+def test_as_a_module(name, target, made, environment, tmp_path):
+    project, folder = short(tiny_study(tmp_path / name)), tmp_path / f"my {name}"
+    use_as_module(project, folder, target)
     result = project.snakemake("--configfile", "mine.yaml", folder=folder, **environment)
     assert result.returncode == 0, result.stderr[-5000:]
-    assert set(pd.read_csv(folder / "results/tiny/tables/evaluation.csv")["run"]) == {"augmented"}
+    assert (folder / "results/tiny" / made).exists()
     assert not (project.folder / "results").exists()
 
 
@@ -64,18 +67,25 @@ def test_all_of_it_can_be_asked_of_a_module(tmp_path):
     assert "equidyn_write_report" in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("environment", [ASCII, {}], ids=["ASCII", "usual"])
-def test_in_folders_of_any_name(environment, tmp_path):
-    project = short(tiny_study(tmp_path / f"{ODD} é ü 蛋白"))
-    result = project.run("evaluate", **environment)
+@pytest.mark.parametrize(
+    ("target", "made", "environment"),
+    [
+        ("evaluate", "tables/evaluation.csv", ASCII),
+        ("data", "data/force_field/index/validation.npy", {}),
+    ],
+    ids=["ASCII", "usual"],
+)
+def test_in_folders_of_any_name(target, made, environment, tmp_path):
+    project = short(tiny_study(tmp_path / f"{ODD} {LETTERS}"))
+    result = project.run(target, **environment)
     assert result.returncode == 0, result.stderr[-5000:]
-    assert (project.results / "tables/evaluation.csv").exists()
+    assert (project.results / made).exists()
 
 
 def test_into_a_folder_of_any_name(tmp_path):
-    project, folder = short(tiny_study(tmp_path / "project")), tmp_path / f"{ODD} é ü 蛋白"
+    project, folder = short(tiny_study(tmp_path / "project")), tmp_path / f"{ODD} {LETTERS}"
     project.config["run_table"] = str(project.folder / "config/runs/tiny.tsv")
-    result = project.run("evaluate", "--directory", str(folder))
+    result = project.run("data", "--directory", str(folder))
     assert result.returncode == 0, result.stderr[-5000:]
-    assert (folder / "results/tiny/tables/evaluation.csv").exists()
+    assert (folder / "results/tiny/data/force_field/index/validation.npy").exists()
     assert not project.results.exists()

@@ -74,6 +74,7 @@ def test_one_at_work_is_in_the_way(started):
     assert workflow.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_machine_stays(started):
     project, workflow, processes = started
     for process in processes.all():
