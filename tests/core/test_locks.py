@@ -103,6 +103,15 @@ def test_a_process_does_not_wait_for_itself(tmp_path):
         locks.hold(tmp_path / "file", lambda: pytest.fail("it waits"))
 
 
+def test_a_file_that_was_removed_is_held_anew(tmp_path):
+    file = tmp_path / "0.output.lock"
+    for _ in range(2):
+        file.write_text(f"{locks.mark()}\nresults/table\n", encoding="utf-8")
+        locks.hold(file)
+        assert len(locks.remove_left([file])) == 1
+        file.unlink()
+
+
 def test_what_a_process_has_forked_holds_nothing(tmp_path):
     code = f"""
 import os, time

@@ -28,9 +28,10 @@ def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
         waiting: Called if another process holds it.
     """
     path = Path(path).resolve()
-    if path in _HELD:
-        return
     stream = path.open("a", encoding="utf-8")
+    if path in _HELD and os.path.sameopenfile(_HELD[path].fileno(), stream.fileno()):
+        stream.close()
+        return
     with suppress(OSError):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
