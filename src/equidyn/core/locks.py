@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import IO
 
 _HELD: dict[Path, IO[str]] = {}
-os.register_at_fork(after_in_child=_HELD.clear)  # a child's copies would outlive this process
 
 
 def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
@@ -29,9 +28,11 @@ def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
     """
     path = Path(path).resolve()
     stream = path.open("a", encoding="utf-8")
-    if path in _HELD and os.path.sameopenfile(_HELD[path].fileno(), stream.fileno()):
-        stream.close()
-        return
+    if (held := _HELD.get(path)) is not None:
+        if os.path.sameopenfile(held.fileno(), stream.fileno()):
+            stream.close()
+            return
+        held.close()  # its file was removed
     with suppress(OSError):
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,6 +40,15 @@ def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
             waiting()
             fcntl.flock(stream, fcntl.LOCK_EX)
     _HELD[path] = stream
+
+
+def _forget() -> None:
+    """Close a child's copies, which would outlive this process."""
+    while _HELD:
+        _HELD.popitem()[1].close()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
