@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
-_HELD: dict[Path, IO[str]] = {}
+_HELD: dict[Path, int] = {}  # descriptors, which stay open
 
 
 def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
@@ -27,25 +26,25 @@ def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
         waiting: Called if another process holds it.
     """
     path = Path(path).resolve()
-    stream = path.open("a", encoding="utf-8")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
     if (held := _HELD.get(path)) is not None:
-        if os.path.sameopenfile(held.fileno(), stream.fileno()):
-            stream.close()
+        if os.path.sameopenfile(held, handle):
+            os.close(handle)
             return
-        held.close()  # its file was removed
+        os.close(held)  # its file was removed
     with suppress(OSError):
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-    _HELD[path] = stream
+            fcntl.flock(handle, fcntl.LOCK_EX)
+    _HELD[path] = handle
 
 
 def _forget() -> None:
     """Close a child's copies, which would outlive this process."""
     while _HELD:
-        _HELD.popitem()[1].close()
+        os.close(_HELD.popitem()[1])
 
 
 os.register_at_fork(after_in_child=_forget)
