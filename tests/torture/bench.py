@@ -246,7 +246,9 @@ class Session:
             failures = 0
             while not self._succeeds([sys.executable, *command], plan):
                 failures = 0 if plan.acted else failures + 1
-                self.counts.unexplained += not plan.acted
+                if not plan.acted:
+                    self.counts.unexplained += 1
+                    print(f"a command has failed although nothing interrupted it: see {self.log}", flush=True)
                 if failures == 3:
                     raise TortureError(f"{' '.join(command)} does not succeed any more; it says\n{self._said()}")
 
