@@ -26,6 +26,7 @@ rule analyse_checkpoints:
         runtime=needs("runtime"),
     params:
         told=lambda wildcards: study.analysis(wildcards.analysis, wildcards.run),
+        state=f"{STUDY}/state",
     message:
         "Analysing {wildcards.analysis} of {wildcards.run}"
     script:
@@ -53,6 +54,8 @@ rule gather_analysis:
         runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told(wildcards.analysis, wildcards.task),
+        runs=lambda wildcards: study.analysed_runs(wildcards.analysis, wildcards.task),
+        state=f"{STUDY}/state",
     message:
         "Gathering {wildcards.analysis} of {wildcards.task}"
     script:

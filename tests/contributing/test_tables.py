@@ -252,8 +252,9 @@ learned = {"batch_size": 4, "steps": 2, "optimiser": "adamw", "lr": 1e-3, "augme
 recipe = Recipe(model="escaip-tiny", **configuration("escaip-tiny").built_from, **learned)
 train(ForceField.fit(store, np.arange(12)), np.arange(12), recipe, [0, 2], output="out", state="state")
 protocol = EvaluationSettings(examples=4, batch_size=4, rotations=2, weights=("raw",))
+where = {"state": "found", "labels": {"run": 1}}
 rows = analyse_run(
-    load(card.measure), ForceField, store, np.arange(12, 20), "out", [0, 2], protocol, {"power": 2.0}, labels={"run": 1}
+    load(card.measure), ForceField, store, np.arange(12, 20), "out", [0, 2], protocol, {"power": 2.0}, **where
 )
 assert (rows["length"] > 1).all() and rows["length"].nunique() == 2
 print(*rows["step"])

@@ -1,13 +1,17 @@
-"""Folders that appear complete or not at all, on one file system and across two."""
+"""Files and folders that appear complete or not at all, on one file system and across two, and on a full one."""
 
 import errno
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from equidyn.core.files import publish
+from equidyn.core.files import publish, replacing
 
 
 @pytest.fixture
@@ -22,70 +26,99 @@ def folder(tmp_path):
 @pytest.fixture(params=["one file system", "two", "no links"])
 def file_systems(request, monkeypatch):
     """One file system, or the errors of others."""
+    error = {"two": errno.EXDEV, "no links": errno.EPERM}.get(request.param)
 
-    def refused(error):
-        def refuse(*_, **__):
-            raise OSError(error, os.strerror(error))
+    def refuse(*_, **__):
+        raise OSError(error, os.strerror(error))
 
-        return refuse
-
-    rename = Path.rename
-
-    def within_folder(path, target):
-        return rename(path, target) if Path(target).parent == path.parent else refused(errno.EXDEV)()
-
-    if request.param == "two":
-        monkeypatch.setattr(Path, "rename", within_folder)
-        monkeypatch.setattr(os, "link", refused(errno.EXDEV))
-    elif request.param == "no links":
-        monkeypatch.setattr(os, "link", refused(errno.EPERM))
-    return request.param
+    if error:
+        monkeypatch.setattr(os, "link", refuse)
 
 
 def content(path):
     return {str(file.relative_to(path)): file.read_text() for file in path.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.usefixtures("file_systems")
 @pytest.mark.parametrize("old", [False, True])
-def test_folder_gets_its_name(folder, tmp_path, file_systems, keep, old):
+def test_folder_gets_its_name(folder, tmp_path, old):
     output, expected = tmp_path / "results" / "out", content(folder)
     if old:
         output.mkdir(parents=True)
         (output / "stale").touch()
-    (tmp_path / "results").mkdir(exist_ok=True)
-    (tmp_path / "results" / ".out.new").mkdir()  # the rest of a killed process
-    publish(folder, output, keep=keep)
-    assert content(output) == expected
-    assert folder.exists() == keep
-    assert not keep or content(folder) == expected
+    (tmp_path / "results" / ".out.new").mkdir(parents=True)  # the rest of a killed process
+    publish(folder, output)
+    assert content(output) == content(folder) == expected
     assert [path.name for path in output.parent.iterdir()] == ["out"]
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
-@pytest.mark.parametrize("keep", [False, True])
-def test_folder_behind_a_link_to_another_disk(folder, tmp_path, keep):
+def test_folder_behind_a_link_to_another_disk(folder, tmp_path):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
         assert Path(elsewhere).stat().st_dev != tmp_path.stat().st_dev
         (tmp_path / "train").symlink_to(elsewhere)
-        expected = content(folder)
-        publish(folder, tmp_path / "train" / "run", keep=keep)
-        assert content(Path(elsewhere, "run")) == expected
+        publish(folder, tmp_path / "train" / "run")
+        assert content(Path(elsewhere, "run")) == content(folder)
 
 
-def test_kept_files_take_no_space_twice(folder, tmp_path):
-    publish(folder, tmp_path / "out", keep=True)
+def test_published_files_take_no_space_twice(folder, tmp_path):
+    publish(folder, tmp_path / "out")
     assert (tmp_path / "out" / "b").stat().st_ino == (folder / "b").stat().st_ino
 
 
-def test_failed_copy_leaves_the_old_folder(folder, tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "no space")
+def test_failed_copy_leaves_the_old_folder_and_nothing_else(folder, tmp_path, monkeypatch):
+    output = tmp_path / "results" / "out"
+    output.mkdir(parents=True)
+    (output / "old").write_text("old")
+    copy = shutil.copyfile
 
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").touch()
-    monkeypatch.setattr("shutil.copytree", full)
-    with pytest.raises(OSError, match="no space"):
-        publish(folder, tmp_path / "out", keep=True)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["old"]
+    def full_after_the_first(one, other, **how):
+        if Path(one).name == "a":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return copy(one, other, **how)
+
+    monkeypatch.setattr(shutil, "copyfile", full_after_the_first)
+    monkeypatch.setattr(os, "link", full_after_the_first)
+    with pytest.raises(OSError, match=rf"finished, but could not be copied from {folder}.*No space left.*{output}"):
+        publish(folder, output)
+    assert content(tmp_path / "results") == {"out/old": "old"}
     assert content(folder) == {"deep/a": "a", "b": "b"}
+
+
+def test_a_link_that_leads_nowhere_is_named(folder, tmp_path):
+    (tmp_path / "train").symlink_to(tmp_path / "purged")
+    with pytest.raises(OSError, match=rf"could not be copied .*File exists: '{tmp_path}/train'.*{tmp_path}/train/run"):
+        publish(folder, tmp_path / "train" / "run")
+
+
+ROWS = np.random.default_rng(0).normal(size=(1000, 3))
+WRITERS = {
+    "text": lambda path: path.write_text("text"),
+    "numpy": lambda path: np.savetxt(path, ROWS),
+    "parquet": lambda path: pd.DataFrame(ROWS, columns=list("abc")).to_parquet(path),
+    "csv": lambda path: pd.DataFrame(ROWS).to_csv(path),
+}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, write):
+    path = tmp_path / "table"
+    path.write_text("old")
+    path.with_name(".table.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="could not be written") as error, replacing(path) as temporary:
+        write(temporary)
+    assert re.search(rf"written \(.*\); its disk has [\d,]+ MB left: '{path}'", str(error.value))
+    assert error.value.errno == errno.ENOSPC
+    assert content(tmp_path) == {"table": "old"}
+    assert [file.name for file in tmp_path.iterdir()] == ["table"]
+
+
+OTHERS = [FileNotFoundError(errno.ENOENT, "no", "other"), ConnectionError("lost"), KeyError(1)]
+
+
+@pytest.mark.parametrize("error", OTHERS)
+def test_other_errors_stay_what_they_are(tmp_path, error):
+    with pytest.raises(type(error)) as found, replacing(tmp_path / "file"):
+        raise error
+    assert found.value is error

@@ -115,6 +115,7 @@ def test_a_plain_class_trains_and_is_evaluated(store, train_indices, validation_
         folder,
         [2],
         EvaluationSettings(rotations=2, resamples=100, weights=("raw",)),
+        state=tmp_path / "found",
         labels={"run": "mine"},
         progress=False,
     )

@@ -1,12 +1,15 @@
 """Batches of held-out examples: what fits into memory, and what is kept of them."""
 
 import logging
+import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import checkpoint_files
 from linear_task import Matrix, VectorTask
 from torch import Tensor, nn
 
@@ -57,12 +60,14 @@ class Small(Matrix):
 
 
 @pytest.fixture
-def evaluate(monkeypatch):
-    """Evaluate checkpoints that are all the same network."""
+def evaluate(monkeypatch, tmp_path):
+    """Evaluate checkpoints that are all the same network, each time anew."""
 
     def run(task, model, steps=(0, 1, 2), protocol=PROTOCOL):
         monkeypatch.setattr(evaluation, "restore", lambda *_: ("model", task, model))
-        where = {"checkpoints": "", "steps": steps, "labels": {"run": "one"}}
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        where = {"checkpoints": checkpoint_files(folder, steps), "steps": steps, "labels": {"run": "one"}}
+        where["state"] = folder / "state"
         return evaluate_run(VectorTask, task, np.arange(EXAMPLES), protocol=protocol, progress=False, **where)
 
     return run
@@ -76,8 +81,8 @@ def test_batches_are_halved_until_they_fit(evaluate, caplog):
     small = Small(holds=7)  # three examples, twice
     with caplog.at_level(logging.WARNING):
         found = evaluate(Sized(), small)
-    assert small.failures == 2, "12 and 6 examples at once failed; later checkpoints began with 3"
-    assert [record.getMessage() for record in caplog.records] == ["memory holds 3 of 12 examples at a time"]
+    assert small.failures == 2 + 2, "12 and 6 at once failed; later checkpoints began with 3, and floors anew"
+    assert [record.getMessage() for record in caplog.records] == ["memory holds 3 of 12 examples at a time"] * 2
     expected = evaluate(Sized(), Small(), protocol=replace_batch_size(2))
     for one, other in zip(numbers(found), numbers(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-12)

@@ -2,15 +2,18 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from equidyn.run import checkpoints as module
 from equidyn.run.checkpoints import (
     CheckpointError,
     checkpoint_name,
+    fingerprint,
     load_checkpoint,
     load_state,
     save_checkpoint,
@@ -58,30 +61,30 @@ def test_failed_save_keeps_the_old_file(path, monkeypatch):
 
     def half(_, temporary, **__):
         temporary.write_bytes(b"half")
-        raise OSError("no space left")
+        raise SafetensorError("no space left")
 
     monkeypatch.setattr(module, "save_file", half)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match=r"could not be written \(no space left\); its disk has [\d,]+ MB left.*00000007"):
         save_checkpoint(path, {"a": torch.ones(2)}, {})
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_missing(tmp_path):
-    with pytest.raises(CheckpointError, match=r"00000007\.safetensors: no such checkpoint: run the training stage"):
+    with pytest.raises(CheckpointError, match=r"00000007\.safetensors: no such checkpoint: restore the file, or"):
         load_checkpoint(tmp_path / checkpoint_name(7))
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 60, -1])
 def test_truncated(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"00000007\.safetensors: damaged or truncated .*: delete the run's"):
+    with pytest.raises(CheckpointError, match=r"00000007\.safetensors: damaged or truncated .*: restore the file"):
         load_checkpoint(path)
 
 
 def test_not_ours(path):
     save_file({"a": torch.ones(1)}, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="safetensors without our metadata: delete the run's"):
+    with pytest.raises(CheckpointError, match="safetensors without our metadata: restore the file, or delete"):
         load_checkpoint(path)
     save_file({"a": torch.ones(1)}, path)
     with pytest.raises(CheckpointError, match="safetensors without our metadata"):
@@ -90,7 +93,7 @@ def test_not_ours(path):
 
 def test_other_format(path):
     save_file({"a": torch.ones(1)}, path, metadata={"equidyn": json.dumps({"format_version": 99})})
-    with pytest.raises(CheckpointError, match="format 99, this version reads 2: delete the run's"):
+    with pytest.raises(CheckpointError, match="format 99, this version reads 2: restore the file, or delete"):
         load_checkpoint(path)
 
 
@@ -152,3 +155,25 @@ def test_slices_of_one_tensor_are_kept(tmp_path):
         "b": [1, 2, 3, 4],
         "c": [0, 1, 2, 3, 4, 5],
     }
+
+
+def test_fingerprints_tell_contents_apart(path, tmp_path):
+    again, other = tmp_path / "again.safetensors", tmp_path / "other.safetensors"
+    save_checkpoint(again, {name: value.clone() for name, value in WEIGHTS.items()}, METADATA)
+    save_checkpoint(other, WEIGHTS | {"counts": torch.arange(4) + (torch.arange(4) == 3)}, METADATA)
+    assert fingerprint(again) == fingerprint(path) != fingerprint(other)
+    other.unlink()
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: no such checkpoint"):
+        fingerprint(other)
+    other.mkdir()
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: damaged or truncated .*directory"):
+        fingerprint(other)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_named(tmp_path):
+    (tmp_path / ".state.new.pt").symlink_to("/dev/full")
+    path = tmp_path / "state.pt"
+    with pytest.raises(OSError, match=rf"could not be written \(.+\); its disk has .* left: '{path}'"):
+        save_state(path, {"a": torch.ones(10**6)})
+    assert not list(tmp_path.iterdir())

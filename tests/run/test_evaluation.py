@@ -1,6 +1,9 @@
 """Evaluation from checkpoints to rows: the estimators on networks, and the tables."""
 
+import math
+import re
 import shutil
+from contextlib import contextmanager
 from dataclasses import fields
 
 import numpy as np
@@ -16,7 +19,7 @@ from equidyn.core.rotations import haar
 from equidyn.core.symmetry import symmetry
 from equidyn.models.registry import build, configuration
 from equidyn.run import evaluation
-from equidyn.run.checkpoints import CheckpointError, checkpoint_name
+from equidyn.run.checkpoints import CheckpointError, checkpoint_name, load_checkpoint, save_checkpoint
 from equidyn.run.evaluation import (
     closed_form_deviation,
     decompose_task,
@@ -52,11 +55,12 @@ def checkpoints(store, train_indices, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluate(store, validation_indices, checkpoints):
-    def run(protocol=PROTOCOL, *, folder=checkpoints, indices=validation_indices, steps=STEPS):
+def evaluate(store, validation_indices, checkpoints, tmp_path_factory):
+    def run(protocol=PROTOCOL, *, folder=checkpoints, indices=validation_indices, steps=STEPS, state=None):
+        where = {"state": state or tmp_path_factory.mktemp("state"), "labels": LABELS}
         control = configuration("control-small").built_from
         return evaluate_run(
-            ForceField, store, indices, folder, steps, protocol, labels=LABELS, control=control, progress=False
+            ForceField, store, indices, folder, steps, protocol, **where, control=control, progress=False
         )
 
     return run
@@ -345,12 +349,75 @@ def test_fewer_examples(evaluate, validation_indices):
     assert (many["examples"] == len(validation_indices)).all()
 
 
-def test_missing_and_truncated_checkpoints(evaluate, checkpoints, tmp_path):
+@contextmanager
+def counted(allowed=math.inf):
+    """The checkpoints that are really evaluated, by a number that grows; it ends in an interruption above the limit."""
+    estimates, seen = evaluation._estimates, []
+
+    def counting(*arguments):
+        if len(seen) == allowed:
+            raise KeyboardInterrupt
+        seen.append(arguments)
+        return estimates(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_estimates", counting)
+        yield seen
+
+
+def assert_same_bits(found, expected, folder):
+    __tracebackhide__ = True
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+        files = [folder / "one.parquet", folder / "other.parquet"]
+        for table, file in zip((one, other), files, strict=True):
+            table.to_parquet(file, index=False)
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("done", [0, 1, 4])
+def test_an_interrupted_evaluation_goes_on_where_it_was(evaluate, tables, tmp_path, done):
+    with counted(done) as seen, pytest.raises(KeyboardInterrupt):
+        evaluate(state=tmp_path / "state")
+    assert len(list((tmp_path / "state").glob("*"))) == done
+    with counted() as rest:
+        found = evaluate(state=tmp_path / "state")
+    assert len(seen) + len(rest) == 5, "of six, as raw and averaged weights are equal before the first step"
+    assert_same_bits(found, tables, tmp_path)
+    with counted() as more:
+        assert_same_bits(evaluate(state=tmp_path / "state"), tables, tmp_path)
+    assert not more
+
+
+def test_floors_are_of_the_first_checkpoint_wherever_parts_are_cut(evaluate, tmp_path):
+    expected = evaluate(steps=[2, 5])
+    evaluate(steps=[0, 2], state=tmp_path / "state")
+    with counted() as rest:
+        found = evaluate(steps=[2, 5], state=tmp_path / "state")
+    assert len(rest) == 2
+    assert_same_bits(found, expected, tmp_path)
+
+
+def test_bad_checkpoints_cost_themselves_only(evaluate, tables, checkpoints, tmp_path):
     folder = shutil.copytree(checkpoints, tmp_path / "run")
-    path = folder / "ema" / checkpoint_name(5)
-    path.write_bytes(path.read_bytes()[:-7])
-    with pytest.raises(CheckpointError, match=rf"{path}: damaged or truncated .*: delete the run's checkpoint folder"):
-        evaluate(folder=folder, steps=[5])
-    path.unlink()
-    with pytest.raises(CheckpointError, match=rf"{path}: no such checkpoint: run the training stage"):
-        evaluate(folder=folder, steps=[5])
+    remedy = f"restore the file, or delete {folder} and train the run again"
+    cut, missing, empty, other = (
+        folder / kind / checkpoint_name(step) for kind, step in (("raw", 0), ("ema", 2), ("raw", 5), ("ema", 5))
+    )
+    cut.write_bytes(cut.read_bytes()[:-7])
+    missing.unlink()
+    weights, metadata = load_checkpoint(empty)
+    save_checkpoint(empty, {name: value * math.nan for name, value in weights.items()}, metadata)
+    save_checkpoint(other, {f"other.{name}": value for name, value in weights.items()}, metadata)
+    with pytest.raises(CheckpointError) as error:
+        evaluate(folder=folder, state=tmp_path / "state")
+    summary, *each = str(error.value).split("\n", 4)
+    assert summary.startswith("4 of 6 checkpoints cannot be used")
+    assert re.fullmatch(rf"{cut}: damaged or truncated \(.*\): {remedy}", each[0])
+    assert each[1] == f"{missing}: no such checkpoint: {remedy}"
+    assert re.match(rf"{empty}: .* are not finite", each[2])
+    assert re.match(rf"{other}: weights of another network: train the run again", each[3])
+    with counted() as rest:
+        found = evaluate(state=tmp_path / "state")
+    assert len(rest) == 3, "the checkpoint at step 0 that was whole is equal to the bad one"
+    assert_same_bits(found, tables, tmp_path)

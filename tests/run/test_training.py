@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -469,6 +470,26 @@ def test_finished_run_whose_output_is_lost_is_published_again(task, train_indice
     watched = Watched(task)
     assert_identical(run(watched, train_indices, RECIPE, tmp_path), whole)
     assert not watched.seen
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
+@pytest.mark.parametrize("linked", [["train"], ["state"], ["train", "state"]], ids=" and ".join)
+def test_folders_may_be_links_to_another_disk(task, train_indices, tmp_path, linked):
+    whole = run(task, train_indices, RECIPE, tmp_path / "whole", [0, 2, 6])
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        for name in linked:
+            Path(scratch, name).mkdir()
+            (tmp_path / name).symlink_to(Path(scratch, name))
+        where = {"output": tmp_path / "train" / "run", "state": tmp_path / "state" / "run"}
+        with pytest.raises(Interruption):
+            run(Watched(task, interrupt_at(3)), train_indices, RECIPE, tmp_path, [0, 2, 6], state_every=2, **where)
+        watched = Watched(task)
+        assert_identical(run(watched, train_indices, RECIPE, tmp_path, [0, 2, 6], **where), whole)
+        assert len(watched.seen) == 4
+        shutil.rmtree(where["output"])
+        assert_identical(run(watched, train_indices, RECIPE, tmp_path, [0, 2, 6], **where), whole)
+        assert len(watched.seen) == 4
+        assert {path.name for path in Path(scratch).rglob("*") if path.name == "run"} == {"run"}
 
 
 def test_states_of_a_run_are_discarded_and_no_others(tmp_path):

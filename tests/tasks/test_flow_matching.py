@@ -336,6 +336,7 @@ def test_training_and_evaluation(chains, tmp_path):
         tmp_path / "out",
         [0, 3],
         protocol,
+        state=tmp_path / "found",
         labels={"run": "one"},
         control=configuration("control-chain").built_from,
         progress=False,

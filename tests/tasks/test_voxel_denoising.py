@@ -261,6 +261,7 @@ def test_training_and_evaluation(conformers, tmp_path):
         tmp_path / "out",
         [2],
         EvaluationSettings(rotations=2, batch_size=2, resamples=100, weights=("raw",), conditions=conditions),
+        state=tmp_path / "found",
         labels={"run": "one"},
         control=configuration("control-voxels").built_from,
         progress=False,

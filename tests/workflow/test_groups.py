@@ -59,6 +59,7 @@ def made(study, store, split, tmp_path_factory):
         folder / "out",
         STEPS,
         EvaluationSettings(**protocol(config, row)),
+        state=folder / "found",
         labels=labels(config, row) | {"train_examples": len(split[0])},
         control=configuration("control-small").built_from,
         progress=False,

@@ -7,7 +7,7 @@ def main(run, inputs, rows, examples, log, threads, batch_size, told, steps, sta
     process.start(log, threads)
     import torch
 
-    from equidyn.core.files import discard_states
+    from equidyn.core.files import discard_states, state_folder
     from equidyn.core.plugins import load
     from equidyn.data.store import Store
     from equidyn.data.subsets import read_index
@@ -18,13 +18,15 @@ def main(run, inputs, rows, examples, log, threads, batch_size, told, steps, sta
     torch.set_num_threads(threads)
     discard_states(state, run)  # the workflow has its checkpoints
     store = Store(inputs.store)
+    validation = read_index(inputs.validation, len(store))
     tables = evaluate_run(
         load(told["task"]),
         store,
-        read_index(inputs.validation, len(store)),
+        validation,
         inputs.checkpoints,
         steps,
         EvaluationSettings(**told["protocol"], batch_size=batch_size),
+        state=state_folder(state, f"{run}+evaluation", told, store.manifest["files"], validation),
         labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
         control=told["control"],
         device=process.device(told["device"]),

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from tqdm import tqdm
 
 import equidyn
 from equidyn.core.plugins import load
 from equidyn.data.store import Store
 from equidyn.run.batches import Fitting, largest_first
 from equidyn.run.evaluation import compared, identity, restore, thinned
+from equidyn.run.findings import findings
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import TrainableTask
 
@@ -30,6 +30,7 @@ def analyse_run(
     protocol: EvaluationSettings,
     settings: dict[str, Any],
     *,
+    state: str | Path,
     labels: dict[str, Any],
     anatomy: str = "",
     device: torch.device | str = "cpu",
@@ -46,6 +47,8 @@ def analyse_run(
         steps: Steps to analyse.
         protocol: Settings, the same as for an evaluation.
         settings: Settings of the analysis.
+        state: Folder for the rows of each checkpoint, see `equidyn.run.findings.findings`; its name must say all that
+            decides them besides the checkpoints.
         labels: Columns that identify the run, put in front of each row.
         anatomy: Function that returns the anatomy of the network, as ``"module:function"``, for a network that has none
             itself and belongs to no architecture of this package.
@@ -55,32 +58,38 @@ def analyse_run(
         The rows of all steps, weights and conditions, each with what identifies it.
 
     Raises:
-        CheckpointError: A checkpoint is missing or damaged.
+        CheckpointError: Checkpoints are missing or damaged, or give no numbers; all others have been analysed.
     """
     indices = thinned(indices, protocol.examples)
     indices = indices[largest_first(store, indices)]
     fitting = Fitting(protocol, len(indices))
-    rows = []
-    places = [(step, weights) for step in steps for weights in protocol.weights]
-    for step, weights in tqdm(places, desc=str(labels.get("run", "analyse")), mininterval=5):
-        name, task, model = restore(task_class, store, checkpoints, step, weights)
+
+    def find(step: int, weights: str) -> pd.DataFrame:
+        _, task, model = restore(task_class, store, checkpoints, step, weights)
         model = model.double().to(device)
         if anatomy and not hasattr(model, "anatomy"):
             model.anatomy = load(anatomy)(model)
-        place = {
-            **identity(labels, name, model),
-            "step": step,
-            "weights": weights,
-        }
         evidence = {
             "examples": len(indices),
             "clusters": len(np.unique(task.cluster(indices))),
             "package_version": equidyn.__version__,
         }
-        for condition in protocol.conditions:
-            for row in fitting(partial(_measured, measure, task, model, indices, condition, settings)):
-                rows.append({**place, **compared(task, condition), **evidence, **row})
-    return pd.DataFrame(rows)
+        return pd.DataFrame(
+            [
+                {**compared(task, condition), **evidence, **row}
+                for condition in protocol.conditions
+                for row in fitting(partial(_measured, measure, task, model, indices, condition, settings))
+            ]
+        )
+
+    found = findings(find, checkpoints, steps, protocol.weights, state, title=str(labels.get("run", "analyse")))
+    name, _, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
+    run = identity(labels, name, model)
+    tables = [
+        pd.DataFrame({**run, "step": step, "weights": weights, **rows}, index=rows.index)
+        for step, weights, rows in found
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _measured(

@@ -1,5 +1,6 @@
 """Files that appear either complete or not at all, and the places of unfinished work."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,6 +16,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     If the block fails, a file that was at `path` before stays. Remains of a killed process are overwritten by the next
     one, so a file may have only one writer at a time. The folder is made if it does not exist.
+
+    Raises:
+        OSError: The file cannot be written, because its disk is full, for instance.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,6 +28,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if type(error) is not OSError:
+            raise
+        # Libraries do not say which file they could not write, and some do not say why.
+        free = shutil.disk_usage(path.parent).free / 1e6
+        reason = f"could not be written ({error}); its disk has {free:,.0f} MB left"
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -40,29 +51,33 @@ def shelved(folder: str | Path, id: str, name: str) -> Path:
     return Path(folder, id[middle - 1 : middle + 1], name)
 
 
-def publish(folder: Path, output: Path, *, keep: bool = False) -> None:
+def publish(folder: Path, output: Path) -> None:
     """Give a finished folder its final name, also on another file system; an older one of that name is replaced.
 
     Args:
-        folder: The finished folder.
+        folder: The finished folder, which stays; its files then are the same ones, or copies on another file system.
         output: Its final name, under which it appears complete or not at all.
-        keep: Leave the folder, whose files then are the same ones, or copies on another file system.
+
+    Raises:
+        OSError: The folder cannot be copied, because the disk is full, for instance.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
     beside = output.with_name(f".{output.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        if keep:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
             shutil.copytree(folder, beside, copy_function=os.link)
-        else:
-            folder.rename(beside)
-    except OSError:  # names and links do not reach across file systems, and some have no links
+        except OSError:  # links do not reach across file systems, and some have none
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(folder, beside)
+        shutil.rmtree(output, ignore_errors=True)
+        beside.rename(output)
+    except OSError as error:
+        why = error.args[0][0][-1] if isinstance(error, shutil.Error) else error
+        reason = f"finished, but could not be copied from {folder}, from where the next attempt goes on ({why})"
+        raise OSError(error.errno or errno.EIO, reason, str(output)) from error
+    finally:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.copytree(folder, beside)
-    shutil.rmtree(output, ignore_errors=True)
-    beside.rename(output)
-    if not keep:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def state_folder(root: str | Path, name: str, *decisive: Any) -> Path:

@@ -15,7 +15,6 @@ from functools import cache
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
-from scipy.integrate import lebedev_rule
 from torch import Tensor
 
 _GOLDEN = (1 + 5**0.5) / 2
@@ -139,6 +138,8 @@ def quadrature(degree: int) -> tuple[Float64[Tensor, "m 3 3"], Float64[Tensor, "
     """
     if not 0 <= degree <= _LEBEDEV_DEGREES[-1]:
         raise ValueError(f"degree is {degree}; expected 0 to {_LEBEDEV_DEGREES[-1]}")
+    from scipy.integrate import lebedev_rule  # takes half a second, which other rules and estimates need not wait for
+
     points, areas = lebedev_rule(min(d for d in _LEBEDEV_DEGREES if d >= degree))
     frames = _frames(points.T)
     angles = 2 * np.pi * np.arange(degree + 1) / (degree + 1)

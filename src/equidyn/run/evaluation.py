@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 import equidyn
 from equidyn.core import process
@@ -31,7 +30,8 @@ from equidyn.core.symmetry import Symmetry
 from equidyn.data.store import Store
 from equidyn.models.building import build
 from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
-from equidyn.run.checkpoints import checkpoint_name, load_checkpoint
+from equidyn.run.checkpoints import CheckpointError, checkpoint_name, load_checkpoint
+from equidyn.run.findings import findings
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
 from equidyn.tasks.contract import Task, TrainableTask
 
@@ -273,6 +273,7 @@ def evaluate_run(
     steps: Sequence[int],
     protocol: EvaluationSettings,
     *,
+    state: str | Path,
     labels: dict[str, Any],
     control: Mapping[str, Any] | None = None,
     device: torch.device | str = "cpu",
@@ -287,6 +288,8 @@ def evaluate_run(
         checkpoints: The folder that `equidyn.run.training.train` made.
         steps: Steps to evaluate.
         protocol: Settings of the evaluation.
+        state: Folder for the sums of each checkpoint, see `equidyn.run.findings.findings`; its name must say all that
+            decides them besides the checkpoints.
         labels: Columns that say which run this is (study, run, subset, seed, …), put in front of each row.
         control: Arguments of `equidyn.models.building.build` for an exactly equivariant network of the task; without
             it, the floor is NaN.
@@ -300,44 +303,55 @@ def evaluate_run(
         per example besides, with the sums from which any other ratio, interval or subset follows.
 
     Raises:
-        CheckpointError: A checkpoint is missing or damaged.
+        CheckpointError: Checkpoints are missing or damaged, or give no numbers; all others have been evaluated.
     """
     process.allow_tf32(False)  # rounding would pass for equivariance error
     process.use_onednn(task_class.has_fixed_shapes)
-    rows, examples = [], []
     indices = thinned(indices, protocol.examples)
     order = largest_first(store, indices)
     places = np.argsort(order)  # of the examples in the order in which they are evaluated
     fitting = Fitting(protocol, len(indices))
-    floors: list[dict[str, float]] = []
-    pairs = [(step, weights) for step in steps for weights in protocol.weights]
-    for step, weights in tqdm(pairs, desc=str(labels.get("run", "evaluate")), disable=not progress, mininterval=5):
-        name, task, model = restore(task_class, store, checkpoints, step, weights)
+
+    def find(step: int, weights: str) -> pd.DataFrame:
+        _, task, model = restore(task_class, store, checkpoints, step, weights)
         model.to(device).eval()
-        floors = floors or fitting(partial(_floors, task, model, control, indices))
         estimates = fitting(partial(_estimates, task, model, indices[order], fitting.kept))
         cluster = task.cluster(indices)
-        run = identity(labels, name, model)
-        for condition, floor, found in zip(protocol.conditions, floors, estimates, strict=True):
-            for estimator, unordered in found.items():
-                decomposition = unordered.select(places)
-                place = {"step": step, "weights": weights, **compared(task, condition), "estimator": estimator}
-                summary = summarise(
-                    decomposition,
-                    cluster,
-                    level=protocol.confidence,
-                    resamples=protocol.resamples,
-                    seed=seed_for(protocol.seed, "bootstrap"),
-                )
-                provenance = {
-                    "rotations": protocol.rotations if estimator == "sampled" else 0,
-                    "unit": task.unit,
-                    "estimator_version": ESTIMATOR_VERSION,
-                    "package_version": equidyn.__version__,
-                }
-                rows.append({**run, **place, **summary, **floor, **provenance})
-                keys = {key: labels[key] for key in ("study", "run") if key in labels} | place
-                examples.append(_example_table(decomposition, indices, cluster, keys))
+        tables = [
+            _example_table(found.select(places), indices, cluster, {"condition": place, "estimator": estimator})
+            for place, of_one in enumerate(estimates)
+            for estimator, found in of_one.items()
+        ]
+        return pd.concat(tables, ignore_index=True)
+
+    title = str(labels.get("run", "evaluate"))
+    found = findings(find, checkpoints, steps, protocol.weights, state, title=title, progress=progress)
+    name, task, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
+    model.to(device).eval()
+    floors = Fitting(protocol, len(indices))(partial(_floors, task, model, control, indices))
+    run = identity(labels, name, model)
+    rows, examples = [], []
+    for step, weights, table in found:
+        for (number, estimator), part in table.groupby(["condition", "estimator"], sort=False):
+            sums = part.drop(columns=["condition", "estimator"])
+            condition = compared(task, protocol.conditions[number])
+            place = {"step": step, "weights": weights, **condition, "estimator": estimator}
+            summary = summarise(
+                Decomposition(*(sums[field.name].to_numpy() for field in fields(Decomposition))),
+                sums["cluster"].to_numpy(),
+                level=protocol.confidence,
+                resamples=protocol.resamples,
+                seed=seed_for(protocol.seed, "bootstrap"),
+            )
+            provenance = {
+                "rotations": protocol.rotations if estimator == "sampled" else 0,
+                "unit": task.unit,
+                "estimator_version": ESTIMATOR_VERSION,
+                "package_version": equidyn.__version__,
+            }
+            rows.append({**run, **place, **summary, **floors[number], **provenance})
+            keys = {key: labels[key] for key in ("study", "run") if key in labels} | place
+            examples.append(pd.DataFrame({**keys, **sums}))
     return pd.DataFrame(rows), pd.concat(examples, ignore_index=True)
 
 
@@ -356,10 +370,14 @@ def restore(
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
     """
-    state, metadata = load_checkpoint(Path(checkpoints) / weights / checkpoint_name(step))
+    path = Path(checkpoints, weights, checkpoint_name(step))
+    state, metadata = load_checkpoint(path)
     recipe = metadata["recipe"]
     model = build(recipe["network"], recipe["sizes"])
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: weights of another network: train the run again ({error})") from None
     return recipe["model"], task_class.restore(store, metadata["task_state"]), model
 
 
@@ -427,10 +445,10 @@ def _asked_once(model: nn.Module) -> Iterator[None]:
 
 
 def _example_table(
-    decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, keys: Mapping[str, Any]
+    decomposition: Decomposition, indices: np.ndarray, cluster: np.ndarray, estimate: Mapping[str, Any]
 ) -> pd.DataFrame:
-    columns = {name: getattr(decomposition, name) for name in decomposition.__dataclass_fields__}
-    return pd.DataFrame({**keys, "example": indices, "cluster": cluster, **columns})
+    columns = {field.name: getattr(decomposition, field.name) for field in fields(Decomposition)}
+    return pd.DataFrame({**estimate, "example": indices, "cluster": cluster, **columns})
 
 
 def _floors(

@@ -218,7 +218,8 @@ def train(
         return
     seconds += time.perf_counter() - began
     table = pd.DataFrame({"step": np.arange(1, recipe.steps + 1), **metrics.columns})
-    table.to_parquet(unfinished / "metrics.parquet", index=False)
+    with replacing(unfinished / "metrics.parquet") as temporary:
+        table.to_parquet(temporary, index=False)
     _write_json(unfinished / "run.json", recipe.model_dump())
     _write_json(unfinished / _LAST, _throughput(recipe, world, seconds, compiled))
     _publish(state, output)
@@ -343,7 +344,7 @@ def _throughput(recipe: Recipe, world: World, seconds: float, compiled: bool) ->
 
 def _publish(state: Path, output: Path) -> None:
     """Give a finished run its name, and keep it among the states for the case that this output is lost."""
-    publish(state / "output", output, keep=True)
+    publish(state / "output", output)
     (state / "state.pt").unlink(missing_ok=True)
 
 
