@@ -24,19 +24,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        with writing(path):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name a file and the space left on its disk in the error that it could not be written, which libraries do not."""
+    try:
+        yield
     except OSError as error:
-        if type(error) is not OSError:
+        if type(error) is not OSError:  # the file is not there, say, or a connection is lost
             raise
-        # Libraries do not say which file they could not write, and some do not say why.
         free = shutil.disk_usage(path.parent).free / 1e6
         reason = f"could not be written ({error}); its disk has {free:,.0f} MB left"
         raise OSError(error.errno or errno.EIO, reason, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def receipt_path(path: str | Path) -> Path:

@@ -34,6 +34,8 @@ from typing import Any
 
 import numpy as np
 
+from equidyn.core.files import writing
+
 FORMAT = "equidyn-store"
 VERSION = 1
 MANIFEST = "manifest.json"
@@ -644,15 +646,17 @@ class _ArrayFile:
         self._stream.write(self._header())
 
     def append(self, rows: np.ndarray) -> None:
-        self._stream.write(rows.astype(self.dtype, copy=False).tobytes())
+        with writing(self.path):
+            self._stream.write(rows.astype(self.dtype, copy=False).tobytes())
         self.rows += len(rows)
 
     def close(self) -> None:
-        self._stream.seek(0)
-        self._stream.write(self._header())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
+        with writing(self.path):
+            self._stream.seek(0)
+            self._stream.write(self._header())
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):  # a full disk may refuse what is still buffered
