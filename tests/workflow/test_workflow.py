@@ -12,6 +12,8 @@ from project import tiny_study
 
 pytestmark = pytest.mark.workflow
 
+KINDS = ("rows", "examples")
+
 BLOCKED = """
 import traceback
 # Snakemake loads all of its plugins, and the one for SLURM asks for pandas.
@@ -236,6 +238,42 @@ class TestFinishedStudy:
         finally:
             finished.rows.pop()
         assert planned["train_network"] == 1
+
+
+@pytest.mark.slow
+class TestBadCheckpoint:
+    """A checkpoint that is damaged costs itself only, and what was found of the others is not found again."""
+
+    def test_others_are_kept(self, finished):
+        parts = [finished.results / f"evaluate/augmented/{part}.{kind}.parquet" for part in (0, 1) for kind in KINDS]
+        made = [*parts, finished.results / "analyse/head/augmented.parquet"]
+        tables = [f"tables/{kind}/augmented.parquet" for kind in ("runs", "examples", "clusters")]
+        tables = [finished.results / name for name in (*tables, "tables/head/force_field.parquet")]
+        before = {file: file.read_bytes() for file in (*made, *tables)}
+        targets = [str(file.relative_to(finished.folder)) for file in tables]
+        for file in before:
+            file.unlink()
+        bad = finished.results / "train/augmented/ema/00000002.safetensors"
+        with truncated(bad, 1000):
+            result = finished.run("--keep-going", *targets)
+        said = result.stderr + result.stdout
+        assert result.returncode != 0
+        assert "1 of 4 checkpoints cannot be used" in said, "of the part of two steps"
+        assert "1 of 6 checkpoints cannot be used" in said, "of the analysis"
+        remedy = "restore the file, or delete results/tiny/train/augmented and train the run again"
+        assert re.search(rf"{bad.relative_to(finished.folder)}: damaged or truncated \(.*\): {remedy}", said)
+        kept = {folder.name.partition("-")[0]: folder for folder in (finished.results / "state").iterdir()}
+        assert {name: len(list(folder.iterdir())) for name, folder in kept.items()} == {
+            "augmented+evaluation": 4,  # of 5 checkpoints that differ
+            "augmented+head": 4,
+        }
+        times = {file: file.stat().st_mtime_ns for folder in kept.values() for file in folder.iterdir()}
+        seen = finished.run(*targets, "--until", "evaluate_checkpoints", "analyse_checkpoints")
+        assert seen.returncode == 0, seen.stderr[-5000:]
+        assert {file: file.stat().st_mtime_ns for file in times} == times
+        assert finished.run(*targets).returncode == 0
+        assert {file: file.read_bytes() for file in before} == before
+        assert not list((finished.results / "state").iterdir())
 
 
 @pytest.fixture(scope="module")
