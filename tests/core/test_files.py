@@ -1,14 +1,11 @@
-"""Files and folders that appear complete or not at all, on one file system and across two, and on a full one."""
+"""Files and folders that appear complete or not at all, on one file system and across two."""
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from equidyn.core.files import publish, replacing
@@ -89,29 +86,6 @@ def test_a_link_that_leads_nowhere_is_named(folder, tmp_path):
     (tmp_path / "train").symlink_to(tmp_path / "purged")
     with pytest.raises(OSError, match=rf"could not be copied .*File exists: '{tmp_path}/train'.*{tmp_path}/train/run"):
         publish(folder, tmp_path / "train" / "run")
-
-
-ROWS = np.random.default_rng(0).normal(size=(1000, 3))
-WRITERS = {
-    "text": lambda path: path.write_text("text"),
-    "numpy": lambda path: np.savetxt(path, ROWS),
-    "parquet": lambda path: pd.DataFrame(ROWS, columns=list("abc")).to_parquet(path),
-    "csv": lambda path: pd.DataFrame(ROWS).to_csv(path),
-}
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_a_full_disk_leaves_nothing_and_is_named(tmp_path, write):
-    path = tmp_path / "table"
-    path.write_text("old")
-    path.with_name(".table.new").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="could not be written") as error, replacing(path) as temporary:
-        write(temporary)
-    assert re.search(rf"written \(.*\); its disk has [\d,]+ MB left: '{path}'", str(error.value))
-    assert error.value.errno == errno.ENOSPC
-    assert content(tmp_path) == {"table": "old"}
-    assert [file.name for file in tmp_path.iterdir()] == ["table"]
 
 
 OTHERS = [FileNotFoundError(errno.ENOENT, "no", "other"), ConnectionError("lost"), KeyError(1)]

@@ -632,18 +632,3 @@ def test_pipes_are_no_arrays(small):
     os.mkfifo(small / "energy.npy")
     with pytest.raises(StoreError, match=r"energy\.npy: found 0 bytes"):
         Store(small)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-@pytest.mark.parametrize("rows", [1, 200_000])  # which fail at the end, and in between
-def test_a_full_disk_is_named_and_nothing_is_left(tmp_path, rows):
-    def write():
-        with StoreWriter(tmp_path / "store", {"x": Field("float64")}) as writer:
-            writer._files["x"]._stream.close()
-            writer._files["x"]._stream = Path("/dev/full").open("wb", buffering=1 << 20)  # noqa: SIM115
-            writer.append(x=np.zeros(rows))
-            writer.finish()
-
-    with pytest.raises(OSError, match=r"No space left.*its disk has [\d,]+ MB left: '.*x\.npy'"):
-        write()
-    assert not list(tmp_path.iterdir())
