@@ -138,7 +138,7 @@ def test_inputs_that_the_network_makes_belong_to_its_weights(evaluate):
     one.asks_network = three.asks_network = True
     evaluate(one, Small(), steps=[0])
     evaluate(three, Small())
-    floors = 2  # of one element repeated and of perfect predictions, once
+    floors = 3  # of one element repeated, of perfect predictions, and the test of the closed form, once
     assert three.made - floors == 3 * (one.made - floors)
 
 

@@ -259,18 +259,14 @@ class TestBadCheckpoint:
         said = result.stderr + result.stdout
         assert result.returncode != 0
         assert "1 of 4 checkpoints cannot be used" in said, "of the part of two steps"
-        assert "1 of 6 checkpoints cannot be used" in said, "of the analysis"
+        assert "1 of 3 checkpoints cannot be used" in said, "of the analysis, of averaged weights alone"
         remedy = "restore the file, or delete results/tiny/train/augmented and train the run again"
         assert re.search(rf"{bad.relative_to(finished.folder)}: damaged or truncated \(.*\): {remedy}", said)
         kept = {folder.name.partition("-")[0]: folder for folder in (finished.results / "state").iterdir()}
         assert {name: len(list(folder.iterdir())) for name, folder in kept.items()} == {
-            "augmented+evaluation": 4,  # of 5 checkpoints that differ
-            "augmented+head": 4,
+            "augmented+evaluation": 4,  # raw and averaged weights are equal before the first step
+            "augmented+head": 2,
         }
-        times = {file: file.stat().st_mtime_ns for folder in kept.values() for file in folder.iterdir()}
-        seen = finished.run(*targets, "--until", "evaluate_checkpoints", "analyse_checkpoints")
-        assert seen.returncode == 0, seen.stderr[-5000:]
-        assert {file: file.stat().st_mtime_ns for file in times} == times
         assert finished.run(*targets).returncode == 0
         assert {file: file.read_bytes() for file in before} == before
         assert not list((finished.results / "state").iterdir())
