@@ -11,5 +11,5 @@ def checkpoint_files(folder: Path, steps: Iterable[int]) -> Path:
     for kind in ("raw", "ema"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for step in steps:
-            (folder / kind / checkpoint_name(step)).write_text(f"{kind} {step}")
+            (folder / kind / checkpoint_name(step)).write_text(f"{kind} {step}", encoding="utf-8")
     return folder
