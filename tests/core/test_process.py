@@ -15,6 +15,8 @@ BEFORE = (
     lambda: setattr(torch.backends, "fp32_precision", "ieee"),
     lambda: setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32"),
     lambda: torch.set_float32_matmul_precision("medium"),
+    lambda: setattr(torch.backends.mkldnn.conv, "fp32_precision", "bf16"),
+    lambda: setattr(torch.backends.mkldnn, "fp32_precision", "tf32"),
     lambda: setattr(torch.backends.cudnn, "allow_tf32", True),
     lambda: process.allow_tf32(True),
     lambda: process.allow_tf32(False),
@@ -23,7 +25,9 @@ for before in BEFORE:
     for allowed in (False, True):
         before()
         process.allow_tf32(allowed)
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+        cudnn, matmul, onednn = torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn
+        parts = (onednn.matmul, onednn.conv, onednn.rnn)
+        assert allowed or {part.fp32_precision for part in parts} == {"ieee"}, parts
         print(matmul.fp32_precision, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, end=" ")
         print(torch.backends.fp32_precision, matmul.allow_tf32, cudnn.allow_tf32, torch.get_float32_matmul_precision())
 """
@@ -59,5 +63,5 @@ def test_children_end_with_their_parent(method, tmp_path):
 def test_nothing_rounds_to_tf32_unless_allowed():
     """In a process of its own, as PyTorch remembers who set what."""
     done = subprocess.run([sys.executable, "-c", TF32], capture_output=True, text=True)
-    expected = ["ieee ieee ieee ieee False False highest", "tf32 tf32 tf32 tf32 True True high"] * 8
+    expected = ["ieee ieee ieee ieee False False highest", "tf32 tf32 tf32 tf32 True True high"] * 10
     assert done.stdout.splitlines() == expected, done.stderr

@@ -116,14 +116,19 @@ def _log_error(kind: type[BaseException], error: BaseException, traceback: Trace
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Allow or forbid GPUs to round factors of matrix products and convolutions to TF32, in the whole process."""
+    """Allow or forbid GPUs to round factors of matrix products and convolutions to TF32, in the whole process.
+
+    What is forbidden to GPUs is forbidden to CPUs too, of which some round to TF32 or bfloat16 where they are told to.
+    """
     import torch
 
     backends: Any = torch.backends
     matmul, cudnn = backends.cuda.matmul, backends.cudnn
-    for place in (backends, matmul, cudnn, *(getattr(cudnn, name, None) for name in ("conv", "rnn"))):
-        if hasattr(place, "fp32_precision"):
-            place.fp32_precision = "tf32" if allowed else "ieee"
+    libraries = [backends, matmul, cudnn] + ([] if allowed else [backends.mkldnn])
+    for library in libraries:
+        for place in (library, *(getattr(library, name, None) for name in ("matmul", "conv", "rnn"))):
+            if hasattr(place, "fp32_precision"):
+                place.fp32_precision = "tf32" if allowed else "ieee"
     # Older ways to say it, which must agree: PyTorch refuses to answer otherwise.
     torch.set_float32_matmul_precision("high" if allowed else "highest")
     matmul.allow_tf32 = cudnn.allow_tf32 = allowed
