@@ -35,10 +35,12 @@ DISK = 400 << 20  # bytes
 TICK = 0.02  # seconds between two looks at the processes
 LEFT_TO_PACK = 3  # interruptions
 PACK, START = "pack", "start of the workflow"
-TIMED = re.compile("seconds|memory|per_second|device_name")
-"""Columns of tables that hold times, or what else is measured of a machine."""
-NOT_COMPARED = re.compile(r"^(logs|benchmarks|state)/|throughput\.json$|^manifest\.json$|^report\.html$")
-"""Files of a study that hold times; the report shows those of costs."""
+MEASURED = "^seconds|^peak_.*bytes$"
+"""Columns of tables that differ between equal studies: times, and memory."""
+NOT_COMPARED = re.compile(
+    r"^(logs|benchmarks|state)/|/throughput\.json$|^manifest\.json$|^report\.html$|/loss_against_compute\.(png|txt)$"
+)
+"""Files of a study that state such numbers elsewhere; figures in captions, which are in pictures and in the report."""
 
 
 class TortureError(RuntimeError):
@@ -385,6 +387,7 @@ def torture(
             session.finish(Plan(interruptions, calm.jobs, chance, counts))
             found = differences(calm, session)
             counts.differences += [f"study {study}: {name}" for name in found]
+            print(*found, sep="\n", flush=True)
             print(f"study {study}: {len(found)} differences after {counts.interruptions - before} interruptions")
             if counts.interruptions == before:
                 raise TortureError("nothing was interrupted: the study ends too soon")
@@ -437,10 +440,12 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _untimed(name: str, content: bytes) -> bytes:
-    if not name.startswith("tables/costs."):
+    """The content; of a table with columns of times, that of its other columns."""
+    if Path(name).suffix not in (".csv", ".parquet"):
         return content
     table = (pd.read_csv if name.endswith(".csv") else pd.read_parquet)(io.BytesIO(content))
-    return table.drop(columns=table.filter(regex=TIMED.pattern).columns).to_csv().encode()
+    measured = table.columns[table.columns.str.contains(MEASURED)]
+    return table.drop(columns=measured).to_csv().encode() if len(measured) else content
 
 
 def main() -> int:
