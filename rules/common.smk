@@ -29,13 +29,18 @@ from equidyn.study.stages import Study
 PROJECT = Path(workflow.current_basedir).parent
 
 
-async def never(file, time):
-    """Whether an input is newer than an output: never, as a job's params decide its result and times do not."""
-    return False
+def timeless(is_newer):
+    """Snakemake's comparison of times, but not in rules of this project: params decide what a job makes, times do not."""
+
+    async def is_newer_elsewhere(file, time):
+        rules = file.rule.basedir.get_path_or_uri(secret_free=True)
+        return not Path(rules).is_relative_to(PROJECT) and await is_newer(file, time)
+
+    return is_newer_elsewhere
 
 
 # Snakemake compares times even where they are none of its triggers.
-_IOFile.is_newer = never
+_IOFile.is_newer = timeless(_IOFile.is_newer)
 
 
 def marking(write):

@@ -180,6 +180,9 @@ class TestRefused:
             "mine.yaml: run '400M', training.flow_matching: 31,951 MB, but cluster.max_memory_mb"
         )
         assert found[0].endswith("is 31,000; lower training.devices or training.flow_matching.microbatch")
+        found = refusal(limited(paper[0], max_memory_mb=6_000), paper[1])
+        assert any("analysis.gradients.force_field: " in line for line in found)
+        assert all(line.split("; lower ")[1].endswith((".microbatch", ".batch_size or folds")) for line in found)
 
     def test_when_a_study_is_read_unless_it_is_archived(self, tmp_path, monkeypatch, paper):
         monkeypatch.chdir(tmp_path)

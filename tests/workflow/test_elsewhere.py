@@ -67,6 +67,18 @@ def test_all_of_it_can_be_asked_of_a_module(tmp_path):
     assert "equidyn_write_report" in result.stdout + result.stderr
 
 
+def test_times_count_in_rules_of_the_other_workflow(tmp_path):
+    project, folder = tiny_study(tmp_path / "project"), tmp_path / "mine"
+    use_as_module(project, folder, "data")
+    with (folder / "Snakefile").open("a", encoding="utf-8") as snakefile:
+        snakefile.write("\nrule copied:\n    input: 'a'\n    output: 'b'\n    shell: 'cp a b'\n")
+    for content in ("old", "new"):
+        (folder / "a").write_text(content, encoding="utf-8")
+        result = project.snakemake("b", "--configfile", "mine.yaml", folder=folder)
+        assert result.returncode == 0, result.stderr[-5000:]
+        assert (folder / "b").read_text("utf-8") == content
+
+
 @pytest.mark.parametrize(
     ("target", "made", "environment"),
     [

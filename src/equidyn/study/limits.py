@@ -109,7 +109,7 @@ def _problems(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mappi
         if asked["gpu"] > (most := limit(config, "gpu")):
             yield f"{said}: {asked['gpu']} GPUs, but cluster.max_gpus is {most}; lower training.devices"
         if asked["mem_mb"] > (most := limit(config, "mem_mb")):
-            remedy = {"training": f"training.devices or {place}.microbatch"}.get(kind, f"{place}.batch_size or folds")
+            remedy = f"training.devices or {place}.microbatch" if kind == "training" else f"{place}.batch_size or folds"
             yield f"{said}: {asked['mem_mb']:,} MB, but cluster.max_memory_mb is {most:,}; lower {remedy}"
         minutes = 60 * (_hours(config, row, kind)[1] + _starting(config, row, kind))
         if minutes > (most := limit(config, "runtime")):

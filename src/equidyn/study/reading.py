@@ -84,21 +84,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     import yaml
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """A loader that refuses to let the second of two equal keys win."""
-
-        def construct_mapping(self, node, deep=False):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if key.value in seen if isinstance(key, yaml.ScalarNode) else False:
-                    raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} twice", key.start_mark)
-                seen.add(str(key.value))
-            return super().construct_mapping(node, deep)
-
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         text = Path(path).read_text("utf-8")
-        _check_size(path, yaml.parse(text, Loader))
-        content = yaml.load(text, Loader)
+        _check_size(path, yaml.parse(text, loader))
+        _check_keys(path, yaml.compose(text, loader))
+        content = yaml.load(text, loader)
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run this in the project's folder, or check the name") from None
     except StudyError:
@@ -136,3 +127,19 @@ def _check_size(path: str | Path, events: Iterable[Any]) -> None:
         open_ones[-1] = around, before + size
         if before + size > MOST_VALUES:
             raise StudyError(f"{path}: stands for more than {MOST_VALUES:,} values: write out what its aliases repeat")
+
+
+def _check_keys(path: str | Path, node: Any) -> None:
+    """Refuse YAML that gives a key twice, of which PyYAML would take the second one."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise StudyError(f"{path}, line {key.start_mark.line + 1}: key {key.value!r} twice: take one away")
+            seen.add(str(key.value))
+            _check_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(path, item)
