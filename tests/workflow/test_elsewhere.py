@@ -1,5 +1,8 @@
 """The workflow in odd places: as a module of another, in folders with any name, where text is ASCII by default."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 import yaml
 from project import tiny_study
@@ -101,3 +104,19 @@ def test_into_a_folder_of_any_name(tmp_path):
     assert result.returncode == 0, result.stderr[-5000:]
     assert (folder / "results/tiny/data/force_field/index/validation.npy").exists()
     assert not project.results.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
+def test_results_and_parts_of_them_may_be_links_to_other_disks(tmp_path):
+    project = short(tiny_study(tmp_path / "project"))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        for place, disk in (("results", Path(scratch)), ("results/tiny/train", tmp_path / "other")):
+            (disk / "linked").mkdir(parents=True)
+            (project.folder / place).parent.mkdir(exist_ok=True)
+            (project.folder / place).symlink_to(disk / "linked")
+        result = project.run("evaluate")
+        assert result.returncode == 0, result.stderr[-5000:]
+        assert Path(scratch, "linked/tiny/tables/evaluation.csv").exists()
+        assert (tmp_path / "other/linked/augmented/run.json").exists()
+        assert not list(Path(scratch, "linked/tiny/state").iterdir())
+        assert project.planned("evaluate") == {}
