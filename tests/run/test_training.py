@@ -207,15 +207,16 @@ def test_an_older_output_is_replaced(task, train_indices, tmp_path):
     assert (output / "raw" / checkpoint_name(1)).exists()
 
 
-def test_average_by_hand(task, train_indices, tmp_path):
-    output = run(task, train_indices, RECIPE, tmp_path, list(range(7)))
-    average = {name: value.double() for name, value in weights(output, 0).items()}
+@pytest.mark.parametrize(("name", "decay"), [("ema", 0.9), ("ema-0.5", 0.5)])
+def test_averages_by_hand(task, train_indices, tmp_path, name, decay):
+    output = run(task, train_indices, replace(RECIPE, averages=(0.5,)), tmp_path, list(range(7)))
+    average = {key: value.double() for key, value in weights(output, 0).items()}
     for step in range(7):
-        for name, raw in weights(output, step).items():
+        for key, raw in weights(output, step).items():
             if step:
-                average[name] = 0.9 * average[name] + 0.1 * raw.double()
-            found = weights(output, step, "ema")[name]
-            torch.testing.assert_close(found.double(), average[name], rtol=1e-5, atol=1e-7)
+                average[key] = decay * average[key] + (1 - decay) * raw.double()
+            found = weights(output, step, name)[key]
+            torch.testing.assert_close(found.double(), average[key], rtol=1e-5, atol=1e-7)
     assert not torch.equal(found, raw)
 
 
@@ -397,7 +398,7 @@ def test_reduced_precision_trains(task, train_indices, tmp_path):
 
 # --- the same run again ---------------------------------------------------------------------------------------------
 
-EVERYTHING = replace(RECIPE, steps=8, augmentation=0.5)
+EVERYTHING = replace(RECIPE, steps=8, augmentation=0.5, averages=(0.99,))
 
 
 def test_same_seed_same_run(task, train_indices, tmp_path, with_dropout):

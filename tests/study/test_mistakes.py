@@ -116,7 +116,12 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         ),
         (
             lambda config, rows: config["evaluation"].update(weights=["ema", "mean"]),
-            r"evaluation\.weights\.1: found 'mean'; it should be 'raw' or 'ema'",
+            r"evaluation\.weights\.1: found 'mean'; it should be 'raw' or 'ema' or match pattern",
+        ),
+        (
+            lambda config, rows: config["evaluation"].update(weights=["raw", "ema-0.999"]),
+            r"evaluation\.weights: runs of flow_matching keep no 'ema-0\.999' but raw, ema; add its decay to "
+            r"training\.flow_matching\.averages",
         ),
         (
             lambda config, rows: config["figures"].update(formats=["pdf"]),

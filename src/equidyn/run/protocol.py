@@ -38,6 +38,12 @@ FittingBatch = Annotated[
 ]
 
 
+Weights = Annotated[
+    Literal["raw", "ema"] | Annotated[str, Field(pattern=r"^ema-0\.\d+$")],
+    Field(description="`raw` weights, their average `ema`, or one of `training.<task>.averages`, as `ema-0.999`."),
+]
+
+
 class SymmetrySettings(Settings):
     """A group whose elements twist predictions, and how these are compared."""
 
@@ -51,8 +57,10 @@ class CommonEvaluation(Settings):
     """Settings that the evaluations of all runs share."""
 
     rotations: Rotations = 10
-    weights: tuple[Literal["raw", "ema"], ...] = Field(
-        ("raw", "ema"), min_length=1, description="Which weights to evaluate: raw ones, their moving average, or both."
+    weights: tuple[Weights, ...] = Field(
+        ("raw", "ema"),
+        min_length=1,
+        description="Which weights to evaluate: `raw`, their average `ema`, and further ones that are kept.",
     )
     sampled: bool = Field(True, description="Run the sampled estimator also where the exact one applies.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")

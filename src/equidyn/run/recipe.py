@@ -85,6 +85,14 @@ class Schedule(Settings):
     final_factor: Fraction = Field(0.5, description="Last factor of the learning rate, reached along a cosine.")
     clip: float = Field(10.0, gt=0, description="Largest global gradient norm; .inf for none.")
     ema: Decay = Field(0.999, description="Decay of the exponential moving average of the weights.")
+    averages: tuple[Decay, ...] = Field(
+        (), description="Decays of further averages of the weights to keep; that of 0.999 is named `ema-0.999`."
+    )
+
+    @property
+    def decays(self) -> dict[str, float]:
+        """Decay of each average of the weights that is kept, by its name."""
+        return {"ema": self.ema} | {average_name(decay): decay for decay in self.averages}
 
 
 class Recipe(Learned, Schedule):
@@ -110,6 +118,11 @@ IDENTITY = tuple(name for name in Run.model_fields if name not in ("name", "mode
 
 DESIGN = tuple(name for name in Run.model_fields if name not in ("name", "steps", "seed"))
 """Columns that runs are compared by, apart from the seed."""
+
+
+def average_name(decay: float) -> str:
+    """Name of an average of the weights besides the usual one, which is "ema"."""
+    return f"ema-{decay}"
 
 
 def compiles(choice: str | bool, steps: int, *, on_gpu: bool) -> bool:

@@ -80,12 +80,13 @@ def train(
 ) -> None:
     """Train a network and keep its weights at known steps.
 
-    The output folder appears only when the run is complete: ``raw/`` and ``ema/`` with one checkpoint per step,
-    ``metrics.parquet`` with one row per step (loss, gradient norm before clipping, learning rate), ``run.json`` with
-    the recipe, and ``throughput.json`` with times and peak memory. Until then everything is kept in `state`, from
-    where an interrupted run resumes. A finished run stays there, too, without using space twice where the file system
-    has links: if its output is lost, the next call with the same state publishes it again. Whoever uses the output may
-    remove the state (`equidyn.core.files.discard_states`).
+    The output folder appears only when the run is complete: ``raw/``, and a folder for each average of
+    the weights (`Recipe.decays`), with one checkpoint per step, ``metrics.parquet`` with one row per step (loss,
+    gradient norm before clipping, learning rate), ``run.json`` with the recipe, and ``throughput.json`` with times and
+    peak memory. Until then everything is kept in `state`, from where an interrupted run resumes. A finished run stays
+    there, too, without using space twice where the file system has links: if its output is lost, the next call with
+    the same state publishes it again. Whoever uses the output may remove the state
+    (`equidyn.core.files.discard_states`).
 
     Args:
         task: The task, bound to its store.
@@ -128,16 +129,20 @@ def train(
     torch.manual_seed(seed_for(recipe.seed, "initialisation"))
     model = build(recipe.network, recipe.sizes, recipe.parameters).to(world.device)
     task.check(model, indices)
-    averaged = deepcopy(model).requires_grad_(False)
-    parameters, averages = list(model.parameters()), list(averaged.parameters())
-    average = get_ema_multi_avg_fn(recipe.ema)
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    averages = {name: deepcopy(model).requires_grad_(False) for name in recipe.decays}
+    followers = [
+        (get_ema_multi_avg_fn(decay), list(averages[name].parameters()), list(averages[name].buffers()))
+        for name, decay in recipe.decays.items()
+    ]
     optimiser = _optimiser(model, recipe)
     metrics = _Metrics()
     start, seconds = 0, 0.0
 
     if (saved := load_state(state / "state.pt")) is not None:
         model.load_state_dict(saved["model"])
-        averaged.load_state_dict(saved["averaged"])
+        for name, averaged in averages.items():
+            averaged.load_state_dict(saved["averages"][name])
         optimiser.load_state_dict(saved["optimiser"])
         metrics.columns, start, seconds = saved["metrics"], saved["step"], saved["seconds"]
         log.info("%s: resuming at step %d of %d", title, start, recipe.steps)
@@ -153,7 +158,7 @@ def train(
         if not world.is_first:
             return
         metadata = {"step": step, "recipe": recipe.model_dump(), "task": task.name, "task_state": task.state()}
-        for folder, network in (("raw", model), ("ema", averaged)):
+        for folder, network in {"raw": model, **averages}.items():
             save_checkpoint(unfinished / folder / checkpoint_name(step), network.state_dict(), metadata)
 
     def keep_state(step: int) -> None:
@@ -164,7 +169,7 @@ def train(
             state / "state.pt",
             {
                 "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
+                "averages": {name: averaged.state_dict() for name, averaged in averages.items()},
                 "optimiser": optimiser.state_dict(),
                 "metrics": metrics.columns,
                 "step": step,
@@ -195,9 +200,10 @@ def train(
                 group["lr"] = lr
             optimiser.step()
             optimiser.zero_grad()
-            average(averages, parameters, None)
-            for copy, buffer in zip(averaged.buffers(), model.buffers(), strict=True):
-                copy.copy_(buffer)
+            for average, weights, copies in followers:
+                average(weights, parameters, None)
+                for copy, buffer in zip(copies, buffers, strict=True):
+                    copy.copy_(buffer)
             metrics.settle()
             metrics.add(world.sum(loss, termination.is_set()), norm, lr, partial(not_finite, step, inputs.examples))
             bar.update()

@@ -14,7 +14,7 @@ from equidyn.core.tables import read_rows
 from equidyn.models.card import Configuration
 from equidyn.models.registry import configuration
 from equidyn.run.protocol import CommonEvaluation
-from equidyn.run.recipe import IDENTITY, Learned, Run
+from equidyn.run.recipe import IDENTITY, Learned, Run, average_name
 from equidyn.study.choice import symmetries
 from equidyn.study.sections import check_sections
 from equidyn.study.sources import wanted_datasets
@@ -83,6 +83,7 @@ def check_config(config: Mapping[str, Any], analyses: Mapping[str, Any], source:
             if name in data["subsets"]:
                 raise StudyError(f"{source}: data.{task}.subsets.{name}: the split has this name; choose another")
         _check_symmetries(config, task, source)
+        _check_weights(config, task, source)
     _check_floors(config, source)
     _check_devices(config, source)
 
@@ -282,6 +283,16 @@ def _check_symmetries(config: Mapping[str, Any], task: str, source: str) -> None
             card.check_symmetry(**pair)
     except ValueError as error:
         raise StudyError(f"{source}: {where}: {error}") from None
+
+
+def _check_weights(config: Mapping[str, Any], task: str, source: str) -> None:
+    """Check that averages of a task's weights that are evaluated are kept."""
+    kept = ["raw", "ema", *map(average_name, config["training"][task].get("averages", ()))]
+    if unknown := [name for name in config["evaluation"].get("weights", ()) if name not in kept]:
+        raise StudyError(
+            f"{source}: evaluation.weights: runs of {task} keep no {unknown[0]!r} but {', '.join(kept)}; add its decay "
+            f"to training.{task}.averages"
+        )
 
 
 def _check_floors(config: Mapping[str, Any], source: str) -> None:

@@ -156,6 +156,7 @@ class Plan:
 
     Attributes:
         parameters: Number of parameters of its network.
+        averages: Number of averages of its weights that are kept.
         checkpoints: Number of kept steps.
         devices: Number of devices that share each step.
         portions: Number of portions that a step's batch is cut into.
@@ -171,6 +172,7 @@ class Plan:
     """
 
     parameters: int
+    averages: int
     checkpoints: int
     devices: int
     portions: int
@@ -192,7 +194,7 @@ class Plan:
     @property
     def checkpoint_gb(self) -> float:
         """Disk space of all checkpoints in 10⁹ bytes: single-precision weights, and their averages."""
-        return 2 * 4e-9 * self.parameters * self.checkpoints
+        return (1 + self.averages) * 4e-9 * self.parameters * self.checkpoints
 
 
 def accelerator(config: Mapping[str, Any]) -> Accelerator:
@@ -236,6 +238,7 @@ def plan(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mapping[st
     jobs = [_evaluation(config, row, len(steps)) for steps in evaluation_parts(config, row)]
     return Plan(
         parameters=model_of(config, row).parameters,
+        averages=_averages(config, row),
         checkpoints=sum(map(len, evaluation_parts(config, row))),
         devices=devices(config, row),
         portions=portions,
@@ -296,7 +299,8 @@ def run_costs(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]]) 
 
 def training_gb(config: Mapping[str, Any], row: Mapping[str, Any], portion: int) -> float:
     """Peak memory of each device in training, with the given number of examples at once, in 10⁹ bytes."""
-    numbers = 3 if row["optimiser"] == "sgd" else 5  # weights, their average, gradient; two moments
+    # Weights, their averages, gradient; two moments.
+    numbers = 2 + _averages(config, row) + (0 if row["optimiser"] == "sgd" else 2)
     numbers += devices(config, row) > 1  # gradients under way
     share = BF16_KEPT if recipe(config, row)["precision"] == "bf16" else 1.0
     activations = SLACK * share * portion * _largest_work(config, row, portion).kept
@@ -391,7 +395,7 @@ def wanted(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> dict
         # Weights and what belongs to them pass through the host on their way from and to disk.
         analysed = kind not in ("training", "evaluation")
         weights = kind.weights(analysis_arguments(config, kind.name, row)) if analysed else 2
-        state = 20 if kind == "training" else 8 * weights
+        state = 4 * (4 + _averages(config, row)) if kind == "training" else 8 * weights
         megabytes = math.ceil(megabytes * gpus + 1e-6 * state * model_of(config, row).parameters)
     else:
         megabytes, minutes = LEAST_ON_CPU[kind if isinstance(kind, str) else "analysis"]
@@ -498,6 +502,11 @@ def _portion_hours(config: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[f
     costs = portion * _step(config, row), portion * example.kept * (1 + repeated / 3)
     pieces = example.pieces * (1 + repeated * FORWARD) * (COMPILED if _compiles(config, row) else 1.0)
     return machine.busy_hours(*costs, precision), machine.hours(*costs, pieces, precision)
+
+
+def _averages(config: Mapping[str, Any], row: Mapping[str, Any]) -> int:
+    """Number of averages of a run's weights that are kept."""
+    return 1 + len(config["training"][row["task"]].get("averages", ()))
 
 
 def training_hours(config: Mapping[str, Any], row: Mapping[str, Any], steps: int | None = None) -> float:

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, create_model
 
 from equidyn.core.settings import Distinct, Settings, StudyError, problems
 from equidyn.data.registry import source_card, source_cards
-from equidyn.run.protocol import CommonEvaluation, Examples, FittingBatch, Rotations, SymmetrySettings
+from equidyn.run.protocol import CommonEvaluation, Examples, FittingBatch, Rotations, SymmetrySettings, Weights
 from equidyn.run.recipe import Compile, Deterministic, Precision, Schedule
 from equidyn.tasks.card import TaskCard
 from equidyn.tasks.registry import outside_cards, task_cards
@@ -152,7 +152,7 @@ class Figures(Settings):
     """Settings of the figures."""
 
     baseline: dict[str, str] = Field(description="Per task, the run that others are compared with in the figures.")
-    weights: Literal["raw", "ema"] = Field(description="Which weights are drawn: raw ones or their moving average.")
+    weights: Weights
     estimator: Literal["exact", "sampled"] = Field(description="Which estimator is drawn where a run has both.")
     formats: Distinct[Literal["png", "pdf", "svg"]] = Field(
         description="Formats of the figures: `png`, which the report shows, and optionally `pdf` and `svg`."
