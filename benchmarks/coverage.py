@@ -1,0 +1,65 @@
+"""How often intervals of the percent hold the truth, simulated from the losses of a study.
+
+    python benchmarks/coverage.py [--study results/cpu] [--samples 400] [--runs default chains grids]
+
+The population of a run, step and condition are the sums of its held-out clusters in `tables/clusters`. As many clusters
+as the factor says are drawn from them with replacement, and the interval of the library is compared with the
+population's percent. Printed are coverage at nominal 95 %, how often the truth lies above and below, and the lowest
+coverage of any step and condition.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from equidyn.core.decomposition import interval
+from equidyn.study.tables import prefer_estimator
+
+ROOT = Path(__file__).parents[1]
+FACTORS = (0.5, 1, 2, 3)
+STEPS = 6  # of each run, evenly spaced among the evaluated ones
+
+
+def populations(table):
+    """Sums of equivariance error and loss of each cluster, for some steps and every condition."""
+    rows = prefer_estimator(table, "exact")
+    steps = np.unique(rows["step"])
+    some = steps[np.linspace(0, len(steps) - 1, STEPS).round().astype(int)]
+    conditions = [name for name in ("t", "self_conditioning", "group", "comparison", "weights") if name in rows]
+    for _, group in rows[rows["step"].isin(some)].groupby(["step", *conditions], dropna=False):
+        sums = group[["equivariance", "total"]].to_numpy(float)
+        if sums[:, 0].sum() > 0:
+            yield sums
+
+
+def coverage(sums, count, samples, rng):
+    """Shares of samples of `count` clusters whose interval holds, lies below and lies above the truth."""
+    truth = np.divide(*sums.sum(0))
+    ends = []
+    for number in range(samples):
+        drawn = sums[rng.integers(0, len(sums), count)]
+        ends.append(interval(*drawn.T, np.arange(count), resamples=400, seed=number))
+    low, high = np.array(ends).T
+    return np.mean([(low <= truth) & (truth <= high), high < truth, truth < low], axis=1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", type=Path, default=ROOT / "results/cpu", help="folder of a study with tables")
+    parser.add_argument("--samples", type=int, default=400, help="samples of each population")
+    parser.add_argument("--runs", nargs="+", default=["default", "chains", "grids"])
+    options = parser.parse_args()
+    print("| run | clusters | coverage | truth above | truth below | lowest |\n|---|---|---|---|---|---|")
+    for run in options.runs:
+        found = list(populations(pd.read_parquet(options.study / f"tables/clusters/{run}.parquet")))
+        for factor in FACTORS:
+            count, rng = round(factor * len(found[0])), np.random.default_rng(0)
+            shares = np.array([coverage(sums, count, options.samples, rng) for sums in found])
+            cells = (*shares.mean(0), shares[:, 0].min())
+            print(f"| {run} | {count} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
