@@ -439,24 +439,6 @@ def test_interval_of_many_clusters_is_that_of_the_linearised_ratio():
     assert found == pytest.approx((ratio - 1.96 * error, ratio + 1.96 * error), abs=0.15 * error)
 
 
-@pytest.mark.parametrize("count", [2, 3, 40, 2500])
-@pytest.mark.parametrize("level", [0.5, 0.95])
-def test_interval_is_the_one_of_scipy_at_a_wider_level(count, level):
-    """To the bit, over several chunks of resamples for the largest number of clusters."""
-    above, below = np.random.default_rng(count).lognormal(size=(2, count))
-    quantile = np.sqrt(count / (count - 1)) * stats.t.ppf((1 + level) / 2, count - 1)
-    expected = stats.bootstrap(
-        (above, below),
-        lambda above, below, axis: above.sum(axis) / below.sum(axis),
-        paired=True,
-        n_resamples=1000,
-        confidence_level=1 - 2 * stats.norm.sf(quantile),
-        method="percentile",
-        rng=np.random.default_rng(5),
-    ).confidence_interval
-    assert interval(above, below, np.arange(count), level=level, resamples=1000, seed=5) == tuple(expected)
-
-
 def test_interval_resamples_clusters_not_examples():
     """Copies of the same example in a cluster tell nothing new."""
     rng = np.random.default_rng(0)

@@ -42,7 +42,7 @@ FLOORS = ["floor_control", "floor_repeated"]
 def trained(store, indices, folder):
     recipe = Recipe(
         model="escaip-tiny", steps=5, batch_size=16, optimiser="adamw", lr=1e-3, augmentation=0.0, seed=3,
-        warmup_steps=1, ema=0.5,
+        warmup_steps=1, ema=0.5, averages=(0.9,),
     )  # fmt: skip
     options = {"output": folder / "out", "state": folder / "state", "progress": False}
     train(ForceField.fit(store, indices), indices, recipe, STEPS, **options)
@@ -208,6 +208,17 @@ def test_evaluations_of_runs_test_the_closed_form_once(evaluate, caplog, monkeyp
     monkeypatch.setattr(evaluation, "CLOSED_FORM_TOLERANCE", 0)
     evaluate()
     assert len(caplog.records) == 1
+
+
+def test_averages_have_their_decay(evaluate):
+    rows, _ = evaluate(PROTOCOL.model_copy(update={"weights": ("raw", "ema", "ema-0.9"), "sampled": False}))
+    assert rows.groupby("weights")["decay"].unique().map(list).to_dict() == {
+        "ema": [0.5],
+        "ema-0.9": [0.9],
+        "raw": pytest.approx([np.nan], nan_ok=True),
+    }
+    last = rows[rows["step"] == STEPS[-1]].set_index("weights")["total"]
+    assert last.nunique() == 3
 
 
 def test_evaluation_is_without_dropout(task, validation_indices):

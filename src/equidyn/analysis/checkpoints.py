@@ -83,8 +83,8 @@ def analyse_run(
         )
 
     found = findings(find, checkpoints, steps, protocol.weights, state, title=str(labels.get("run", "analyse")))
-    name, _, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
-    run = identity(labels, name, model)
+    recipe, _, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
+    run = identity(labels, recipe.model, model)
     tables = [
         pd.DataFrame({**run, "step": step, "weights": weights, **rows}, index=rows.index)
         for step, weights, rows in found

@@ -33,6 +33,7 @@ from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
 from equidyn.run.checkpoints import CheckpointError, checkpoint_name, load_checkpoint
 from equidyn.run.findings import findings
 from equidyn.run.protocol import FLOOR_EXAMPLES, EvaluationSettings
+from equidyn.run.recipe import Recipe
 from equidyn.tasks.contract import Task, TrainableTask
 
 CLOSED_FORM_TOLERANCE = 1e-3
@@ -297,10 +298,11 @@ def evaluate_run(
         progress: Show a progress bar on stderr.
 
     Returns:
-        One row per step, weights, condition and estimator, with the columns of `decomposition.summarise`, provenance,
-        and floors: the percent of the exactly equivariant control, and of one element repeated, and the errors of a
-        perfect prediction, which are those of transforming predictions themselves, on a grid for instance; and one row
-        per example besides, with the sums from which any other ratio, interval or subset follows.
+        One row per step, weights, condition and estimator, with ``decay`` (of an average of the weights; NaN for raw
+        ones), the columns of `decomposition.summarise`, provenance, and floors: the percent of the exactly equivariant
+        control, and of one element repeated, and the errors of a perfect prediction, which are those of transforming
+        predictions themselves, on a grid for instance; and one row per example besides, with the sums from which any
+        other ratio, interval or subset follows.
 
     Raises:
         CheckpointError: Checkpoints are missing or damaged, or give no numbers; all others have been evaluated.
@@ -326,10 +328,10 @@ def evaluate_run(
 
     title = str(labels.get("run", "evaluate"))
     found = findings(find, checkpoints, steps, protocol.weights, state, title=title, progress=progress)
-    name, task, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
+    recipe, task, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
     model.to(device).eval()
     floors = Fitting(protocol, len(indices))(partial(_floors, task, model, control, indices))
-    run = identity(labels, name, model)
+    run = identity(labels, recipe.model, model)
     rows, examples = [], []
     for step, weights, table in found:
         for (number, estimator), part in table.groupby(["condition", "estimator"], sort=False):
@@ -349,7 +351,8 @@ def evaluate_run(
                 "estimator_version": ESTIMATOR_VERSION,
                 "package_version": equidyn.__version__,
             }
-            rows.append({**run, **place, **summary, **floors[number], **provenance})
+            decay = {"decay": recipe.decays.get(weights, math.nan)}
+            rows.append({**run, **place, **decay, **summary, **floors[number], **provenance})
             keys = {key: labels[key] for key in ("study", "run") if key in labels} | place
             examples.append(pd.DataFrame({**keys, **sums}))
     return pd.DataFrame(rows), pd.concat(examples, ignore_index=True)
@@ -357,28 +360,28 @@ def evaluate_run(
 
 def restore(
     task_class: type[TrainableTask], store: Store, checkpoints: str | Path, step: int, weights: str
-) -> tuple[str, TrainableTask, nn.Module]:
-    """Name of the model, task and network of a checkpoint.
+) -> tuple[Recipe, TrainableTask, nn.Module]:
+    """Recipe, task and network of a checkpoint.
 
     Args:
         task_class: The run's task.
         store: Data.
         checkpoints: The folder that `equidyn.run.training.train` made.
         step: One of its steps.
-        weights: "raw" or "ema".
+        weights: "raw", or the name of an average (`Recipe.decays`).
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
     """
     path = Path(checkpoints, weights, checkpoint_name(step))
     state, metadata = load_checkpoint(path)
-    recipe = metadata["recipe"]
-    model = build(recipe["network"], recipe["sizes"])
+    recipe = Recipe(**metadata["recipe"])
+    model = build(recipe.network, recipe.sizes)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: weights of another network: train the run again ({error})") from None
-    return recipe["model"], task_class.restore(store, metadata["task_state"]), model
+    return recipe, task_class.restore(store, metadata["task_state"]), model
 
 
 def identity(labels: Mapping[str, Any], name: str, model: nn.Module) -> dict[str, Any]:
