@@ -59,7 +59,7 @@ def unlocking(lock):
     @contextmanager
     def lock_alone(self):
         with ExitStack() as stack:
-            with locks.one_at_a_time(self.path):
+            with locks.one_at_a_time(self.path / "equidyn.lock"):
                 at_work = locks.remove_left(self.path.glob("locks/*.lock"))
                 try:
                     stack.enter_context(lock(self))

@@ -1,6 +1,7 @@
 """Files that processes hold while they are at work."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -87,6 +88,37 @@ def test_a_file_without_a_mark_stays(content, tmp_path):
     file.write_text(content, encoding="utf-8")
     assert locks.remove_left([file]) == []
     assert file.exists()
+
+
+def test_a_file_that_is_gone_is_no_obstacle(tmp_path):
+    assert locks.remove_left([tmp_path / "0.output.lock"]) == []
+
+
+def test_one_process_at_a_time_is_in_a_block(at_work):
+    process, file = at_work
+    process.send_signal(19)
+    code = "import sys; from pathlib import Path; from equidyn.core import locks\n"
+    code += "with locks.one_at_a_time(Path(sys.argv[1])): print('in', flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code, file], stdout=subprocess.PIPE, encoding="utf-8") as second:
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(1)
+        process.kill()
+        assert second.stdout.read() == "in\n"
+
+
+def test_a_file_of_another_user_is_held_too(tmp_path, monkeypatch):
+    opened = os.open
+
+    def refused(path, flags, *mode):
+        if flags & os.O_WRONLY:
+            raise PermissionError
+        return opened(path, flags, *mode)
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "open", refused)
+    locks.hold(tmp_path / "file")
+    monkeypatch.undo()
+    assert locks._is_held(tmp_path / "file")
 
 
 def test_who_holds_a_file_is_waited_for(at_work):

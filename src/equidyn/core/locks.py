@@ -26,7 +26,7 @@ def hold(path: str | Path, waiting: Callable[[], None] = lambda: None) -> None:
         waiting: Called if another process holds it.
     """
     path = Path(path).resolve()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    handle = _opened(path)
     if (held := _HELD.get(path)) is not None:
         if os.path.sameopenfile(held, handle):
             os.close(handle)
@@ -51,15 +51,23 @@ os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """A block that one process at a time is in, of all that name the same folder; on file systems that have locks."""
-    handle = os.open(folder, os.O_RDONLY)
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """A block that one process at a time is in, of all that name one file, which is made; if it has locks."""
+    handle = _opened(path)
     try:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of a file that is made if it does not exist; for writing, as locks of network file systems need."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    except PermissionError:  # another user has made it
+        return os.open(path, os.O_RDONLY)
 
 
 @dataclass(frozen=True)
@@ -101,11 +109,12 @@ def remove_left(files: Iterable[Path]) -> list[Holder]:
     """
     left = []
     for file in files:
-        holder = _holder(file)
-        if holder is not None and _has_ended(holder, file):
-            file.unlink()
-        elif holder is not None:
-            left.append(holder)
+        with suppress(FileNotFoundError):  # whoever held it has removed it meanwhile
+            holder = _holder(file)
+            if holder is not None and _has_ended(holder, file):
+                file.unlink()
+            elif holder is not None:
+                left.append(holder)
     return left
 
 
