@@ -51,7 +51,7 @@ ReturnToService=2
 # More CPUs than the machine may have, so that every rule fits.
 SlurmdParameters=config_overrides
 NodeName=node1 NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 CPUs=16 RealMemory=$memory Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes=node1 Default=YES MaxTime=1-0 State=UP
+PartitionName=main Nodes=node1 Default=YES MaxTime=1-0 State=UP OverTimeLimit=10
 CONF
     touch "$folder/gpu0" "$folder/gpu1"
     echo "NodeName=node1 Name=gpu File=$folder/gpu[0-1]" >"$folder/gres.conf"
