@@ -32,7 +32,7 @@ from project import Project
 from torture.study import EVERYTHING, small_study, write_mirror
 
 DISK = 400 << 20  # bytes
-TICK = 0.02  # seconds between two looks at the processes
+TICK = 0.05  # seconds between two looks at the processes
 LEFT_TO_PACK = 3  # interruptions
 PACK, START = "pack", "start of the workflow"
 MEASURED = "^seconds|^peak_.*bytes$"
@@ -115,7 +115,7 @@ def _rule(process: psutil.Process) -> str:
             return ""
     except psutil.Error:
         return ""
-    if words[-3:-1] == ["equidyn.cli", "pack"]:
+    if {"equidyn.cli", PACK} <= set(words):
         return PACK
     script = re.search(r"\.snakemake/scripts/tmp\w+\.(\w+)\.py$", words[-1]) if words else None
     return script[1] if script else ""
