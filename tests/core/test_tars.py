@@ -34,6 +34,16 @@ def test_sparse_files_of_pax_are_refused(tmp_path, version):
         archive.next()
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_without_an_end_are_refused(tmp_path, kind):
+    header = tarfile.TarInfo()
+    header.type, header.size = kind, 20
+    block = header.tobuf(tarfile.GNU_FORMAT) + b"20 path=aaaaaaaaaaa\n".ljust(tarfile.BLOCKSIZE, b"\0")
+    (tmp_path / "hostile.tar").write_bytes(5000 * block)
+    with (tmp_path / "hostile.tar").open("rb") as stream, pytest.raises(tarfile.TarError, match="headers upon headers"):
+        tarfile.TarFile(fileobj=stream, tarinfo=ModestTarInfo)
+
+
 def test_usual_long_names_are_read(tmp_path):
     name = "folder/" + 40 * "long-" + ".txt"
     for number, form in enumerate((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)):

@@ -22,7 +22,10 @@ class ModestTarInfo(tarfile.TarInfo):
             raise tarfile.TarError(f"a header of {self.size:,} bytes, expected at most {LONGEST_HEADER:,}")
         if self.type == tarfile.GNUTYPE_SPARSE:
             raise tarfile.TarError(f"{self.name} is a sparse file")
-        return super()._proc_member(archive)  # type: ignore[misc]
+        try:
+            return super()._proc_member(archive)  # type: ignore[misc]
+        except RecursionError:
+            raise tarfile.TarError("headers upon headers, and no member behind them") from None
 
     def _proc_gnusparse_00(self, *_: Any) -> None:
         raise tarfile.TarError("a sparse file")
