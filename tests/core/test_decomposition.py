@@ -458,6 +458,15 @@ def test_interval_is_reproducible_and_widens_with_level():
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
+@pytest.mark.parametrize("clusters", [2, 3, 4])
+def test_resamples_of_one_cluster_alone_do_not_count(clusters):
+    """They have no spread but rounding, by which nothing must be divided."""
+    for seed in range(10):
+        below, factors = np.random.default_rng(seed).lognormal(size=(2, clusters))
+        low, high = interval(below * factors, below, np.arange(clusters), resamples=200, seed=0)
+        assert high - low < 1000 * factors.max()
+
+
 def test_degenerate_intervals():
     assert np.isnan(interval([1.0, 2.0], [2.0, 3.0], ["a", "a"], seed=0)).all()
     assert np.isnan(interval([0.0, 0.0], [0.0, 0.0], ["a", "b"], seed=0)).all()

@@ -30,6 +30,7 @@ from equidyn.core.shares import worst_percent
 ESTIMATOR_VERSION = 2  # raise it whenever the same input gives different numbers; tables carry it
 HUBER_DELTA = 1.0  # error length where the Huber loss becomes linear, unit of the target
 GAP_DEGREE = 11  # degree of the quadrature behind the gaps of `decompose_exact`; see there
+_ROUNDING = 1e-12  # a sum of squares of deviations is zero if it is less than this times that of the values
 
 _CHUNK = 2**21  # numbers per temporary array
 
@@ -344,11 +345,10 @@ def interval(
     count = len(below)
     if count < 2:
         return float("nan"), float("nan")
-    common = float(above.sum() / below.sum())
-    if np.allclose(above, common * below, rtol=1e-12, atol=0):
-        return common, common
     squares = np.stack([above, below, above**2, above * below, below**2], axis=-1)
     ratio, error = _linearised(squares.sum(0), count)
+    if error == 0:
+        return float(ratio), float(ratio)
     rng, batch = np.random.default_rng(seed), max(1, _CHUNK // count)
     drawn = [
         rng.multinomial(count, np.full(count, 1 / count), min(batch, resamples - start)) @ squares
@@ -368,7 +368,8 @@ def _linearised(sums: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     above, below, *squares = np.moveaxis(sums, -1, 0)
     ratio = above / below
     spread = squares[0] - 2 * ratio * squares[1] + ratio**2 * squares[2]
-    return ratio, np.sqrt(np.maximum(spread, 0) * count / (count - 1)) / below
+    spread = np.where(spread > _ROUNDING * squares[0], spread, 0)
+    return ratio, np.sqrt(spread * count / (count - 1)) / below
 
 
 def summarise(
