@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
     configfile: STUDY_FILE
 
 
+include: "rules/engine.smk"
 include: "rules/common.smk"
 include: "rules/figures.smk"
 include: f"rules/{'archive' if study.is_archived else 'making'}.smk"
