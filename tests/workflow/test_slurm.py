@@ -125,7 +125,7 @@ def test_a_chain_of_ten_jobs_of_one_minute_and_a_job_that_ends_too_late(cluster,
 def test_jobs_get_more_of_what_they_lacked(cluster, project):
     """One evaluation has too little memory, one too little time, and one a bad checkpoint, which costs no other."""
     project.config["cluster"]["max_runtime"] = 60
-    hold = project.folder / "hold"
+    hold, held = project.folder / "hold", project.folder / "held"
     hold.touch()
     # The first checkpoint of one run needs much memory, that of the other waits until its time is up.
     project.edit(
@@ -136,6 +136,7 @@ def test_jobs_get_more_of_what_they_lacked(cluster, project):
     filled = os.urandom({MEMORY} << 20) if run == "augmented" and 0 in steps else b""
     time.sleep(3 if filled else 0)
     while run == "fewer" and 0 in steps and os.path.exists({str(hold)!r}):
+        open({str(held)!r}, "w").close()
         time.sleep(0.1)
 """,
     )
@@ -147,7 +148,7 @@ def test_jobs_get_more_of_what_they_lacked(cluster, project):
     with workflow(project, "evaluate", "--retries", "1", fails=True) as running:
         while running():
             for job in jobs("evaluate_checkpoints", "RUNNING"):
-                if job["run"] == "fewer" and job["part"] == "0" and not late:
+                if job["run"] == "fewer" and job["part"] == "0" and held.exists() and not late:
                     late = job["id"]
                     end(late)
             if late and hold.exists() and state_of(late) == "TIMEOUT":
