@@ -346,7 +346,7 @@ def interval(
     if count < 2:
         return float("nan"), float("nan")
     squares = np.stack([above, below, above**2, above * below, below**2], axis=-1)
-    ratio, error = _linearised(squares.sum(0), count)
+    (ratio,), (error,) = _linearised(squares.sum(0, keepdims=True), count)
     if error == 0:
         return float(ratio), float(ratio)
     rng, batch = np.random.default_rng(seed), max(1, _CHUNK // count)
