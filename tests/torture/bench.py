@@ -244,15 +244,21 @@ class Session:
         given = [f"--cores={self.cores}", f"--configfile={self.project.config_file}"]
         snakemake = ["-m", "snakemake", *self.targets, *given]
         pack = ["-m", "equidyn.cli", "pack", "--output", str(self.packed), f"results/{self.project.config['study']}"]
-        for command in (snakemake, pack):
-            failures = 0
-            while not self._succeeds([sys.executable, *command], plan):
-                failures = 0 if plan.acted else failures + 1
-                if not plan.acted:
-                    self.counts.unexplained += 1
-                    print(f"a command has failed although nothing interrupted it: see {self.log}", flush=True)
-                if failures == 3:
-                    raise TortureError(f"{' '.join(command)} does not succeed any more; it says\n{self._said()}")
+        self._insist(snakemake, plan)
+        self._insist(pack, plan)
+        while plan.is_short:
+            self._insist(pack, plan)
+
+    def _insist(self, command: list[str], plan: "Plan") -> None:
+        """Give a command until it succeeds."""
+        failures = 0
+        while not self._succeeds([sys.executable, *command], plan):
+            failures = 0 if plan.acted else failures + 1
+            if failures:
+                self.counts.unexplained += 1
+                print(f"a command has failed although nothing interrupted it: see {self.log}", flush=True)
+            if failures == 3:
+                raise TortureError(f"{' '.join(command)} does not succeed any more; it says\n{self._said()}")
 
     def _said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-6000:]
@@ -316,6 +322,11 @@ class Plan:
     def _wanted(self) -> int:
         return self.most - self.counts.interruptions
 
+    @property
+    def is_short(self) -> bool:
+        """Whether so few interruptions are left that packing makes up for them."""
+        return 0 < self._wanted() <= LEFT_TO_PACK
+
     def begin(self) -> None:
         """A command is given; what was planned for jobs of the last one is still to be done."""
         self.planned.update(rule for _, rule in self.moments)
@@ -325,7 +336,7 @@ class Plan:
         """A job of a rule has begun, and will last so many seconds."""
         chosen = self.planned[rule] > 0 and self.random.random() < max(0.5, 1 / self.jobs[rule])
         # The last command of a study makes up for what was missed.
-        if chosen or (rule == PACK and 0 < self._wanted() <= LEFT_TO_PACK):
+        if chosen or (rule == PACK and self.is_short):
             self.planned[rule] -= 1
             self.moments.append((time.monotonic() + self.random.uniform(0, duration), rule))
 
