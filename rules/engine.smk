@@ -1,10 +1,12 @@
-# The engine: what this project changes in Snakemake itself, for times, for locks, and for folders with odd names.
+# The engine: what this project changes in Snakemake itself, for times, locks, signals, and folders with odd names.
+from _thread import start_new_thread
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import LockException, WorkflowError
 from snakemake.io import _IOFile
 from snakemake.persistence.file import FilePersistence
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.sourcecache import LocalSourceFile
 
 from equidyn.core import locks
@@ -65,6 +67,18 @@ def literal(format):
 
 
 LocalSourceFile.format = literal(LocalSourceFile.format)
+
+
+def beside(handle):
+    """Snakemake's handling of SIGTERM, in a thread: it waits for locks, which what it interrupts may hold."""
+
+    def handle_beside(self, *signal):
+        start_new_thread(handle, (self, *signal))
+
+    return handle_beside
+
+
+JobScheduler.exit_gracefully = beside(JobScheduler.exit_gracefully)
 
 # Only where a workflow runs: dry runs take no lock, nor do the jobs of a workflow.
 if "lock" not in vars(FilePersistence):

@@ -62,6 +62,16 @@ def test_its_jobs_are_waited_for(started):
     assert (project.folder / WANTED).exists()
 
 
+def test_one_that_is_terminated_ends_when_its_jobs_have(started):
+    project, workflow, _ = started
+    for _ in range(500):  # whatever it does at the moment
+        workflow.terminate()
+        time.sleep(0.002)
+    said, _ = workflow.communicate(timeout=300)
+    assert "Will exit after finishing currently running jobs" in said
+    finishes(project)
+
+
 def test_one_at_work_is_in_the_way(started):
     project, workflow, _ = started
     os.killpg(workflow.pid, signal.SIGSTOP)
