@@ -54,8 +54,6 @@ rule gather_analysis:
         runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told(wildcards.analysis, wildcards.task),
-        runs=lambda wildcards: study.analysed_runs(wildcards.analysis, wildcards.task),
-        state=f"{STUDY}/state",
     message:
         "Gathering {wildcards.analysis} of {wildcards.task}"
     script:

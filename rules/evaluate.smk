@@ -56,7 +56,6 @@ rule gather_run:
         runtime=asks("runtime", 10),
     params:
         told=lambda wildcards: study.told("runs", wildcards.run),
-        state=f"{STUDY}/state",
     message:
         "Gathering the tables of {wildcards.run}"
     script:

@@ -499,6 +499,10 @@ def test_states_of_a_run_are_discarded_and_no_others(tmp_path):
         (folder / "output").mkdir(parents=True)
     discard_states(tmp_path, "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([others.name, "run-not-a-digest"])
+    discard_states(tmp_path, "run-seed1", but=others)
+    assert others.exists()
+    discard_states(tmp_path, "run-seed1", but=mine)
+    assert not others.exists()
     discard_states(tmp_path / "nowhere", "run")
 
 

@@ -107,7 +107,7 @@ def test_from_download_to_evaluation(sources, server, tmp_path):
         else:
             assert set(store.scalar("split")[train]) == {0}
             assert set(store.scalar("split")[validation]) == {1}
-    assert not list((project.results / "state").glob("*")), "nothing unfinished is left"
+    assert all("+" in folder.name for folder in (project.results / "state").iterdir()), "no finished training"
     again = project.run("evaluate")
     assert "Nothing to be done" in again.stdout + again.stderr
     server.requests.clear()

@@ -130,7 +130,7 @@ class TestFinishedStudy:
             assert {"train", "validation"} == set(audit["side"])
             figures = {file.suffix for file in (finished.results / "figures" / task).iterdir()}
             assert {".png", ".pdf", ".svg", ".csv"} <= figures
-        assert not list((finished.results / "state").glob("*")), "state of finished runs is removed"
+        assert all("+" in folder.name for folder in (finished.results / "state").iterdir()), "no finished training"
 
     def test_report_holds_the_figures_and_needs_no_network(self, finished):
         page = (finished.results / "report.html").read_text(encoding="utf-8")
@@ -253,6 +253,7 @@ class TestBadCheckpoint:
         targets = [str(file.relative_to(finished.folder)) for file in tables]
         for file in before:
             file.unlink()
+        shutil.rmtree(finished.results / "state")
         bad = finished.results / "train/augmented/ema/00000002.safetensors"
         with truncated(bad, 1000):
             result = finished.run("--keep-going", *targets)
@@ -269,7 +270,22 @@ class TestBadCheckpoint:
         }
         assert finished.run(*targets).returncode == 0
         assert {file: file.read_bytes() for file in before} == before
-        assert not list((finished.results / "state").iterdir())
+
+    def test_jobs_divided_anew_find_nothing_again(self, finished):
+        files = {file: file.stat().st_mtime_ns for file in (finished.results / "state").glob("*/*.parquet")}
+        tables = {name: (finished.results / f"tables/{name}").read_bytes() for name in ("evaluation.csv", "minima.csv")}
+        per_job = finished.config["evaluation"]["checkpoints_per_job"]
+        finished.config["evaluation"]["checkpoints_per_job"] = "all"
+        try:
+            assert finished.planned("evaluate")["evaluate_checkpoints"] > 0
+            assert finished.run("evaluate").returncode == 0
+        finally:
+            finished.config["evaluation"]["checkpoints_per_job"] = per_job
+        for file, time in files.items():
+            assert file.stat().st_mtime_ns == time
+        assert finished.run("evaluate").returncode == 0, "divided as before"
+        for name, content in tables.items():
+            assert (finished.results / f"tables/{name}").read_bytes() == content
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,11 @@ def main(analysis, run, inputs, output, log, threads, batch_size, told, state):
     from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
-    discard_states(state, run)  # the workflow has its checkpoints
     store = Store(inputs.store)
     validation = read_index(inputs.validation, len(store))
+    findings = state_folder(state, f"{run}+{analysis}", told | {"steps": None}, store.manifest["files"], validation)
+    discard_states(state, f"{run}+{analysis}", but=findings)
+    discard_states(state, run)  # the workflow has its checkpoints
     table = analyse_run(
         load(told["measure"]),
         load(told["task"]),
@@ -28,7 +30,7 @@ def main(analysis, run, inputs, output, log, threads, batch_size, told, state):
         told["steps"],
         EvaluationSettings(**told["protocol"], batch_size=batch_size),
         told["settings"],
-        state=state_folder(state, f"{run}+{analysis}", told | {"steps": None}, store.manifest["files"], validation),
+        state=findings,
         labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
         anatomy=told["anatomy"],
         device=process.device(told["device"]),

@@ -16,9 +16,11 @@ def main(run, inputs, rows, examples, log, threads, batch_size, told, steps, sta
     from equidyn.study.tables import write_table
 
     torch.set_num_threads(threads)
-    discard_states(state, run)  # the workflow has its checkpoints
     store = Store(inputs.store)
     validation = read_index(inputs.validation, len(store))
+    findings = state_folder(state, f"{run}+evaluation", told, store.manifest["files"], validation)
+    discard_states(state, f"{run}+evaluation", but=findings)
+    discard_states(state, run)  # the workflow has its checkpoints
     tables = evaluate_run(
         load(told["task"]),
         store,
@@ -26,7 +28,7 @@ def main(run, inputs, rows, examples, log, threads, batch_size, told, steps, sta
         inputs.checkpoints,
         steps,
         EvaluationSettings(**told["protocol"], batch_size=batch_size),
-        state=state_folder(state, f"{run}+evaluation", told, store.manifest["files"], validation),
+        state=findings,
         labels=told["labels"] | {"train_examples": len(read_index(inputs.subset, len(store)))},
         control=told["control"],
         device=process.device(told["device"]),

@@ -105,10 +105,11 @@ def state_folder(root: str | Path, name: str, *decisive: Any) -> Path:
     return Path(root) / f"{name}-{digest.hexdigest()[:_DIGITS]}"
 
 
-def discard_states(root: str | Path, name: str) -> None:
-    """Remove the states of work of that name, which is done and will not be done again."""
+def discard_states(root: str | Path, name: str, but: Path | None = None) -> None:
+    """Remove the states of work of that name, but for one: work that is done, or will not be done in that way again."""
     for folder in Path(root).glob(f"{name}-{'[0-9a-f]' * _DIGITS}"):
-        shutil.rmtree(folder, ignore_errors=True)  # another job may do the same
+        if folder != but:
+            shutil.rmtree(folder, ignore_errors=True)  # another job may do the same
 
 
 _DIGITS = 16

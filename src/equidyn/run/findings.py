@@ -35,8 +35,7 @@ def findings(
         checkpoints: The folder that `equidyn.run.training.train` made.
         steps: Steps to look at.
         weights: Weights to look at, at each step.
-        state: Folder of the tables; must be used for what this function finds of this run only. Whoever has used all
-            of it may remove it (`equidyn.core.files.discard_states`).
+        state: Folder of the tables; must be used for what this function finds of this run only.
         title: Name of the run in the progress bar.
         progress: Show a progress bar on stderr.
 
