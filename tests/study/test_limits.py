@@ -131,6 +131,9 @@ def test_the_profile_decides_about_work_that_fits(paper):
     assert yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text("utf-8"))["retries"] == RETRIES
     assert retries(config, {"1M": runs["1M"]}, ANALYSES, "training") is None
     assert retries(config, runs, ANALYSES, "evaluation") is None
+    assert retries(config, runs, ANALYSES, "training") > RETRIES
+    del config["cluster"]
+    assert retries(config, runs, ANALYSES, "training") is None, "nothing ends jobs where there is no cluster"
 
 
 class TestRefused:

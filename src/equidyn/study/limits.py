@@ -72,14 +72,14 @@ def with_further_jobs(number: int) -> int | None:
 
 
 def further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:
-    """Jobs after the first that work takes: "training", "evaluation" or the card of an analysis of a run.
+    """Jobs after the first that work takes on a cluster: "training", "evaluation" or the card of an analysis of a run.
 
     It may take longer than planned, by as much as jobs ask for more time.
     """
     hours, longest = _hours(config, row, kind)[0], limit(config, "runtime") / 60
-    if SAFETY * hours <= longest:
+    if "cluster" not in config or SAFETY * hours <= longest:
         return 0
-    # Without a cluster, there may be no limit either; with one, what starts as slowly as that is refused.
+    # What starts more slowly than that is refused.
     useful = max(longest - _starting(config, row, kind), longest / 10)
     return math.ceil(SAFETY * hours / useful) - 1
 
