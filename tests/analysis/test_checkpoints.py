@@ -11,6 +11,7 @@ from equidyn.analysis import checkpoints as module
 from equidyn.analysis.checkpoints import analyse_run
 from equidyn.run.checkpoints import CheckpointError
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
 
 PROTOCOL = EvaluationSettings(batch_size=4, conditions=({"group": "SO(3)"}, {"group": "cube"}))
 STEPS = [0, 3]
@@ -38,6 +39,9 @@ class Measure:
         return [{"part": part, "count": len(indices), "value": value, "spectrum": spectrum} for part in "ab"]
 
 
+RECIPE = Recipe(model="matrix", batch_size=1, steps=3, optimiser="sgd", lr=1.0, augmentation=0.0, seed=0)
+
+
 @pytest.fixture
 def analyse(monkeypatch, tmp_path):
     """Analyse checkpoints whose weights sum up to 1, 2, 3 and 4."""
@@ -45,7 +49,7 @@ def analyse(monkeypatch, tmp_path):
     sums = {(0, "raw"): 1.0, (0, "ema"): 2.0, (3, "raw"): 3.0, (3, "ema"): 4.0}
 
     def restore(task_class, store, checkpoints, step, weights):
-        return "matrix", store, Matrix(torch.diag(torch.tensor([sums[step, weights], 0.0, 0.0])))
+        return RECIPE, store, Matrix(torch.diag(torch.tensor([sums[step, weights], 0.0, 0.0])))
 
     monkeypatch.setattr(module, "restore", restore)
 

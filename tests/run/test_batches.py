@@ -18,6 +18,7 @@ from equidyn.run import evaluation
 from equidyn.run.batches import Fitting, Kept, in_batches, largest_first
 from equidyn.run.evaluation import evaluate_run
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
 
 EXAMPLES = 12
 PROTOCOL = EvaluationSettings(rotations=2, batch_size=12, resamples=100, weights=("raw",))
@@ -59,12 +60,15 @@ class Small(Matrix):
         return super().forward(x)
 
 
+RECIPE = Recipe(model="matrix", batch_size=1, steps=3, optimiser="sgd", lr=1.0, augmentation=0.0, seed=0)
+
+
 @pytest.fixture
 def evaluate(monkeypatch, tmp_path):
     """Evaluate checkpoints that are all the same network, each time anew."""
 
     def run(task, model, steps=(0, 1, 2), protocol=PROTOCOL):
-        monkeypatch.setattr(evaluation, "restore", lambda *_: ("model", task, model))
+        monkeypatch.setattr(evaluation, "restore", lambda *_: (RECIPE, task, model))
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
         where = {"checkpoints": checkpoint_files(folder, steps), "steps": steps, "labels": {"run": "one"}}
         where["state"] = folder / "state"

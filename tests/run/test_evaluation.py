@@ -258,7 +258,8 @@ def test_rows_carry_their_provenance(tables, validation_indices):
     assert (rows["package_version"] == equidyn.__version__).all()
     assert (rows["rotations"] == rows["estimator"].map({"exact": 0, "sampled": 4})).all()
     assert list(rows.columns[: len(LABELS)]) == list(LABELS)
-    assert rows.notna().all().all()
+    assert rows.drop(columns="decay").notna().all().all()
+    assert (rows["decay"].isna() == (rows["weights"] == "raw")).all()
 
 
 def test_floors_are_far_below_the_signal(tables):

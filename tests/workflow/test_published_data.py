@@ -161,5 +161,5 @@ def test_the_whole_grid_is_planned(tmp_path):
     said = result.stdout + result.stderr
     counts = dict(re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE))
     assert int(counts["train_network"]) == 28
-    assert int(counts["evaluate_checkpoints"]) >= 3000
+    assert 28 < int(counts["evaluate_checkpoints"]) < 1000, "several checkpoints in each job"
     assert int(re.search(r"peak (\d+) MiB", said)[1]) < 1024

@@ -59,6 +59,17 @@ def report(tmp_path):
         }
     )
     runs = pd.DataFrame({"run": ["default"], **{f"quite_a_long_column_{number}": [number] for number in range(30)}})
+    worst = pd.DataFrame(
+        {
+            "run": ["a-run-with-a-rather-long-name"],
+            "group": ["SO(3)"],
+            "comparison": ["trilinear"],
+            "step": [10_000],
+            "worst": ["10 of 1,000 examples"],
+            "total_in_worst": [61.25],
+            "equivariance_in_worst": [93.1],
+        }
+    )
     path = tmp_path / "report.html"
     manifest = {"digests": {"training": {"code": "0123456789abcdef" * 20}}}
     write_report(
@@ -67,6 +78,7 @@ def report(tmp_path):
         tasks={"force_field": "Force field"},
         pictures=pictures,
         claims=claims,
+        worst=worst,
         runs=runs,
         manifest=manifest,
         config="study: tiny\n" * 20,

@@ -200,7 +200,7 @@ class TestFinishedStudy:
         assert edited.planned() == {"draw_figure": 1, "write_report": 1}
 
     def test_the_estimator_reruns_evaluation_and_figures(self, edited):
-        edited.edit("src/equidyn/core/decomposition.py", "ESTIMATOR_VERSION = 1", "ESTIMATOR_VERSION = 2")
+        edited.edit("src/equidyn/core/decomposition.py", "ESTIMATOR_VERSION = 2", "ESTIMATOR_VERSION = 3")
         measured = {"evaluate_checkpoints", "measure_floors", "analyse_checkpoints", "gather_analysis"}
         gathered = {"gather_run", "gather_tables", "write_manifest", "judge_claims"}
         assert edited.planned().keys() == measured | gathered | {"draw_figure", "write_report"}

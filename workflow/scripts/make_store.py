@@ -1,5 +1,6 @@
 """Make the store of a task from one of its sources."""
 
+import shutil
 from pathlib import Path
 
 from equidyn.core import process
@@ -18,7 +19,8 @@ def main(files, store, log, threads, task, told, folders, scratch):
         given["files"] = {path.name: path for path in (Path(file.removesuffix(".json")) for file in files)}
         given["files"] |= {name: Path(folder) for name, folder in folders.items()}
         given["scratch"] = state_folder(scratch, task, told["source"], told["recipe"], contents, told["code"])
-    load(source.build)(store, source.recipe(**told["recipe"]), processes=threads, overwrite=True, **given)
+    shutil.rmtree(store, ignore_errors=True)  # that of a job which outlived its workflow
+    load(source.build)(store, source.recipe(**told["recipe"]), processes=threads, **given)
 
 
 if __name__ == "__main__":

@@ -577,7 +577,7 @@ def analysis_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any)
     count, example = batch_size(config, row, card), _mean_work(config, row, 1)
     how = analysis_protocol(config, card.name, row) | {"batch_size": count}
     operations = card.operations(example, how, analysis_arguments(config, card.name, row), _copies(config, row, card))
-    passes = operations / example.forward  # as many forward passes have as many operations
+    passes = operations / max(1.0, example.forward)  # as many forward passes have as many operations
     times = len(analysis_steps(config, card.name, row)) * len(how["conditions"])
     batches = _used(config, row["task"], how["examples"]) / count
     return times * batches * passes * _forward_hours(accelerator(config), example, count, "fp64")

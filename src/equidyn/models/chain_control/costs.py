@@ -12,13 +12,12 @@ def costs(residues: int, **sizes: Any) -> Work:
     pairs = residues**2
     weights = 2 * linear(pairs, c.radial, 2 * c.kernels, constant=True) + kept(pairs * 2 * c.kernels)
     weights += linear(pairs, 2 * c.kernels, c.kernels) + kept(pairs * INTEGER)
-    directions = kept(2 * 3 * pairs * (c.kernels + 1))
+    directions = kept(2 * 3 * pairs * (c.kernels + 1) + pairs * c.kernels)
 
     def summed(rows: int, columns: int) -> Work:
-        return product(2 * rows * c.kernels * residues * columns, residues * columns + rows * c.kernels * columns)
+        return product(2 * rows * c.kernels * residues * columns, (1 + c.kernels) * residues * columns)
 
-    layer = mlp(residues, c.hidden, 4 * c.hidden) + summed(residues, c.hidden) + summed(residues, 3 * c.hidden)
+    layer = mlp(residues, c.hidden, 4 * c.hidden) + summed(residues, 4 * c.hidden)
     layer += 2 * summed(3 * residues, c.hidden) + exchange(residues, c.hidden) + kept(4 * residues * c.hidden)
-    layer += kept(2 * pairs * c.kernels)  # copied into a new layout for each sum
     head = mlp(residues, c.hidden, c.hidden) + kept(4 * residues * c.hidden)
     return weights + directions + c.layers * layer.beside(directions.kept) + head
