@@ -20,7 +20,7 @@ pytestmark = [
 
 COLOURS = [(200, 30, 40), (20, 160, 60), (40, 60, 210)]
 PROBE = """<script>addEventListener("load", () => {
-  const page = document.documentElement, runs = document.querySelector(".wide");
+  const page = document.documentElement, runs = document.querySelector('.wide[aria-label=Runs]');
   const found = {
     images: [...document.images].map(image => [image.naturalWidth, image.naturalHeight, image.width, image.height]),
     page: [page.scrollWidth, page.clientWidth],
