@@ -48,7 +48,7 @@ def use_as_module(project, folder, target):
 @pytest.mark.parametrize(
     ("name", "target", "made", "environment"),
     [
-        (ODD, "evaluate", "tables/evaluation.csv", ASCII),
+        pytest.param(ODD, "evaluate", "tables/evaluation.csv", ASCII, marks=pytest.mark.slow),
         (f"{ODD} {LETTERS}", "data", "data/force_field/index/validation.npy", {}),
     ],
     ids=["ASCII", "letters"],
@@ -85,7 +85,7 @@ def test_times_count_in_rules_of_the_other_workflow(tmp_path):
 @pytest.mark.parametrize(
     ("target", "made", "environment"),
     [
-        ("evaluate", "tables/evaluation.csv", ASCII),
+        pytest.param("evaluate", "tables/evaluation.csv", ASCII, marks=pytest.mark.slow),
         ("data", "data/force_field/index/validation.npy", {}),
     ],
     ids=["ASCII", "usual"],
@@ -106,6 +106,7 @@ def test_into_a_folder_of_any_name(tmp_path):
     assert not project.results.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
 def test_results_and_parts_of_them_may_be_links_to_other_disks(tmp_path):
     project = short(tiny_study(tmp_path / "project"))
