@@ -14,6 +14,7 @@ rule analyse_checkpoints:
     benchmark:
         f"{STUDY}/benchmarks/analyse_checkpoints/{{analysis}}/{{run}}.tsv"
     retries: retries("analysis")
+    priority: 1
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task")

@@ -11,6 +11,7 @@ rule make_store:
     benchmark:
         f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
     retries: retries(1440)
+    priority: 3
     conda:
         "../envs/data.yaml"
     threads: asks("cpus_per_task", 8)
@@ -37,6 +38,7 @@ rule split_store:
         f"{STUDY}/logs/split_store/{{task}}.log",
     benchmark:
         f"{STUDY}/benchmarks/split_store/{{task}}.tsv"
+    priority: 3
     conda:
         "../envs/data.yaml"
     resources:
@@ -59,6 +61,7 @@ rule draw_subset:
         f"{STUDY}/logs/draw_subset/{{task}}/{{subset}}.log",
     benchmark:
         f"{STUDY}/benchmarks/draw_subset/{{task}}/{{subset}}.tsv"
+    priority: 3
     conda:
         "../envs/data.yaml"
     resources:

@@ -15,6 +15,7 @@ rule evaluate_checkpoints:
     benchmark:
         f"{STUDY}/benchmarks/evaluate_checkpoints/{{run}}/{{part}}.tsv"
     retries: retries("evaluation")
+    priority: 1
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "evaluation")

@@ -12,6 +12,7 @@ rule train_network:
     benchmark:
         f"{STUDY}/benchmarks/train_network/{{run}}.tsv"
     retries: retries("training")
+    priority: 2  # what takes longest, and what most waits for, begins first
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "training")
