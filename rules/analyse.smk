@@ -13,8 +13,8 @@ rule analyse_checkpoints:
         f"{STUDY}/logs/analyse_checkpoints/{{analysis}}/{{run}}.log",
     benchmark:
         f"{STUDY}/benchmarks/analyse_checkpoints/{{analysis}}/{{run}}.tsv"
-    retries: retries("analysis")
     priority: 1
+    retries: retries("analysis")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task")

@@ -10,8 +10,8 @@ rule make_store:
         f"{STUDY}/logs/make_store/{{task}}.log",
     benchmark:
         f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
-    retries: retries(1440)
     priority: 3
+    retries: retries(1440)
     conda:
         "../envs/data.yaml"
     threads: asks("cpus_per_task", 8)

@@ -14,8 +14,8 @@ rule evaluate_checkpoints:
         f"{STUDY}/logs/evaluate_checkpoints/{{run}}/{{part}}.log",
     benchmark:
         f"{STUDY}/benchmarks/evaluate_checkpoints/{{run}}/{{part}}.tsv"
-    retries: retries("evaluation")
     priority: 1
+    retries: retries("evaluation")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "evaluation")

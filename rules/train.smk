@@ -11,8 +11,8 @@ rule train_network:
         f"{STUDY}/logs/train_network/{{run}}.log",
     benchmark:
         f"{STUDY}/benchmarks/train_network/{{run}}.tsv"
-    retries: retries("training")
     priority: 2  # what takes longest, and what most waits for, begins first
+    retries: retries("training")
     conda:
         "../envs/train.yaml"
     threads: needs("cpus_per_task", "training")
