@@ -166,17 +166,13 @@ class TestAnalyses:
 
     @pytest.fixture
     def runs(self, config):
-        row = {"name": "augmented", "task": "force_field", "steps": 1000}
-        return dict.fromkeys(("augmented", "other"), row) | {
-            "proteins": {"task": "flow_matching", "steps": 1000},
-            "voxels": {"task": "voxel_denoising", "steps": 400},
-        }
+        return read_runs(ROOT / config["run_table"], config)
 
     def test_of_the_default_study_can_be_made(self, config, runs):
         check_analyses(config, runs, ANALYSES)
 
     def test_of_a_task_without_runs_are_left_out(self, config, runs):
-        del runs["voxels"]
+        runs = {name: row for name, row in runs.items() if row["task"] != "voxel_denoising"}
         check_analyses(config, runs, ANALYSES)
 
     @pytest.mark.parametrize(
@@ -189,7 +185,7 @@ class TestAnalyses:
                 "runs: 'nobody' is not a run of this task; its runs",
             ),
             ("head", "force_field", {"runs": ["augmented", "voxels"]}, "runs: 'voxels' is not a run of this task"),
-            ("head", "force_field", {"runs": ["other"]}, "figures show the baseline: add 'augmented'"),
+            ("head", "force_field", {"runs": ["larger"]}, "figures show the baseline: add 'augmented'"),
             ("landscape", "force_field", {"steps": [317]}, "run 'augmented' keeps no step 317; it keeps"),
             (
                 "layers",
@@ -224,7 +220,7 @@ class TestAnalyses:
             "local": True, "conditions": {"t": [0.4]},
         }  # fmt: skip
         evaluated, analysed = protocol(config, row), analysis_protocol(config, "angles", row)
-        assert len(evaluated["conditions"]) == 8
+        assert len(evaluated["conditions"]) == 6
         assert analysed["conditions"] == [
             {"group": "SO(3)", "comparison": "vectors", "t": 0.4, "self_conditioning": False}
         ]
