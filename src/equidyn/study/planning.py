@@ -22,6 +22,7 @@ from typing import Any
 
 from equidyn.data.card import Typical
 from equidyn.data.registry import source_card
+from equidyn.data.typical import TypicalBySettings
 from equidyn.models.costs import work
 from equidyn.models.registry import configuration
 from equidyn.models.work import Work
@@ -415,14 +416,16 @@ def wanted(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> dict
 
 
 def _source(config: Mapping[str, Any], task: str) -> Typical:
-    return source_card(task, config["data"][task]["source"]).typical
+    data = config["data"][task]
+    typical = source_card(task, data["source"]).typical
+    return typical.asked(data) if isinstance(typical, TypicalBySettings) else typical
 
 
 def held_out(config: Mapping[str, Any], task: str) -> int:
     """Approximate number of validation examples."""
     data = config["data"][task]
     card = source_card(task, data["source"])
-    examples = (card.count(data) if card.count else None) or card.typical.examples
+    examples = (card.count(data) if card.count else None) or _source(config, task).examples
     return round(examples * data["validation_fraction"]) if "validation_fraction" in data else card.typical.held_out
 
 

@@ -1,5 +1,6 @@
 """Offline force-field data: labels are forces, bytes depend on the seed alone, failures are counted."""
 
+import hashlib
 import itertools
 import json
 
@@ -8,9 +9,11 @@ import pytest
 
 from equidyn.data.geometries import HARTREE_EV
 from equidyn.data.sources.offline_molecules import build as module
+from equidyn.data.sources.offline_molecules import molecules as lists
 from equidyn.data.sources.offline_molecules.build import FIELDS, atomic_references, build_store
-from equidyn.data.sources.offline_molecules.card import OfflineMolecules
+from equidyn.data.sources.offline_molecules.card import AVAILABLE, CARD, SIZES, OfflineMolecules
 from equidyn.data.sources.offline_molecules.molecules import (
+    COMPOUND_ATOMS,
     FAMILIES,
     RESIDUES,
     Molecule,
@@ -55,22 +58,69 @@ def store(built):
 # What is made
 
 
-def test_all_families_residues_and_elements_are_listed():
-    molecules = force_field_molecules()
-    families = {molecule.family for molecule in molecules}
-    assert families == set(FAMILIES)
-    listed = {molecule.smiles for molecule in molecules}
+@pytest.fixture(scope="module")
+def everything():
+    return force_field_molecules()[0]
+
+
+@pytest.fixture(scope="module")
+def parsed(everything):
+    return [Chem.AddHs(Chem.MolFromSmiles(molecule.smiles)) for molecule in everything]
+
+
+def test_all_families_residues_and_dipeptides_are_listed(everything):
+    assert len(everything) == AVAILABLE >= 1_000
+    assert {molecule.family for molecule in everything} == set(FAMILIES)
+    listed = {molecule.smiles for molecule in everything}
     assert len(RESIDUES) == 20
     assert {capped_peptide(name) for name in RESIDUES} <= listed
-    parsed = [Chem.AddHs(Chem.MolFromSmiles(molecule.smiles)) for molecule in molecules]
-    assert len({Chem.MolToSmiles(mol) for mol in parsed}) == len(molecules) >= 150
+    assert {capped_peptide(*pair) for pair in itertools.product(RESIDUES, repeat=2)} <= listed
+
+
+def test_molecules_are_distinct_neutral_and_of_closed_shell(parsed):
+    assert len({Chem.MolToSmiles(mol, isomericSmiles=False) for mol in parsed}) == len(parsed)
     elements = {atom.GetSymbol() for mol in parsed for atom in mol.GetAtoms()}
-    assert elements == {"H", "C", "N", "O", "F", "P", "S", "Cl", "Br"}
+    assert elements == {"H", "C", "N", "O", "F", "P", "S", "Cl", "Br", "I"}
     for mol in parsed:
         assert Chem.GetFormalCharge(mol) == 0
         assert sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()) == 0
         assert sum(atom.GetAtomicNum() for atom in mol.GetAtoms()) % 2 == 0
-        assert mol.GetNumAtoms() <= 40
+        assert len(Chem.GetMolFrags(mol)) == 1
+
+
+def test_the_first_molecules_are_as_they_were(everything):
+    """Studies name these by their number, and their stores must not change."""
+    first = [molecule.smiles for molecule in everything[:206]]
+    assert hashlib.sha256("\n".join(first).encode()).hexdigest()[:16] == "72aa510b646270b0"
+    assert "compound" not in {molecule.family for molecule in everything[:206]}
+
+
+def test_others_follow_by_size(everything, parsed):
+    sizes = [mol.GetNumAtoms() for mol in parsed]
+    assert sizes[206:] == sorted(sizes[206:])
+    assert max(sizes[:206]) == 40
+    compounds = [size for size, molecule in zip(sizes, everything, strict=True) if molecule.family == "compound"]
+    assert max(compounds) == COMPOUND_ATOMS
+
+
+def test_plans_know_the_sizes(parsed):
+    sizes = np.array([mol.GetNumAtoms() for mol in parsed])
+    for number in SIZES:
+        typical = CARD.typical.asked({"molecules": number, "conformers": 3})
+        assert typical.examples == 3 * number
+        assert typical.mean == pytest.approx(sizes[:number].mean(), abs=0.06)
+        assert typical.largest == sizes[:number].max()
+    assert CARD.typical.asked({"molecules": "all", "conformers": 3}) == typical
+    assert CARD.typical.asked({"molecules": 207, "conformers": 1}).mean == SIZES[400][0]
+
+
+def test_what_is_taken_of_a_list(monkeypatch, everything):
+    compounds = ["CC(N)(F)I", "C[C@](N)(F)I", "FC(I)(N)C", capped_peptide("GLY", "GLY"), "CCO", "CC[O-]", "CO.CO"]
+    compounds += ["C[Se]C", "C" * 12, "C[2H]"]
+    monkeypatch.setattr(lists, "listed_molecules", lambda: (compounds, "a list"))
+    molecules, _ = force_field_molecules()
+    assert [molecule.smiles for molecule in molecules if molecule.family == "compound"] == ["CC(N)(F)I"]
+    assert molecules[:206] == everything[:206]
 
 
 @pytest.mark.parametrize("name", sorted(RESIDUES))
@@ -85,17 +135,27 @@ def test_peptides_are_named_from_the_amino_end():
     assert capped_peptide("GLY", "ALA") == "CC(=O)NCC(=O)N[C@@H](C)C(=O)NC"
 
 
+@pytest.fixture
+def short_list(monkeypatch):
+    """A list of a few compounds in place of the long one."""
+    monkeypatch.setattr(lists, "listed_molecules", lambda: (["CCBr", "CCCBr", "CCCCBr"], "a list"))
+
+
+@pytest.mark.usefixtures("short_list")
 def test_molecule_lists_are_prefixes_with_all_families():
-    everything = force_field_molecules(seed=3)
-    few = force_field_molecules(20, seed=3)
+    everything, source = force_field_molecules(seed=3)
+    assert force_field_molecules(300, seed=3) == (everything[:300], source) == (everything[:300], "a list")
+    few, source = force_field_molecules(20, seed=3)
     assert few == everything[:20]
-    assert {molecule.family for molecule in few} == set(FAMILIES)
-    assert force_field_molecules(20, seed=4) != few
-    assert len(force_field_molecules(dipeptides=60)) == len(everything) + 30
-    with pytest.raises(ValueError, match="9999 molecules asked"):
-        force_field_molecules(9999)
-    with pytest.raises(ValueError, match="have at most 30 atoms"):
-        force_field_molecules(dipeptides=300, max_atoms=30)
+    assert {molecule.family for molecule in few} == set(FAMILIES) - {"compound"}
+    assert not source
+
+
+@pytest.mark.usefixtures("short_list")
+def test_a_seed_chooses_the_order_alone():
+    one, other = (force_field_molecules(seed=seed)[0] for seed in (3, 4))
+    assert one[:20] != other[:20]
+    assert set(one) == set(other)
 
 
 # Labels
@@ -252,15 +312,16 @@ def test_impossible_lists(tmp_path, molecules, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("short_list")
 def test_more_molecules_than_there_are(tmp_path):
-    with pytest.raises(ValueError, match="10000 molecules asked"):
-        build_store(tmp_path / "s", recipe(molecules=10_000), progress=False)
+    with pytest.raises(ValueError, match="700 molecules asked, 579 available"):
+        build_store(tmp_path / "s", recipe(molecules=700), progress=False)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"conformers": 0}, {"displacement": (0.2, 0.1)}, {"orientation": "upright"}],
+    [{"conformers": 0}, {"displacement": (0.2, 0.1)}, {"orientation": "upright"}, {"molecules": AVAILABLE + 1}],
 )
 def test_impossible_recipes(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):

@@ -51,6 +51,6 @@ CARD = SourceCard(
     text="Conformers of molecules on the list that RDKit ships, relaxed with MMFF94s.",
     build="equidyn.data.sources.offline_conformers.build:build_store",
     recipe=OfflineConformers,
-    typical=Typical(5_000),
+    typical=Typical(50_000),  # of all molecules
     count=conformers_of_molecules,
 )

@@ -1,9 +1,9 @@
 """Force-field data made on this machine: small molecules labelled with GFN2-xTB.
 
 A stand-in for SPICE that needs no download. It has the same kinds of molecules (capped amino
-acids, dipeptides, small monomers, drug-like fragments; neutral, closed shell), the same arrays and
-forces of similar size, from a much cheaper level of theory. It is not SPICE and no figure may call
-it so.
+acids, dipeptides, small monomers, drug-like fragments and compounds; neutral, closed shell), the
+same arrays and forces of similar size, from a much cheaper level of theory. It is not SPICE and no
+figure may call it so.
 
 Each molecule is embedded by RDKit (ETKDGv3), relaxed with MMFF94s (UFF where that has no
 parameters), displaced by Gaussian noise, and labelled by tblite. Molecules are independent: seeds
@@ -91,14 +91,17 @@ def build_store(
         molecules: Molecules to make instead of the number that the recipe asks for.
 
     Raises:
-        ValueError: A molecule holds an element without reference energy, two molecules are the same, or nothing at all
-            could be labelled.
+        ValueError: There are fewer molecules than asked, one holds an element without reference energy, two are the
+            same, or nothing at all could be labelled.
+        StoreError: RDKit was installed without the list that has the further molecules.
     """
     from tqdm import tqdm
 
+    compounds = ""
     if not molecules:
         count = None if recipe.molecules == "all" else recipe.molecules
-        molecules = force_field_molecules(count, seed=recipe.seed)
+        molecules, source = force_field_molecules(count, seed=recipe.seed)
+        compounds = source and f", compounds from {source}"
     elements = _check_molecules(molecules)
     summary = _Summary()
     with StoreWriter(path, FIELDS, overwrite=overwrite) as writer, workers(processes) as pool:
@@ -115,7 +118,7 @@ def build_store(
         for warning in warnings:
             log.warning("%s", warning)
         writer.finish(
-            source="made by equidyn; not SPICE, only of the same kinds of molecules",
+            source=f"made by equidyn{compounds}; not SPICE, only of the same kinds of molecules",
             level_of_theory=f"{METHOD}, total energy and its gradient, gas phase, neutral singlets",
             orientation=ORIENTATIONS[recipe.orientation],
             recipe=recipe.model_dump(exclude={"molecules"}),

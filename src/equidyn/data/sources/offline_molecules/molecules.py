@@ -1,12 +1,20 @@
-"""The small molecules that are made: capped amino acids and dipeptides, small monomers, fragments of drugs."""
+"""The molecules that are made: capped amino acids and dipeptides, small monomers, fragments of drugs, compounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from equidyn.core.seeding import seed_for
+from equidyn.data.embedding import RejectError, read_molecule
+from equidyn.data.screening import constitution, listed_molecules, unwanted
 
-FAMILIES = ("amino acid", "dipeptide", "monomer", "fragment")
+FAMILIES = ("amino acid", "dipeptide", "monomer", "fragment", "compound")
+
+ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
+"""Atomic numbers that occur, those of the SPICE data set without ions."""
+
+COMPOUND_ATOMS = 25
+"""Most atoms of a screening compound, so that the labels of all molecules together take two cores some 20 minutes."""
 
 # Twenty residues as -NH-CHR-CO- pieces: L configuration, side chains neutral.
 RESIDUES = {
@@ -46,8 +54,7 @@ MONOMERS = _listed("""
 """)
 
 # Pieces of drugs: rings with the substituents and linkers of medicinal chemistry, 4 to 13 heavy
-# atoms. Our own list and not RDKit's example files, whose smallest screening compounds are larger
-# and hold hardly any phosphorus or bromine; it also stays the same from one RDKit to the next.
+# atoms. RDKit's screening compounds, which come after them, are larger and hold hardly any phosphorus.
 FRAGMENTS = _listed("""
     CC(=O)Nc1ccc(O)cc1 CC(=O)Oc1ccccc1 COc1ccccc1 CNC(=O)c1ccccc1 NC(=O)c1cccnc1 NS(=O)(=O)c1ccccc1
     CS(=O)(=O)c1ccccc1 CSc1ccccc1 FC(F)(F)c1ccccc1 Fc1ccc(Cl)cc1 Clc1ccc(Cl)cc1 Brc1ccc(F)cc1
@@ -80,31 +87,39 @@ def capped_peptide(*residues: str) -> str:
     return "CC(=O)" + "".join(RESIDUES[name] for name in residues) + "NC"
 
 
-def force_field_molecules(
-    count: int | None = None, *, seed: int = 0, dipeptides: int = 30, max_atoms: int = 40
-) -> list[Molecule]:
-    """List the molecules of the offline set, families interleaved so that any prefix is mixed.
+def force_field_molecules(count: int | None = None, *, seed: int = 0) -> tuple[list[Molecule], str]:
+    """List the molecules of the offline set.
+
+    The first 206 are the amino acids, monomers and fragments of this module and 30 dipeptides, families interleaved so
+    that any prefix is mixed. By rising number of atoms follow the other dipeptides and, of the screening compounds that
+    RDKit ships, those of at most `COMPOUND_ATOMS` atoms. No two molecules have one constitution.
 
     Args:
-        count: Keep this many; None for all twenty amino acids, all monomers and fragments of this
-            module and `dipeptides` dipeptides.
-        seed: Chooses the dipeptides and the order within families.
-        dipeptides: Number of dipeptides to draw.
-        max_atoms: Dipeptides with more atoms, hydrogens counted, are not drawn.
+        count: Keep this many; None for all.
+        seed: Chooses the dipeptides among the first and the order within families and among equal sizes.
 
     Returns:
-        Distinct molecules.
+        Distinct molecules, and the source of those that are not of this module; empty if there are none.
+
+    Raises:
+        ValueError: There are not as many.
+        StoreError: RDKit was installed without its list.
     """
-    pairs = [capped_peptide(*pair) for pair in product(RESIDUES, repeat=2)]
-    pairs = [smiles for smiles in pairs if _atom_count(smiles) <= max_atoms]
-    if dipeptides > len(pairs):
-        raise ValueError(
-            f"{dipeptides} dipeptides asked, {len(pairs)} have at most {max_atoms} atoms: "
-            "raise max_atoms or lower dipeptides"
-        )
+    molecules = _own_molecules(seed)
+    source = ""
+    if count is None or count > len(molecules):
+        others, source = _other_molecules({constitution(molecule.smiles) for molecule in molecules}, seed)
+        molecules += others
+    if count is not None and count > len(molecules):
+        raise ValueError(f"{count} molecules asked, {len(molecules)} available: ask for fewer, or for all")
+    return molecules[:count], source
+
+
+def _own_molecules(seed: int) -> list[Molecule]:
+    pairs = [smiles for smiles in _dipeptides() if _atom_count(smiles) <= 40]
     lists = {
         "amino acid": [capped_peptide(name) for name in RESIDUES],
-        "dipeptide": _shuffled(pairs, seed)[:dipeptides],
+        "dipeptide": _shuffled(pairs, seed)[:30],
         "monomer": _shuffled(MONOMERS, seed),
         "fragment": _shuffled(FRAGMENTS, seed),
     }
@@ -113,15 +128,34 @@ def force_field_molecules(
         for family, members in lists.items()
         for position, smiles in enumerate(members)
     ]
-    molecules = [molecule for _, _, molecule in sorted(ranked, key=lambda entry: entry[:2])]
-    if count is None:
-        return molecules
-    if not 1 <= count <= len(molecules):
-        raise ValueError(
-            f"{count} molecules asked, {len(molecules)} available: ask for more dipeptides "
-            "(and raise max_atoms), or fewer molecules"
-        )
-    return molecules[:count]
+    return [molecule for _, _, molecule in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _other_molecules(taken: set[str], seed: int) -> tuple[list[Molecule], str]:
+    """Return the molecules of other constitutions than those taken, by rising number of atoms, and their source."""
+    compounds, source = listed_molecules()
+    sized: list[tuple[int, Molecule]] = []
+    for family, members in (("dipeptide", _dipeptides()), ("compound", filter(_is_wanted, compounds))):
+        for smiles in members:
+            if (bonds := constitution(smiles)) not in taken:
+                taken.add(bonds)
+                sized.append((_atom_count(smiles), Molecule(smiles, family)))
+    sized.sort(key=lambda entry: (entry[0], seed_for(seed, "order", entry[1].smiles)))
+    return [molecule for _, molecule in sized], source
+
+
+def _dipeptides() -> list[str]:
+    return [capped_peptide(*pair) for pair in product(RESIDUES, repeat=2)]
+
+
+def _is_wanted(smiles: str) -> bool:
+    """Whether a compound is small, neutral, of closed shell, in one piece and of the elements of SPICE."""
+    if _atom_count(smiles) > COMPOUND_ATOMS:
+        return False
+    try:
+        return not unwanted(read_molecule(smiles), ELEMENTS)
+    except RejectError:
+        return False
 
 
 def _atom_count(smiles: str) -> int:
