@@ -169,6 +169,12 @@ class TestTraining:
         assert activations(1) == pytest.approx(largest)
         assert average < activations(10_000) / 10_000 < 1.03 * average
 
+    @pytest.mark.parametrize(("molecules", "largest", "examples"), [(206, 40, 3_296), ("all", 60, 20_320)])
+    def test_the_number_of_molecules_decides_their_sizes(self, config, molecules, largest, examples):
+        config["data"]["force_field"]["molecules"] = molecules
+        assert planning.sizes(config, "force_field", 1).largest == largest
+        assert planning.held_out(config, "force_field") == examples / 4
+
     def test_the_largest_portion_that_fits(self, config):
         found = plan(config, GRIDS | {"batch_size": 1000}, ANALYSES)
         assert 0 < found.fitting < found.portion == 1000
