@@ -134,8 +134,8 @@ rule correct_published:
 
 rule measure_floors:
     input:
-        store=f"{STUDY}/data/{{task}}/store",
-        validation=f"{STUDY}/data/{{task}}/index/validation.npy",
+        store=study.place("store"),
+        validation=study.place("validation"),
     output:
         table=f"{STUDY}/tables/floors/{{task}}.parquet",
         csv=f"{STUDY}/tables/floors/{{task}}.csv",

@@ -90,18 +90,18 @@ def task_of(wildcards):
 
 def store_of(wildcards):
     """Store of the run's task."""
-    return f"{STUDY}/data/{task_of(wildcards)}/store"
+    return study.place("store", task=task_of(wildcards))
 
 
 def subset_of(wildcards):
     """Training examples of the run."""
     subset = study.runs[wildcards.run]["train_subset"]
-    return f"{STUDY}/data/{task_of(wildcards)}/index/subsets/{subset}.npy"
+    return study.place("subset", task=task_of(wildcards), subset=subset)
 
 
 def validation_of(wildcards):
     """Held-out examples of the run's task."""
-    return f"{STUDY}/data/{task_of(wildcards)}/index/validation.npy"
+    return study.place("validation", task=task_of(wildcards))
 
 
 def analysis_tables():

@@ -5,7 +5,7 @@ rule make_store:
     input:
         files=lambda wildcards: study.store_files(wildcards.task),
     output:
-        store=directory(f"{STUDY}/data/{{task}}/store"),
+        store=directory(study.place("store")),
     log:
         f"{STUDY}/logs/make_store/{{task}}.log",
     benchmark:
@@ -30,10 +30,10 @@ rule make_store:
 
 rule split_store:
     input:
-        store=f"{STUDY}/data/{{task}}/store",
+        store=study.place("store"),
     output:
-        train=f"{STUDY}/data/{{task}}/index/train.npy",
-        validation=f"{STUDY}/data/{{task}}/index/validation.npy",
+        train=study.place("train"),
+        validation=study.place("validation"),
     log:
         f"{STUDY}/logs/split_store/{{task}}.log",
     benchmark:
@@ -56,7 +56,7 @@ rule draw_subset:
     input:
         train=rules.split_store.output.train,
     output:
-        subset=f"{STUDY}/data/{{task}}/index/subsets/{{subset}}.npy",
+        subset=study.place("subset"),
     log:
         f"{STUDY}/logs/draw_subset/{{task}}/{{subset}}.log",
     benchmark:

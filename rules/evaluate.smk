@@ -8,8 +8,8 @@ rule evaluate_checkpoints:
         subset=subset_of,
         validation=validation_of,
     output:
-        rows=f"{STUDY}/evaluate/{{run}}/{{part}}.rows.parquet",
-        examples=f"{STUDY}/evaluate/{{run}}/{{part}}.examples.parquet",
+        rows=study.place("rows"),
+        examples=study.place("examples"),
     log:
         f"{STUDY}/logs/evaluate_checkpoints/{{run}}/{{part}}.log",
     benchmark:
@@ -38,14 +38,12 @@ rule evaluate_checkpoints:
 
 rule gather_run:
     input:
-        rows=lambda wildcards: study.evaluated_parts(wildcards.run, "rows.parquet"),
-        examples=lambda wildcards: study.evaluated_parts(
-            wildcards.run, "examples.parquet"
-        ),
+        rows=lambda wildcards: study.evaluated_parts(wildcards.run, "rows"),
+        examples=lambda wildcards: study.evaluated_parts(wildcards.run, "examples"),
     output:
-        rows=f"{STUDY}/tables/runs/{{run}}.parquet",
-        examples=f"{STUDY}/tables/examples/{{run}}.parquet",
-        clusters=f"{STUDY}/tables/clusters/{{run}}.parquet",
+        rows=study.table_of_run("runs", "{run}"),
+        examples=study.table_of_run("examples", "{run}"),
+        clusters=study.table_of_run("clusters", "{run}"),
     log:
         f"{STUDY}/logs/gather_run/{{run}}.log",
     benchmark:
@@ -89,7 +87,7 @@ rule gather_tables:
 
 rule gather_costs:
     input:
-        checkpoints=expand(f"{STUDY}/train/{{run}}", run=study.runs),
+        checkpoints=expand(study.place("checkpoints"), run=study.runs),
     output:
         costs=study.table("costs"),
         csv=f"{STUDY}/tables/costs.csv",
@@ -135,7 +133,7 @@ rule write_manifest:
     input:
         costs=rules.gather_costs.output.costs,
         evaluation=rules.gather_tables.output.evaluation,
-        stores=expand(f"{STUDY}/data/{{task}}/store", task=study.tasks),
+        stores=expand(study.place("store"), task=study.tasks),
     output:
         manifest=f"{STUDY}/manifest.json",
     log:

@@ -6,7 +6,7 @@ rule train_network:
         store=store_of,
         subset=subset_of,
     output:
-        checkpoints=directory(f"{STUDY}/train/{{run}}"),
+        checkpoints=directory(study.place("checkpoints")),
     log:
         f"{STUDY}/logs/train_network/{{run}}.log",
     benchmark:

@@ -16,13 +16,16 @@ def main(arguments: list[str] | None = None) -> int:
     verify.add_argument("files", nargs="+", metavar="FILE", help="fixture, named after its model")
     verify.add_argument("--tolerance", type=float, help="relative to max(1, largest value)")
     plan = commands.add_parser("plan", help="say what a study will cost, before anything runs")
-    plan.add_argument(
-        "--config",
-        nargs="+",
-        default=["config/config.yaml"],
-        metavar="FILE",
-        help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
-    )
+    run = commands.add_parser("run", help="train and evaluate runs of a study, one after another, without Snakemake")
+    run.add_argument("runs", nargs="+", metavar="RUN", help="name in the run table")
+    for command in (plan, run):
+        command.add_argument(
+            "--config",
+            nargs="+",
+            default=["config/config.yaml"],
+            metavar="FILE",
+            help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
+        )
     commands.add_parser("schema", help="print the JSON schema of a study's configuration")
     reference = commands.add_parser("reference", help="renew the tables of configuration keys in a document")
     reference.add_argument("file", metavar="FILE", help="Markdown with the marks between which the tables go")
@@ -37,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _models()
     if options.command == "plan":
         return _plan(options.config)
+    if options.command == "run":
+        return _run(options.config, options.runs)
     if options.command == "schema":
         return _schema()
     if options.command == "reference":
@@ -65,6 +70,21 @@ def _plan(files: list[str]) -> int:
 
     analyses = cards("equidyn.analysis")
     return _printed(lambda: report(*read_study(files, analyses), analyses), StudyError)
+
+
+def _run(files: list[str], runs: list[str]) -> int:
+    from equidyn.core.rooms import cards
+    from equidyn.core.settings import StudyError
+    from equidyn.study.reading import merged
+    from equidyn.study.running import JobError, run
+    from equidyn.study.stages import Study
+
+    try:
+        run(Study(merged(files), cards("equidyn.analysis"), "workflow/scripts", " + ".join(files)), runs)
+    except (StudyError, JobError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _schema() -> int:

@@ -1,8 +1,11 @@
 """The workflow, run for real on a tiny study in a temporary copy of the project."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -241,6 +244,45 @@ class TestFinishedStudy:
 
 
 @pytest.mark.slow
+class TestWithoutSnakemake:
+    """`equidyn run`, beside the finished study."""
+
+    @staticmethod
+    def run(project, *names):
+        """Run it in a project; what is said, and the exit status."""
+        project.write()
+        return subprocess.run(
+            [sys.executable, "-m", "equidyn.cli", "run", *names, "--config", project.config_file],
+            cwd=project.folder,
+            env=os.environ | {"PYTHONPATH": str(project.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @pytest.mark.slow
+    def test_same_files_and_numbers(self, finished, fresh):
+        first = self.run(fresh, "fewer")
+        assert first.returncode == 0, first.stderr
+        for kind in ("runs", "examples", "clusters"):
+            name = f"tables/{kind}/fewer.parquet"
+            pd.testing.assert_frame_equal(
+                pd.read_parquet(fresh.results / name), pd.read_parquet(finished.results / name)
+            )
+        again = self.run(fresh, "fewer").stdout.splitlines()
+        assert again == [f"{line}: is there" for line in first.stdout.splitlines()]
+        assert "gather_run" not in fresh.planned(f"{fresh.results.relative_to(fresh.folder)}/tables/runs/fewer.parquet")
+
+        fresh.config["evaluation"]["rotations"] = 3
+        anew = [line for line in self.run(fresh, "fewer").stdout.splitlines() if not line.endswith("is there")]
+        assert [line.split()[0] for line in anew] == ["evaluate_checkpoints", "evaluate_checkpoints", "gather_run"]
+
+    def test_mistakes_are_named(self, fresh):
+        found = self.run(fresh, "nobody")
+        assert found.returncode == 1
+        assert "config/runs/tiny.tsv: no run 'nobody'; its runs: augmented, fewer" in found.stderr
+
+
 class TestBadCheckpoint:
     """A checkpoint that is damaged costs itself only, and what was found of the others is not found again."""
 

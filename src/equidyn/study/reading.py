@@ -4,6 +4,7 @@ Imports nothing heavy.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,16 @@ def read_study(
     Raises:
         StudyError: A file is missing or no YAML, or the study cannot be used.
     """
-    config: dict[str, Any] = {}
-    for path in paths:
-        config = merge(config, read_yaml(path))
-    return checked(config, analyses, " + ".join(map(str, paths)))
+    return checked(merged(paths), analyses, " + ".join(map(str, paths)))
+
+
+def merged(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Configuration files as one, later ones merged over earlier ones.
+
+    Raises:
+        StudyError: A file is missing or no YAML.
+    """
+    return reduce(merge, map(read_yaml, paths), {})
 
 
 def checked(
@@ -67,12 +74,12 @@ def checked(
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge one configuration over another: mappings key by key, everything else by replacement."""
-    merged = dict(below)
+    both = dict(below)
     for key, value in above.items():
         nested = isinstance(value, Mapping)
-        known = merged.get(key)
-        merged[key] = merge(known if isinstance(known, Mapping) else {}, value) if nested else value
-    return merged
+        known = both.get(key)
+        both[key] = merge(known if isinstance(known, Mapping) else {}, value) if nested else value
+    return both
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

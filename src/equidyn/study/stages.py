@@ -37,6 +37,17 @@ from equidyn.tasks.registry import task_card
 STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
 """Tables that a study has once, not for each task."""
 
+PLACES = {
+    "store": "data/{task}/store",
+    "train": "data/{task}/index/train.npy",
+    "validation": "data/{task}/index/validation.npy",
+    "subset": "data/{task}/index/subsets/{subset}.npy",
+    "checkpoints": "train/{run}",
+    "rows": "evaluate/{run}/{part}.rows.parquet",
+    "examples": "evaluate/{run}/{part}.examples.parquet",
+}
+"""What a run needs and makes on its way to its tables, by name, in the study's folder."""
+
 Told = dict[str, Any]
 
 
@@ -85,21 +96,30 @@ class Study:
 
     # --- where files are --------------------------------------------------------------------------------------------
 
+    def place(self, name: str, **wildcards: object) -> str:
+        """A file or folder of `PLACES`; as a pattern if no wildcards are given."""
+        place = f"{self.folder}/{PLACES[name]}"
+        return place.format(**wildcards) if wildcards else place
+
     def table(self, kind: str, task: str = "") -> str:
         """A table of the study, or one of a task."""
         return f"{self.folder}/tables/{kind if kind in STUDY_TABLES else f'{kind}/{task}'}.parquet"
 
+    def table_of_run(self, kind: str, run: str) -> str:
+        """A table of a kind of which each run has one: "runs", "examples" or "clusters"."""
+        return f"{self.folder}/tables/{kind}/{run}.parquet"
+
     def tables_of_runs(self, kind: str) -> list[str]:
-        """Tables of a kind of which each run has one: "runs", "examples" or "clusters"."""
-        return [f"{self.folder}/tables/{kind}/{run}.parquet" for run in self.runs]
+        """The tables of such a kind of all runs."""
+        return [self.table_of_run(kind, run) for run in self.runs]
 
     def record_files(self) -> list[str]:
         """The files that record how the tables were made."""
         return [f"{self.folder}/config.yaml", f"{self.folder}/manifest.json"]
 
-    def evaluated_parts(self, run: str, suffix: str) -> list[str]:
-        """Files of the parts in which a run is evaluated, of one kind of table."""
-        return [f"{self.folder}/evaluate/{run}/{n}.{suffix}" for n in range(len(self.parts(run)))]
+    def evaluated_parts(self, run: str, kind: str) -> list[str]:
+        """Files of the parts in which a run is evaluated, of one kind: "rows" or "examples"."""
+        return [self.place(kind, run=run, part=part) for part in range(len(self.parts(run)))]
 
     def analysed(self) -> list[tuple[str, str]]:
         """The configured analyses of checkpoints, each with its task."""
@@ -113,9 +133,12 @@ class Study:
     def index_files(self) -> list[str]:
         """Every index file of the study."""
         return [
-            f"{self.folder}/data/{task}/index/{name}.npy"
+            file
             for task, data in self.config["data"].items()
-            for name in ("validation", *(f"subsets/{subset}" for subset in data["subsets"]))
+            for file in (
+                self.place("validation", task=task),
+                *(self.place("subset", task=task, subset=subset) for subset in data["subsets"]),
+            )
         ]
 
     def receipts(self, user: str) -> list[str]:
