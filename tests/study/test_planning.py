@@ -534,6 +534,14 @@ class TestStudy:
             assert found.portion <= found.fitting
             assert found.evaluation_gb <= config["cluster"]["accelerator"]["memory_gb"]
 
+    def test_runs_of_the_gpu_study_take_ten_minutes(self, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        config, runs = read_study(["config/gpu.yaml"], ANALYSES)
+        for name, row in runs.items():
+            found = plan(config, row, ANALYSES)
+            minutes = 60 * (found.hours + found.evaluation_hours)
+            assert minutes <= (45 if row["model"].endswith("-tri") else 10), name  # checkpoints are kept one by one
+
 
 def test_nothing_heavy_is_imported():
     check = "import sys, equidyn.study.planning; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
