@@ -17,14 +17,14 @@ rule analyse_checkpoints:
     retries: retries("analysis")
     conda:
         "../envs/train.yaml"
-    threads: needs("cpus_per_task")
+    threads: asks_for_run("cpus_per_task")
     resources:
-        gpu=needs("gpu"),
-        gpu_share=needs("gpu_share"),
+        gpu=asks_for_run("gpu"),
+        gpu_share=asks_for_run("gpu_share"),
         # No parameter: results do not depend on it.
-        batch_size=needs("batch_size"),
-        mem_mb=needs("mem_mb"),
-        runtime=needs("runtime"),
+        batch_size=asks_for_run("batch_size"),
+        mem_mb=asks_for_run("mem_mb"),
+        runtime=asks_for_run("runtime"),
     params:
         told=lambda wildcards: study.analysis(wildcards.analysis, wildcards.run),
         state=f"{STUDY}/state",
@@ -51,8 +51,8 @@ rule gather_analysis:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.told(wildcards.analysis, wildcards.task),
     message:
@@ -76,8 +76,8 @@ rule audit_orientation:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 2000, 16000),
-        runtime=asks("runtime", 30, 240),
+        mem_mb=asks_for_data("mem_mb", "description"),
+        runtime=asks_for_data("runtime", "description"),
     params:
         told=lambda wildcards: study.told("orientation", wildcards.task),
     message:
@@ -98,8 +98,8 @@ rule read_published:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=study.told("published"),
     message:
@@ -122,8 +122,8 @@ rule correct_published:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=study.told("published_tables"),
     message:
@@ -147,8 +147,8 @@ rule measure_floors:
         "../envs/train.yaml"
     threads: 1
     resources:
-        mem_mb=asks("mem_mb", 2000),
-        runtime=asks("runtime", 60),
+        mem_mb=asks_for("mem_mb", 2000),
+        runtime=asks_for("runtime", 60),
     params:
         told=lambda wildcards: study.told("floors", wildcards.task),
     message:

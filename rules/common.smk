@@ -3,6 +3,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from equidyn.core.rooms import cards
 from equidyn.figures.planned import (
     ALL_TASKS,
@@ -13,21 +15,28 @@ from equidyn.figures.planned import (
 )
 from equidyn.study import provenance
 from equidyn.study.attempts import lacked
+from equidyn.study.limits import check_limits, cuts
 from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, digest, file_digest
 from equidyn.study.reading import read_yaml
 from equidyn.study.sources import PUBLISHED
 from equidyn.study.stages import Study
 
-for file in workflow.configfiles:
-    read_yaml(file)  # Snakemake lets the second of two equal keys win
+SOURCE = " + ".join(map(str, workflow.configfiles))
+if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+    for path in workflow.configfiles:
+        read_yaml(path)  # Snakemake lets the second of two equal keys win
 
 provenance.KEPT = Path(".snakemake/equidyn-code")
 study = Study(
     config,
     cards("equidyn.analysis"),
     PROJECT / "workflow/scripts",
-    " + ".join(map(str, workflow.configfiles)),
+    SOURCE,
 )
+if workflow.is_main_process:  # jobs' own processes need not know
+    check_limits(study.config, study.runs, study.analyses, SOURCE)
+    for line in cuts(study.config):
+        logger.warning(line)
 STUDY = study.folder
 FORMATS = config["figures"]["formats"]
 DRAWN = figures_drawn(study.config, study.runs, study.makes)
@@ -52,35 +61,41 @@ wildcard_constraints:
     file=one_of({file for dataset, version, file in study.published_files}),
 
 
-def needs(resource, kind=None):
+def asks_for_run(resource, kind=None):
     """A resource of jobs of runs: of one kind of job, or of the analysis in the wildcards."""
 
     def amount(wildcards, attempt, rulename):
-        said = lacked(rulename, wildcards, attempt)
-        return study.resources(wildcards.run, kind or wildcards.analysis, *said)[
+        lack = lacked(rulename, wildcards, attempt)
+        return study.resources(wildcards.run, kind or wildcards.analysis, *lack)[
             resource
         ]
 
     return amount
 
 
-def asks(resource, amount, of_downloaded=None):
-    """A resource of other jobs: an amount, or another one for reading downloaded data."""
+def asks_for_data(resource, kind):
+    """A resource of jobs that read all data of the task in the wildcards."""
 
-    def granted(wildcards, attempt, rulename):
-        downloaded = of_downloaded and study.source(wildcards.task).dataset
-        timed_out, out_of_memory = lacked(rulename, wildcards, attempt)
-        more = {"runtime": timed_out, "mem_mb": out_of_memory}.get(resource, 0)
-        return study.granted(
-            resource, (1 + more) * (of_downloaded if downloaded else amount)
-        )
+    def amount(wildcards, attempt, rulename):
+        lack = lacked(rulename, wildcards, attempt)
+        return study.data_resources(wildcards.task, kind, *lack)[resource]
 
-    return granted
+    return amount
 
 
-def retries(work):
+def asks_for(resource, needed):
+    """A resource of other jobs, which need about the same in all studies."""
+
+    def amount(wildcards, attempt, rulename):
+        lack = lacked(rulename, wildcards, attempt)
+        return study.limited({resource: needed}, *lack)[resource]
+
+    return amount
+
+
+def retries(stage):
     """Retries of jobs that go on where others ended, in the process that submits them: jobs' own processes try once."""
-    return study.retries(work) if workflow.is_main_process else None
+    return study.retries(stage) if workflow.is_main_process else None
 
 
 def task_of(wildcards):

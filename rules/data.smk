@@ -11,13 +11,13 @@ rule make_store:
     benchmark:
         f"{STUDY}/benchmarks/make_store/{{task}}.tsv"
     priority: 3
-    retries: retries(1440)
+    retries: retries("data")
     conda:
         "../envs/data.yaml"
-    threads: asks("cpus_per_task", 8)
+    threads: asks_for_data("cpus_per_task", "store")
     resources:
-        mem_mb=asks("mem_mb", 2000, 16000),
-        runtime=asks("runtime", 60, 1440),
+        mem_mb=asks_for_data("mem_mb", "store"),
+        runtime=asks_for_data("runtime", "store"),
     params:
         told=lambda wildcards: study.store(wildcards.task),
         folders=lambda wildcards: study.store_folders(wildcards.task),
@@ -42,8 +42,8 @@ rule split_store:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.split(wildcards.task),
     message:
@@ -65,8 +65,8 @@ rule draw_subset:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.subset(wildcards.task, wildcards.subset),
     message:
@@ -88,8 +88,8 @@ rule describe_data:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 2000, 16000),
-        runtime=asks("runtime", 30, 240),
+        mem_mb=asks_for_data("mem_mb", "description"),
+        runtime=asks_for_data("runtime", "description"),
     params:
         told=lambda wildcards: study.told("data", wildcards.task),
     message:

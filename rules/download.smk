@@ -13,8 +13,8 @@ rule download_file:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 1440),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 1440),
         downloads=1,
     params:
         told=lambda wildcards: study.download(*wildcards),
@@ -37,8 +37,8 @@ rule select_entries:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 4000),
-        runtime=asks("runtime", 60),
+        mem_mb=asks_for("mem_mb", 4000),
+        runtime=asks_for("runtime", 60),
     params:
         told=lambda wildcards: study.selection(wildcards.task),
     message:
@@ -60,8 +60,8 @@ rule download_entries:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=asks("mem_mb", 2000),
-        runtime=asks("runtime", 2880),
+        mem_mb=asks_for("mem_mb", 2000),
+        runtime=asks_for("runtime", 2880),
         downloads=1,
     params:
         folder=lambda wildcards: next(

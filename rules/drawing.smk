@@ -15,8 +15,8 @@ rule draw_figure:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: told_figure(wildcards.figure, wildcards.task),
     message:

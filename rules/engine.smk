@@ -5,28 +5,61 @@ from pathlib import Path
 
 from snakemake.exceptions import LockException, WorkflowError
 from snakemake.io import _IOFile
+from snakemake.jobs import Job
+from snakemake.logging import logger
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.sourcecache import LocalSourceFile
 
 from equidyn.core import locks
+from equidyn.study.attempts import fruitless
+from equidyn.study.limits import RETRIES
 
 # Not the folder of the main Snakefile, which may use this one as a module.
 PROJECT = Path(workflow.current_basedir).parent
+
+
+def is_ours(rule):
+    """Whether a rule is one of this project."""
+    return Path(rule.basedir.get_path_or_uri(secret_free=True)).is_relative_to(PROJECT)
 
 
 def timeless(is_newer):
     """Snakemake's comparison of times, but not in rules of this project: params decide what a job makes, times do not."""
 
     async def is_newer_elsewhere(file, time):
-        rules = file.rule.basedir.get_path_or_uri(secret_free=True)
-        return not Path(rules).is_relative_to(PROJECT) and await is_newer(file, time)
+        return not is_ours(file.rule) and await is_newer(file, time)
 
     return is_newer_elsewhere
 
 
 # Snakemake compares times even where they are none of its triggers.
 _IOFile.is_newer = timeless(_IOFile.is_newer)
+
+
+def patient(restart_times):
+    """Snakemake's number of retries, but none after as many as are usual in which a job of this project saved nothing.
+
+    Jobs whose work goes on in further ones have as many as these take; one that fails by itself needs no more than others.
+    """
+
+    def retries(job):
+        most = restart_times.fget(job)
+        if most <= RETRIES or not is_ours(job.rule):
+            return most
+        state = job.params.get("state") or job.params.get("scratch")
+        failed = fruitless(
+            str(job.log), job.rule.name, job.wildcards_dict, state, job.attempt
+        )
+        if failed <= RETRIES:
+            return most
+        logger.error(f"{job.log}: saved nothing in {failed} attempts: not tried again")
+        return 0
+
+    return property(retries)
+
+
+Job.restart_times = patient(Job.restart_times)
 
 
 def marking(write):
@@ -37,6 +70,13 @@ def marking(write):
         locks.hold(self._lockfile[kind])
 
     return write_locks
+
+
+def delete_own_locks(self):
+    """Remove the lock files of this workflow; those of others, for other files, stay."""
+    for file in self._lockfile.values():
+        Path(file).unlink(missing_ok=True)
+    self._lockfile.clear()
 
 
 def unlocking(lock):
@@ -84,3 +124,6 @@ JobScheduler.exit_gracefully = beside(JobScheduler.exit_gracefully)
 if "lock" not in vars(FilePersistence):
     FilePersistence._write_locks = marking(FilePersistence._write_locks)
     FilePersistence.lock = unlocking(FilePersistence.lock)
+    # With --unlock, all are removed.
+    FilePersistence.cleanup_locks = FilePersistence._delete_locks
+    FilePersistence._delete_locks = delete_own_locks

@@ -18,14 +18,14 @@ rule evaluate_checkpoints:
     retries: retries("evaluation")
     conda:
         "../envs/train.yaml"
-    threads: needs("cpus_per_task", "evaluation")
+    threads: asks_for_run("cpus_per_task", "evaluation")
     resources:
-        gpu=needs("gpu", "evaluation"),
-        gpu_share=needs("gpu_share", "evaluation"),
+        gpu=asks_for_run("gpu", "evaluation"),
+        gpu_share=asks_for_run("gpu_share", "evaluation"),
         # No parameter: results do not depend on it.
-        batch_size=needs("batch_size", "evaluation"),
-        mem_mb=needs("mem_mb", "evaluation"),
-        runtime=needs("runtime", "evaluation"),
+        batch_size=asks_for_run("batch_size", "evaluation"),
+        mem_mb=asks_for_run("mem_mb", "evaluation"),
+        runtime=asks_for_run("runtime", "evaluation"),
     params:
         told=lambda wildcards: study.evaluation(wildcards.run),
         steps=lambda wildcards: study.parts(wildcards.run)[int(wildcards.part)],
@@ -51,8 +51,8 @@ rule gather_run:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.told("runs", wildcards.run),
     message:
@@ -75,8 +75,8 @@ rule gather_tables:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.told("evaluation"),
     message:
@@ -98,8 +98,8 @@ rule gather_costs:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 500),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 500),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.told("costs"),
     message:
@@ -118,8 +118,8 @@ rule write_config:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 500),
-        runtime=asks("runtime", 5),
+        mem_mb=asks_for("mem_mb", 500),
+        runtime=asks_for("runtime", 5),
     params:
         config=config,
         code=study.code("write_config"),
@@ -143,8 +143,8 @@ rule write_manifest:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 500),
-        runtime=asks("runtime", 5),
+        mem_mb=asks_for("mem_mb", 500),
+        runtime=asks_for("runtime", 5),
     params:
         config=study.config,
         tasks=study.tasks,

@@ -18,8 +18,8 @@ rule judge_claims:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 2000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 2000),
+        runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.judging(),
     message:
@@ -47,8 +47,8 @@ rule write_report:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks("mem_mb", 1000),
-        runtime=asks("runtime", 10),
+        mem_mb=asks_for("mem_mb", 1000),
+        runtime=asks_for("runtime", 10),
     params:
         study=config["study"],
         figures=[

@@ -15,15 +15,15 @@ rule train_network:
     retries: retries("training")
     conda:
         "../envs/train.yaml"
-    threads: needs("cpus_per_task", "training")
+    threads: asks_for_run("cpus_per_task", "training")
     resources:
-        gpu=needs("gpu", "training"),
-        gpu_share=needs("gpu_share", "training"),
+        gpu=asks_for_run("gpu", "training"),
+        gpu_share=asks_for_run("gpu_share", "training"),
         # No parameters: a run that gets more devices, or saves its state more often, need not train again.
         devices=lambda wildcards: study.devices(wildcards.run),
         state_every=config["training"]["state_every"],
-        mem_mb=needs("mem_mb", "training"),
-        runtime=needs("runtime", "training"),
+        mem_mb=asks_for_run("mem_mb", "training"),
+        runtime=asks_for_run("runtime", "training"),
     params:
         told=lambda wildcards: study.training(wildcards.run),
         state=f"{STUDY}/state",

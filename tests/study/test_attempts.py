@@ -5,7 +5,7 @@ import os
 import pytest
 
 from equidyn.study import attempts
-from equidyn.study.attempts import lacked
+from equidyn.study.attempts import fruitless, lacked
 
 LATE = "slurmstepd: error: *** STEP 3.0 ON node1 CANCELLED AT 2026-11-27T18:00:00 DUE TO TIME LIMIT ***"
 LARGE = (
@@ -73,3 +73,59 @@ def test_only_attempts_of_this_workflow_count(logs):
 
 def test_a_job_that_never_started_has_no_log(logs):
     assert found(3) == (0, 0)
+
+
+class TestFruitless:
+    """Attempts in a row that have saved nothing."""
+
+    @pytest.fixture
+    def after(self, tmp_path):
+        """Save a file, or nothing, and ask about the attempt, of which there is one for each call."""
+        count = 0
+
+        def ask(rule, saved="", **wildcards):
+            nonlocal count
+            count += 1
+            if saved:
+                file = tmp_path / saved
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+                os.utime(file, (count, count))
+            return fruitless(f"{tmp_path}", rule, wildcards, tmp_path, count)
+
+        return ask
+
+    STATE = f"run[1]-{16 * 'a'}/state.pt"
+
+    def test_a_job_that_saves_nothing(self, after):
+        assert [after("train_network", run="run[1]") for _ in range(4)] == [1, 2, 3, 4]
+
+    def test_what_was_there_before_is_nothing_new(self, after):
+        assert after("train_network", self.STATE, run="run[1]") == 1
+        assert after("train_network", run="run[1]") == 2
+
+    def test_progress_counts_from_there(self, after):
+        saved = ["", self.STATE, "", "", self.STATE, ""]
+        assert [after("mine_train_network", name, run="run[1]") for name in saved] == [1, 0, 1, 2, 0, 1]
+
+    @pytest.mark.parametrize(
+        ("rule", "wildcards", "theirs", "others"),
+        [
+            ("train_network", {"run": "a"}, "a-{}/state.pt", "a-{}/output/raw/0.safetensors"),
+            ("train_network", {"run": "a"}, "a-{}/state.pt", "a-b-{}/state.pt"),
+            ("train_network", {"run": "a"}, "a-{}/state.pt", "a-{}/.state.new.pt"),
+            ("evaluate_checkpoints", {"run": "a", "part": "0"}, "a+evaluation-{}/1.parquet", "a-{}/state.pt"),
+            (
+                "analyse_checkpoints",
+                {"run": "a", "analysis": "hessian"},
+                "a+hessian-{}/1/2.npz",
+                "a+angles-{}/1.parquet",
+            ),
+            ("make_store", {"task": "voxels"}, "voxels-{}/0/1.npz", "a-{}/state.pt"),
+            ("split_store", {"task": "voxels"}, "", "voxels-{}/0/1.npz"),
+        ],
+    )
+    def test_each_rule_has_files_of_its_own(self, after, rule, wildcards, theirs, others):
+        assert after(rule, **wildcards) == 1
+        assert after(rule, others.format(16 * "a"), **wildcards) == 2
+        assert after(rule, theirs.format(16 * "0"), **wildcards) == (0 if theirs else 3)

@@ -10,7 +10,8 @@ from project import tiny, write_study
 
 from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
-from equidyn.study.limits import RETRIES, check_limits, retries
+from equidyn.study.limits import RETRIES, check_limits, cuts, retries
+from equidyn.study.plan_report import report
 from equidyn.study.planning import LIMITS, SAFETY, analyses_of, evaluation_hours, evaluation_parts, plan, resources
 from equidyn.study.reading import read_study
 from equidyn.study.stages import Study
@@ -53,14 +54,28 @@ def test_no_job_of_the_papers_grid_asks_for_more(paper, minutes):
 
 
 def test_other_jobs_are_limited_too(paper):
-    config = limited(paper[0], max_runtime=240, max_memory_mb=32_000, max_cpus=4)
-    study = Study(config | {"analysis": {}}, ANALYSES, "workflow/scripts")
-    assert study.granted("runtime", 1440) == 240
-    assert study.granted("mem_mb", 16_000) == 16_000
-    assert study.granted("mem_mb", 48_000) == 32_000
-    assert study.granted("cpus_per_task", 8) == 4
-    assert study.retries(1440) == 5 + RETRIES
-    assert study.retries(240) is None
+    study = Study(limited(paper[0], max_runtime=240, max_memory_mb=32_000, max_cpus=4), ANALYSES, "workflow/scripts")
+    asked = {"cpus_per_task": 4, "mem_mb": 16_000, "runtime": 240}
+    assert study.data_resources("force_field", "store") == asked
+    assert study.data_resources("force_field", "store", 1, 0) == asked
+    assert study.data_resources("force_field", "store", 0, 1) == asked | {"mem_mb": 32_000}
+    assert study.data_resources("force_field", "store", 0, 2) == asked | {"mem_mb": 32_000}
+    assert study.limited({"runtime": 100}, 1) == {"runtime": 200}
+    assert study.limited({"runtime": 100}, 2) == {"runtime": 240}
+    assert study.retries("data") == 5 + RETRIES
+    assert Study(paper[0], ANALYSES, "workflow/scripts").retries("data") is None
+
+
+def test_a_job_that_reads_all_data_and_gets_less_than_it_needs_is_named(paper):
+    config, runs = limited(paper[0], max_runtime=60, max_memory_mb=12_000), paper[1]
+    assert cuts(limited(paper[0], max_runtime=240, max_memory_mb=16_000)) == cuts(paper[0]) == []
+    found = cuts(config)
+    assert len(found) == 3 * len(config["data"])
+    assert found[2] == (
+        "data.force_field: the job for its description may need 240 minutes, and gets 60, cluster.max_runtime: "
+        "should it fail, raise that, or make the data elsewhere"
+    )
+    assert "MB, and gets 12,000, cluster.max_memory_mb: " in " ".join(report(config, runs, ANALYSES).split())
 
 
 def test_rules_ask_for_nothing_by_themselves():
@@ -68,7 +83,7 @@ def test_rules_ask_for_nothing_by_themselves():
     rules = "\n".join(file.read_text() for file in ROOT.glob("rules/*.smk") if file.name != "archive.smk")
     asked = re.findall(r"^ +(?:mem_mb=|runtime=|gpu=|threads: )(.*)$", rules, re.MULTILINE)
     assert len(asked) > 40
-    assert [amount for amount in asked if not amount.startswith(("asks(", "needs(")) and amount != "1"] == []
+    assert [amount for amount in asked if not amount.startswith("asks_for") and amount != "1"] == []
 
 
 @pytest.mark.parametrize("minutes", LONGEST)

@@ -15,7 +15,7 @@ LETTERS = "é ü 蛋白"
 MINE = """
 module equidyn:
     snakefile: {snakefile!r}
-    config: config
+    config: config["ours"]
 
 use rule * from equidyn as equidyn_*
 
@@ -40,7 +40,8 @@ def use_as_module(project, folder, target):
     folder.mkdir()
     project.write()
     config = project.config | {"run_table": str(project.folder / project.config["run_table"])}
-    (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    theirs = "theirs: {twice: 1, twice: 2}  # as Snakemake allows\n"
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"ours": config}) + theirs, encoding="utf-8")
     snakefile = MINE.format(snakefile=str(project.folder / "Snakefile"), target=target)
     (folder / "Snakefile").write_text(snakefile, encoding="utf-8")
 

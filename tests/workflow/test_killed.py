@@ -75,6 +75,8 @@ def test_one_that_is_terminated_ends_when_its_jobs_have(started):
 def test_one_at_work_is_in_the_way(started):
     project, workflow, _ = started
     os.killpg(workflow.pid, signal.SIGSTOP)
+    other = project.run("results/tiny/config.yaml")
+    assert other.returncode == 0, other.stderr[-5000:]
     result = project.run(WANTED)
     assert result.returncode != 0
     assert f"another workflow makes the same files (process {workflow.pid} on" in result.stderr
@@ -101,3 +103,5 @@ def test_a_lock_of_another_machine_stays(started):
     assert "snakemake --unlock" in result.stderr
     assert project.run("--unlock").returncode == 0
     finishes(project)
+    assert project.run("--unlock").returncode == 0
+    assert not list((project.folder / ".snakemake").glob("locks/*"))

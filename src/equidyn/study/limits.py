@@ -13,15 +13,17 @@ from typing import Any
 from equidyn.core.settings import StudyError
 from equidyn.study.config import analysis_steps, protocol
 from equidyn.study.planning import (
+    LIMITS,
     SAFETY,
     analyses_of,
     analysis_hours,
     compiling_hours,
+    data_needs,
     evaluation_hours,
     evaluation_parts,
     limit,
+    needs,
     training_hours,
-    wanted,
 )
 
 STARTING = 0.5 / 60
@@ -29,21 +31,37 @@ STARTING = 0.5 / 60
 
 
 RETRIES = 5
-"""Retries after other ends, which those after lack of time are added to; as in the profile for SLURM."""
+"""Retries of a job that comes no further, as in the profile for SLURM; jobs that must go on in others have more."""
 
 
 def check_limits(
     config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], analyses: Mapping[str, Any], source: str
 ) -> None:
-    """Check that every job of a study fits into the limits of its cluster, by plan.
+    """Check that every job of a study that networks run in fits into the limits of its cluster, by plan.
 
     Raises:
         StudyError: Lists each job that does not, with what to change.
     """
-    if "cluster" in config:
+    if "cluster" in config and not config.get("archive"):
         found = [problem for row in runs.values() for problem in _problems(config, row, analyses)]
         if found:
             raise StudyError("\n".join(f"{source}: {problem}" for problem in found))
+
+
+def cuts(config: Mapping[str, Any]) -> list[str]:
+    """Where jobs that read all data of a task get less than they are thought to need: that they may fail, and why."""
+    return [
+        f"data.{task}: the job for its {kind} may need {needed:,} {unit}, and gets {limit(config, resource):,}, "
+        f"cluster.{LIMITS[resource]}: should it fail, raise that, or make the data elsewhere"
+        for task in config["data"]
+        # A store is made in as many jobs as it takes.
+        for kind, resource, unit in (
+            ("store", "mem_mb", "MB"),
+            ("description", "mem_mb", "MB"),
+            ("description", "runtime", "minutes"),
+        )
+        if (needed := data_needs(config, task, kind)[resource]) > limit(config, resource)
+    ]
 
 
 def retries(
@@ -55,20 +73,19 @@ def retries(
         config: The study's configuration, checked.
         runs: Rows of the run table by name.
         analyses: Cards of all analyses of checkpoints by name.
-        stage: "training", "evaluation" or "analysis".
+        stage: "data", "training", "evaluation" or "analysis".
 
     Returns:
         As many as the longest work takes jobs after the first, and `RETRIES`; None if one job is enough for all, so
         that the profile decides.
     """
-    kinds = [(row, analyses_of(config, row, analyses) if stage == "analysis" else [stage]) for row in runs.values()]
-    further = max((further_jobs(config, row, kind) for row, found in kinds for kind in found), default=0)
-    return with_further_jobs(further)
-
-
-def with_further_jobs(number: int) -> int | None:
-    """Retries of jobs that must go on in so many further ones; see `retries`."""
-    return number + RETRIES if number else None
+    if stage == "data":
+        minutes = max(data_needs(config, task, "store")["runtime"] for task in config["data"])
+        further = [math.ceil(minutes / limit(config, "runtime")) - 1]
+    else:
+        kinds = [(row, analyses_of(config, row, analyses) if stage == "analysis" else [stage]) for row in runs.values()]
+        further = [further_jobs(config, row, kind) for row, found in kinds for kind in found]
+    return number + RETRIES if (number := max(further, default=0)) else None
 
 
 def further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> int:
@@ -105,7 +122,7 @@ def _problems(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mappi
     """What of a run does not fit."""
     for kind in ("training", "evaluation", *analyses_of(config, row, analyses)):
         place = f"{kind if isinstance(kind, str) else f'analysis.{kind.name}'}.{row['task']}"
-        asked, said = wanted(config, row, kind), f"run {row['name']!r}, {place}"
+        asked, said = needs(config, row, kind), f"run {row['name']!r}, {place}"
         if asked["gpu"] > (most := limit(config, "gpu")):
             yield f"{said}: {asked['gpu']} GPUs, but cluster.max_gpus is {most}; lower training.devices"
         if asked["mem_mb"] > (most := limit(config, "mem_mb")):

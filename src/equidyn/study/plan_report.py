@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from equidyn.study.limits import cuts
 from equidyn.study.planning import (
     BF16_KEPT,
     SAFETY,
@@ -31,7 +32,8 @@ def report(config: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], ana
     for task in dict.fromkeys(row["task"] for row in runs.values()):
         lines += [task, *_table({name: plans[name] for name, row in runs.items() if row["task"] == task}, runs), ""]
     lines += [*_totals(plans.values()), ""]
-    if warnings := [line for name, row in runs.items() for line in _warnings(config, row, plans[name], analyses)]:
+    warnings = [line for name, row in runs.items() for line in _warnings(config, row, plans[name], analyses)]
+    if warnings := warnings + cuts(config):
         lines += [*(textwrap.fill(f"! {line}", _WIDTH, subsequent_indent="  ") for line in warnings), ""]
     return "\n".join([*lines, "Assumptions", *(f"  {line}" for line in _assumptions(config, runs))])
 

@@ -141,6 +141,12 @@ LEAST_ON_GPU = (6000, 30)
 
 CPUS_PER_GPU = 4
 
+DATA_JOBS = {
+    "store": {"cpus_per_task": (8, 8), "mem_mb": (2000, 16_000), "runtime": (60, 1440)},
+    "description": {"mem_mb": (2000, 16_000), "runtime": (30, 240)},
+}
+"""What jobs that make or describe a task's data need: made here, and downloaded."""
+
 MAX_RUNTIME = 1440
 """Longest job in minutes, where `cluster.max_runtime` is not set."""
 
@@ -359,14 +365,16 @@ def resources(
         fills their memory or keeps them busy), ``cpus_per_task``, ``mem_mb`` (of the host), ``runtime`` (minutes) and,
         but for training, ``batch_size`` (examples at once).
     """
-    asked = wanted(config, row, kind)
+    return limited(config, needs(config, row, kind), timed_out, out_of_memory)
+
+
+def limited(
+    config: Mapping[str, Any], needed: Mapping[str, Any], timed_out: int = 0, out_of_memory: int = 0
+) -> dict[str, Any]:
+    """The resources that a job requests which needs so much: at most what the cluster gives it; see `resources`."""
     more = {"mem_mb": 1 + out_of_memory, "runtime": 1 + timed_out}
-    return asked | {name: granted(config, name, more.get(name, 1) * asked[name]) for name in LIMITS}
-
-
-def granted(config: Mapping[str, Any], resource: str, amount: float) -> int:
-    """The amount of a resource that a job requests: what it wants, up to what the cluster gives to a job."""
-    return math.ceil(min(limit(config, resource), amount))
+    amounts = {name: more.get(name, 1) * needed[name] for name in LIMITS if name in needed}
+    return {**needed, **{name: math.ceil(min(limit(config, name), amount)) for name, amount in amounts.items()}}
 
 
 def limit(config: Mapping[str, Any], resource: str) -> float:
@@ -375,8 +383,14 @@ def limit(config: Mapping[str, Any], resource: str) -> float:
     return config.get("cluster", {}).get(LIMITS[resource], unsaid)
 
 
-def wanted(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    """What a job would request at first if the cluster had no limits; see `resources`."""
+def data_needs(config: Mapping[str, Any], task: str, kind: str) -> dict[str, int]:
+    """What a job that reads all data of a task needs, one of `DATA_JOBS`."""
+    is_downloaded = bool(source_card(task, config["data"][task]["source"]).dataset)
+    return {name: amounts[is_downloaded] for name, amounts in DATA_JOBS[kind].items()}
+
+
+def needs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """What a job needs by plan, whatever the cluster gives to a job; see `resources`."""
     processes = devices(config, row) if kind == "training" else 1
     gpus = processes if uses_gpu(config) else 0
     machine, busy, told = accelerator(config), 0.0, {}

@@ -34,7 +34,10 @@ def read_study(
     Raises:
         StudyError: A file is missing or no YAML, or the study cannot be used.
     """
-    return checked(merged(paths), analyses, " + ".join(map(str, paths)))
+    source = " + ".join(map(str, paths))
+    config, runs = checked(merged(paths), analyses, source)
+    check_limits(config, runs, analyses, source)
+    return config, runs
 
 
 def merged(paths: Iterable[str | Path]) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def merged(paths: Iterable[str | Path]) -> dict[str, Any]:
 def checked(
     config: Mapping[str, Any], analyses: Mapping[str, Any], source: str
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Check a configuration and the run table that it names.
+    """Check a configuration and the run table that it names, but for whether its jobs fit into those of a cluster.
 
     Args:
         config: The merged configuration.
@@ -67,8 +70,6 @@ def checked(
     runs = read_runs(config["run_table"], config)
     check_figures(config, runs)
     check_analyses(config, runs, analyses)
-    if not config.get("archive"):
-        check_limits(config, runs, analyses, source)
     return config, runs
 
 

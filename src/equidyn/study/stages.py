@@ -8,7 +8,6 @@ interrupted workflow resumes where it must, and copies of results are as good as
 Imports nothing heavy: the workflow makes one `Study` each time it is parsed.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,8 @@ from equidyn.data.card import SourceCard
 from equidyn.data.download_registry import PublishedFile
 from equidyn.study import config as settings
 from equidyn.study.choice import choices_of
-from equidyn.study.limits import retries, with_further_jobs
-from equidyn.study.planning import devices, evaluation_parts, granted, resources, run_costs
+from equidyn.study.limits import retries
+from equidyn.study.planning import data_needs, devices, evaluation_parts, limited, resources, run_costs
 from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
 from equidyn.study.reading import checked
 from equidyn.study.sources import (
@@ -379,18 +378,17 @@ class Study:
         """The resources that a job of a run requests: for its "training", its "evaluation", or an analysis."""
         return resources(self.config, self.runs[run], self.analyses.get(kind, kind), timed_out, out_of_memory)
 
-    def granted(self, resource: str, amount: float) -> int:
-        """The amount of a resource that any other job requests, which wants so much."""
-        return granted(self.config, resource, amount)
+    def data_resources(self, task: str, kind: str, timed_out: int = 0, out_of_memory: int = 0) -> dict[str, int]:
+        """The resources that a job requests which reads all data of a task; see `equidyn.study.planning.DATA_JOBS`."""
+        return self.limited(data_needs(self.config, task, kind), timed_out, out_of_memory)
 
-    def retries(self, work: str | int) -> int | None:
-        """Retries of jobs where one is not enough: of "training", "evaluation" or "analysis", or of so many minutes.
+    def limited(self, needed: Mapping[str, int], timed_out: int = 0, out_of_memory: int = 0) -> dict[str, int]:
+        """The resources that any other job requests, which needs so much."""
+        return limited(self.config, needed, timed_out, out_of_memory)
 
-        None where one is enough.
-        """
-        if isinstance(work, int):
-            return with_further_jobs(math.ceil(work / self.granted("runtime", work)) - 1)
-        return retries(self.config, self.runs, self.analyses, work)
+    def retries(self, stage: str) -> int | None:
+        """Retries of the jobs of a stage where one job is not enough; see `equidyn.study.limits.retries`."""
+        return retries(self.config, self.runs, self.analyses, stage)
 
     def devices(self, run: str) -> int:
         """Number of devices that a run trains on."""
