@@ -218,12 +218,13 @@ class TestEvaluation:
     def test_self_conditioning_is_another_pass(self, config):
         config["training"]["checkpoint_steps"] = [0]
         config["data"]["flow_matching"] |= {"min_length": 70, "max_length": 70}
-        conditions = config["evaluation"]["flow_matching"]["conditions"]
+        evaluation = config["evaluation"]["flow_matching"]
+        conditions = evaluation["conditions"]
         conditions |= {"t": [0.5], "self_conditioning": [False]}
         without = plan(config, CHAINS, ANALYSES).evaluation_operations
         conditions["self_conditioning"] = [True]
         found = plan(config, CHAINS, ANALYSES).evaluation_operations
-        assert found - without == pytest.approx(2 * 2 * 40 * work("proteina-400M-tri", 70).forward)
+        assert found - without == pytest.approx(2 * 2 * evaluation["examples"] * work("proteina-400M-tri", 70).forward)
 
     def test_no_more_examples_than_there_are(self, config):
         config["evaluation"]["voxel_denoising"]["examples"] = 10**9
