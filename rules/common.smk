@@ -83,6 +83,15 @@ def asks_for_data(resource, kind):
     return amount
 
 
+def asks_for_timing(resource):
+    """A resource of the job that times training steps."""
+
+    def amount(wildcards, attempt, rulename):
+        return study.timing_resources(*lacked(rulename, wildcards, attempt))[resource]
+
+    return amount
+
+
 def asks_for(resource, needed):
     """A resource of other jobs, which need about the same in all studies."""
 
@@ -110,8 +119,7 @@ def store_of(wildcards):
 
 def subset_of(wildcards):
     """Training examples of the run."""
-    subset = study.runs[wildcards.run]["train_subset"]
-    return study.place("subset", task=task_of(wildcards), subset=subset)
+    return study.subset_file(wildcards.run)
 
 
 def validation_of(wildcards):

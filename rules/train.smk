@@ -31,3 +31,34 @@ rule train_network:
         "Training {wildcards.run}"
     script:
         "../workflow/scripts/train_network.py"
+
+
+# A job of its own that has the machine for itself: trainings run beside others.
+rule time_steps:
+    input:
+        stores=[
+            study.place("store", task=study.runs[run]["task"]) for run in study.timed()
+        ],
+        subsets=map(study.subset_file, study.timed()),
+        trained=expand(study.place("checkpoints"), run=study.runs),
+    output:
+        timings=study.table("timings"),
+        csv=f"{STUDY}/tables/timings.csv",
+    log:
+        f"{STUDY}/logs/time_steps.log",
+    benchmark:
+        f"{STUDY}/benchmarks/time_steps.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: workflow.cores or asks_for_timing("cpus_per_task")
+    resources:
+        gpu=asks_for_timing("gpu"),
+        gpu_share=asks_for_timing("gpu_share"),
+        mem_mb=asks_for_timing("mem_mb"),
+        runtime=asks_for_timing("runtime"),
+    params:
+        told=lambda wildcards: study.told("timings"),
+    message:
+        "Timing training steps"
+    script:
+        "../workflow/scripts/time_steps.py"

@@ -10,7 +10,7 @@ import pytest
 
 from equidyn.core.rooms import cards
 from equidyn.models.costs import work
-from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, with_measured
+from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, with_measured, with_timings
 from equidyn.study.planning import plan, run_costs
 from equidyn.study.reading import read_study
 
@@ -27,6 +27,25 @@ THROUGHPUT = {
 def study(monkeypatch):
     monkeypatch.chdir(ROOT)
     return read_study(["config/config.yaml"], cards("equidyn.analysis"))
+
+
+class TestTimings:
+    COSTS = COSTS.assign(task="voxels", model=["small", "large"], batch_size=4)
+    TIMINGS = pd.DataFrame({"name": ["a", "b"], "seconds_per_step": [0.1, 0.3], "least": [0.08, 0.2], "most": 0.4})
+
+    def test_runs_of_one_network_and_batch_share_them(self):
+        costs = pd.concat(
+            [self.COSTS, self.COSTS.tail(1).assign(run="c"), self.COSTS.tail(1).assign(run="d", batch_size=8)]
+        )
+        found = with_timings(costs, self.TIMINGS).set_index("run")
+        assert list(found["timed_seconds_per_step"].round(9).fillna(-1)) == [0.1, 0.3, 0.3, -1]
+        assert list(found.loc["c", ["timed_least", "timed_most"]]) == [0.2, 0.4]
+
+    def test_losses_have_the_seconds_spent(self):
+        assert list(losses_by_compute(EVALUATION, with_timings(self.COSTS, self.TIMINGS))["training_seconds"]) == [
+            pytest.approx(2.1), 0, pytest.approx(10),
+        ]  # fmt: skip
+        assert "training_seconds" not in losses_by_compute(EVALUATION, self.COSTS)
 
 
 class TestRunCosts:

@@ -6,25 +6,28 @@ from pathlib import Path
 from equidyn.core import process
 
 
-def main(checkpoints, outputs, log, costs):
+def main(checkpoints, timings, outputs, log, costs):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.study.costs import with_measured
+    from equidyn.study.costs import with_measured, with_timings
     from equidyn.study.tables import write_table
 
     measured = {
         Path(folder).name: json.loads(Path(folder, "throughput.json").read_text(encoding="utf-8"))
         for folder in checkpoints
     }
-    measured_too = with_measured(pd.DataFrame(costs), measured)
+    table = with_measured(pd.DataFrame(costs), measured)
+    for file in timings:
+        table = with_timings(table, pd.read_parquet(file))
     for path in outputs:
-        write_table(measured_too, path)
+        write_table(table, path)
 
 
 if __name__ == "__main__":
     main(
         snakemake.input.checkpoints,
+        snakemake.input.timings,
         snakemake.output,
         snakemake.log[0],
         snakemake.params.told["costs"],

@@ -38,6 +38,24 @@ def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]
     return costs.assign(**{name: [measured[run][name] for run in costs["run"]] for name in MEASURED})
 
 
+def with_timings(costs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
+    """Costs, with the seconds of a step that was timed in turns with others.
+
+    Args:
+        costs: The table of `with_measured`.
+        timings: The table of `equidyn.run.timing.time_steps`, whose names are those of runs: one for each network and
+            size of batch.
+
+    Returns:
+        The same rows with the columns ``timed_seconds_per_step``, ``timed_least`` and ``timed_most``.
+    """
+    key = ["task", "model", "batch_size"]
+    columns = {"seconds_per_step": "timed_seconds_per_step", "least": "timed_least", "most": "timed_most"}
+    timed = timings.rename(columns={"name": "run"} | columns)[["run", *columns.values()]]
+    timed = timed.merge(costs[["run", *key]], on="run", validate="one_to_one").drop(columns="run")
+    return costs.merge(timed, on=key, how="left", validate="many_to_one")
+
+
 def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Losses, with the training compute spent until then.
 
@@ -47,7 +65,7 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
 
     Returns:
         The rows of the evaluation with the further columns of the costs, and ``training_flops``: step times
-        ``step_flops``.
+        ``step_flops``; and, where steps were timed in turns, ``training_seconds``.
 
     Raises:
         ValueError: A run has no costs, or has them twice.
@@ -56,7 +74,10 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
         raise ValueError(f"no costs of run(s) {', '.join(unknown)}: take both tables from the same study")
     added = [name for name in costs if name == "run" or name not in evaluation]
     rows = evaluation.merge(costs[added], on="run", how="left", validate="many_to_one")
-    return rows.assign(training_flops=rows["step"] * rows["step_flops"])
+    rows["training_flops"] = rows["step"] * rows["step_flops"]
+    if "timed_seconds_per_step" in rows:
+        rows["training_seconds"] = rows["step"] * rows["timed_seconds_per_step"]
+    return rows
 
 
 def at_equal_compute(

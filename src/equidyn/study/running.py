@@ -106,7 +106,7 @@ def _jobs(study: Study, run: str) -> Iterator[Job]:
     task, subset = row["task"], row["train_subset"]
     place, state = study.place, f"{study.folder}/state"
     store, train, validation = (place(name, task=task) for name in ("store", "train", "validation"))
-    chosen, checkpoints = place("subset", task=task, subset=subset), place("checkpoints", run=run)
+    chosen, checkpoints = study.subset_file(run), place("checkpoints", run=run)
 
     if study.store_files(task) and not Path(store).exists():
         raise StudyError(

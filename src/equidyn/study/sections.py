@@ -163,6 +163,13 @@ class Figures(Settings):
     )
 
 
+class Timing(Settings):
+    """How training steps are timed, of every network in turns; not at all if this is left out."""
+
+    rounds: Count = Field(description="Turns of each network.")
+    steps: Count = Field(description="Steps of each turn that are counted.")
+
+
 class CommonStudy(Settings):
     """Configuration of a study."""
 
@@ -181,6 +188,7 @@ class CommonStudy(Settings):
     )
     downloads: Downloads | None = None
     cluster: Cluster | None = None
+    timing: Timing | None = None
     figures: Figures
 
 

@@ -20,7 +20,7 @@ from equidyn.data.download_registry import PublishedFile
 from equidyn.study import config as settings
 from equidyn.study.choice import choices_of
 from equidyn.study.limits import retries
-from equidyn.study.planning import data_needs, devices, evaluation_parts, limited, resources, run_costs
+from equidyn.study.planning import data_needs, devices, evaluation_parts, limited, needs, resources, run_costs
 from equidyn.study.provenance import ROOT, code_digest, digest, file_digest
 from equidyn.study.reading import checked
 from equidyn.study.sources import (
@@ -33,7 +33,7 @@ from equidyn.study.sources import (
 )
 from equidyn.tasks.registry import task_card
 
-STUDY_TABLES = ("evaluation", "costs", "claims", "published", "published_tables", "published_landscape")
+STUDY_TABLES = ("evaluation", "costs", "timings", "claims", "published", "published_tables", "published_landscape")
 """Tables that a study has once, not for each task."""
 
 PLACES = {
@@ -128,6 +128,18 @@ class Study:
     def analysed_runs(self, analysis: str, task: str) -> list[str]:
         """Names of the runs that an analysis of a task looks at."""
         return self.config["analysis"][analysis][task]["runs"]
+
+    def subset_file(self, run: str) -> str:
+        """Training examples of a run."""
+        row = self.runs[run]
+        return self.place("subset", task=row["task"], subset=row["train_subset"])
+
+    def timed(self) -> list[str]:
+        """One run for each network and size of batch, whose steps are timed."""
+        if "timing" not in self.config:
+            return []
+        first = {(row["task"], row["model"], row["batch_size"]): run for run, row in reversed(self.runs.items())}
+        return list(reversed(first.values()))
 
     def index_files(self) -> list[str]:
         """Every index file of the study."""
@@ -307,8 +319,18 @@ class Study:
         if kind == "evaluation":
             return self._made("gather_tables", [self.told("runs", run) for run in self.runs])
         if kind == "costs":
-            costs = run_costs(self.config, self.runs)
-            return {"costs": costs} | self._made("gather_costs", [self.training(run) for run in self.runs])
+            costs, timings = run_costs(self.config, self.runs), [self.told("timings")] if self.timed() else []
+            return {"costs": costs} | self._made("gather_costs", [self.training(run) for run in self.runs], *timings)
+        if kind == "timings":
+            trainings = [self.training(run) for run in self.timed()]
+            return {
+                "settings": self.config["timing"],
+                "runs": dict(zip(self.timed(), trainings, strict=True)),
+                "threads": [self.resources(run, "training")["cpus_per_task"] for run in self.timed()],
+                "device": self.config["training"]["device"],
+                "code": self.code("time_steps", "equidyn.run.timing"),
+                "origin": digest(trainings),
+            }
         if kind == "claims":
             analyses = [self.told(analysis, task) for analysis, task in self.analysed()]
             return self._claims(self.told("evaluation"), self.told("costs"), analyses)
@@ -382,6 +404,12 @@ class Study:
         """The resources that a job requests which reads all data of a task; see `equidyn.study.planning.DATA_JOBS`."""
         return self.limited(data_needs(self.config, task, kind), timed_out, out_of_memory)
 
+    def timing_resources(self, timed_out: int = 0, out_of_memory: int = 0) -> dict[str, int]:
+        """The resources that the job requests which times training steps: as much as the largest training, alone."""
+        trainings = [needs(self.config, self.runs[run], "training") for run in self.timed()]
+        most = {name: max(each[name] for each in trainings) for name in ("gpu", "cpus_per_task", "mem_mb")}
+        return self.limited(most | {"gpu_share": 100 * most["gpu"], "runtime": 30}, timed_out, out_of_memory)
+
     def limited(self, needed: Mapping[str, int], timed_out: int = 0, out_of_memory: int = 0) -> dict[str, int]:
         """The resources that any other job requests, which needs so much."""
         return limited(self.config, needed, timed_out, out_of_memory)
@@ -406,6 +434,8 @@ def is_made(config: Mapping[str, Any], analyses: Iterable[str], kind: str, task:
     """
     if kind == "published_tables":
         return "published" in config["figures"]
+    if kind == "timings":
+        return "timing" in config
     if kind == "data":
         return bool(task_card(task).quantities)
     if kind.startswith("orientation"):
