@@ -12,6 +12,7 @@ ARCHIVED_TABLES = sorted(
 study.require(
     [
         *ARCHIVED_TABLES,
+        *map(study.table, study.judged),
         *study.tables_of_runs("clusters"),
         *analysis_tables(),
         *study.record_files(),

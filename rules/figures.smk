@@ -8,6 +8,8 @@ rule judge_claims:
         clusters=study.tables_of_runs("clusters"),
         costs=study.table("costs"),
         analyses=analysis_tables(),
+        landscapes=study.table("published_landscape"),
+        curves=[study.table(kind) for kind in study.authors_curves],
     output:
         claims=study.table("claims"),
         csv=f"{STUDY}/tables/claims.csv",

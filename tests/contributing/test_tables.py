@@ -471,7 +471,7 @@ CLAIM = """CLAIMS = {
         "Networks learn.",
         "runs that were evaluated",
         pd.Interval(1, np.inf),
-        lambda task: Found(len(task.runs), len(task.runs), len(task.runs)),
+        lambda evidence: Found(*[len(evidence.replicates)] * 3),
         "ratio",
         ("losses", "losses_by_time"),
     ),
@@ -479,14 +479,17 @@ CLAIM = """CLAIMS = {
 JUDGE = """
 import pandas as pd
 from analysis_tables import identities
+from equidyn.analysis.authors import published_curves, published_landscapes
 from equidyn.claims.definitions import judge
 from equidyn.study.choice import choice_of
 
 config = {"figures": {"baseline": {"force_field": "base"}, "weights": "ema", "estimator": "exact"}}
 evaluation = pd.DataFrame([*identities(), *identities(run="other", seed=1)])
 evaluation["variant"] = ""
-compute = evaluation[["run", "step"]].assign(training_flops=evaluation["step"] * 1e9)
-table = judge(evaluation, {}, {}, compute, {"force_field": choice_of(config, "force_field")}, resamples=10)
+costs = pd.DataFrame({"run": ["base", "other"], "step_flops": 1e9})
+choices = {"force_field": choice_of(config, "force_field")}
+authors = {"curves": published_curves(), "landscapes": published_landscapes()}
+table = judge(evaluation, {}, {}, costs, choices, **authors, resamples=10).query("weights == 'raw'")
 print(*table.set_index("claim").loc["ends_learned", ["value", "verdict"]])
 """
 

@@ -6,6 +6,7 @@ import pytest
 from drawing_checks import assert_on_page, draw_checked, of_task
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS
+from equidyn.claims.evidence import INTERVAL, RANGE
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.families.claims.draw import VERDICTS, notes, verdicts
 from equidyn.tasks.registry import task_cards
@@ -13,23 +14,25 @@ from equidyn.tasks.registry import task_cards
 OPTIONS = {task: of_task(task=task) for task in task_cards()}
 
 
-def row(claim, task, value=np.nan, low=np.nan, high=np.nan, verdict=NOT_TESTABLE):
+def row(claim, task, value=np.nan, low=np.nan, high=np.nan, verdict=NOT_TESTABLE, **values):
     expected = CLAIMS[claim].expected
     numbers = {"expected_low": expected.left, "expected_high": expected.right, "value": value, "low": low, "high": high}
-    return dict.fromkeys(COLUMNS, "") | {"claim": claim, "task": task, "verdict": verdict} | numbers
+    identity = {"claim": claim, "task": task, "weights": "raw", "verdict": verdict, "ends": INTERVAL}
+    return dict.fromkeys(COLUMNS, "") | identity | numbers | {"published_value": np.nan} | values
 
 
 @pytest.fixture(scope="module")
 def table():
     rows = [
         row("falls_below_2_percent", "flow_matching", np.inf, 10_000, np.inf, NOT_REPRODUCED),
-        row("falls_below_2_percent", "force_field", 178, 100, 316, REPRODUCED),
-        row("loss_penalty_small", "voxel_denoising", 3, 2.5, 4, NOT_REPRODUCED),
+        row("falls_below_2_percent", "force_field", 178, 100, 316, REPRODUCED, published_value=1900),
+        row("falls_below_2_percent", "force_field", 300, 200, 400, REPRODUCED, weights="ema", published_value=1900),
+        row("penalty_small_throughout", "voxel_denoising", 30, 26, 40, NOT_REPRODUCED),
         row("late_return", "flow_matching", 30, 20, np.inf, REPRODUCED),
         row("better_conditioned", "force_field"),
-        row("wins_per_compute", "force_field", 1.2),
+        row("smoother", "force_field", 1.2, 0.9, 3, ends=RANGE),
         row("tracks_head_deviation", "force_field", 0.9, 0.8, 0.95, REPRODUCED),
-        row("quadratic_in_head_deviation", "force_field", 21, 10, 400, NOT_REPRODUCED),
+        row("silent_at_first", "force_field", 2, 1.5, 4, NOT_REPRODUCED),
     ]
     return pd.DataFrame(rows)
 
@@ -42,52 +45,53 @@ def drawn(table):
     return panels, data
 
 
+RAW, EMA, AUTHORS = -0.19, 0.19, 0.0  # places in a line
+
+
 def lines(axes, place):
     """Lines of a panel at a height, by their markers."""
-    return {line.get_marker(): line for line in axes.lines if set(line.get_ydata()) == {place}}
+    return {line.get_marker(): line for line in axes.lines if np.allclose(line.get_ydata(), place)}
 
 
 def test_values_intervals_and_words(table):
     panels, data = drawn(table)
     assert len(data) == len(table)
-    assert list(panels) == ["Optimiser step", "Ratio", "Percent", "Pearson's R of logarithms", "Slope of logarithms"]
+    assert list(panels) == ["Optimiser step", "Ratio", "Percent", "Pearson's R of logarithms", "Skill"]
     axes = panels["Optimiser step"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "Falls below 2 percent:  Force field", "Flow matching",
     ]  # fmt: skip
-    assert [text.get_text() for text in axes.texts] == ["178: reproduced", "not reached: not reproduced"]
-    found = lines(axes, 0)
-    assert found["o"].get_xdata().tolist() == [178]
-    assert found["None"].get_xdata().tolist() == [100, 316]
-    assert {line.get_color() for line in found.values()} == {VERDICTS[REPRODUCED][0]}
-    assert set(lines(axes, 1)) == {"None", ">"}  # beyond the axis
-    (bar, _) = axes.patches
+    assert [text.get_text() for text in axes.texts] == [
+        "raw: 178: reproduced", "ema: 300: reproduced", "raw: not reached: not reproduced",
+    ]  # fmt: skip
+    raw, ema = lines(axes, RAW), lines(axes, EMA)
+    assert [found["o"].get_xdata().tolist() for found in (raw, ema)] == [[178], [300]]
+    assert [found["None"].get_xdata().tolist() for found in (raw, ema)] == [[100, 316], [200, 400]]
+    assert ema["None"].get_linewidth() < raw["None"].get_linewidth()
+    assert lines(axes, AUTHORS)["*"].get_xdata().tolist() == [1900]
+    assert {line.get_color() for line in raw.values()} == {VERDICTS[REPRODUCED][0]}
+    assert set(lines(axes, 1 + RAW)) == {"None", ">"}  # beyond the axis
+    bar = axes.patches[0]
     assert bar.get_x() + bar.get_width() == pytest.approx(10_000)
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
 
 
-def test_what_is_missing_or_off_the_axis(table):
-    panels, _ = drawn(table)
+def test_ranges_look_otherwise_and_nothing_is_drawn_without_a_value(table):
+    panels, data = drawn(table)
     ratios = panels["Ratio"]
-    texts = ["not testable at this scale", "30: reproduced", "1.2: not testable at this scale"]
-    assert [text.get_text() for text in ratios.texts] == texts
-    assert np.isnan(np.concatenate([line.get_xdata() for line in lines(ratios, 0).values()])).all()
-    assert {"o", ">"} < set(lines(ratios, 1))
-    assert lines(ratios, 2)["D"].get_xdata().tolist() == [1.2]
-    slope = panels["Slope of logarithms"]
-    assert ">" in lines(slope, 0)
-    assert "X" not in lines(slope, 0)
-    assert slope.get_xlim()[1] < 10
-
-
-def test_caption_counts_verdicts(table):
-    _, data = drawn(table)
+    assert [text.get_text() for text in ratios.texts] == ["raw: 30: reproduced", "raw: 1.2: not testable at this scale"]
+    assert {"o", ">"} < set(lines(ratios, RAW))
+    found = lines(ratios, 1 + RAW)
+    assert found["D"].get_xdata().tolist() == [1.2]
+    assert found["None"].get_linestyle() == ":"
+    skill = panels["Skill"]
+    assert ">" in lines(skill, RAW)
+    assert "X" not in lines(skill, RAW)
+    assert skill.get_xlim()[1] < 2
     text = " ".join(notes(data, OPTIONS))
-    assert "Of 8 claims, each about one task: 3 reproduced, 3 not reproduced, 2 not testable" in text
     assert "95 %" in text
-    assert "that they need is missing: 1." in text
-    whole = data.dropna(subset="value")
-    assert "is missing" not in " ".join(notes(whole, OPTIONS))
+    assert "is missing: better_conditioned (Force field)." in text
+    assert "is missing" not in " ".join(notes(data.dropna(subset="value"), OPTIONS))
 
 
 def test_some_tasks_and_any_order(table):
@@ -96,7 +100,7 @@ def test_some_tasks_and_any_order(table):
     pd.testing.assert_frame_equal(data, mixed)
     _, some = verdicts(table, {"flow_matching": OPTIONS["flow_matching"]})
     assert set(some["task"]) == {"flow_matching"}
-    figure, _ = verdicts(table[2:3], OPTIONS)
+    figure, _ = verdicts(table[3:4], OPTIONS)
     assert [axes.get_xlabel() for axes in figure.axes] == ["Percent", ""]
 
 

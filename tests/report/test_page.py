@@ -50,9 +50,11 @@ class Page(HTMLParser):
 
 def claim(name="falls", task="force_field", verdict=REPRODUCED, **values):
     return {
-        "claim": name, "task": task, "statement": f"The error {name}.", "statistic": "first step",
+        "claim": name, "by": "paper", "task": task, "weights": "raw", "statement": f"The error {name}.",
+        "statistic": "first step",
         "expected_low": 0.0, "expected_high": 10000.0, "value": 56.0, "low": 31.6, "high": 100.0,
-        "published": "1,680", "verdict": verdict, "reason": "interval within the expected range",
+        "ends": "interval", "published_value": 1680.0, "published_verdict": REPRODUCED, "published_reason": "as read",
+        "verdict": verdict, "reason": "interval within the expected range", "sensitivity": "",
         "figure": "force_field/percent_loglog",
     } | values  # fmt: skip
 
@@ -154,20 +156,21 @@ def test_the_page_needs_nothing_but_itself(tmp_path, parts):
 
 def test_claims_tell_range_value_and_reason(tmp_path, parts):
     rows = [
-        claim("a", reason="first reason"),
+        claim("a", reason="first reason", sensitivity="skill 0.6: not reproduced", by="ours"),
         claim("b", expected_low=1.0, expected_high=np.inf, value=np.inf, low=-2.5, high=np.inf),
-        claim("c", expected_low=0.5, expected_high=1.0, value=np.nan, low=np.nan, high=np.nan, published=""),
+        claim("c", expected_low=0.5, expected_high=1.0, value=np.nan, low=np.nan, high=np.nan, published_value=np.nan),
         claim("d", expected_low=-np.inf, expected_high=2.0, value=12345.0, low=1e-5, high=0.12345),
         claim("e", figure="force_field/not_drawn"),
     ]
     page = Page(written(tmp_path, parts, claims=pd.DataFrame(rows)))
     texts = {name: page.text(f"claim-{name}") for name in "abcde"}
     assert texts["a"] == (
-        "The error a. a Measured: first step Force field first reason Figure: Title of percent_loglog "
-        "≤ 10,000 56 31.6 to 100 1,680 ✓ reproduced"
+        "The error a. (ours) a Measured: first step Force field (raw) first reason Sensitivity: skill 0.6: not "
+        "reproduced Figure: Title of percent_loglog ≤ 10,000 56 31.6 to 100 (interval) 1,680 reproduced: as read "
+        "✓ reproduced"
     )
-    assert "> 1 ∞ −2.5 to ∞" in texts["b"]
-    assert "0.5 to 1 – – ✓" in texts["c"]
+    assert "> 1 ∞ −2.5 to ∞ (interval)" in texts["b"]
+    assert "0.5 to 1 – – reproduced: as read ✓" in texts["c"]
     assert "≤ 2 12,345 1e-5 to 0.123" in texts["d"]
     assert "Figure" not in texts["e"]
 
@@ -179,23 +182,17 @@ def test_a_statement_is_said_once_for_its_tasks(tmp_path, parts):
     assert text.index("Force field") < text.index("Flow matching")
 
 
-def test_verdicts_are_counted(tmp_path, parts):
+def test_verdicts_are_badges_and_nobody_counts_them(tmp_path, parts):
     verdicts = [REPRODUCED] * 3 + [NOT_TESTABLE]
     claims = pd.DataFrame([claim(str(number), verdict=verdict) for number, verdict in enumerate(verdicts)])
     page = Page(written(tmp_path, parts, claims=claims))
-    assert "4 judgements: 3 ✓ reproduced 0 ✗ not reproduced 1 ? not testable at this scale" in page.text("main")
     classes = Counter(element["class"] for element in page.elements["span"] if "verdict" in element.get("class", ""))
-    assert classes == {
-        "verdict verdict-1": 4,
-        "verdict verdict-2": 1,
-        "verdict verdict-3": 2,
-    }  # one each in the summary
+    assert classes == {"verdict verdict-1": 3, "verdict verdict-3": 1}
 
 
 def test_a_study_without_claims(tmp_path, parts):
     page = Page(written(tmp_path, parts, claims=None))
     assert "claims" not in page.attributes("id")
-    assert "judgements" not in page.text("main")
     assert len(page.elements["figure"]) == 5
 
 

@@ -97,7 +97,7 @@ class TestArchive:
     def archived(self, make, tmp_path):
         study = make(lambda config, rows: config.update(archive=True))
         analyses = [study.table(*place) for place in study.analysed()]
-        tables = [study.table("evaluation"), study.table("costs"), *study.tables_of_runs("clusters"), *analyses]
+        tables = [*map(study.table, study.judged), *study.tables_of_runs("clusters"), *analyses]
         for file in [*tables, *study.record_files()]:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).write_text(file)

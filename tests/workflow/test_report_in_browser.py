@@ -44,6 +44,8 @@ def report(tmp_path):
     claims = pd.DataFrame(
         {
             "claim": ["first", "second", "third"],
+            "by": ["paper", "paper", "ours"],
+            "weights": "raw",
             "task": "force_field",
             "statement": "A statement that is fairly long, as statements of claims are. " * 3,
             "statistic": "largest of all runs",
@@ -52,7 +54,11 @@ def report(tmp_path):
             "value": 1.0,
             "low": 0.5,
             "high": 2.0,
-            "published": "9 to 35 times",
+            "ends": "interval",
+            "published_value": 9.5,
+            "published_verdict": "reproduced",
+            "published_reason": "the value, 9.5, lies within the expected range",
+            "sensitivity": "the same under 14 other settings",
             "verdict": list(SYMBOLS),
             "reason": "interval straddles the limit of the expected range " * 4,
             "figure": "force_field/figure1",

@@ -1,4 +1,4 @@
-"""Judge the paper's claims from the study's tables."""
+"""Judge claims from the study's tables, and from what the authors have published."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ def main(inputs, outputs, log, told):
 
     from equidyn.claims.definitions import judge
     from equidyn.study.choice import Choice
-    from equidyn.study.costs import losses_by_compute
-    from equidyn.study.tables import write_table
+    from equidyn.study.tables import join, write_table
 
-    evaluation = pd.read_parquet(inputs.evaluation)
     claims = judge(
-        evaluation,
+        pd.read_parquet(inputs.evaluation),
         {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
         {(Path(file).parent.name, Path(file).stem): pd.read_parquet(file) for file in inputs.analyses},
-        losses_by_compute(evaluation, pd.read_parquet(inputs.costs)),
+        pd.read_parquet(inputs.costs),
         {task: Choice(**fields) for task, fields in told["choices"].items()},
+        curves=join(inputs.curves),
+        landscapes=pd.read_parquet(inputs.landscapes),
         **told["protocol"],
     )
     for path in outputs:

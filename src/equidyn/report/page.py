@@ -125,7 +125,6 @@ def write_report(
         figures={f"{picture.task}/{picture.name}": picture for picture in pictures},
         claims=[] if claims is None else _by_claim(claims),
         verdicts=SYMBOLS,
-        counts={} if claims is None else {verdict: int((claims["verdict"] == verdict).sum()) for verdict in SYMBOLS},
         worst=worst,
         runs=runs,
         manifest=manifest,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from equidyn.models.card import CONTROL
-from equidyn.run.recipe import DESIGN
+from equidyn.run.recipe import DESIGN, Schedule
 from equidyn.tasks.registry import task_card
 
 SEED = ("seed",)
@@ -33,6 +33,7 @@ class Choice:
         comparison: The comparison of predictions, in figures that show one of several; None where there is only one.
         useful_skill: Skill below which a network predicts nothing useful.
         timed: Whether predictions are asked for at several flow times.
+        anneals: Whether the learning rate falls along training, so that only the end of a training is one.
     """
 
     task: str
@@ -44,6 +45,7 @@ class Choice:
     comparison: str | None = None
     useful_skill: float = 0.05
     timed: bool = False
+    anneals: bool = True
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def choice_of(config: Mapping[str, Any], task: str) -> Choice:
         group=shown["group"],
         comparison=shown["comparison"] if card.has_choice else None,
         timed=card.has_times,
+        anneals=config.get("training", {}).get(task, {}).get("final_factor", Schedule().final_factor) != 1,
     )
 
 

@@ -333,7 +333,7 @@ class Study:
             }
         if kind == "claims":
             analyses = [self.told(analysis, task) for analysis, task in self.analysed()]
-            return self._claims(self.told("evaluation"), self.told("costs"), analyses)
+            return self._claims(*map(self.told, self.judged), analyses)
         if kind in ("published", "published_landscape"):
             contents = sorted((str(p.relative_to(ROOT)), file_digest(p)) for p in ROOT.glob("data/published/*/*"))
             return self._made("read_published", contents)
@@ -356,6 +356,16 @@ class Study:
             return digest(held, *(self._archived_claims() for _ in made))
         return digest(*(self.told(kind, "" if kind in STUDY_TABLES else task) for kind, task in tables))
 
+    @property
+    def authors_curves(self) -> list[str]:
+        """Kinds of the tables of the authors' curves that the study makes."""
+        return [kind for kind in ("published", "published_tables") if self.makes(kind, "")]
+
+    @property
+    def judged(self) -> list[str]:
+        """Kinds of the tables of the whole study that claims are judged from."""
+        return ["evaluation", "costs", "published_landscape", *self.authors_curves]
+
     def judging(self) -> Told:
         """The parameters that judge the claims; in an archive, the content of the tables decides, not their origin."""
         return self._archived_claims() if self.is_archived else self.told("claims")
@@ -369,7 +379,7 @@ class Study:
 
     def _archived_claims(self) -> Told:
         analyses = [self.table(*place) for place in self.analysed()]
-        files = [self.table("evaluation"), self.table("costs"), *self.tables_of_runs("clusters"), *analyses]
+        files = [*map(self.table, self.judged), *self.tables_of_runs("clusters"), *analyses]
         return self._claims([file_digest(file) for file in files])
 
     def _claims(self, *origin: Any) -> Told:

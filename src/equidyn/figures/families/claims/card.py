@@ -8,10 +8,12 @@ CARD = Family(
     figures=(
         Figure(
             "verdicts",
-            "The paper's claims, judged",
+            "Claims, judged",
             """One panel for each kind of statistic, one line for each claim and task: the value measured here with its
-            interval, and the range that the claim expects, shaded. A claim is reproduced if the whole interval lies
-            in that range, not reproduced if all of it lies outside, and otherwise not testable at this scale.""",
+            interval, of the network itself (raw) above and of its averaged weights (ema) below, the range that the
+            claim expects, shaded, and what the same code finds in the authors' data. A claim is reproduced if the whole
+            interval lies in that range, not reproduced if all of it lies outside, and otherwise not testable at this
+            scale.""",
             category="All tasks",
             overview=True,
             tables=("claims",),

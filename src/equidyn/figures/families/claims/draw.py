@@ -1,7 +1,7 @@
 """All claims at a glance: statistic, interval and expected range of each, by kind of statistic.
 
-The conventions of all figures are in `equidyn.figures.parts.drawing`. Statistics have different units, so every kind
-has an axis of its own.
+Each line has the network itself above and its averaged weights, thinner, below. The conventions of all figures are in
+`equidyn.figures.parts.drawing`. Statistics have different units, so every kind has an axis of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from equidyn.claims.definitions import CLAIMS, COLUMNS
+from equidyn.claims.definitions import CLAIMS, COLUMNS, EMA, RAW
+from equidyn.claims.evidence import INTERVAL, RANGE
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
@@ -31,7 +32,8 @@ VERDICTS = {
 }
 """Colour and marker."""
 
-_LINE = 0.235  # inch, of one claim and task
+_LINE = 0.34  # inch, of one claim and task
+_LOOKS = {RAW: (-0.19, 2.0, 6.5), EMA: (0.19, 1.0, 4.5)}  # place in the line, width of intervals, size of markers
 _EDGE = 0.02  # of a panel's width, from its ends to what lies beyond
 _RANGE = "#CDE7DC"
 
@@ -51,7 +53,8 @@ _AXES = {
     "ratio": _Axis("Ratio", True, (0.3, 10), (1e-3, 1e4)),
     "percent": _Axis("Percent", True, (0.1, 10), (1e-3, 100)),
     "correlation": _Axis("Pearson's R of logarithms", False, (-1.05, 1.05), (-1.05, 1.05)),
-    "slope": _Axis("Slope of logarithms", False, (-0.5, 2.5), (-6, 8)),
+    "skill": _Axis("Skill", False, (-0.2, 0.5), (-1, 1)),
+    "fraction": _Axis("Relative equivariance error", True, (1e-3, 0.3), (1e-6, 10)),
 }
 
 
@@ -63,7 +66,7 @@ def verdicts(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figur
         options: Of each task, by its name; other tasks are left out.
 
     Returns:
-        The figure, and the rows it shows with their ``kind``.
+        The figure, and the rows about the tasks with their ``kind``. Of those without any value nothing is drawn.
 
     Raises:
         ValueError: The table has rows of none of the tasks, lacks a column, or has an unknown claim.
@@ -75,37 +78,38 @@ def verdicts(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figur
     if data.empty:
         raise ValueError(f"no claims about any task to draw: neither {', nor '.join(options)}")
     data = data.assign(kind=[CLAIMS[name].kind for name in data["claim"]])
-    ranks = {"kind": list(_AXES), "claim": list(CLAIMS), "task": list(options)}
+    ranks = {"kind": list(_AXES), "claim": list(CLAIMS), "task": list(options), "weights": list(_LOOKS)}
     data = data.sort_values(
         list(ranks), key=lambda column: column.map(ranks[column.name].index), kind="stable"
     ).reset_index(drop=True)
-    kinds = list(dict.fromkeys(data["kind"]))
-    lines = [int((data["kind"] == kind).sum()) + 1.2 for kind in kinds]
-    figure = style.new_figure(11, _LINE * sum(lines) + 0.55 * len(kinds) + 1.1)
-    grid = figure.add_gridspec(len(kinds) + 1, 1, height_ratios=[*lines, 1.6])
-    for i, kind in enumerate(kinds):
-        _panel(figure.add_subplot(grid[i, 0]), data[data["kind"] == kind], options, _AXES[kind])
+    known = data[data.groupby(["claim", "task"])["value"].transform("count") > 0]
+    panels = [rows for _, rows in known.groupby("kind", sort=False)]
+    lines = [rows.groupby(["claim", "task"]).ngroups + 1.2 for rows in panels]
+    figure = style.new_figure(11, _LINE * sum(lines) + 0.55 * len(panels) + 1.4)
+    grid = figure.add_gridspec(len(panels) + 1, 1, height_ratios=[*lines, 2.2])
+    for i, rows in enumerate(panels):
+        _panel(figure.add_subplot(grid[i, 0]), rows, options, _AXES[rows["kind"].iloc[0]])
     foot = drawing.blank(figure, grid[-1, 0])
-    foot.legend(handles=_handles(), ncols=3, loc="lower center").set_in_layout(False)
+    foot.legend(handles=_handles(), ncols=4, loc="lower center").set_in_layout(False)
     return figure, data
 
 
 def notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
-    """How often each verdict was given, and how intervals were made, for captions."""
-    counts = data["verdict"].value_counts()
-    said = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
+    """How intervals were made and what is not drawn, for captions."""
     level = f"{100 * next(iter(options.values())).confidence:g} %"
     sentences = [
-        f"Of {len(data)} claims, each about one task: {said}.",
-        f"Intervals of held-out losses are {level}, by bootstrap over clusters, the same resamples for all runs and "
-        "steps of a task, pooled over the baseline's seeds; of correlations and slopes by moving-block bootstrap along "
-        "training; of landscapes and Hessians they are the range of all that were computed.",
+        f"Intervals are {level}. Those of held-out losses are by bootstrap, of seeds first, then of clusters, the same "
+        "for all runs and steps of a task, widened to Student's where a statistic has a standard error; those of "
+        "analyses are Student's, over seeds, of which it takes three.",
+        "A verdict that depends on the skill that counts as learned, on the bootstrap or on how shares are averaged is "
+        "not testable.",
         "Ratios are of the twirled loss to the equivariance error; of late returns, of the share to its lowest value "
-        "before; per compute, of the loss to an equivariant control's.",
+        "before; per compute, of the loss to that of an equivariant network.",
         "A step that was not reached lies anywhere after the end of training.",
     ]
-    if (gone := int(data["value"].isna().sum())) > 0:
-        sentences.append(f"Without a value, as something that they need is missing: {gone}.")
+    known = data.groupby(["claim", "task"], sort=False)["value"].count()
+    if gone := [f"{claim} ({options[task].words.title})" for claim, task in known.index[known == 0]]:
+        sentences.append(f"Without a value, as something that they need is missing: {', '.join(gone)}.")
     return sentences
 
 
@@ -116,30 +120,24 @@ def _panel(axes: Axes, data: pd.DataFrame, options: Mapping[str, Options], axis:
         axes.set_xscale("log")
     axes.set_xlim(low, high)
     first, last = (axes.transAxes + axes.transData.inverted()).transform([(_EDGE, 0), (1 - _EDGE, 0)])[:, 0]
-    for place, row in enumerate(data.itertuples()):
-        colour, marker = VERDICTS[row.verdict]
-        left, right = np.clip([row.expected_low, row.expected_high], low, high)
+    labels: list[str] = []
+    starts: dict[str, int] = {}
+    for place, ((claim, task), rows) in enumerate(data.groupby(["claim", "task"], sort=False)):
+        left, right = np.clip(rows[["expected_low", "expected_high"]].to_numpy(dtype=float)[0], low, high)
         axes.barh(place, right - left, 0.86, left=left, color=_RANGE, linewidth=0, zorder=0.5)
-        ends = np.array([row.low, row.high, row.value])
-        axes.plot(np.clip(ends[:2], first, last), [place] * 2, color=colour, linewidth=2, zorder=2)
-        for beyond, limit, arrow in (((ends < first).any(), first, "<"), ((ends > last).any(), last, ">")):
-            if beyond:
-                axes.plot(limit, place, marker=arrow, markersize=6, color=colour, zorder=2.5)
-        if first <= row.value <= last:
-            axes.plot(row.value, place, marker=marker, markersize=6.5, color=colour, markeredgecolor="white", zorder=3)
-        axes.annotate(
-            _text(row), (1, place), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-            va="center", fontsize=8, color=colour, annotation_clip=False,
-        )  # fmt: skip
-    starts = [i for i, claim in enumerate(data["claim"]) if i == 0 or claim != data["claim"].iloc[i - 1]]
-    for start in starts[1:]:
+        for row in rows.itertuples():
+            _judged(axes, place, row, (first, last))
+        published = rows["published_value"].iloc[0]
+        if first <= published <= last:
+            axes.plot(published, place, marker="*", markersize=8, color=style.INK, markeredgecolor="white", zorder=2.8)
+        title = options[task].words.title
+        name = f"{claim.replace('_', ' ').capitalize()}:  "
+        labels.append(title if claim in starts else name + title)
+        starts.setdefault(claim, place)
+    for start in list(starts.values())[1:]:
         axes.axhline(start - 0.5, color=style.MUTED, linewidth=0.5)
-    labels = [
-        (f"{row.claim.replace('_', ' ').capitalize()}:  " if i in starts else "") + options[row.task].words.title
-        for i, row in enumerate(data.itertuples())
-    ]
-    axes.set_yticks(range(len(data)), labels, fontsize=8.5)
-    axes.set_ylim(len(data) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(axis.label, fontsize=9)
@@ -147,9 +145,27 @@ def _panel(axes: Axes, data: pd.DataFrame, options: Mapping[str, Options], axis:
         drawing.log_labels(axes.xaxis)
 
 
+def _judged(axes: Axes, place: int, row: Any, inner: tuple[float, float]) -> None:
+    """Interval, value and verdict of one kind of weights."""
+    (colour, marker), (shift, width, size) = VERDICTS[row.verdict], _LOOKS[row.weights]
+    (first, last), height = inner, place + shift
+    ends = np.array([row.low, row.high, row.value])
+    dashes = "-" if row.ends == INTERVAL else ":"
+    axes.plot(np.clip(ends[:2], first, last), [height] * 2, color=colour, linewidth=width, linestyle=dashes, zorder=2)
+    for beyond, limit, arrow in (((ends < first).any(), first, "<"), ((ends > last).any(), last, ">")):
+        if beyond:
+            axes.plot(limit, height, marker=arrow, markersize=size, color=colour, zorder=2.5)
+    if first <= row.value <= last:
+        axes.plot(row.value, height, marker=marker, markersize=size, color=colour, markeredgecolor="white", zorder=3)
+    axes.annotate(
+        f"{row.weights}: {_text(row)}", (1, height), (6, 0), xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points", va="center", fontsize=7, color=colour, annotation_clip=False,
+    )  # fmt: skip
+
+
 def _limits(data: pd.DataFrame, axis: _Axis) -> tuple[float, float]:
     """Ends of an axis: what it must reach and all finite values and intervals, within reason."""
-    values = data[["value", "low", "high"]].to_numpy(dtype=float).ravel()
+    values = data[["value", "low", "high", "published_value"]].to_numpy(dtype=float).ravel()
     values = values[np.isfinite(values) & ((values > 0) | (not axis.log))]
     values = np.clip([*values, *axis.include], *axis.widest)
     low, high = values.min(), values.max()
@@ -171,6 +187,11 @@ def _handles() -> list[Any]:
         Line2D([], [], color=colour, marker=marker, label=name, **looks) for name, (colour, marker) in VERDICTS.items()
     ]
     handles.append(Patch(facecolor=_RANGE, label="expected range"))
-    handles.append(Line2D([], [], color=style.INK, linewidth=2, label="interval"))
+    for weights, (_, width, _) in _LOOKS.items():
+        handles.append(Line2D([], [], color=style.INK, linewidth=width, label=f"{INTERVAL}, {weights} weights"))
+    handles.append(Line2D([], [], color=style.INK, linewidth=2, linestyle=":", label=f"{RANGE} of a few values"))
+    handles.append(
+        Line2D([], [], color=style.INK, marker="*", linestyle="none", label="what the authors have published")
+    )
     handles.append(Line2D([], [], color=style.INK, marker=">", linestyle="none", label="goes on beyond the axis"))
     return handles

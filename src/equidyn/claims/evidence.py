@@ -1,0 +1,259 @@
+"""What claims are judged on: curves of losses along training, whoever has measured them.
+
+There are two kinds of evidence: the tables of a study, with sums over held-out clusters (`equidyn.claims.tables`), and
+what the authors have published, single curves without clusters (`equidyn.claims.published`). The same statistics
+(`equidyn.claims.losses`, `equidyn.claims.analyses`) are computed of both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from equidyn.core.numbers import short
+
+PERCENT = 2.0  # "at or below 2 % of the held-out loss"
+RELATIVE = 0.02  # the same of the energy of what is predicted, which does not fall when predictions vanish
+WITHIN = (1_000, 10_000)  # "within 1k to 10k steps"
+DENSE = 1.6  # evaluations further apart than by this factor can miss a fall
+
+INTERVAL, RANGE, SINGLE = "interval", "range", "value"
+"""What stands behind the ends of a statistic: a confidence interval, the extremes of a few values, one value alone."""
+
+
+class Untestable(Exception):  # noqa: N818
+    """Something that a statistic needs is missing; the message says what."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A statistic, its ends (NaN if there are none), notes, and what the ends are."""
+
+    value: float
+    low: float
+    high: float
+    notes: tuple[str, ...] = ()
+    kind: str = INTERVAL
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What could be chosen otherwise without changing the claim.
+
+    Attributes:
+        skill: Part of the loss that a run unlearns at all, from the null loss to its own best, that counts as learned.
+        ratios: Whether a share is the mean of the clusters' shares, as the authors average those of batches, in place
+            of the share of the sums.
+        seed: Number of the bootstrap.
+    """
+
+    skill: float = 0.5
+    ratios: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Lower and upper bounds of a statistic, in the data (first row) and in each resample: arrays (S, ...)."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+
+    @classmethod
+    def exact(cls, values: np.ndarray) -> Bounds:
+        """Bounds of a statistic that is known exactly."""
+        return cls(values, values)
+
+    def reduced(self, reduce: Callable[..., np.ndarray], times: np.ndarray) -> Bounds:
+        """The extreme over some flow times, (S,)."""
+        return Bounds(reduce(self.lower[:, times], axis=1), reduce(self.upper[:, times], axis=1))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Held-out losses of a run in the data (first row) and in each resample: S samples, T flow times, N steps.
+
+    Losses are means per component; None where nobody has published them.
+
+    Attributes:
+        steps: (N,) evaluated steps in order.
+        times: (T,) flow times; a single 0 where there are none.
+        percent: (S, T, N) share of the equivariance error in the loss.
+        total: (S, T, N) loss.
+        equivariance: (S, T, N) equivariance error.
+        null: Loss of a predictor that has learned nothing, of a shape that fits (S, T, N).
+        energy: (S, T, N) energy of the prediction.
+    """
+
+    steps: np.ndarray
+    times: np.ndarray
+    percent: np.ndarray
+    total: np.ndarray | None = None
+    equivariance: np.ndarray | None = None
+    null: np.ndarray | None = None
+    energy: np.ndarray | None = None
+
+    def known(self, name: str) -> np.ndarray:
+        """One of the losses.
+
+        Raises:
+            Untestable: It is not known.
+        """
+        found = getattr(self, name)
+        if found is None:
+            raise Untestable(f"the {_WORDS[name]} is not published")
+        return np.asarray(found)
+
+    @property
+    def twirled(self) -> np.ndarray:
+        """The twirled loss, that of the network averaged over rotations."""
+        return self.known("total") - self.known("equivariance")
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """What the loss exceeds the twirled loss by, percent."""
+        return 100 * self.percent / np.maximum(100 - self.percent, 0)
+
+    @property
+    def skill(self) -> np.ndarray:
+        """1 − loss / loss of a predictor that has learned nothing."""
+        return 1 - self.known("total") / self.known("null")
+
+    @property
+    def progress(self) -> np.ndarray:
+        """Part of the loss that has been unlearned: 0 at the null loss, 1 at the best loss of this run at this time."""
+        null, total = self.known("null"), self.known("total")
+        best = total.min(axis=-1, keepdims=True)
+        return np.where(null > best, (null - total) / np.where(null > best, null - best, 1), -np.inf)
+
+    @property
+    def relative(self) -> np.ndarray:
+        """The equivariance error in the energy of the prediction; infinite where nothing is predicted."""
+        energy = self.known("energy")
+        return np.divide(self.known("equivariance"), energy, out=np.full(energy.shape, np.inf), where=energy > 0)
+
+    @property
+    def ends(self) -> int:
+        """The last evaluated step."""
+        return int(self.steps[-1])
+
+    def learning(self, useful: float) -> np.ndarray:
+        """(T,) at which flow times the run predicts something at some step; all where there is but one.
+
+        Raises:
+            Untestable: At none.
+        """
+        best = self.skill[0].max(axis=-1)
+        if not (best >= useful).any():
+            raise Untestable(f"nothing is learned: the best skill is {short(float(best.max()))}")
+        return best >= useful
+
+    def first(self, reached: np.ndarray, until: float | None = None) -> Bounds:
+        """Bounds (S, T) of the first step at which something (S, T, N) is reached: after the evaluation before.
+
+        Where it never is, it is later than the step `until` (the last evaluated one); where evaluations are too far
+        apart to see a fall that comes back, it may have been at any time.
+        """
+        until = float(self.steps[-1]) if until is None else until
+        before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
+        ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
+        later = np.nextafter(until, np.inf) if self.is_dense else 0.0
+        return Bounds(np.where(ever, before[at], later), np.where(ever, self.steps[at].astype(float), np.inf))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether no two evaluations within the steps of interest are further apart than by a factor `DENSE`."""
+        marks = [step for step in self.steps if WITHIN[0] < step < WITHIN[1]]
+        marks = [WITHIN[0], *marks, min(WITHIN[1], max(WITHIN[0], self.ends))]
+        return bool(np.max(np.divide(marks[1:], marks[:-1])) <= DENSE)
+
+    def lasting(self, reached: np.ndarray) -> np.ndarray:
+        """Whether something is reached at a step and all evaluations until twice that step, which must be evaluated."""
+        kept = [
+            reached[..., (self.steps >= step) & (self.steps <= 2 * step)].all(axis=-1) & (2 * step <= self.ends)
+            for step in self.steps
+        ]
+        return np.stack(kept, axis=-1)
+
+    def over_times(self, losses: np.ndarray) -> np.ndarray:
+        """(S, N): the mean over flow times of a loss divided by (1 - t)², its weight in training."""
+        return (losses / (1 - self.times[:, None]) ** 2).mean(axis=1)
+
+
+_WORDS = {"total": "loss", "equivariance": "equivariance error", "null": "null loss", "energy": "predictions' energy"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training whose loss at its cost is compared with others'.
+
+    Attributes:
+        run: Its name.
+        model: Name of its network.
+        seed: Its seed.
+        costs: (N,) what training until each evaluated step costs, in the unit asked for.
+        curves: Its losses.
+    """
+
+    run: str
+    model: str
+    seed: int
+    costs: np.ndarray
+    curves: Curves
+
+
+class Evidence(ABC):
+    """Everything that is known of one task under one kind of weights.
+
+    Attributes:
+        settings: What could be chosen otherwise.
+        judges_values: Whether a verdict may rest on values without an interval, as nothing else is published.
+    """
+
+    settings: Settings
+    judges_values: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def useful_skill(self) -> float:
+        """Skill below which a network predicts nothing useful."""
+
+    @property
+    @abstractmethod
+    def replicates(self) -> list[str]:
+        """The run that others are compared with, then its further seeds."""
+
+    @abstractmethod
+    def others(self, columns: Sequence[str]) -> list[str]:
+        """Runs that differ from the baseline in some columns of the design, and in the seed, alone; no controls."""
+
+    @abstractmethod
+    def curves(self, run: str) -> Curves:
+        """Losses of a run."""
+
+    @abstractmethod
+    def analysis(self, kind: str) -> pd.DataFrame:
+        """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
+
+    @abstractmethod
+    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
+        """Trainings of the baseline's network; of exactly equivariant networks on the same data; whether rates fall.
+
+        Args:
+            unit: Of their costs: "FLOP" or "s".
+        """
+
+    @abstractmethod
+    def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
+        """A statistic from its samples (S,) of each seed, the baseline first."""
+
+    @abstractmethod
+    def over_seeds(
+        self, values: Sequence[float], scale: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]], *notes: str
+    ) -> Found:
+        """A statistic from one value for each seed, averaged on a scale: a function and its inverse."""

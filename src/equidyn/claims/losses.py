@@ -1,0 +1,306 @@
+"""Statistics of held-out losses along training that test the paper's claims.
+
+Each is a function of the evidence about a task. A statistic is computed for each seed of the baseline, in the data and
+in each resample; how seeds and resamples make an interval is the evidence's matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+from equidyn.claims.evidence import PERCENT, RELATIVE, WITHIN, Bounds, Curves, Evidence, Found, Training, Untestable
+from equidyn.core.numbers import short
+
+LATE = 0.4  # flow times from here on see their share return
+LATER = 0.6  # and from here on it stays high in all of the authors' runs on much data
+LONG = 100_000  # steps after which the authors' runs end above 2 %
+
+
+def falls(evidence: Evidence, *, useful: bool = False, lasting: bool = False, sizes: Sequence[str] = ()) -> Found:
+    """The last of the steps at which the share has fallen, over flow times, and over runs that differ in `sizes`."""
+    others = evidence.others(sizes) if sizes else []
+    if sizes and not others:
+        raise Untestable(f"no run differs from {evidence.replicates[0]!r} in {sizes[0]} alone")
+    first = {run: _fall(evidence, evidence.curves(run), useful, lasting) for run in (*evidence.replicates, *others)}
+    latest = {run: found.reduced(np.max, times) for run, (found, times) in first.items()}
+    drawn = [_latest([latest[run] for run in (replicate, *others)]) for replicate in evidence.replicates]
+    by_run = ", ".join(f"{run} {_step(found)}" for run, found in latest.items())
+    if len(latest) > 1:
+        return evidence.combined(drawn, f"by run: {by_run}")
+    found, times = first[evidence.replicates[0]]
+    return evidence.combined(drawn, *_by_time(evidence, [_step(found, i) for i in range(len(times))], times))
+
+
+def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tuple[Bounds, np.ndarray]:
+    """Bounds (S, T) of the step at which the share has fallen, and the flow times (T,) that count."""
+    reached, times, until = curves.percent <= PERCENT, np.ones(len(curves.times), dtype=bool), float(curves.ends)
+    if useful:
+        reached = reached & (curves.relative <= RELATIVE) & (curves.progress >= evidence.settings.skill)
+        times = curves.learning(evidence.useful_skill)
+    if lasting:
+        reached, until = curves.lasting(reached), curves.ends / 2
+    return curves.first(reached, until), times
+
+
+def _latest(bounds: Sequence[Bounds]) -> Bounds:
+    return Bounds(np.max([each.lower for each in bounds], axis=0), np.max([each.upper for each in bounds], axis=0))
+
+
+def faster(evidence: Evidence) -> Found:
+    """What is left to learn of the twirled loss over the equivariance error, once half is learned; least over times."""
+
+    def statistic(curves: Curves) -> np.ndarray:
+        twirled, equivariance = curves.twirled, curves.known("equivariance")
+        at = (curves.progress >= evidence.settings.skill).argmax(axis=-1)[..., None]
+        left = twirled - twirled.min(axis=-1, keepdims=True)
+        above, below = (np.take_along_axis(part, at, axis=-1)[..., 0] for part in (left, equivariance))
+        return np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0)
+
+    return _extreme(evidence, statistic, np.min, "null")
+
+
+def penalty(evidence: Evidence) -> Found:
+    """The largest excess of the loss over the twirled loss, percent, from the first skill on; most over flow times.
+
+    Where no null loss is known, from the first share of 2 % or less on.
+    """
+
+    def statistic(curves: Curves) -> np.ndarray:
+        learned = curves.percent <= PERCENT if curves.null is None else curves.skill >= evidence.useful_skill
+        since = np.maximum.accumulate(learned, axis=-1)
+        return np.where(since, curves.penalty, -np.inf).max(axis=-1)
+
+    return _extreme(evidence, statistic, np.max)
+
+
+def silent(evidence: Evidence) -> Found:
+    """Skill at the first step with a small share; the most over flow times."""
+
+    def statistic(curves: Curves) -> np.ndarray:
+        reached = curves.percent <= PERCENT
+        if not reached[0].any(axis=-1)[curves.learning(evidence.useful_skill)].all():
+            raise Untestable(f"the share does not fall to {PERCENT:g} % within training")
+        skill = np.take_along_axis(curves.skill, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+        return np.where(reached.any(axis=-1), skill, 1.0)
+
+    return _extreme(evidence, statistic, np.max, "null")
+
+
+def at_skill(evidence: Evidence, *, skill: float) -> Found:
+    """Relative equivariance error at the first step with a skill; the most over flow times that reach it."""
+    drawn: list[Bounds] = []
+    texts: list[str] = []
+    for run in evidence.replicates:
+        curves = evidence.curves(run)
+        reached = curves.skill >= skill
+        times = reached[0].any(axis=-1)
+        if not times.any():
+            best = curves.skill[0].max()
+            raise Untestable(f"run {run!r} does not reach a skill of {skill:g}: its best is {short(float(best))}")
+        found = np.take_along_axis(curves.relative, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+        ever = reached.any(axis=-1)
+        bounds = Bounds(np.where(ever, found, 0), np.where(ever, found, np.inf))
+        drawn.append(bounds.reduced(np.max, times))
+        texts = texts or _by_time(evidence, list(map(_said, found[0])), times)
+    return evidence.combined(drawn, *texts)
+
+
+def order(evidence: Evidence) -> Found:
+    """Step at which the relative error has fallen to stay, over that at which half is learned; most over flow times."""
+    drawn: list[Bounds] = []
+    texts: list[str] = []
+    for run in evidence.replicates:
+        curves = evidence.curves(run)
+        times = curves.learning(evidence.useful_skill)
+        equivariant = curves.first(curves.lasting(curves.relative <= RELATIVE), curves.ends / 2)
+        learned = curves.first(curves.progress >= evidence.settings.skill)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = Bounds(
+                np.nan_to_num(equivariant.lower / learned.upper, nan=0.0),
+                np.nan_to_num(equivariant.upper / learned.lower, nan=np.inf, posinf=np.inf),
+            )
+        drawn.append(ratio.reduced(np.max, times))
+        steps = [f"{_step(equivariant, i)} / {_step(learned, i)}" for i in range(len(times))]
+        texts = texts or _by_time(evidence, steps, times)
+    return evidence.combined(drawn, *texts)
+
+
+def returns(evidence: Evidence) -> Found:
+    """Largest ratio of the share to its lowest value before; geometric mean over late flow times."""
+
+    def statistic(curves: Curves) -> np.ndarray:
+        lowest = np.minimum.accumulate(curves.percent, axis=-1)
+        rises = np.divide(curves.percent, lowest, out=np.ones_like(lowest), where=lowest > 0)
+        return rises.max(axis=-1)
+
+    return _so_far(evidence, statistic, lambda values, axis: stats.gmean(values, axis=axis), LATE, WITHIN[1])
+
+
+def ends_above(evidence: Evidence) -> Found:
+    """The share at the last step, the smallest over later flow times."""
+    return _so_far(evidence, lambda curves: curves.percent[..., -1], np.min, LATER, LONG)
+
+
+def _so_far(
+    evidence: Evidence, statistic: Callable, reduce: Callable[..., np.ndarray], earliest: float, long: int
+) -> Found:
+    """A statistic over the flow times from one on that may still rise where training ends before a step."""
+    drawn: list[Bounds] = []
+    texts: list[str] = []
+    ends: list[int] = []
+    for run in evidence.replicates:
+        curves = evidence.curves(run)
+        times = curves.times >= earliest
+        if not times.any():
+            raise Untestable(f"no flow time of {earliest:g} or later was evaluated")
+        values = statistic(curves)
+        reduced = reduce(values[:, times], axis=1)
+        drawn.append(Bounds(reduced, reduced if curves.ends >= long else np.full_like(reduced, np.inf)))
+        texts = texts or _by_time(evidence, list(map(_said, values[0])), times)
+        ends.append(curves.ends)
+    if min(ends) < long:
+        texts = [f"training ends at step {min(ends):,}, before {long:,}, so the share may still come back", *texts]
+    return evidence.combined(drawn, *texts, value=float(np.median([each.lower[0] for each in drawn])))
+
+
+def _extreme(
+    evidence: Evidence, statistic: Callable[[Curves], np.ndarray], reduce: Callable[..., np.ndarray], *needs: str
+) -> Found:
+    """A statistic's extreme over the flow times at which something is learned; all where no null loss is known.
+
+    Seeds of which something that it needs is not published are left out, unless it is of none.
+    """
+    drawn: list[Bounds] = []
+    texts: list[str] = []
+    every = [evidence.curves(run) for run in evidence.replicates]
+    for curves in [each for each in every if all(getattr(each, name) is not None for name in needs)] or every:
+        everywhere = np.ones(len(curves.times), dtype=bool)
+        times = everywhere if curves.null is None else curves.learning(evidence.useful_skill)
+        values = statistic(curves)
+        drawn.append(Bounds.exact(values).reduced(reduce, times))
+        texts = texts or _by_time(evidence, list(map(_said, values[0])), times)
+    return evidence.combined(drawn, *texts)
+
+
+# Losses at equal cost.
+
+
+def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
+    """Loss of the baseline over that of an equivariant network, both trained in full at the largest common budget.
+
+    Of several equivariant networks, the one that the baseline does worst against counts. Seeds are compared in pairs.
+
+    Args:
+        evidence: About a task.
+        averaged: Whether the baseline is averaged over rotations when it is used.
+        unit: Of the budget: "FLOP" or "s".
+    """
+    ours, theirs, anneals = evidence.trainings(unit)
+    if not theirs:
+        raise Untestable(f"no equivariant network has the training data of {evidence.replicates[0]!r}")
+    found, lacks = [], []
+    for model in dict.fromkeys(training.model for training in theirs):
+        group = [training for training in theirs if training.model == model]
+        try:
+            found.append(_against(evidence, ours, group, averaged, unit, anneals))
+        except Untestable as lack:
+            lacks.append(f"{model}: {lack}")
+    if not found:
+        raise Untestable("; ".join(lacks))
+    return max(found, key=lambda each: each.value)
+
+
+def _against(
+    evidence: Evidence, ours: Sequence[Training], theirs: Sequence[Training], averaged: bool, unit: str, anneals: bool
+) -> Found:
+    seeds = [seed for seed in dict.fromkeys(each.seed for each in ours) if seed in {each.seed for each in theirs}]
+    if not seeds:
+        raise Untestable("no seed of the baseline was trained")
+    pairs = [[_Frontier(group, seed, anneals) for group in (ours, theirs)] for seed in seeds]
+    budget = min(min(frontier.largest for frontier in pair) for pair in pairs)
+    for pair in pairs:
+        for frontier in pair:
+            if frontier.least > budget:
+                raise Untestable(
+                    f"{frontier.name} has no whole schedule within {short(budget)} {unit}, the largest common budget"
+                )
+    drawn = [Bounds.exact(_ratio(pair, budget, averaged)) for pair in pairs]
+    first = pairs[0]
+    if any(frontier.skill(budget) < evidence.useful_skill for frontier in first):
+        raise Untestable(f"at {short(budget)} {unit} one of both predicts nothing")
+    budgets = sorted({cost for frontier in first for cost in frontier.whole if cost <= budget})
+    common = [cost for cost in budgets if cost >= max(frontier.least for frontier in first)]
+    shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]
+    curve = ", ".join(f"{short(cost)}: {_said(float(_ratio(first, cost, averaged)[0]))}" for cost in shown)
+    names = " and ".join(f"{frontier.name} to {short(frontier.largest)}" for frontier in first)
+    return evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
+
+
+class _Frontier:
+    """The best losses (S,) that trainings of one network and seed have reached, by what they cost.
+
+    Where learning rates fall, a training counts at its end alone; where they do not, every step is an end.
+    """
+
+    def __init__(self, trainings: Sequence[Training], seed: int, anneals: bool):
+        chosen = sorted((each for each in trainings if each.seed == seed), key=lambda each: each.costs[-1])
+        self.parts = chosen if anneals else chosen[-1:]
+        self.name, self.anneals = chosen[-1].run, anneals
+        self.whole = [each.costs[-1] for each in chosen] if anneals else [x for x in chosen[-1].costs if x > 0]
+        self.least, self.largest = min(self.whole), max(self.whole)
+
+    def loss(self, budget: float, averaged: bool) -> np.ndarray:
+        """(S,) the lowest loss until a budget, linear in logarithms between."""
+        columns = [
+            (each.curves.over_times(each.curves.twirled if averaged else each.curves.known("total")), each.costs)
+            for each in self.parts
+        ]
+        if self.anneals:
+            losses, costs = np.stack([loss[:, -1] for loss, _ in columns], axis=1), np.array(self.whole)
+        else:
+            losses, costs = columns[0][0][:, columns[0][1] > 0], np.array(self.whole)
+        best = np.log(np.maximum(np.minimum.accumulate(losses, axis=1), np.finfo(float).tiny))
+        place = np.clip(np.searchsorted(costs, budget), 1, len(costs) - 1) if len(costs) > 1 else 0
+        if len(costs) == 1:
+            return np.exp(best[:, 0])
+        low, high = np.log(costs[place - 1]), np.log(costs[place])
+        part = (np.log(budget) - low) / (high - low)
+        return np.exp(best[:, place - 1] * (1 - part) + best[:, place] * part)
+
+    def skill(self, budget: float) -> float:
+        """Skill at a budget, in the data."""
+        curves = self.parts[-1].curves
+        null = curves.over_times(np.broadcast_to(curves.known("null"), curves.known("total").shape))[0, -1]
+        return float(1 - self.loss(budget, averaged=False)[0] / null)
+
+
+def _ratio(pair: Sequence[_Frontier], budget: float, averaged: bool) -> np.ndarray:
+    baseline, opponent = pair
+    return baseline.loss(budget, averaged) / opponent.loss(budget, averaged=False)
+
+
+# Words.
+
+
+def _said(value: float) -> str:
+    """A number in a reason."""
+    return "unknown" if np.isnan(value) else short(value)
+
+
+def _step(found: Bounds, i: int = 0) -> str:
+    """The step in the data, at the i-th flow time if there are several."""
+    lower, upper = (np.atleast_1d(each[0])[i] for each in (found.lower, found.upper))
+    return _said(upper) if np.isfinite(upper) else f"> {_said(lower)}" if lower else "not seen"
+
+
+def _by_time(evidence: Evidence, texts: Sequence[str], times: np.ndarray) -> list[str]:
+    """Values at the flow times that count, where there are several, of the first run."""
+    every = evidence.curves(evidence.replicates[0]).times
+    if len(every) == 1:
+        return []
+    told = [f"{short(t)}: {text}" for t, text, counts in zip(every, texts, times, strict=True) if counts]
+    left = ", ".join(short(t) for t, counts in zip(every, times, strict=True) if not counts)
+    return [f"by t: {', '.join(told)}", *([f"left out: t = {left}"] if left else [])]

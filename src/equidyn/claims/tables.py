@@ -1,0 +1,278 @@
+"""A study's tables as evidence: sums over held-out clusters, and analyses of checkpoints.
+
+All runs and steps of a task are evaluated on the same clusters, so that one resample of clusters serves all. Where the
+baseline has further seeds, the bootstrap resamples seeds first, then clusters. A statistic without bounds is also given
+Student's interval, with a standard error from the jackknife over clusters and from the spread of seeds, and of both
+intervals the outer ends are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from equidyn.claims.evidence import RANGE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
+from equidyn.core.numbers import short
+from equidyn.core.seeding import seed_for
+from equidyn.study.choice import Choice
+from equidyn.study.selection import is_control, settings, varying
+from equidyn.study.tables import prefer_estimator
+
+FEWEST_SEEDS = 3  # of which the spread tells anything
+
+_SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
+
+
+@dataclass(frozen=True, eq=False)
+class TaskTables(Evidence):
+    """All tables of one task; see `equidyn.claims.definitions.judge`."""
+
+    choice: Choice
+    evaluation: pd.DataFrame
+    clusters: Mapping[str, pd.DataFrame]
+    analyses: Mapping[tuple[str, str], pd.DataFrame]
+    costs: pd.DataFrame
+    timings: pd.DataFrame | None
+    resamples: int
+    confidence: float
+    seed: int
+    settings: Settings = field(default_factory=Settings)
+    _sums: dict = field(default_factory=dict)
+    _kept: dict = field(default_factory=dict)
+
+    def under(self, settings: Settings) -> TaskTables:
+        """The same evidence under other settings."""
+        kept = self._kept if settings.seed == self.settings.seed else {}
+        return replace(self, settings=settings, _kept=kept)
+
+    @property
+    def useful_skill(self) -> float:
+        """Skill below which a network predicts nothing useful."""
+        return self.choice.useful_skill
+
+    @property
+    def weights(self) -> str:
+        """Which weights are judged."""
+        return self.choice.weights
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Design of all runs, by name, and the last step at which each was evaluated."""
+        table = settings(self.evaluation).sort_index()
+        return table.assign(ends=self.evaluation.groupby("run")["step"].max())
+
+    @cached_property
+    def replicates(self) -> list[str]:
+        """The baseline, then its further seeds, trained as long."""
+        return [run for run in self._like([]) if self._same_length(run)]
+
+    def others(self, columns: Sequence[str]) -> list[str]:
+        """Runs that differ from the baseline in some columns, and in the seed, alone; no controls."""
+        same = set(self._like([]))
+        return [run for run in self._like(columns) if run not in same]
+
+    def _like(self, columns: Sequence[str]) -> list[str]:
+        baseline = self.choice.baseline
+        if baseline not in self.runs.index:
+            raise Untestable(f"no run {baseline!r} was evaluated")
+        return list(varying(self.runs.reset_index(), baseline, columns)["run"])
+
+    def _same_length(self, run: str) -> bool:
+        return bool(self.runs.loc[run, "ends"] == self.runs.loc[self.choice.baseline, "ends"])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(C,) labels of the clusters, which all runs of the task share."""
+        return np.unique(self._rows(self.replicates[0])["cluster"])
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(S, C) how often each sample has each cluster: the data, the data without each cluster, and resamples."""
+        count = len(self.labels)
+        rng = np.random.default_rng(seed_for(self.seed + self.settings.seed, "claims", self.choice.task))
+        drawn = rng.multinomial(count, np.full(count, 1 / count), self.resamples)
+        return np.vstack([np.ones(count), 1 - np.eye(count), drawn])
+
+    def _rows(self, run: str) -> pd.DataFrame:
+        """Sums by cluster of a run, with the weights that are judged and the conditions that figures show."""
+        if run not in self.clusters:
+            raise Untestable(f"no sums by cluster of run {run!r}")
+        rows = _only(self.clusters[run], self.weights, self.choice.conditions)
+        if rows.empty:
+            raise Untestable(f"run {run!r} was not evaluated with {self.weights} weights")
+        return rows
+
+    def curves(self, run: str) -> Curves:
+        """Losses of a run, computed once for each number of the bootstrap."""
+        key = run, self.settings.ratios
+        if key not in self._kept:
+            steps, times, values = self._values(run)
+            weight, *parts = np.moveaxis(np.tensordot(self.counts, values, axes=(1, 2)), -1, 0)
+            total, equivariance, energy, null = parts
+            with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
+                percent = self._mean_share(values) if self.settings.ratios else 100 * equivariance / total
+                losses = [part / weight for part in (total, equivariance, null, energy)]
+            self._kept[key] = Curves(steps, times, percent, *losses)
+        return self._kept[key]
+
+    def _mean_share(self, values: np.ndarray) -> np.ndarray:
+        """(S, T, N) mean over clusters of their shares, percent."""
+        total, equivariance = values[..., 1], values[..., 2]
+        shares = np.divide(equivariance, total, out=np.zeros_like(total), where=total > 0)
+        return 100 * np.tensordot(self.counts, shares, axes=(1, 2)) / self.counts.sum(axis=1)[:, None, None]
+
+    def _values(self, run: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps (N,), flow times (T,) and `_SUMS` by cluster (T, N, C, 5) of a run."""
+        if run not in self._sums:
+            rows = self._rows(run)
+            timed = "t" in rows and rows["t"].notna().any()
+            keyed = rows.assign(t=rows["t"] if timed else 0.0).set_index(["t", "step", "cluster"])
+            sums = keyed[list(_SUMS)].sort_index()
+            times, steps, labels = (np.unique(sums.index.get_level_values(name)) for name in sums.index.names)
+            baseline = self.replicates[0]
+            if not np.array_equal(labels, self.labels):
+                raise ValueError(
+                    f"run {run!r} was evaluated on other clusters than {baseline!r}: evaluate both on the same"
+                )
+            if not sums.index.is_unique or len(sums) != len(times) * len(steps) * len(labels):
+                raise ValueError(
+                    f"run {run!r} must have one row for each flow time, step and cluster: sum its examples"
+                )
+            if run != baseline and not np.array_equal(times, self._values(baseline)[1]):
+                raise ValueError(f"run {run!r} was evaluated at other flow times than {baseline!r}: use the same")
+            shape = len(times), len(steps), len(labels), len(_SUMS)
+            self._sums[run] = steps, times, sums.to_numpy(dtype=float).reshape(shape)
+        return self._sums[run]
+
+    def analysis(self, kind: str) -> pd.DataFrame:
+        """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
+        task = self.choice.task
+        if (kind, task) not in self.analyses:
+            raise Untestable(f"there is no {kind} analysis of this task")
+        table = self.analyses[kind, task]
+        conditions = self.choice.conditions
+        pair = [name for name in ("group", "comparison") if name in table]
+        if pair and len(table[pair].drop_duplicates()) == 1:
+            # An analysis under one group and comparison alone is judged by these.
+            conditions = {name: value for name, value in conditions.items() if name not in pair}
+        rows = _only(table[table["run"].isin(self.replicates)], self.weights, conditions)
+        if rows.empty:
+            made = ", ".join(sorted(set(table["weights"])))
+            raise Untestable(
+                f"the {kind} analysis has no rows of run {self.replicates[0]!r} with {self.weights} weights, but {made}"
+            )
+        order = rows["run"].map(self.replicates.index)
+        return rows.assign(_order=order).sort_values(["_order", "step"], kind="stable").drop(columns="_order")
+
+    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
+        """Trainings of the baseline's network; of exactly equivariant networks on the same data; whether rates fall."""
+        controls = self.runs[is_control(self.runs)]
+        same = controls["train_subset"] == self.runs.loc[self.replicates[0], "train_subset"]
+        ours, theirs = self._like([]), list(controls.index[same])
+        trainings = [self._training(run, unit) for run in (*ours, *theirs)]
+        return trainings[: len(ours)], trainings[len(ours) :], self.choice.anneals
+
+    def _training(self, run: str, unit: str) -> Training:
+        curves, design = self.curves(run), self.runs.loc[run]
+        rows, key = (self.costs, "step_flops") if unit == "FLOP" else (self.timings, "seconds_per_step")
+        by, name = ("run", run) if unit == "FLOP" else ("model", design["model"])
+        if rows is None:
+            raise Untestable("steps have not been timed side by side")
+        cost = rows.loc[rows[by] == name, key].dropna()
+        if cost.empty:
+            raise Untestable(f"what a step of {name} costs in {unit} is not known")
+        return Training(run, design["model"], design["seed"], curves.steps * float(cost.iloc[0]), curves)
+
+    def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
+        """A statistic from its samples (S,) for each seed, the baseline first; see the module.
+
+        Seeds are averaged in logarithms where all samples are positive, plainly where all are finite, and else by their
+        median. No two samples of a bounded statistic are averaged, as some may be infinite.
+        """
+        count, clusters = len(drawn), len(self.labels)
+        lower, upper = (np.stack([getattr(each, end) for each in drawn]) for end in ("lower", "upper"))  # (R, S)
+        known = bool(np.isfinite(upper).all() and (lower == upper).all())
+        forward, back, mean = _scale(lower, known)
+        seeds = f"{count} seeds" if count > 1 else "one seed, so that ends hold examples alone"
+        value = float(back(mean(forward(upper[:, 0]), np.median))) if value is None else value
+        if clusters < 2:
+            return Found(value, np.nan, np.nan, (f"{clusters} cluster gives no interval", *notes))
+        level, start = (1 + self.confidence) / 2, clusters + 1
+        rng = np.random.default_rng(seed_for(self.seed + self.settings.seed, "seeds", self.choice.task))
+        chosen = rng.integers(0, count, (count, lower.shape[1] - start)) if count > 1 else np.zeros((1, 1), dtype=int)
+        ends = [
+            np.sort(mean(forward(np.take_along_axis(each[:, start:], chosen, axis=0) if count > 1 else each[:, start:]),
+                         quantile))
+            for each, quantile in ((lower, _lower_median), (upper, _upper_median))
+        ]  # fmt: skip
+        quantile = np.sqrt(clusters / (clusters - 1)) * stats.t.ppf(level, clusters - 1)
+        tail = int(stats.norm.sf(quantile) * (len(ends[0]) - 1))
+        low, high = ends[0][tail], ends[1][-1 - tail]
+        if known:
+            student = self._student(forward(upper))
+            low, high = min(low, student[0]), max(high, student[1])
+        low, high = float(back(low)), float(back(high))
+        return Found(value, min(low, value), max(high, value), (seeds, *notes))
+
+    def _student(self, values: np.ndarray) -> tuple[float, float]:
+        """Student's interval of the mean over seeds of values (R, S): in the data, without each cluster, and more."""
+        seeds, clusters = len(values), len(self.labels)
+        without = values[:, 1 : clusters + 1].mean(axis=0)
+        parts = [((clusters - 1) / clusters * np.square(without - without.mean()).sum(), clusters - 1)]
+        if seeds > 1:
+            parts.append((values[:, 0].var(ddof=1) / seeds, seeds - 1))
+        square = sum(part for part, _ in parts)
+        freedom = square**2 / sum(part**2 / own for part, own in parts) if square else clusters - 1
+        reach = stats.t.ppf((1 + self.confidence) / 2, freedom) * np.sqrt(square)
+        middle = values[:, 0].mean()
+        return float(middle - reach), float(middle + reach)
+
+    def over_seeds(
+        self, values: Sequence[float], scale: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]], *notes: str
+    ) -> Found:
+        """Student's interval over seeds; of too few of them, their range."""
+        forward, back = scale
+        found = forward(np.array(values))
+        count, value = len(values), float(back(found.mean()))
+        shown = f"{count} seed{'s' if count > 1 else ''}: {', '.join(map(short, values))}"
+        if count < FEWEST_SEEDS:
+            ends = (min(values), max(values)) if count > 1 else (np.nan, np.nan)
+            return Found(value, *ends, (f"{shown}; an interval needs {FEWEST_SEEDS}", *notes), RANGE)
+        reach = stats.t.ppf((1 + self.confidence) / 2, count - 1) * found.std(ddof=1) / np.sqrt(count)
+        low, high = (float(back(found.mean() + sign * reach)) for sign in (-1, 1))
+        return Found(value, low, high, (shown, *notes))
+
+
+def _scale(lower: np.ndarray, known: bool) -> tuple[Callable, Callable, Callable]:
+    """A scale, its inverse, and how seeds are averaged on it."""
+    if known and (lower > 0).all():
+        return np.log, np.exp, lambda values, quantile: values.mean(axis=0)
+    if known:
+        return _same, _same, lambda values, quantile: values.mean(axis=0)
+    return _same, _same, lambda values, quantile: quantile(values, axis=0)
+
+
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def _lower_median(values: np.ndarray, axis: int) -> np.ndarray:
+    return np.sort(values, axis=axis)[(values.shape[axis] - 1) // 2]
+
+
+def _upper_median(values: np.ndarray, axis: int) -> np.ndarray:
+    return np.sort(values, axis=axis)[values.shape[axis] // 2]
+
+
+def _only(table: pd.DataFrame, weights: str, conditions: Mapping[str, object]) -> pd.DataFrame:
+    """Rows with these weights and conditions, or without a condition, by the exact estimator where a run has it."""
+    rows = table[table["weights"] == weights]
+    for name, value in conditions.items():
+        if name in rows:
+            rows = rows[rows[name].isna() | (rows[name] == value)]
+    return prefer_estimator(rows, "exact")

@@ -1,0 +1,122 @@
+"""Statistics of analyses are those known by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from claim_tables import FLOW, FORCE, HERE, SHARE, STEPS, flow, found, run
+
+from equidyn.claims.evidence import RANGE, Untestable
+
+SEEDS = ("base", "one", "two")
+
+
+def seeds():
+    """Three replicates."""
+    return [run(name, seed=i) for i, name in enumerate(SEEDS)]
+
+
+def path(x, y, names, name="base", **columns):
+    return pd.DataFrame({"run": name, **HERE, "step": range(len(x)), names[0]: x, names[1]: y, **columns})
+
+
+def test_correlations_of_each_seed_make_an_interval():
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1, 100, 24)
+    noisy = {name: x * np.exp(0.5 * rng.normal(size=24)) for name in SEEDS}
+    noisy["base"][3] = -1
+    names = ("deviation", "measured")
+    table = pd.concat([path(x, y, names, name) for name, y in noisy.items()])
+    row = found("tracks_head_deviation", *seeds(), analyses={("head", FORCE): table})
+    z = [np.arctanh(np.corrcoef(np.log(x[y > 0]), np.log(y[y > 0]))[0, 1]) for y in noisy.values()]
+    reach = 4.302653 * np.std(z, ddof=1) / np.sqrt(3)
+    ends = np.tanh([np.mean(z), np.mean(z) - reach, np.mean(z) + reach])
+    assert [row.value, row.low, row.high] == pytest.approx(ends)
+    assert "71 of 72 checkpoints have a logarithm of both" in row.notes
+    row = found("tracks_head_deviation", run("base"), analyses={("head", FORCE): table})
+    assert (row.value, row.kind) == (pytest.approx(np.tanh(z[0])), RANGE)
+
+
+def test_flow_times_are_averaged_on_fishers_scale():
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1, 100, 24)
+    names, both = ("ratio", "percent"), {"parameter_group": "all", "ratio_plugin": x[0]}
+    noisy = [x * np.exp(scatter * rng.normal(size=24)) for scatter in (0.1, 1.0)]
+    parts = [path(x, y, names, t=t, **both) for t, y in zip((0.2, 0.6), noisy, strict=True)]
+    few = path(x[:5], x[:5], names, t=0.9, **both)
+    other = path(x, 1 / x, names, t=0.2, parameter_group="head", ratio_plugin=1.0)
+    base = flow("base", (SHARE, SHARE))
+    analyses = {("gradients", FLOW): pd.concat([*parts, few, other])}
+    row = found("tracks_unbiased_gradient_norm_ratio", base, analyses=analyses)
+    each = [np.corrcoef(np.log(x), np.log(y))[0, 1] for y in noisy]
+    assert row.value == pytest.approx(np.tanh(np.mean(np.arctanh(each))))
+    assert row.notes[-1].startswith("by t: 0.2: ")
+    assert "0.9:" not in row.notes[-1]
+    with pytest.raises(Untestable, match="fewer than 6 checkpoints have both quantities, or one does not change"):
+        found("tracks_gradient_norm_ratio", base, analyses=analyses)  # the plug-in ratio does not change
+
+
+def planes(column, ratios, name="base", **columns):
+    """A table of both losses, whose quantity has these ratios at successive steps."""
+    rows = [
+        {"run": name, **HERE, "step": step, "block": "ffn", "loss": loss, column: value, "largest": value, **columns}
+        for step, ratio in zip(STEPS, ratios, strict=False)
+        for loss, value in (("twirled", 3 * ratio), ("equivariance", 3.0))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_landscapes_by_protocol():
+    common = planes("roughness", [2.0, 8.0], protocol="common", directions="twirled")
+    fresh = planes("roughness", [9.0, 9.0], protocol="fresh", directions="twirled")
+    analyses = {("landscape", FORCE): pd.concat([common, common, fresh])}
+    row = found("smoother_landscape", run("base"), analyses=analyses)
+    assert (row.value, row.kind) == (pytest.approx(4), RANGE)
+    assert "planes of the first seed: 2, 8" in row.notes
+    assert found("smoother_landscape_as_published", run("base"), analyses=analyses).value == pytest.approx(9)
+
+
+def hessian(largest, smallest, values, **columns):
+    """Rows of both losses: their largest and smallest positive eigenvalue, and all eigenvalues."""
+    spectra = [{"eigenvalue": np.array(each), "weight": np.ones(len(each)), "probe": np.full(len(each), -1)}
+               for each in values]  # fmt: skip
+    rows = [
+        {"run": "base", **HERE, "step": 0, "block": "ffn", "loss": loss, "largest": top, "smallest_positive": low,
+         "rotations": 0, **spectrum, **columns}
+        for loss, top, low, spectrum in zip(("twirled", "equivariance"), largest, smallest, spectra, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_hessians_by_three_statistics():
+    table = hessian((8.0, 2.0), (0.1, 0.5), ([-4.0, 0.0, 8.0], [1.0, 1.0, 2.0]))
+    same = hessian((5.0, 5.0), (1.0, 2.0), ([1.0, 5.0], [2.0, 5.0]), block="head")
+    analyses = {("hessian", FORCE): pd.concat([table, same])}
+    expected = {
+        "smoother": 8 / 2,
+        "better_conditioned": (8 / 4) / (2 / (4 / 3)),
+        "better_conditioned_by_smallest": (8 / 0.1) / (2 / 0.5),
+    }
+    for claim, value in expected.items():
+        row = found(claim, run("base"), analyses=analyses)
+        assert row.value == pytest.approx(value)
+        assert "left out is head, where both are equal by the form of the network" in row.notes
+    with pytest.raises(Untestable, match="no Hessian of both losses is known"):
+        found("smoother", run("base"), analyses={("hessian", FORCE): same})
+
+
+def test_densities_from_probes_give_the_same_mean_magnitude():
+    table = hessian((8.0, 2.0), (0.1, 0.5), ([8.0, 4.0, 2.0, 4.0, 2.0], [2.0, 1.0, 1.0, 1.0, 1.0]))
+    table["probe"] = [np.array([-1, 0, 0, 1, 1])] * 2
+    table["weight"] = [np.array([1.0, 6.0, 3.0, 3.0, 6.0])] * 2  # nine more eigenvalues, of two probes
+    row = found("better_conditioned", run("base"), analyses={("hessian", FORCE): table})
+    assert row.value == pytest.approx((8 / ((8 + (24 + 6 + 12 + 12) / 2) / 10)) / (2 / ((2 + 9) / 10)))
+
+
+def test_hessians_need_rotations_and_convergence():
+    table = hessian((8.0, 2.0), (0.1, 0.5), ([1.0], [1.0])).assign(estimator="sampled", rotations=2)
+    with pytest.raises(Untestable, match="estimated with 2 rotations, which is too few: take 24"):
+        found("smoother", run("base"), analyses={("hessian", FORCE): table})
+    table = table.assign(rotations=24)
+    assert found("smoother", run("base"), analyses={("hessian", FORCE): table}).value == pytest.approx(4)
+    with pytest.raises(Untestable, match="have not converged"):
+        found("smoother", run("base"), analyses={("hessian", FORCE): table.assign(converged=[True, False])})

@@ -1,0 +1,111 @@
+"""The table of claims: both weights, the authors' data beside, and verdicts that do not hang on settings."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from claim_tables import FLOW, FORCE, LOSS, SHARE, flow, judged, run
+
+from equidyn.claims.definitions import CLAIMS, COLUMNS, EMA
+from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, verdict
+from equidyn.figures.planned import figures_for
+from equidyn.tasks.registry import task_cards
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected", "what"),
+    [
+        (1, 10_000, (0, 10_000, "both"), REPRODUCED),
+        (10_001, np.inf, (0, 10_000, "both"), NOT_REPRODUCED),
+        (10_000, np.inf, (0, 10_000, "both"), NOT_TESTABLE),
+        (1.1, np.inf, (1, np.inf, "right"), REPRODUCED),
+        (1, np.inf, (1, np.inf, "right"), NOT_TESTABLE),
+        (1, 1, (1, np.inf, "right"), NOT_REPRODUCED),
+        (0.2, 0.9, (1, np.inf, "right"), NOT_REPRODUCED),
+        (0.5, 1, (0.5, 1, "both"), REPRODUCED),
+        (1, 2, (0, 1, "left"), NOT_REPRODUCED),
+        (np.nan, np.nan, (0, 1, "left"), NOT_TESTABLE),
+    ],
+)
+def test_the_whole_interval_decides(low, high, expected, what):
+    left, right, closed = expected
+    assert verdict(pd.Interval(left, right, closed=closed), low, high)[0] == what
+
+
+def weighted(base, **changed):
+    """A run with averaged weights beside the raw ones."""
+    design, rows = base
+    _, other = run(design["run"].iloc[0], **changed)
+    decay = {"raw": np.nan, "ema": 0.9, "ema-0.999": 0.999}
+    designs = [design.assign(weights=name, decay=value) for name, value in decay.items()]
+    averages = [rows.assign(weights="ema", equivariance=rows["total"]), other.assign(weights="ema-0.999")]
+    return pd.concat(designs), pd.concat([rows, *averages])
+
+
+def test_both_weights_are_judged_and_not_mixed():
+    base = weighted(run("base"), share=(50, 9, 8, 7, 6, 5, *[1] * 5))
+    raw, ema = (judged(base, weights=weights).loc["falls_below_2_percent"] for weights in ("raw", EMA))
+    assert (raw["value"], ema["value"]) == (100, 3300)
+    assert ema["reason"].endswith("averaged with a decay of 0.999")
+    assert raw["published_value"] == ema["published_value"] == pytest.approx(1900)
+    assert raw["published_verdict"] == REPRODUCED
+    row = judged(run("base"), weights=EMA).loc["falls_below_2_percent"]
+    assert (row["verdict"], row["reason"]) == (NOT_TESTABLE, "run 'base' was not evaluated with ema weights")
+
+
+def test_what_hangs_on_a_setting_is_not_testable():
+    table = judged(run("base", scatter=0.1))
+    row = table.loc["falls_with_skill"]
+    assert (row["verdict"], row["sensitivity"]) == (REPRODUCED, "the same under 14 other settings")
+    assert table.loc["better_conditioned", "sensitivity"] == ""
+    # Half of what is learned is learned by step 1,000, and 60 % never with a small relative error.
+    loss, energy = (2, 1, 0.9, 0.5, *[0.1] * 7), [1.0] * 4 + [1e-3] * 7
+    row = judged(run("base", loss=loss, energy=energy)).loc["falls_with_skill"]
+    assert row["verdict"] == NOT_TESTABLE
+    assert "skill 0.6: not reproduced" in row["sensitivity"]
+    assert row["reason"].startswith("reproduced under the usual settings only; the interval")
+
+
+def test_a_range_of_few_seeds_decides_nothing():
+    x = np.geomspace(1, 100, 24)
+    head = pd.DataFrame(
+        {"run": "base", "weights": "raw", "estimator": "exact", "step": range(24), "deviation": x, "measured": x}
+    )
+    runs = run("base"), run("again", seed=1)
+    table = pd.concat([head, head.assign(run="again")])
+    row = judged(*runs, analyses={("head", FORCE): table}).loc["tracks_head_deviation"]
+    assert (row["verdict"], row["ends"]) == (NOT_TESTABLE, "range")
+    assert row["reason"].startswith("1 to 1 is the range of a few values")
+
+
+def test_adding_a_run_changes_no_other_verdict():
+    base = flow("base", (SHARE, SHARE))
+    better = flow("better", (SHARE, SHARE), (LOSS, [x / 2 for x in LOSS]), model="larger", lr=1.0)
+    columns = ["value", "low", "high", "verdict"]
+    pd.testing.assert_frame_equal(judged(base)[columns], judged(base, better)[columns])
+
+
+def test_order_of_rows_does_not_matter():
+    runs = [
+        run("base", scatter=0.5),
+        run("again", (50, 9, 8, *[1] * 8), seed=1, scatter=0.5),
+        run("larger", model="larger", scatter=0.5),
+        run("control", (0,) * 11, model="control-net", scatter=0.5),
+    ]
+    mixed = [(design, rows.sample(frac=1, random_state=5)) for design, rows in reversed(runs)]
+    expected, found = judged(*runs), judged(*mixed)
+    numbers = ["value", "low", "high"]
+    np.testing.assert_allclose(found[numbers].astype(float), expected[numbers].astype(float), rtol=1e-9)
+    pd.testing.assert_frame_equal(found[["verdict", "figure"]], expected[["verdict", "figure"]])
+    assert (expected["verdict"] == REPRODUCED).sum() > 5
+
+
+def test_every_claim_has_a_row_with_a_figure():
+    table = judged(flow("base", (SHARE, SHARE)))
+    assert list(table.reset_index()) == list(COLUMNS)
+    assert list(table.index) == [name for name, claim in CLAIMS.items() if not claim.tasks or FLOW in claim.tasks]
+    for task in task_cards():
+        for claim in CLAIMS.values():
+            if not claim.tasks or task in claim.tasks:
+                assert claim.figures[task == FLOW] in [*figures_for(task), "loss_against_compute"]
+    assert set(table["figure"].str.split("/").str[0]) == {FLOW}
+    assert set(table["by"]) == {"paper", "ours"}

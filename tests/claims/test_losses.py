@@ -1,0 +1,201 @@
+"""Statistics of losses are those known by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from claim_tables import LOSS, SHARE, STEPS, flow, found, run, tables
+
+from equidyn.claims import losses
+from equidyn.claims.evidence import Untestable
+
+HIGH = (50.0, 9.0, *[6.0] * 9)
+
+
+def test_a_fall_lies_between_two_evaluations():
+    fall = found("falls_below_2_percent", run("base", scatter=0.1))
+    assert (fall.value, fall.low, fall.high) == (100, pytest.approx(10, rel=1e-12), 100)
+    assert fall.low > 10
+
+
+def test_what_never_falls_is_refuted_by_long_and_dense_evaluation_alone():
+    fall = found("falls_below_2_percent", run("base", HIGH))
+    assert (fall.value, fall.low, fall.high) == (np.inf, pytest.approx(15_000), np.inf)
+    fall = found("falls_below_2_percent", run("base", HIGH[:5], LOSS[:5], steps=STEPS[:5]))
+    assert (fall.low, fall.high) == (pytest.approx(1500), np.inf)
+    some = [0, 1, 2, 3, 6, 9, 10]
+    seldom = [np.array(values)[some] for values in (HIGH, LOSS, STEPS)]
+    fall = found("falls_below_2_percent", run("base", *seldom[:2], steps=seldom[2]))
+    assert (fall.low, fall.high) == (0, np.inf)
+
+
+def test_a_fall_that_does_not_last_is_passed_over():
+    share = list(SHARE)
+    share[STEPS.index(1500)] = 3.0
+    assert found("falls_below_2_percent", run("base", share)).value == 100
+    assert found("falls_to_stay", run("base", share)).value == 100  # until twice the step, 200
+    share[STEPS.index(100)], share[STEPS.index(2250)] = 5.0, 3.0
+    assert found("falls_to_stay", run("base", share)).value == 3300
+    late = (50.0,) * 9 + (1.0,) * 2
+    fall = found("falls_to_stay", run("base", late))  # at 10,000, but 20,000 is not seen
+    assert (fall.value, fall.low) == (np.inf, pytest.approx(7500))
+
+
+def test_skill_is_that_of_the_run_itself():
+    fall = found("falls_with_skill", run("base"))
+    assert fall.value == 1000  # loss 0.4, between 1 and 0.1
+    poor = [max(loss, 0.8) for loss in LOSS]
+    assert found("falls_with_skill", run("base", loss=poor)).value == 100  # 0.9 is half of the way to 0.8
+    assert found("falls_with_skill", run("base"), run("other", loss=poor, model="larger")).value == 1000
+    with pytest.raises(Untestable, match=r"nothing is learned: the best skill is 0\.04"):
+        found("falls_with_skill", run("base", loss=[max(loss, 0.96) for loss in LOSS]))
+
+
+def test_a_network_that_predicts_little_needs_a_small_relative_error():
+    energy = [1e-4] * 5 + [1.0] * 6
+    assert found("falls_with_skill", run("base", energy=energy)).value == 2250
+
+
+def test_the_slowest_flow_time_counts_if_anything_is_learned_there():
+    base = flow("base", ((50, 9, 8, *[1] * 8), SHARE), ((0.99,) * 11, LOSS))
+    fall = found("falls_below_2_percent", base)
+    assert fall.value == 1000
+    assert "by t: 0: 1,000, 0.6: 100" in fall.notes
+    fall = found("falls_with_skill", base)
+    assert fall.value == 1000
+    assert "left out: t = 0" in fall.notes
+
+
+@pytest.mark.parametrize(
+    ("claim", "column", "value"),
+    [
+        ("robust_to_model_size", "model", "larger"),
+        ("robust_to_data_size", "train_subset", "100"),
+        ("robust_to_optimiser", "lr", 1.0),
+    ],
+)
+def test_the_slowest_of_several_runs_counts(claim, column, value):
+    base = run("base")
+    others = {"model": "larger", "train_subset": "100", "lr": 1.0}
+    del others[column]
+    unlike = [run(f"other-{name}", **{name: other}) for name, other in others.items()]
+    unlike += [run("control", model="control-net"), run("shorter", SHARE[:9], LOSS[:9], steps=STEPS[:9])]
+    with pytest.raises(Untestable, match="no run differs from 'base'"):
+        found(claim, base, *unlike)
+    fall = found(claim, base, run("slow", (50, 9, 8, *[1] * 8), **{column: value}))
+    assert fall.value == 1000
+    assert "by run: base 100, slow 1,000" in fall.notes
+    assert found(claim, base, run("never", HIGH, **{column: value})).value == np.inf
+
+
+def test_what_is_left_at_half():
+    faster = found("learned_faster", run("base"))  # at step 1,000
+    best = LOSS[-1] * (1 - 0.003)
+    assert faster.value == pytest.approx((0.4 * (1 - 0.005) - best) / (0.4 * 0.005))
+
+
+def test_the_penalty_counts_from_the_first_skill_on():
+    share = (50.0, 40.0, 30.0, 5.0, *[0.3] * 7)
+    loss = (2.0, 1.0, 0.96, *LOSS[3:])  # a skill of 0.04 at step 100
+    assert found("penalty_small_throughout", run("base", share, loss)).value == pytest.approx(100 * 5 / 95)
+    assert found("penalty_small_throughout", run("base", share)).value == pytest.approx(100 * 30 / 70)
+
+
+def test_silence():
+    base = run("base", loss=(2, 1.1, 0.98, *LOSS[3:]))
+    assert found("silent_at_first", base).value == pytest.approx(0.02)
+    with pytest.raises(Untestable, match="does not fall to 2 %"):
+        found("silent_at_first", run("base", HIGH))
+    for claim in ("equivariant_at_skill_0.2", "equivariant_at_skill_0.5"):
+        assert found(claim, run("base", energy=0.5)).value == pytest.approx(0.4 * 0.005 / 0.5)
+    with pytest.raises(Untestable, match=r"does not reach a skill of 0\.5: its best is 0\.4"):
+        found("equivariant_at_skill_0.5", run("base", loss=[max(loss, 0.6) for loss in LOSS]))
+
+
+def test_the_order_of_two_falls():
+    order = found("equivariant_before_skilled", run("base"))  # steps 100 and 1,000
+    assert (order.value, order.low) == (pytest.approx(1), pytest.approx(10 / 1000))
+    order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 6 + [1.0] * 5))  # steps 3,300 and 1,000
+    assert order.low == pytest.approx(2250 / 1000)
+
+
+def test_returns():
+    def late(name, share, steps=STEPS):
+        n = len(steps)
+        return found(name, flow("base", (share[:n], share[:n]), (LOSS[:n], LOSS[:n]), (0.2, 0.6), steps=steps))
+
+    share = (10, 1, 5, 0.8, 3, *[2.5] * 6)
+    back = late("late_return", share)
+    assert [back.value, back.low, back.high] == pytest.approx([5] * 3)
+    end = late("ends_above_2_percent_late", share)
+    assert (end.value, end.high) == (pytest.approx(2.5), np.inf)
+    assert "before 100,000" in end.notes[1]
+    back = late("late_return", (10, 1, 1.5, 0.8, *[0.7] * 7), STEPS[:8])
+    assert (back.value, back.high) == (pytest.approx(1.5), np.inf)
+    longer = (*STEPS[:-1], 100_000)
+    assert late("ends_above_2_percent_late", (*share[:-1], 0.7), longer).high == pytest.approx(0.7)
+
+
+def cut(name, steps, **options):
+    """A training of a schedule of its own."""
+    return run(name, SHARE[: steps + 1], LOSS[: steps + 1], steps=STEPS[: steps + 1], **options)
+
+
+def test_schedules_that_fall_are_compared_at_their_ends():
+    control = {"model": "control-net"}
+    runs = [
+        run("base"),
+        cut("short", 3),
+        run("control", (0,) * 11, [1.25 * x for x in LOSS], **control),
+        cut("short-control", 4, **control),
+    ]
+    ratio = found("wins_per_flop", *runs)
+    assert ratio.value == pytest.approx(0.1 / 0.125)
+    assert "ratio by budget in FLOP: 1.5e9: " in ratio.notes[1]
+    assert "base to 1.5e10 and control to 1.5e10" in ratio.notes[2]
+    assert found("averaged_wins_per_flop", *runs).value == pytest.approx(0.8 * 0.997)
+    # Schedules of the baseline end at 1e9 and 1.5e10, the largest common budget is 1.5e9.
+    ratio = found("wins_per_flop", *runs, flops={"control": 1e5, "short-control": 1e5})
+    part = np.log(1.5) / np.log(15)
+    assert ratio.value == pytest.approx(0.4 ** (1 - part) * 0.1**part / 0.125)
+    with pytest.raises(Untestable, match=r"base has no whole schedule within 1\.5e8 FLOP, the largest common budget"):
+        found("wins_per_flop", runs[0], runs[2], flops={"control": 1e4})
+
+
+def test_constant_rates_are_compared_all_along():
+    runs = run("base"), run("control", (0,) * 11, LOSS, model="control-net")
+    ratio = found("wins_per_flop", *runs, flops={"control": 1e5}, anneals=False)
+    assert ratio.value == pytest.approx(0.3 / 0.1)  # the control ends where the baseline is at step 1,500
+
+
+def test_seconds_come_from_timings_side_by_side():
+    runs = run("base"), run("control", (0,) * 11, LOSS, model="control-net")
+    with pytest.raises(Untestable, match="not been timed side by side"):
+        found("wins_per_second", *runs)
+    timings = pd.DataFrame({"model": ["net"], "seconds_per_step": [0.1]})
+    with pytest.raises(Untestable, match="what a step of control-net costs in s is not known"):
+        found("wins_per_second", *runs, timings=timings)
+    timings = pd.DataFrame({"model": ["net", "control-net"], "seconds_per_step": [1.0, 0.1]})
+    assert found("wins_per_second", *runs, timings=timings, anneals=False).value == pytest.approx(3)
+
+
+def test_the_strongest_opponent_counts_and_none_is_said():
+    base = run("base")
+    weak, strong = (
+        run(name, (0,) * 11, [factor * x for x in LOSS], model=name)
+        for name, factor in (("control-weak", 2), ("control-strong", 0.5))
+    )
+    assert found("wins_per_flop", base, weak, strong).value == pytest.approx(2)
+    for others in ([], [run("control", model="control-net", train_subset="100")]):
+        with pytest.raises(Untestable, match="no equivariant network has the training data of 'base'"):
+            found("wins_per_flop", base, *others)
+    silent = run("control", (0,) * 11, [0.97] * 11, model="control-net")
+    with pytest.raises(Untestable, match="one of both predicts nothing"):
+        found("wins_per_flop", base, silent)
+
+
+def test_losses_of_flow_times_are_weighted_as_in_training():
+    ours, theirs = ([[factor * x for x in LOSS] for factor in factors] for factors in ((8, 1), (4, 3)))
+    base = flow("base", (SHARE, SHARE), ours, (0.0, 0.5))
+    control = flow("control", (SHARE, SHARE), theirs, (0.0, 0.5), model="control-chain")
+    ratio = losses.wins(tables(base, control), averaged=False, unit="FLOP")
+    assert ratio.value == pytest.approx((8 + 4 * 1) / (4 + 4 * 3))
