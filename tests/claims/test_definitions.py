@@ -73,8 +73,8 @@ def test_a_range_of_few_seeds_decides_nothing():
     runs = run("base"), run("again", seed=1)
     table = pd.concat([head, head.assign(run="again")])
     row = judged(*runs, analyses={("head", FORCE): table}).loc["tracks_head_deviation"]
-    assert (row["verdict"], row["ends"]) == (NOT_TESTABLE, "range")
-    assert row["reason"].startswith("1 to 1 is the range of a few values")
+    assert (row["verdict"], row["ends"]) == (NOT_TESTABLE, "range of a few values")
+    assert row["reason"].startswith("1 to 1 is a range of a few values")
 
 
 def test_adding_a_run_changes_no_other_verdict():

@@ -6,7 +6,7 @@ import pytest
 from claim_tables import LOSS, SHARE, STEPS, flow, found, run, tables
 
 from equidyn.claims import losses
-from equidyn.claims.evidence import Untestable
+from equidyn.claims.evidence import EXAMPLES, INTERVAL, Untestable
 
 HIGH = (50.0, 9.0, *[6.0] * 9)
 
@@ -149,7 +149,7 @@ def test_schedules_that_fall_are_compared_at_their_ends():
         cut("short-control", 4, **control),
     ]
     ratio = found("wins_per_flop", *runs)
-    assert ratio.value == pytest.approx(0.1 / 0.125)
+    assert (ratio.value, ratio.kind) == (pytest.approx(0.1 / 0.125), EXAMPLES)
     assert "ratio by budget in FLOP: 1.5e9: " in ratio.notes[1]
     assert "base to 1.5e10 and control to 1.5e10" in ratio.notes[2]
     assert found("averaged_wins_per_flop", *runs).value == pytest.approx(0.8 * 0.997)
@@ -159,6 +159,11 @@ def test_schedules_that_fall_are_compared_at_their_ends():
     assert ratio.value == pytest.approx(0.4 ** (1 - part) * 0.1**part / 0.125)
     with pytest.raises(Untestable, match=r"base has no whole schedule within 1\.5e8 FLOP, the largest common budget"):
         found("wins_per_flop", runs[0], runs[2], flops={"control": 1e4})
+
+
+def test_a_win_needs_three_seeds():
+    runs = [run(f"{model}{seed}", model=model, seed=seed) for model in ("net", "control-net") for seed in range(3)]
+    assert found("wins_per_flop", *runs, baseline="net0").kind == INTERVAL
 
 
 def test_constant_rates_are_compared_all_along():

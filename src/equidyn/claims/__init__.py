@@ -1,4 +1,4 @@
-"""The paper's claims, judged by code from tables; nothing about figures.
+"""The paper's claims and ours, judged by code from tables and from the authors' data; nothing about figures.
 
 May import `equidyn.analysis` and what lies below.
 """

@@ -20,10 +20,12 @@ from equidyn.core.numbers import short
 PERCENT = 2.0  # "at or below 2 % of the held-out loss"
 RELATIVE = 0.02  # the same of the energy of what is predicted, which does not fall when predictions vanish
 WITHIN = (1_000, 10_000)  # "within 1k to 10k steps"
+FEWEST_SEEDS = 3  # of which the spread tells anything
 DENSE = 1.6  # evaluations further apart than by this factor can miss a fall
 
-INTERVAL, RANGE, SINGLE = "interval", "range", "value"
-"""What stands behind the ends of a statistic: a confidence interval, the extremes of a few values, one value alone."""
+INTERVAL, EXAMPLES, RANGE, SINGLE = "interval", "interval of too few seeds", "range of a few values", "value"
+"""What the ends of a statistic are: a confidence interval; the same, where it must hold seeds and does not; extremes of
+a few values; one value alone."""
 
 
 class Untestable(Exception):  # noqa: N818

@@ -7,11 +7,24 @@ in each resample; how seeds and resamples make an interval is the evidence's mat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from equidyn.claims.evidence import PERCENT, RELATIVE, WITHIN, Bounds, Curves, Evidence, Found, Training, Untestable
+from equidyn.claims.evidence import (
+    EXAMPLES,
+    FEWEST_SEEDS,
+    PERCENT,
+    RELATIVE,
+    WITHIN,
+    Bounds,
+    Curves,
+    Evidence,
+    Found,
+    Training,
+    Untestable,
+)
 from equidyn.core.numbers import short
 
 LATE = 0.4  # flow times from here on see their share return
@@ -236,7 +249,8 @@ def _against(
     shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]
     curve = ", ".join(f"{short(cost)}: {_said(float(_ratio(first, cost, averaged)[0]))}" for cost in shown)
     names = " and ".join(f"{frontier.name} to {short(frontier.largest)}" for frontier in first)
-    return evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
+    found = evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
+    return found if len(pairs) >= FEWEST_SEEDS else replace(found, kind=EXAMPLES)
 
 
 class _Frontier:

@@ -16,14 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from equidyn.claims.evidence import RANGE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
+from equidyn.claims.evidence import FEWEST_SEEDS, RANGE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
 from equidyn.study.choice import Choice
 from equidyn.study.selection import is_control, settings, varying
 from equidyn.study.tables import prefer_estimator
-
-FEWEST_SEEDS = 3  # of which the spread tells anything
 
 _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
 

@@ -189,7 +189,7 @@ def _handles() -> list[Any]:
     handles.append(Patch(facecolor=_RANGE, label="expected range"))
     for weights, (_, width, _) in _LOOKS.items():
         handles.append(Line2D([], [], color=style.INK, linewidth=width, label=f"{INTERVAL}, {weights} weights"))
-    handles.append(Line2D([], [], color=style.INK, linewidth=2, linestyle=":", label=f"{RANGE} of a few values"))
+    handles.append(Line2D([], [], color=style.INK, linewidth=2, linestyle=":", label=RANGE))
     handles.append(
         Line2D([], [], color=style.INK, marker="*", linestyle="none", label="what the authors have published")
     )
