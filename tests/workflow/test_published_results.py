@@ -20,7 +20,7 @@ PUBLISHED = ROOT / "results/cpu"
 @pytest.fixture(scope="module")
 def redrawn(tmp_path_factory):
     """A copy of the project and of the published tables, in which everything has been drawn anew."""
-    config, named = read_study("cpu", "cpu")
+    config, named = read_study("cpu-first", "cpu-first")
     project = Project(tmp_path_factory.mktemp("published"), config, list(named.values()))
     unpublished = shutil.ignore_patterns("examples", "claims.*")
     shutil.copytree(PUBLISHED / "tables", project.results / "tables", ignore=unpublished)
@@ -56,7 +56,7 @@ def test_claims_are_those_of_the_tables(redrawn):
 
 
 def test_runs_are_those_of_the_run_table():
-    _, named = read_study("cpu", "cpu")
+    _, named = read_study("cpu-first", "cpu-first")
     costs = pd.read_parquet(PUBLISHED / "tables/costs.parquet").set_index("run")
     manifest = json.loads((PUBLISHED / "manifest.json").read_text())
     assert list(costs.index) == list(named) == list(manifest["runs"])
