@@ -1,0 +1,1 @@
+"""MACE, from its own package: an equivariant network that people use, to compare others with."""
