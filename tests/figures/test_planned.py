@@ -34,7 +34,7 @@ from equidyn.tasks.registry import task_cards
 ANALYSES = cards("equidyn.analysis")
 PLAIN = {
     "task": "force_field", "model": "escaip-small", "train_subset": "all", "batch_size": 8, "optimiser": "adamw",
-    "lr": 1e-3, "augmentation": 1.0, "seed": 0,
+    "lr": 1e-3, "augmentation": 1.0, "seed": 0, "steps": 100,
 }  # fmt: skip
 PER_TASK = {"data", "floors", "orientation", "orientation_tests", "orientation_angles", *ANALYSES}
 
@@ -143,6 +143,17 @@ def test_missing_settings_are_equal():
     runs = {name: PLAIN | {"variant": "", "augmentation": float("nan"), "seed": seed} for seed, name in enumerate("ba")}
     assert comparable(runs, "a", ["lr"]) == ["a", "b"]
     assert differing(runs, "a", ["augmentation"]) == []
+
+
+def test_runs_of_another_length_are_no_seeds():
+    base = PLAIN | {"variant": ""}
+    lengths = {"base": (100, 1e-3), "short": (30, 1e-3), "other": (300, 1e-4), "other-short": (30, 1e-4)}
+    runs = {name: base | {"steps": steps, "lr": lr} for name, (steps, lr) in lengths.items()}
+    runs["seed"] = runs["base"] | {"seed": 1}
+    assert comparable(runs, "base", []) == ["base", "seed"]
+    assert comparable(runs, "short", []) == ["short"]
+    assert comparable(runs, "base", ["lr"]) == ["base", "other", "seed"]
+    assert comparable(runs, "base", [], all_lengths=True) == ["base", "short", "seed"]
 
 
 def test_a_variant_is_needed_where_a_card_says_so(monkeypatch):

@@ -19,8 +19,8 @@ from scipy import stats
 from equidyn.claims.evidence import FEWEST_SEEDS, RANGE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
-from equidyn.study.choice import Choice
-from equidyn.study.selection import is_control, settings, varying
+from equidyn.study.choice import Choice, comparable
+from equidyn.study.selection import is_control, settings
 from equidyn.study.tables import prefer_estimator
 
 _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
@@ -61,27 +61,22 @@ class TaskTables(Evidence):
     @cached_property
     def runs(self) -> pd.DataFrame:
         """Design of all runs, by name, and the last step at which each was evaluated."""
-        table = settings(self.evaluation).sort_index()
-        return table.assign(ends=self.evaluation.groupby("run")["step"].max())
+        return settings(self.evaluation).sort_index()
 
     @cached_property
     def replicates(self) -> list[str]:
         """The baseline, then its further seeds, trained as long."""
-        return [run for run in self._like([]) if self._same_length(run)]
+        return self._like([])
 
     def others(self, columns: Sequence[str]) -> list[str]:
         """Runs that differ from the baseline in some columns, and in the seed, alone; no controls."""
-        same = set(self._like([]))
-        return [run for run in self._like(columns) if run not in same]
+        return [run for run in self._like(columns) if run not in self.replicates]
 
-    def _like(self, columns: Sequence[str]) -> list[str]:
+    def _like(self, columns: Sequence[str], *, all_lengths: bool = False) -> list[str]:
         baseline = self.choice.baseline
         if baseline not in self.runs.index:
             raise Untestable(f"no run {baseline!r} was evaluated")
-        return list(varying(self.runs.reset_index(), baseline, columns)["run"])
-
-    def _same_length(self, run: str) -> bool:
-        return bool(self.runs.loc[run, "ends"] == self.runs.loc[self.choice.baseline, "ends"])
+        return comparable(self.runs.to_dict("index"), baseline, columns, all_lengths=all_lengths)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -171,7 +166,7 @@ class TaskTables(Evidence):
         """Trainings of the baseline's network; of exactly equivariant networks on the same data; whether rates fall."""
         controls = self.runs[is_control(self.runs)]
         same = controls["train_subset"] == self.runs.loc[self.replicates[0], "train_subset"]
-        ours, theirs = self._like([]), list(controls.index[same])
+        ours, theirs = self._like([], all_lengths=True), list(controls.index[same])
         trainings = [self._training(run, unit) for run in (*ours, *theirs)]
         return trainings[: len(ours)], trainings[len(ours) :], self.choice.anneals
 

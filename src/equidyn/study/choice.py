@@ -84,15 +84,22 @@ def choices_of(config: Mapping[str, Any], tasks: Iterable[str]) -> dict[str, dic
 
 
 def comparable(
-    runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Sequence[str], *, include_controls: bool = False
+    runs: Mapping[str, Mapping[str, Any]],
+    baseline: str,
+    columns: Sequence[str],
+    *,
+    include_controls: bool = False,
+    all_lengths: bool = False,
 ) -> list[str]:
     """Names of the baseline and of the runs that differ from it in nothing but some columns and the seed.
 
     Args:
-        runs: By run name, its `DESIGN`, its ``seed`` and the ``variant`` of its model.
+        runs: By run name, its `DESIGN`, its ``seed``, its number of ``steps`` and the ``variant`` of its model.
         baseline: Name of a run.
         columns: Some of `DESIGN`; the seed, which may always differ, is allowed among them.
         include_controls: Whether to keep runs of exactly equivariant models.
+        all_lengths: Whether to keep runs of one design that differ in length; without it, those as long as the baseline
+            are kept, or the longest where none is.
 
     Returns:
         The baseline first, the others by seed, then in their order.
@@ -112,7 +119,19 @@ def comparable(
         if all(_same(run[column], reference[column]) for column in equal)
         and (include_controls or run["variant"] != CONTROL or run["model"] == reference["model"])
     ]
+    if not all_lengths:
+        alike = _of_one_length(runs, alike, reference["steps"])
     return sorted(alike, key=lambda name: (name != baseline, runs[name]["seed"]))
+
+
+def _of_one_length(runs: Mapping[str, Mapping[str, Any]], names: Iterable[str], usual: int) -> list[str]:
+    """Of runs of each design, those of the usual length, or the longest where none has it."""
+    lengths: dict[tuple[str, ...], set[int]] = {}
+    designs = {name: tuple(str(runs[name][column]) for column in DESIGN) for name in names}
+    for name, design in designs.items():
+        lengths.setdefault(design, set()).add(runs[name]["steps"])
+    kept = {design: usual if usual in each else max(each) for design, each in lengths.items()}
+    return [name for name, design in designs.items() if runs[name]["steps"] == kept[design]]
 
 
 def differing(runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Sequence[str]) -> list[str]:

@@ -151,7 +151,12 @@ def replicates(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
 
 
 def varying(
-    table: pd.DataFrame, baseline: str, columns: Sequence[str], *, include_controls: bool = False
+    table: pd.DataFrame,
+    baseline: str,
+    columns: Sequence[str],
+    *,
+    include_controls: bool = False,
+    all_lengths: bool = False,
 ) -> pd.DataFrame:
     """Rows of the baseline run and of the runs that differ from it in nothing but some columns and the seed.
 
@@ -160,6 +165,7 @@ def varying(
         baseline: Name of a run.
         columns: Some of the design.
         include_controls: Whether to keep runs of exactly equivariant models.
+        all_lengths: See `equidyn.study.choice.comparable`.
 
     Returns:
         The baseline first, the others by seed, then in the table's order.
@@ -168,20 +174,22 @@ def varying(
         ValueError: No run has this name, a column is not one of the design, or rows of one run disagree about it.
     """
     runs = settings(table)
-    names = comparable(runs.to_dict("index"), baseline, columns, include_controls=include_controls)
+    names = comparable(
+        runs.to_dict("index"), baseline, columns, include_controls=include_controls, all_lengths=all_lengths
+    )
     order = {run: i for i, run in enumerate(names)}
     rows = table[table["run"].isin(list(order))]
     return rows.iloc[rows["run"].map(order).argsort(kind="stable")].reset_index(drop=True)
 
 
 def settings(table: pd.DataFrame) -> pd.DataFrame:
-    """The design, variant and seed of each run, indexed by its name, in the table's order.
+    """Design, variant, seed and ``steps`` (the last in the table) of each run, by its name, in the table's order.
 
     Raises:
         ValueError: Rows of one run disagree.
     """
     columns = [*DESIGN, "variant", "seed"]
-    need(table, ["run", *columns])
+    need(table, ["run", "step", *columns])
     runs = table[["run", *columns]].drop_duplicates()
     twice = runs["run"][runs["run"].duplicated()]
     if len(twice):
@@ -189,7 +197,7 @@ def settings(table: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(
             f"run {twice.iloc[0]!r} has several values of {', '.join(differing)}: does the table mix studies?"
         )
-    return runs.set_index("run")
+    return runs.set_index("run").assign(steps=table.groupby("run")["step"].max())
 
 
 def worst_examples(

@@ -56,7 +56,7 @@ def loss_against_compute(
         ValueError: As `losses_by_compute` and `equidyn.study.selection.varying`; or columns are missing.
     """
     table = losses_by_compute(evaluation, costs)
-    rows = varying(chosen(table, options), options.baseline, ["model"], include_controls=True)
+    rows = varying(chosen(table, options), options.baseline, ["model"], include_controls=True, all_lengths=True)
     by_time = "t" in rows and rows["t"].notna().all()
     columns = [*_LOSSES, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
     data = shown(rows, columns, options, MODEL_SIZE.names(rows)).drop(columns="floor_control")
