@@ -14,7 +14,7 @@ ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
 """Atomic numbers that occur, those of the SPICE data set without ions."""
 
 COMPOUND_ATOMS = 25
-"""Most atoms of a screening compound, so that the labels of all molecules together take two cores some 20 minutes."""
+"""Most atoms of a screening compound, so that 50,000 labels of all molecules take two cores some 20 minutes."""
 
 # Twenty residues as -NH-CHR-CO- pieces: L configuration, side chains neutral.
 RESIDUES = {
