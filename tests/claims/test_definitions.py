@@ -96,7 +96,7 @@ def test_order_of_rows_does_not_matter():
     numbers = ["value", "low", "high"]
     np.testing.assert_allclose(found[numbers].astype(float), expected[numbers].astype(float), rtol=1e-9)
     pd.testing.assert_frame_equal(found[["verdict", "figure"]], expected[["verdict", "figure"]])
-    assert (expected["verdict"] == REPRODUCED).sum() > 5
+    assert (expected["verdict"] == REPRODUCED).sum() > 3
 
 
 def test_every_claim_has_a_row_with_a_figure():

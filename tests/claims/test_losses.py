@@ -1,7 +1,6 @@
 """Statistics of losses are those known by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from claim_tables import LOSS, SHARE, STEPS, flow, found, run, tables
 
@@ -172,15 +171,14 @@ def test_constant_rates_are_compared_all_along():
     assert ratio.value == pytest.approx(0.3 / 0.1)  # the control ends where the baseline is at step 1,500
 
 
-def test_seconds_come_from_timings_side_by_side():
+def test_seconds_are_of_steps_timed_in_turns():
     runs = run("base"), run("control", (0,) * 11, LOSS, model="control-net")
-    with pytest.raises(Untestable, match="not been timed side by side"):
+    with pytest.raises(Untestable, match="not been timed in turns"):
         found("wins_per_second", *runs)
-    timings = pd.DataFrame({"model": ["net"], "seconds_per_step": [0.1]})
-    with pytest.raises(Untestable, match="what a step of control-net costs in s is not known"):
-        found("wins_per_second", *runs, timings=timings)
-    timings = pd.DataFrame({"model": ["net", "control-net"], "seconds_per_step": [1.0, 0.1]})
-    assert found("wins_per_second", *runs, timings=timings, anneals=False).value == pytest.approx(3)
+    with pytest.raises(Untestable, match="what a step of run 'control' costs in s is not known"):
+        found("wins_per_second", *runs, seconds={"base": 0.1})
+    seconds = {"base": 1.0, "control": 0.1}
+    assert found("wins_per_second", *runs, seconds=seconds, anneals=False).value == pytest.approx(3)
 
 
 def test_the_strongest_opponent_counts_and_none_is_said():

@@ -58,13 +58,15 @@ def choice(task, baseline="base", weights="raw", **changed):
     return replace(choice_of(config, task), **changed)
 
 
-def tables(*runs, analyses=None, flops=None, timings=None, baseline="base", weights="raw", resamples=200, **changed):
+def tables(*runs, analyses=None, flops=None, seconds=None, baseline="base", weights="raw", resamples=200, **changed):
     """The evidence about the task of the runs."""
     evaluation = pd.concat([rows for rows, _ in runs], ignore_index=True)
     sums = {rows["run"].iloc[0]: clusters for rows, clusters in runs}
     costs = pd.DataFrame([{"run": name, "step_flops": (flops or {}).get(name, 1e6)} for name in sums])
+    if seconds:
+        costs["timed_seconds_per_step"] = costs["run"].map(seconds)
     chosen = choice(evaluation["task"].iloc[0], baseline, weights, **changed)
-    return TaskTables(chosen, evaluation, sums, analyses or {}, costs, timings, resamples, 0.95, 0)
+    return TaskTables(chosen, evaluation, sums, analyses or {}, costs, resamples, 0.95, 0)
 
 
 def found(name, *runs, **options):
@@ -72,12 +74,15 @@ def found(name, *runs, **options):
     return CLAIMS[name].find(tables(*runs, **options))
 
 
-def judged(*runs, weights="raw", **options):
+AUTHORS = {"curves": published_curves(), "landscapes": published_landscapes()}
+
+
+def judged(*runs, weights="raw", resamples=60, **options):
     """Rows of the table of claims about the task of the runs, by claim, of one kind of weights."""
-    evidence = tables(*runs, weights=weights, **options)
+    evidence = tables(*runs, weights=weights, resamples=resamples, **options)
     table = judge(
         evidence.evaluation, evidence.clusters, evidence.analyses, evidence.costs,
-        {evidence.choice.task: evidence.choice}, curves=published_curves(), landscapes=published_landscapes(),
-        timings=evidence.timings, resamples=evidence.resamples,
+        {evidence.choice.task: evidence.choice}, **AUTHORS,
+        resamples=evidence.resamples,
     )  # fmt: skip
     return table[table["weights"] == weights].set_index("claim")

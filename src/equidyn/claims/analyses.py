@@ -61,19 +61,10 @@ def largest(rows: pd.DataFrame) -> pd.Series:
 def condition(rows: pd.DataFrame) -> pd.Series:
     """The largest eigenvalue over the mean magnitude, from eigenvalues or from a quadrature of their density."""
     means = [
-        _mean_magnitude(values, weights, probe)
-        for values, weights, probe in zip(rows["eigenvalue"], rows["weight"], rows["probe"], strict=True)
+        np.average(np.abs(values), weights=weights)
+        for values, weights in zip(rows["eigenvalue"], rows["weight"], strict=True)
     ]
     return rows["largest"] / means
-
-
-def _mean_magnitude(values: np.ndarray, weights: np.ndarray, probe: np.ndarray) -> float:
-    """Mean magnitude of eigenvalues: those known count once, and probes are averaged over."""
-    known = np.asarray(probe) < 0
-    values, weights = np.abs(np.asarray(values, dtype=float)), np.asarray(weights, dtype=float)
-    probes = max(len(np.unique(np.asarray(probe)[~known])), 1)
-    weights = np.where(known, weights, weights / probes)
-    return float((weights * values).sum() / weights.sum())
 
 
 def published_condition(rows: pd.DataFrame) -> pd.Series:
@@ -87,9 +78,13 @@ def curvature(evidence: Evidence, *, quantity: Callable[[pd.DataFrame], pd.Serie
     sampled = rows[rows["estimator"] == "sampled"]
     if len(sampled) and (count := int(sampled["rotations"].min())) < ROTATIONS:
         raise Untestable(f"Hessians were estimated with {count} rotations, which is too few: take {ROTATIONS} or more")
-    if "converged" in rows and not rows["converged"].fillna(value=True).astype(bool).all():
-        raise Untestable("the Hessians have not converged in the number of rotations")
+    _need_convergence(rows, "Hessians")
     return _ratios(evidence, rows.assign(found=quantity(rows)), ["block"], "Hessian")
+
+
+def _need_convergence(rows: pd.DataFrame, what: str) -> None:
+    if "converged" in rows and not rows["converged"].astype(bool).all():
+        raise Untestable(f"the {what} have not converged in the number of rotations")
 
 
 def roughness(evidence: Evidence, *, protocol: str) -> Found:
@@ -101,6 +96,8 @@ def roughness(evidence: Evidence, *, protocol: str) -> Found:
     """
     rows = evidence.analysis("landscape")
     rows = rows[rows["protocol"] == protocol]
+    if protocol == "common":
+        _need_convergence(rows, "landscapes")
     return _ratios(evidence, rows.assign(found=rows["roughness"]), ["directions"], "plane")
 
 

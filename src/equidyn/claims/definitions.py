@@ -325,7 +325,7 @@ CLAIMS = {
         )
         for averaged in ("", "averaged_")
         for word, unit, text in (
-            ("second", "s", "in seconds of steps timed side by side"),
+            ("second", "s", "in seconds of steps timed in turns"),
             ("flop", "FLOP", "in floating-point operations"),
         )
     },
@@ -389,7 +389,6 @@ def judge(
     *,
     curves: pd.DataFrame,
     landscapes: pd.DataFrame,
-    timings: pd.DataFrame | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -403,11 +402,11 @@ def judge(
             ``null_energy``. Exact estimates are taken where a run has them.
         analyses: Tables of the analyses "gradients", "head", "hessian" and "landscape", as far as they exist, by
             (analysis, task).
-        costs: Columns ``run`` and ``step_flops``, the floating-point operations of a training step.
+        costs: Columns ``run``; ``step_flops``, the floating-point operations of a training step; and, where steps were
+            timed in turns, ``timed_seconds_per_step``.
         choices: Baseline, weights and conditions of each task, in the order of the table.
         curves: The authors' curves, see `equidyn.analysis.authors.published_curves` and `voxmol_curves`.
         landscapes: Theirs, see `equidyn.analysis.authors.published_landscapes`.
-        timings: Columns ``model`` and ``seconds_per_step``, of steps timed side by side; None if there are none.
         resamples: Number of resamples of the bootstrap over clusters.
         confidence: Level of intervals.
         seed: Seed of the bootstrap.
@@ -428,7 +427,7 @@ def judge(
         for weights in (RAW, EMA):
             told, note = _average(own, choice) if weights == EMA else (RAW, "")
             evidence = TaskTables(
-                replace(choice, weights=told), own, clusters, analyses, costs, timings, resamples, confidence, seed
+                replace(choice, weights=told), own, clusters, analyses, costs, resamples, confidence, seed
             )
             judged = _firm(evidence, {name: _judged(claim, evidence) for name, claim in _about(task)})
             rows += [_row(name, choice, weights, note, *judged[name], published[name]) for name, _ in _about(task)]

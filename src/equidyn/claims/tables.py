@@ -1,9 +1,9 @@
 """A study's tables as evidence: sums over held-out clusters, and analyses of checkpoints.
 
 All runs and steps of a task are evaluated on the same clusters, so that one resample of clusters serves all. Where the
-baseline has further seeds, the bootstrap resamples seeds first, then clusters. A statistic without bounds is also given
-Student's interval, with a standard error from the jackknife over clusters and from the spread of seeds, and of both
-intervals the outer ends are taken.
+baseline has further seeds, the bootstrap resamples seeds first, then clusters. A statistic without bounds also has a
+standard error, from the jackknife over clusters and from the spread of seeds; it is given the outer ends of the
+percentile bootstrap, the studentised one and Student's interval.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from equidyn.study.choice import Choice, comparable
 from equidyn.study.selection import is_control, settings
 from equidyn.study.tables import prefer_estimator
 
+_ROUNDING = 1e-6
 _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
 
 
@@ -35,7 +36,6 @@ class TaskTables(Evidence):
     clusters: Mapping[str, pd.DataFrame]
     analyses: Mapping[tuple[str, str], pd.DataFrame]
     costs: pd.DataFrame
-    timings: pd.DataFrame | None
     resamples: int
     confidence: float
     seed: int
@@ -172,13 +172,12 @@ class TaskTables(Evidence):
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        rows, key = (self.costs, "step_flops") if unit == "FLOP" else (self.timings, "seconds_per_step")
-        by, name = ("run", run) if unit == "FLOP" else ("model", design["model"])
-        if rows is None:
-            raise Untestable("steps have not been timed side by side")
-        cost = rows.loc[rows[by] == name, key].dropna()
+        column = {"FLOP": "step_flops", "s": "timed_seconds_per_step"}[unit]
+        if column not in self.costs:
+            raise Untestable("steps have not been timed in turns")
+        cost = self.costs.loc[self.costs["run"] == run, column].dropna()
         if cost.empty:
-            raise Untestable(f"what a step of {name} costs in {unit} is not known")
+            raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], curves.steps * float(cost.iloc[0]), curves)
 
     def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
@@ -213,17 +212,30 @@ class TaskTables(Evidence):
         return Found(value, min(low, value), max(high, value), (seeds, *notes))
 
     def _student(self, values: np.ndarray) -> tuple[float, float]:
-        """Student's interval of the mean over seeds of values (R, S): in the data, without each cluster, and more."""
+        """Interval of the mean over seeds of values (R, S): in the data, without each cluster, and in resamples.
+
+        For clusters, the outer ends of Student's and of the studentised bootstrap, as in
+        `equidyn.core.decomposition.interval`, but linearised by the jackknife; for seeds, Student's; their distances
+        from the mean are added in squares.
+        """
         seeds, clusters = len(values), len(self.labels)
-        without = values[:, 1 : clusters + 1].mean(axis=0)
-        parts = [((clusters - 1) / clusters * np.square(without - without.mean()).sum(), clusters - 1)]
+        level, middle, (mean, *others) = (1 + self.confidence) / 2, values[:, 0].mean(), values.mean(axis=0)
+        without, drawn = np.array(others[:clusters]), np.array(others[clusters:])
+        influence = (clusters - 1) * (without.mean() - without)
+        square = np.square(influence).sum() / (clusters * (clusters - 1))
+        counts = self.counts[clusters + 1 :]
+        spread = counts @ np.square(influence) / clusters - np.square(counts @ influence / clusters)
+        errors = np.sqrt(np.maximum(spread, 0) / (clusters - 1))
+        some = errors > _ROUNDING * np.sqrt(square)
+        deviations = (drawn[some] - mean) / errors[some] if some.any() else np.zeros(1)
+        quantile = stats.t.ppf(level, clusters - 1)
+        reach = np.sqrt(square) * np.array(
+            [max(quantile, np.quantile(deviations, level)), max(quantile, -np.quantile(deviations, 1 - level))]
+        )
         if seeds > 1:
-            parts.append((values[:, 0].var(ddof=1) / seeds, seeds - 1))
-        square = sum(part for part, _ in parts)
-        freedom = square**2 / sum(part**2 / own for part, own in parts) if square else clusters - 1
-        reach = stats.t.ppf((1 + self.confidence) / 2, freedom) * np.sqrt(square)
-        middle = values[:, 0].mean()
-        return float(middle - reach), float(middle + reach)
+            own = stats.t.ppf(level, seeds - 1) * values[:, 0].std(ddof=1) / np.sqrt(seeds)
+            reach = np.hypot(reach, own)
+        return float(middle - reach[0]), float(middle + reach[1])
 
     def over_seeds(
         self, values: Sequence[float], scale: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]], *notes: str
