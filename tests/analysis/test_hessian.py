@@ -221,6 +221,57 @@ def test_rows_of_a_checkpoint(perceptron, monkeypatch):
     assert all(sum(row["weight"]) == pytest.approx(row["block_parameters"]) for row in rows)
 
 
+def test_a_series_of_rotations_says_whether_it_has_converged(perceptron):
+    task, model = perceptron.task, perceptron.model
+    told = {"blocks": ["all"], "probes": 2, "lanczos_steps": 5}
+    rows = measure(task, model, np.arange(12), EvaluationSettings(rotations=24), {}, **told)
+    for row in rows:
+        assert row["series_rotations"].tolist() == [2, 4, 8, 24]
+        assert (row["rotations"], row["cosets"]) == (24, 2)
+        for name in ("largest", "smallest", "trace", "mean_condition"):
+            assert row[f"series_{name}"][-1] == row[name]
+        assert row["mean_magnitude"] == pytest.approx(np.abs(row["eigenvalue"]).mean())
+        assert row["mean_condition"] == pytest.approx(row["largest"] / row["mean_magnitude"])
+        assert row["largest_change"] == pytest.approx(abs(1 - row["series_largest"][-2] / row["largest"]))
+        assert row["converged"] == (row["largest_change"] <= 0.1 and row["mean_condition_change"] <= 0.1)
+    # Two rotations alone are those of the series.
+    few = measure(task, model, np.arange(12), EvaluationSettings(rotations=2), {}, **told)
+    assert not any(row["converged"] for row in few)
+    for one, row in zip(few, rows, strict=True):
+        assert np.isnan(one["largest_change"])
+        assert one["largest"] == pytest.approx(row["series_largest"][0], rel=0.5)
+
+
+def test_traces_are_unbiased_with_any_cosets(perceptron):
+    """The mean over many draws is that of many independent rotations, for two cosets of one, four and twelve."""
+    task, model = perceptron.task, perceptron.model
+    block = block_parameters(model, "first")
+    loss = HeldOutLoss(task, model, np.arange(4), EvaluationSettings(rotations=4000))
+    expected = float(Hessian(loss, "twirled", block).dense().trace())
+    for rotations in (2, 8, 24):
+        loss = HeldOutLoss(task, model, np.arange(4), EvaluationSettings(rotations=rotations), in_cosets=True)
+        traces = []
+        for seed in range(30):
+            loss.draw(seed, in_cosets=True)
+            traces.append(float(Hessian(loss, "twirled", block).dense().trace()))
+        assert abs(np.mean(traces) - expected) < 4 * np.std(traces) / np.sqrt(30) + 0.02 * abs(expected)
+
+
+def test_exact_averages_have_converged(trained, validation_indices):
+    task, model = trained
+    told = {"blocks": ["direction.linear"], "probes": 2, "lanczos_steps": 3}
+    rows = measure(task, model, validation_indices[:2], EvaluationSettings(rotations=24), {}, **told)
+    assert all(row["converged"] and row["largest_change"] == 0 and row["rotations"] == 0 for row in rows)
+
+
+def test_graphs_made_anew_give_the_same_products(perceptron):
+    block = block_parameters(perceptron.model, "first")
+    kept, anew = (Hessian(perceptron, "twirled", block, keep=keep) for keep in (True, False))
+    torch.testing.assert_close(anew.dense(), kept.dense())
+    torch.testing.assert_close(anew.gradient, kept.gradient)
+    assert anew.value == pytest.approx(kept.value)
+
+
 def test_bad_blocks_are_named(perceptron):
     with pytest.raises(ValueError, match=r"no parameters named 'middle'; use 'all' or one of first, last"):
         block_parameters(perceptron.model, "middle")

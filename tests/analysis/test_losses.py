@@ -6,7 +6,8 @@ import torch
 from linear_task import Matrix, VectorTask, matrix_equivariance
 
 from equidyn.analysis.losses import HeldOutLoss
-from equidyn.run.evaluation import decompose_task, decompose_task_exactly
+from equidyn.core.decomposition import decompose
+from equidyn.run.evaluation import decompose_task, decompose_task_exactly, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
 
 PROTOCOL = EvaluationSettings(rotations=3, batch_size=4, seed=2)
@@ -29,13 +30,14 @@ def test_of_a_matrix_has_its_closed_form():
 
 def test_agrees_with_both_estimators(trained, validation_indices):
     task, model = trained
-    for exact, decompose in ((True, decompose_task_exactly), (False, decompose_task)):
+    for exact, decomposed in ((True, decompose_task_exactly), (False, decompose_task)):
         loss = HeldOutLoss(task, model, validation_indices, PROTOCOL, exact=exact)
         assert loss.exact is exact
-        assert loss.estimator == {"estimator": "exact" if exact else "sampled", "rotations": 0 if exact else 3}
+        expected = ("exact", 0, 0) if exact else ("sampled", 3, 3)
+        assert tuple(loss.estimator[name] for name in ("estimator", "rotations", "cosets")) == expected
         values = loss.values()
         model.float()
-        assert_agrees(values, decompose(task, model, validation_indices, PROTOCOL, {}))
+        assert_agrees(values, decomposed(task, model, validation_indices, PROTOCOL, {}))
         model.double()
 
 
@@ -56,3 +58,29 @@ def test_nothing_is_random_until_rotations_are_drawn_anew(flow):
     assert loss.values() != first
     loss.draw(PROTOCOL.seed)
     assert loss.values() == first
+
+
+def test_cosets_are_unbiased_and_exact_for_a_matrix():
+    """g⁻¹ A g has degrees up to 2, and its square up to 4: the 24 rotations of a cube are exact for the mean alone."""
+    task, matrix = VectorTask(40), torch.tensor([[1.0, 2, 0], [0, 0.5, -1], [0.3, 0, 2]])
+    loss = HeldOutLoss(task, Matrix(matrix).double(), np.arange(40), EvaluationSettings(rotations=48), in_cosets=True)
+    assert (loss.size, loss.cosets, loss.sizes) == (24, 2, [1, 2, 4, 12, 24])
+    expected = matrix_equivariance(matrix, task.x)
+    by_size = loss.values_by_size()
+    assert by_size[-1] == loss.values()
+    for size, tolerance in ((24, 0.02), (12, 0.03), (4, 0.2), (1, 0.5)):
+        loss.thin(size)
+        values = loss.values()
+        assert loss.estimator["rotations"] == 2 * size
+        assert values == pytest.approx(by_size[loss.sizes.index(size)])
+        assert values["equivariance"] == pytest.approx(expected, rel=tolerance)
+
+
+def test_cosets_agree_with_the_decomposition(flow):
+    task, model, condition = flow
+    loss = HeldOutLoss(task, model, np.arange(2), EvaluationSettings(rotations=8), condition, in_cosets=True)
+    (batch,), (elements,) = loss.batches, loss.elements
+    with torch.no_grad():
+        twisted = twisted_predictions(task, model, batch, elements, loss.symmetry)
+    split = decompose(twisted, task.target(batch), task.example(batch), 2, cosets=2)
+    assert_agrees(loss.values(), split)

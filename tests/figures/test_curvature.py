@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from analysis_tables import PERCENT, STEPS, TOTAL, UNIT, draw, identities
-from drawing_checks import of_task
+from drawing_checks import legend_texts, of_task
 from matplotlib.colors import to_hex
 
 from equidyn.figures.parts import style
@@ -40,6 +40,16 @@ def hessian(**changes):
                     }
                 )  # fmt: skip
     return pd.DataFrame(made)
+
+
+def sampled(change=0.04, **changes):
+    """The same from 2, 8 and 24 rotations, of which the last two differ by `change`."""
+    table = hessian(estimator="sampled", rotations=24, **changes).assign(largest_change=change, converged=change < 0.1)
+    table["mean_condition"] = 7.0
+    table["series_rotations"] = [np.array([2.0, 8.0, 24.0])] * len(table)
+    for name in ("largest", "mean_condition"):
+        table[f"series_{name}"] = [np.array([3, 1 + change, 1]) * value for value in table[name]]
+    return table
 
 
 def spectra(nodes=12, **changes):
@@ -154,6 +164,21 @@ def test_sampling_is_said_to_spread_eigenvalues():
     _, _, sampled = draw("hessian_summary", hessian(estimator="sampled", rotations=2))
     assert "negative, by sampling alone." in sampled
     assert "by sampling alone" not in exact
+
+
+@pytest.mark.parametrize(("change", "converged"), [(0.04, 4), (0.3, 0)])
+def test_fewer_rotations_are_faint_and_convergence_is_said(change, converged):
+    figure, data, text = draw("hessian_summary", sampled(change))
+    panels = np.array(figure.axes[:12]).reshape(6, 2)
+    for panel, name in ((panels[0, 0], "largest"), (panels[4, 1], "mean_condition")):
+        faint = sorted(y for marks in panel.collections for _, y in np.asarray(marks.get_offsets()))
+        block = data[data["block"] == list(BLOCKS)[int(name != "largest")]]
+        expected = [factor * value for value in block[name] for factor in (3, 1 + change)]
+        np.testing.assert_allclose([y for y in faint if y], sorted(expected))
+    assert "faint: from 2 to 8 rotations" in " ".join(legend_texts(figure))
+    count = len(STEPS) * len(BLOCKS)
+    said = f"by up to {100 * change:.0f} %, {count if converged else 0} of {count} spectra converged"
+    assert f"From 8 to 24 rotations the largest eigenvalue changes: twirled error {said}" in text
 
 
 def test_equal_spectra_are_named():

@@ -45,6 +45,27 @@ def _interval(name, value):
     return {name: value, f"{name}_low": 0.8 * value, f"{name}_high": 1.2 * value}
 
 
+def degrees(**changes):
+    """A table of kind "spectrum": degree 2 has most, degree 1 has none to sampling, and the rest little."""
+    made = []
+    for row in identities(**changes):
+        for degree, share in enumerate((np.nan, -0.5, 92.0, 6.0, 2.5)):
+            of_loss = share * row["percent"] / 100
+            made.append(
+                {
+                    **row,
+                    "degree": degree,
+                    "and_above": degree == 4,
+                    "error_share": share,
+                    "error_share_low": share - 2,
+                    "error_share_high": share + 2,
+                    **_interval("loss_share", of_loss),
+                    "cosets": 2,
+                }
+            )
+    return pd.DataFrame(made)
+
+
 def layers(**changes):
     """A table of kind "layers", outputs first."""
     return pd.DataFrame(
@@ -64,7 +85,7 @@ def layers(**changes):
     )
 
 
-TABLES = {"error_by_angle": angles, "error_by_layer": layers}
+TABLES = {"error_by_angle": angles, "error_by_degree": degrees, "error_by_layer": layers}
 
 
 @pytest.mark.parametrize("degree", [1, 2, 5])
@@ -122,6 +143,30 @@ def test_flow_times_have_panels(name):
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title for title in titles if title.startswith("t =")] == ["t = 0.2", "t = 0.6", "t = 0.9"]
     assert "Shown are 3 of 4 flow times." in text
+
+
+def test_error_by_degree():
+    figure, data, text = draw("error_by_degree", degrees())
+    of_loss, of_error = figure.axes[:2]
+    assert data["degree"].tolist() == [1, 2, 3, 4] * len(STEPS)
+    for axes, name in ((of_loss, "loss_share"), (of_error, "error_share")):
+        points = {y for line in axes.lines for y in line.get_ydata()}
+        expected = data.loc[(data[name] > 0) | (axes is of_error), name]
+        assert set(expected) <= points
+    assert sorted(set(data["series"])) == ["1", "2", "3", "4 and above"]
+    assert "at the last step: l = 1 -0.5 %, l = 2 92 %, l = 3 6 %, l = 4 and above 2.5 %." in text
+    assert "2 independent cosets" in text
+
+
+def test_degrees_of_each_comparison_have_panels():
+    table = pd.concat(
+        degrees(task="voxel_denoising", group="SO(3)", comparison=comparison) for comparison in ("trilinear", "atoms")
+    )
+    figure, data, text = draw("error_by_degree", table, of_task(task="voxel_denoising"))
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title for title in titles if title] == ["All, trilinear", "All, at the atoms"]
+    assert len(data) == 2 * 4 * len(STEPS)
+    assert "last step, trilinear: l = 1" in text
 
 
 def test_error_by_layer():

@@ -17,6 +17,8 @@ from equidyn.run.protocol import Examples, FittingBatch, Rotations, SymmetrySett
 EIGENVALUES = 300
 """Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
 
+SIZES = (1, 2, 4, 12, 24)
+"""Numbers of rotations in groups of which each holds the one before, up to those of a cube."""
 
 INEXACT = "features of a network cannot be rotated exactly in this way"
 """The reason why an analysis of features cannot use a comparison."""
@@ -49,8 +51,28 @@ def _of_a_batch(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], 
 
 
 def of_second_derivatives(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
-    """Numbers in the graphs of all first derivatives, each of which has twice the numbers of the forward pass's."""
-    return how["examples"] * copies * 3 * example.kept
+    """Numbers in the graphs of first derivatives, each of which has twice the numbers of the forward pass's.
+
+    Those of all examples are kept, or of a batch alone.
+    """
+    count = how["examples"] if told.get("keep_graphs", True) else how["batch_size"]
+    return count * copies * 3 * example.kept
+
+
+def coset_size(count: int) -> int:
+    """Rotations in each of two or more cosets that so many rotations can form: the most of `SIZES`, or one."""
+    return max(size for size in SIZES if size == 1 or (count % size == 0 and count >= 2 * size))
+
+
+def nested(size: int) -> list[int]:
+    """Rotations in the groups up to one of them, rising."""
+    return [smaller for smaller in SIZES if smaller <= size]
+
+
+def in_series(copies: int) -> int:
+    """Copies of an example in all estimates of a series from cosets of ever larger groups, `copies` in the last."""
+    size = coset_size(copies)
+    return sum(nested(size)) * (copies // size)
 
 
 def hessian_product(example: Work, copies: int) -> float:

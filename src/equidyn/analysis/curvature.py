@@ -5,15 +5,17 @@ Lanczos (ARPACK, by SciPy) finds their largest and their smallest eigenvalue; in
 eigenvectors, Hutchinson's probes give the traces of H and H², and stochastic Lanczos quadrature (Golub and Meurant
 1994; Lin, Saad and Yang, SIAM Review 58, 34, 2016) gives the density.
 
-Where rotations are sampled, entries of these Hessians are unbiased and extreme eigenvalues are not: with few rotations
-the largest are too large, and those of the twirled loss can be negative by sampling alone.
+Where rotations are sampled, entries and traces of these Hessians are unbiased and extreme eigenvalues are not: with few
+rotations the largest are too large, and those of the twirled loss can be negative by sampling alone. The same Hessian
+from fewer rotations, nested in these, tells how far they have converged (`equidyn.analysis.hessian.measure`).
 
 The condition number, largest over smallest positive eigenvalue, is meaningful only where no eigenvalue is negative.
 Elsewhere, eigenvalues of both signs crowd around zero, and the smallest positive one is a matter of chance; the largest
-over the median magnitude (of those that are not zero) is the number to compare.
+over the mean magnitude is the number to compare, or over the median magnitude of those that are not zero, which rewards
+a large bulk of both signs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +25,7 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
-from equidyn.analysis.losses import HeldOutLoss
+from equidyn.analysis.losses import HeldOutLoss, Loss
 
 DENSE_LIMIT = 8192
 """Largest block whose Hessian is computed in full."""
@@ -39,46 +41,70 @@ _RESTARTS = 300  # most restarts of Lanczos
 class Hessian:
     """Hessian of one part of a loss with respect to some parameters, at the present weights.
 
-    The first derivatives' graphs of all batches are kept: memory grows with the number of examples.
-
     Args:
         loss: Held-out loss; its model should be in double precision.
         part: "twirled", "equivariance" or "total".
         parameters: Parameters of the block by name; all others are held fixed.
+        keep: Keep the first derivatives' graphs of all batches, for which memory grows with the number of examples;
+            else each product makes those of one batch at a time anew.
 
     Raises:
         ValueError: The loss does not depend on the block.
     """
 
-    def __init__(self, loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter]):
-        everything = list(loss.model.parameters())
-        before = [parameter.requires_grad for parameter in everything]
-        for parameter in everything:
-            parameter.requires_grad_(False)
-        self.parameters = [parameter.requires_grad_() for parameter in parameters.values()]
+    def __init__(self, loss: HeldOutLoss, part: str, parameters: Mapping[str, nn.Parameter], *, keep: bool = True):
+        self._loss, self._part, self._names = loss, part, ", ".join(parameters)
+        self.parameters = list(parameters.values())
         self.size = sum(parameter.numel() for parameter in self.parameters)
         self.products, self.value, self.batched = 0, 0.0, True
-        self._first = []
-        for contribution in loss:
-            scalar = getattr(contribution, part)
-            if not scalar.requires_grad:
-                raise ValueError(f"the {part} loss does not depend on {', '.join(parameters)}: choose another block")
-            self.value += float(scalar.detach())
-            self._first.append(self._flat(self._derivative(scalar, create_graph=True)))
-        for parameter, required in zip(everything, before, strict=True):
-            parameter.requires_grad_(required or any(parameter is own for own in self.parameters))
-
-    @property
-    def gradient(self) -> Tensor:
+        self._kept: list[Tensor] | None = None
+        first = []
+        for scalar, derivative in self._derivatives():
+            self.value += scalar
+            first.append(derivative if keep else derivative.detach())
+        self.gradient: Tensor = sum((each.detach() for each in first[1:]), first[0].detach())
         """(P,) first derivatives."""
-        total: Any = sum(first.detach() for first in self._first)
-        return total
+        if keep:
+            self._kept = first
+
+    def _derivatives(self) -> Iterator[tuple[float, Tensor]]:
+        """For each batch its part of the loss and the (P,) first derivatives, with their graph."""
+        for contribution in self._loss_of_block():
+            scalar = getattr(contribution, self._part)
+            if not scalar.requires_grad:
+                raise ValueError(f"the {self._part} loss does not depend on {self._names}: choose another block")
+            yield float(scalar.detach()), self._flat(self._derivative(scalar, create_graph=True))
+
+    def _loss_of_block(self) -> Iterator[Loss]:
+        """The loss of each batch, as a function of the block's parameters alone."""
+        everything = list(self._loss.model.parameters())
+        before = [parameter.requires_grad for parameter in everything]
+        contributions = iter(self._loss)
+        while True:
+            for parameter in everything:
+                parameter.requires_grad_(any(parameter is own for own in self.parameters))
+            try:
+                contribution = next(contributions, None)
+            finally:
+                for parameter, required in zip(everything, before, strict=True):
+                    parameter.requires_grad_(required or any(parameter is own for own in self.parameters))
+            if contribution is None:
+                return
+            yield contribution
+
+    def _first(self) -> Iterator[Tensor]:
+        """(P,) first derivatives of each batch, with their graph."""
+        if self._kept is not None:
+            yield from self._kept
+        else:
+            for _, derivative in self._derivatives():
+                yield derivative
 
     def product(self, vector: Tensor) -> Tensor:
         """H v: (P,) -> (P,)."""
         self.products += 1
         result = torch.zeros_like(vector)
-        for first in self._first:
+        for first in self._first():
             if first.requires_grad:  # else the loss is linear in these parameters
                 result += self._flat(self._derivative(first, grad_outputs=vector, retain_graph=True))
         return result
@@ -88,7 +114,7 @@ class Hessian:
         if self.batched:
             try:
                 result = torch.zeros_like(vectors)
-                for first in self._first:
+                for first in self._first():
                     if first.requires_grad:
                         found = self._derivative(first, grad_outputs=vectors, retain_graph=True, is_grads_batched=True)
                         result += self._flat(found, batched=True)
@@ -159,6 +185,11 @@ class Spectrum:
     weights: np.ndarray
     probe: np.ndarray
     vectors: np.ndarray | None = None
+
+    @property
+    def mean_magnitude(self) -> float:
+        """Mean of |λ| over all eigenvalues; by quadrature where they are not all known."""
+        return float(self.weights @ np.abs(self.eigenvalues) / self.weights.sum())
 
     def positive(self) -> np.ndarray:
         """Places of the eigenvalues that are positive beyond rounding, ascending, if dense."""

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from equidyn.analysis.card import nested
+from equidyn.analysis.designs import chain, draw_cosets, size_of_cosets
 from equidyn.run.batches import in_batches
 from equidyn.run.evaluation import draw_elements, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
@@ -43,6 +46,10 @@ class HeldOutLoss:
     alone; a network's own first prediction, where it sees one, is an input and stays that of the first weights. Numbers
     have the precision of the network's parameters; double precision (``model.double()``) is what Hessians need.
 
+    Group elements are independent, or they form cosets of the largest group of rotations that two or more cosets can
+    have (`equidyn.analysis.designs`), so that the same loss with fewer of them, nested in these, is at hand too. Both
+    parts of the loss are unbiased in either case.
+
     Args:
         task: The task, which makes batches and compares predictions.
         model: Its network; switched to evaluation mode.
@@ -50,6 +57,7 @@ class HeldOutLoss:
         protocol: Number K of sampled group elements, examples per forward pass, seed of noise and elements.
         condition: See `Task.symmetry` and `Task.inputs`.
         exact: Whether to use the closed form of models and groups that have one.
+        in_cosets: Whether sampled elements form cosets.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class HeldOutLoss:
         condition: Mapping[str, Any] | None = None,
         *,
         exact: bool = True,
+        in_cosets: bool = False,
     ):
         self.task, self.model, self.protocol, self.condition = task, model.eval(), protocol, condition or {}
         self.symmetry = task.symmetry(self.condition)
@@ -71,17 +80,36 @@ class HeldOutLoss:
             self.exact = closed and task.head_tensor(model, self.batches[0]) is not None
         self.components: float = sum(task.target(batch).numel() for batch in self.batches)
         """Number of components that the sums are divided by."""
-        self.draw(protocol.seed)
+        self.draw(protocol.seed, in_cosets=in_cosets)
 
-    def draw(self, seed: int) -> None:
-        """Draw new group elements."""
-        count = self.protocol.rotations
-        self.elements = [draw_elements(self.symmetry, chosen, count, seed) for chosen in self.chosen]
+    def draw(self, seed: int, *, count: int | None = None, in_cosets: bool = False) -> None:
+        """Draw new group elements, as many as the protocol says if no number is given."""
+        count = self.protocol.rotations if count is None else count
+        self.size = size_of_cosets(self.symmetry, count) if in_cosets else 1
+        self.cosets = count // self.size
+        self.elements = [
+            draw_cosets(self.symmetry, chain()[: self.size], self.cosets, chosen, seed).flatten(0, 1)
+            if in_cosets
+            else draw_elements(self.symmetry, chosen, count, seed)
+            for chosen in self.chosen
+        ]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Elements that `thin` can leave of each coset, all of them last; one number alone where nothing is sampled."""
+        return [self.size] if self.exact else nested(self.size)
+
+    def thin(self, size: int) -> None:
+        """Keep the first elements of each coset alone, which form cosets of a smaller group."""
+        self.elements = [drawn.unflatten(0, (self.cosets, -1))[:, :size].flatten(0, 1) for drawn in self.elements]
+        self.size = size
 
     @property
     def estimator(self) -> dict[str, Any]:
-        """Name of the estimator in tables."""
-        return {"estimator": "exact", "rotations": 0} if self.exact else sampled(self.protocol)
+        """Name of the estimator in tables, with how many elements there are, in how many independent cosets."""
+        if self.exact:
+            return {"estimator": "exact", "rotations": 0, "cosets": 0}
+        return {"estimator": "sampled", "rotations": self.cosets * self.size, "cosets": self.cosets}
 
     def __iter__(self) -> Iterator[Loss]:
         """The contribution of each batch, with a graph of its own; their sum is the loss of all examples."""
@@ -93,9 +121,24 @@ class HeldOutLoss:
     @torch.no_grad()
     def values(self) -> dict[str, float]:
         """The two parts and the total as numbers."""
-        losses = [(float(loss.total), float(loss.equivariance)) for loss in self]
-        total, equivariance = map(sum, zip(*losses, strict=True))
-        return {"twirled": total - equivariance, "total": total, "equivariance": equivariance}
+        return self.values_by_size()[-1]
+
+    @torch.no_grad()
+    def values_by_size(self) -> list[dict[str, float]]:
+        """The same with so many elements of each coset as `sizes` says, all of them last, from one computation."""
+        sums = np.zeros((len(self.sizes), 2))
+        for batch, elements in zip(self.batches, self.elements, strict=True):
+            with sdpa_kernel(SDPBackend.MATH):
+                if self.exact:
+                    found = [self._exact(batch)]
+                else:
+                    residual = self._residual(batch, elements).unflatten(0, (self.cosets, -1))
+                    found = [spread_of(residual[:, :size]) for size in self.sizes]
+            sums += np.array([[float(value) for value in pair] for pair in found])
+        return [
+            {"twirled": total - equivariance, "total": total, "equivariance": equivariance}
+            for total, equivariance in (sums / self.components).tolist()
+        ]
 
     def _exact(self, batch: Any) -> tuple[Tensor, Tensor]:
         """Sums from one forward pass, see `equidyn.core.decomposition.decompose_exact`."""
@@ -106,10 +149,22 @@ class HeldOutLoss:
         return (twirl - self.task.target(batch)).square().sum() + equivariance, equivariance
 
     def _sampled(self, batch: Any, elements: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums from K group elements, see `equidyn.core.decomposition.decompose`."""
+        """Sums from sampled group elements, see `equidyn.core.decomposition.decompose`."""
+        return spread_of(self._residual(batch, elements).unflatten(0, (self.cosets, -1)))
+
+    def _residual(self, batch: Any, elements: Tensor) -> Tensor:
+        """(K, N, C) errors of twisted predictions."""
         twisted = twisted_predictions(self.task, self.model, batch, elements, self.symmetry)
-        residual = twisted - self.task.target(batch)
-        return residual.square().sum() / len(elements), residual.var(0).sum()
+        return twisted - self.task.target(batch)
+
+
+def spread_of(residual: Float[Tensor, "cosets m N C"]) -> tuple[Tensor, Tensor]:
+    """Sums of the total loss and of the equivariance error from errors of twisted predictions, both unbiased."""
+    means = residual.mean(1)
+    equivariance = means.var(0).sum()
+    if residual.shape[1] > 1:
+        equivariance = equivariance + (residual - means[:, None]).square().mean((0, 1)).sum()
+    return residual.square().mean((0, 1)).sum(), equivariance
 
 
 def sampled(protocol: EvaluationSettings) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from typing import Any
 
 from pydantic import Field
 
-from equidyn.analysis.card import EIGENVALUES, AnalysisCard, AnalysisSettings, hessian_product, of_second_derivatives
+from equidyn.analysis.card import (
+    EIGENVALUES,
+    AnalysisCard,
+    AnalysisSettings,
+    hessian_product,
+    in_series,
+    of_second_derivatives,
+)
 from equidyn.core.settings import Distinct
 from equidyn.models.work import Work
 
@@ -20,12 +27,20 @@ class HessianSettings(AnalysisSettings):
     probes: int = Field(ge=2, description="Random vectors for traces and densities.")
     lanczos_steps: int = Field(ge=2, description="Steps of Lanczos from each random vector.")
     tolerance: float = Field(1e-6, gt=0, description="Relative tolerance of extreme eigenvalues.")
+    keep_graphs: bool = Field(
+        True,
+        description="Keep the derivatives' graphs of all examples in memory; else those of a batch are made anew for "
+        "each product with a vector, which takes twice as long.",
+    )
 
 
 def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
-    """Products with the Hessian of either part of the loss, for each block."""
+    """Products with the Hessian of either part of the loss, for each block and number of rotations."""
     products = told["probes"] * told["lanczos_steps"] + EIGENVALUES
-    return 2 * len(told["blocks"]) * products * hessian_product(example, copies)
+    product = hessian_product(example, in_series(copies))
+    if not told.get("keep_graphs", True):
+        product += (example.forward + example.backward) * in_series(copies)
+    return 2 * len(told["blocks"]) * products * product
 
 
 CARD = AnalysisCard(

@@ -8,6 +8,10 @@ from pydantic import Field
 from equidyn.analysis.card import EIGENVALUES, AnalysisCard, AnalysisSettings, hessian_product, of_second_derivatives
 from equidyn.core.settings import Distinct
 from equidyn.models.work import Work
+from equidyn.run.protocol import Rotations
+
+FRESH_ROTATIONS = 10
+"""Rotations of the published grids."""
 
 
 class LandscapeSettings(AnalysisSettings):
@@ -17,6 +21,10 @@ class LandscapeSettings(AnalysisSettings):
     directions: Distinct[Literal["twirled", "equivariance", "random"]] = Field(
         description="Eigenvectors of the Hessian of either part, or random directions."
     )
+    fresh_rotations: Rotations = Field(
+        FRESH_ROTATIONS,
+        description="Rotations per example where they are drawn anew at every point, as in the published grids.",
+    )
     points: int = Field(ge=3, description="Points along each axis.")
     extent: float = Field(
         gt=0, description="Farthest point along an axis, as a fraction of the length of the block's weights."
@@ -25,7 +33,7 @@ class LandscapeSettings(AnalysisSettings):
 
 def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
     """Two surfaces on each plane, and the eigenvectors that span it."""
-    surfaces = 2 * told["points"] ** 2 * how["rotations"] * example.forward
+    surfaces = told["points"] ** 2 * (how["rotations"] + told.get("fresh_rotations", FRESH_ROTATIONS)) * example.forward
     return len(told["directions"]) * (surfaces + EIGENVALUES * hessian_product(example, copies))
 
 

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from equidyn.analysis.anatomy import block_parameters
+from equidyn.analysis.convergence import CONVERGED, last_change
 from equidyn.analysis.curvature import DENSE_LIMIT, Hessian, lanczos, largest_eigenpairs, rounding, spectrum
+from equidyn.analysis.landscape.card import FRESH_ROTATIONS
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
 from equidyn.core.seeding import seed_for
@@ -39,10 +41,13 @@ def measure(
     directions: Sequence[str],
     points: int,
     extent: float,
+    fresh_rotations: int = FRESH_ROTATIONS,
 ) -> list[dict[str, Any]]:
     """Landscapes around a checkpoint, one row per plane, protocol, part of the loss and point of the grid.
 
-    Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show.
+    Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show. Those that
+    all points share form cosets (`equidyn.analysis.designs`), so that the grid from fewer of them, nested in these, is
+    at hand too, and shows whether their number suffices. Those drawn anew are independent, as in the paper.
 
     Args:
         task: The task, which makes batches and compares predictions.
@@ -54,34 +59,42 @@ def measure(
         directions: Planes: of the Hessian of the "twirled" loss, of the "equivariance" error, or "random".
         points: Number of points along each axis; an odd number has the checkpoint itself in the middle.
         extent: Farthest coordinate along an axis, as a fraction of the length of the block's weights.
+        fresh_rotations: Number of rotations drawn anew at every point.
 
     Returns:
         ``block``, ``block_parameters``, ``scale`` (that length), ``directions``, ``eigenvalue_x`` and ``eigenvalue_y``
         (NaN for random ones), ``protocol``, ``loss``, ``i``, ``j``, ``x``, ``y`` (fractions of the length), ``value``,
-        and the constants of `equidyn.analysis.roughness.roughness` for each grid.
+        and the constants of `equidyn.analysis.roughness.roughness` for each grid. For the protocol "common" as lists,
+        the same at all points, ``series_rotations``, rising to all, and ``series_roughness``; ``roughness_change``, the
+        relative change by the last increase; and ``converged``, whether it is at most
+        `equidyn.analysis.convergence.CONVERGED`. For "fresh" lists have one entry, and nothing has converged.
     """
     parameters = block_parameters(model, block)
     scale = float(torch.cat([weight.detach().flatten() for weight in parameters.values()]).norm())
     coordinates = np.linspace(-extent, extent, points)
-    loss = HeldOutLoss(task, model, indices, protocol, condition, exact=False)
+    loss = HeldOutLoss(task, model, indices, protocol, condition, exact=False, in_cosets=True)
     rows = []
     for name in directions:
         if name == RANDOM:
             plane, eigenvalues = random_plane(parameters, protocol.seed), np.full(2, np.nan)
         else:
-            exact = HeldOutLoss(task, model, indices, protocol, condition)
+            exact = HeldOutLoss(task, model, indices, protocol, condition, in_cosets=True)
             plane, eigenvalues = eigenplane(exact, name, parameters)
         for drawn in PROTOCOLS:
-            loss.draw(protocol.seed)
+            loss.draw(protocol.seed, in_cosets=True)
 
-            def redraw(i: int, j: int, name: str = name) -> int:
-                return seed_for(protocol.seed, "fresh", name, i, j)
+            def redraw(i: int, j: int, name: str = name) -> None:
+                loss.draw(seed_for(protocol.seed, "fresh", name, i, j), count=fresh_rotations)
 
             grids = surface(
                 loss, parameters, plane, scale * coordinates, redraw=redraw if drawn == "fresh" else None,
                 title=f"{name} plane, {drawn}",
             )  # fmt: skip
-            for part, values in grids.items():
+            for part in PARTS:
+                by_size = [roughness(coordinates, coordinates, grid[part]) for grid in grids]
+                series = np.array([each["roughness"] for each in by_size])
+                change = last_change(series)
+                values = grids[-1][part]
                 shared = {
                     "block": block,
                     "block_parameters": plane.shape[1],
@@ -92,7 +105,11 @@ def measure(
                     "protocol": drawn,
                     "loss": part,
                     **loss.estimator,
-                    **roughness(coordinates, coordinates, values),
+                    **by_size[-1],
+                    "series_rotations": np.array([float(loss.cosets * size) for size in loss.sizes]),
+                    "series_roughness": series,
+                    "roughness_change": change,
+                    "converged": change <= CONVERGED,
                 }
                 rows += [
                     shared | {"i": i, "j": j, "x": coordinates[j], "y": coordinates[i], "value": values[i, j]}
@@ -176,9 +193,9 @@ def surface(
     plane: Tensor,
     coordinates: np.ndarray,
     *,
-    redraw: Callable[[int, int], int] | None = None,
+    redraw: Callable[[int, int], None] | None = None,
     title: str = "landscape",
-) -> dict[str, np.ndarray]:
+) -> list[dict[str, np.ndarray]]:
     """Both parts of the loss on a grid of a plane through the present weights, which are put back afterwards.
 
     Args:
@@ -186,24 +203,26 @@ def surface(
         parameters: The block that moves.
         plane: (2, P) directions x and y.
         coordinates: (n,) multiples of the directions, along x and y alike.
-        redraw: Seed of new rotations at each point (i, j); None for common random numbers.
+        redraw: Draws new rotations of the loss for each point (i, j); None for common random numbers.
         title: Title of the progress bar.
 
     Returns:
-        (n, n) of each part; row i moves along y, column j along x.
+        For each of the loss's `sizes` (n, n) of each part; row i moves along y, column j along x.
     """
     start = [parameter.detach().clone() for parameter in parameters.values()]
     count = len(coordinates)
-    values = {part: np.empty((count, count)) for part in PARTS}
+    values: list[dict[str, np.ndarray]] = []
     places = [(i, j) for i in range(count) for j in range(count)]
     try:
         for i, j in tqdm(places, desc=title, mininterval=5):
             _move(parameters.values(), start, coordinates[j] * plane[0] + coordinates[i] * plane[1])
             if redraw is not None:
-                loss.draw(redraw(i, j))
-            found = loss.values()
-            for part in PARTS:
-                values[part][i, j] = found[part]
+                redraw(i, j)
+            found = loss.values_by_size()
+            values = values or [{part: np.empty((count, count)) for part in PARTS} for _ in found]
+            for grids, of_size in zip(values, found, strict=True):
+                for part, grid in grids.items():
+                    grid[i, j] = of_size[part]
     finally:
         _move(parameters.values(), start, torch.zeros_like(plane[0]))
     return values

@@ -28,8 +28,8 @@ CARD = Family(
             and in the parameters of one block of the baseline, against the training step; one column of panels per
             block. Equivariance error is far smaller than the twirled error, so the largest eigenvalue is also shown
             relative to the loss that it belongs to; effective rank and condition do not depend on the scale of a
-            loss. The condition is told by the median magnitude of eigenvalues, as the smallest of many are zero or
-            chance. {STEP_ZERO}""",
+            loss. The condition is told by the mean or the median magnitude of eigenvalues, as the smallest of many are
+            zero or chance. {STEP_ZERO}""",
             notes="notes",
         ),
     ),

@@ -41,8 +41,11 @@ _QUANTITIES = {
     "largest_relative": "Largest eigenvalue\n/ loss",
     "trace": "Trace\n({unit})",
     "effective_rank": "Effective rank\n(trace² / trace of H²)",
+    "mean_condition": "Condition\n(largest / mean |λ|)",
     "median_condition": "Condition\n(largest / median |λ|)",
 }
+_SERIES = {"largest": "series_largest", "mean_condition": "series_mean_condition"}
+"""Quantities of which tables may have values from fewer rotations too, as lists by ``series_rotations``."""
 
 
 def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -184,7 +187,9 @@ def _said(shares: pd.Series) -> str:
 
 
 def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Largest eigenvalue, also relative to the loss, trace, effective rank and condition number against step.
+    """Largest eigenvalue, also relative to the loss, trace, effective rank and condition numbers against step.
+
+    Where tables have them, faint dots show the same from fewer rotations, larger the more there were.
 
     Args:
         table: One row per step, loss and block, of kind "hessian".
@@ -194,17 +199,18 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         The figure, a column of panels per block, and the rows with ``largest_relative``, the largest eigenvalue divided
         by the value of its loss, and the ends of the trace's interval.
     """
+    quantities = {name: label for name, label in _QUANTITIES.items() if name != "mean_condition" or name in table}
     data = at_times(of_analysis(table, options, _SUMMARY), (_TIME,))
     data["largest_relative"] = data["largest"] / data["loss_value"]
     half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
     data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
     blocks = _blocks(data)
-    figure, panels, column = drawing.tiled(len(_QUANTITIES) * len(blocks), len(blocks))
-    figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(_QUANTITIES) + 0.6)
+    figure, panels, column = drawing.tiled(len(quantities) * len(blocks), len(blocks))
+    figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(quantities) + 0.6)
     drawing.name_comparison(figure, data, options)
     place = drawing.Steps(data["step"], log=True)
     for i, axes in enumerate(panels):
-        (name, label), block = list(_QUANTITIES.items())[i // len(blocks)], blocks[i % len(blocks)]
+        (name, label), block = list(quantities.items())[i // len(blocks)], blocks[i % len(blocks)]
         part = data[data["block"] == block]
         last = i + len(blocks) >= len(panels)
         place.dress(axes)
@@ -224,13 +230,24 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     if data["trace_error"].any():
         text = f"{options.level} interval (trace)"
         reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
+    if len(fewer := _fewer_rotations(data)):
+        text = f"faint: from {several(fewer)} rotations"
+        reading.append(Line2D([], [], color=style.MUTED, linestyle="none", marker=".", markersize=4, label=text))
     drawing.legends(column, _loss_handles(), "Hessian of the", reading)
     return figure, data
 
 
+def _fewer_rotations(data: pd.DataFrame) -> pd.Series:
+    """Numbers of rotations of the estimates from fewer than all."""
+    if "series_rotations" not in data:
+        return pd.Series(dtype=float)
+    return data["series_rotations"].map(lambda series: series[:-1]).explode().dropna().astype(int)
+
+
 def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps) -> None:
     """One quantity of both losses, and its interval if it has one."""
-    drawing.scale(axes, data[[name]], log=True)
+    series = data[_SERIES[name]].map(np.asarray) if _SERIES.get(name) in data else pd.Series(dtype=object)
+    drawing.scale(axes, pd.DataFrame({name: np.r_[data[name], *series]}), log=True)
     for below, (loss, (_, colour, marker)) in zip((True, False), drawing.PARTS.items(), strict=True):
         part = data[data["loss"] == loss].sort_values("step")
         if part.empty:
@@ -239,6 +256,9 @@ def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Step
         if f"{name}_low" in part:
             half = (part[f"{name}_high"] - part[name]).where(part[name] > 0)
             axes.errorbar(x, part[name], half, linestyle="none", color=colour, linewidth=1, capsize=2)
+        for place_of, values in zip(x, series.reindex(part.index), strict=True) if len(series) else ():
+            sizes = 2.0 * np.arange(1, len(values)) ** 1.5
+            axes.scatter([place_of] * len(sizes), values[:-1], sizes, color=colour, alpha=0.5, linewidths=0, zorder=2)
         look = {"width": 3.0, "size": 8.0} if below else {}  # so that both are seen where they agree
         drawing.line(axes, x, part[name], part["unskilled"], place.log, True, colour, marker, **look)
 
@@ -252,6 +272,8 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
             "With sampled rotations extreme eigenvalues are too far out, and those of the twirled error can be "
             "negative, by sampling alone."
         )
+        if "converged" in data:
+            sentences.append(_convergence(data))
     for dense, rows in data.groupby("dense"):
         blocks = ", ".join(dict.fromkeys(rows["block"]))
         residuals = [f"{short(rows[f'residual_{end}'].max())} ({end})" for end in ("largest", "smallest")]
@@ -280,6 +302,23 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     if unseen := [name for name in ("largest", "trace") if (data[name] <= 0).any()]:
         sentences.append(f"Values of the {' and the '.join(unseen)} at or below zero cannot be drawn and are left out.")
     return sentences
+
+
+def _convergence(data: pd.DataFrame) -> str:
+    """How far extreme eigenvalues still move with the number of rotations."""
+    known = data.dropna(subset="largest_change")
+    if known.empty:
+        return "There are no estimates from fewer rotations to compare with."
+    few, many = known["series_rotations"].iloc[0][[-2, -1]].astype(int)
+    said = [
+        f"{drawing.PARTS[loss][0].lower()} by up to {short(round(100 * rows['largest_change'].max(), 1))} %, "
+        f"{rows['converged'].sum()} of {len(rows)} spectra converged"
+        for loss, rows in known.groupby("loss", sort=False)
+    ]
+    return (
+        f"From {few} to {many} rotations the largest eigenvalue changes: {'; '.join(said)}, as neither it nor its "
+        "ratio to the mean magnitude changes by more than 10 %."
+    )
 
 
 def _loss_handles() -> list[Line2D]:

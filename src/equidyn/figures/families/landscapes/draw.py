@@ -42,6 +42,7 @@ DIRECTIONS = {
 _GRID = ("run", "block", "directions", "protocol", "loss")
 _POINT = ("i", "j", "x", "y", "value")
 _MEASURED = ("roughness", "fit_residual", "fit_range", "fit_r2")
+_CONVERGENCE = ("roughness_change", "converged")  # of tables that have them
 _OURS = ("task", "step", "weights", "estimator", "rotations", "examples", "clusters", "unit", "block_parameters")
 _KEYS = (
     "study", "task", "model", "step", "weights", "group", "comparison", "t", "self_conditioning", "estimator",
@@ -180,7 +181,7 @@ def per_grid(rows: pd.DataFrame) -> pd.DataFrame:
         ``noise_low`` and ``noise_high``, the roughness of noise alone; and ``noise_p``, the probability that noise
         alone has at least the grid's R².
     """
-    constant = list(dict.fromkeys(name for name in (*_GRID, *_KEYS, *_MEASURED) if name in rows))
+    constant = list(dict.fromkeys(name for name in (*_GRID, *_KEYS, *_MEASURED, *_CONVERGENCE) if name in rows))
     found = []
     for _, part in rows.groupby(list(_GRID), sort=False):
         x, y, values = _matrix(part)
@@ -222,6 +223,8 @@ def roughness_notes(data: pd.DataFrame, options: Options) -> list[str]:
         ratios = rows["fresh_over_common"]
         said = dict.fromkeys(_round(ratio) for ratio in (ratios.min(), ratios.max()))
         sentences.append(f"{LOSSES[loss]}: with new rotations {' to '.join(said)} times as rough as with the same.")
+    if "converged" in ours:
+        sentences.append(_convergence(ours[ours["protocol"] == "common"]))
     for whose, some in (("our", ours), ("the authors'", data[theirs])):
         for protocol, rows in some.groupby("protocol", sort=False):
             rough = (rows["roughness"] >= rows["noise_low"]).sum()
@@ -230,6 +233,18 @@ def roughness_notes(data: pd.DataFrame, options: Options) -> list[str]:
                 f"{'is' if rough < 2 else 'are'} as rough as noise alone."
             )
     return sentences
+
+
+def _convergence(grids: pd.DataFrame) -> str:
+    """How far the roughness of grids with the same rotations still moves with their number."""
+    said = [
+        f"{DIRECTIONS[grid.directions].lower()}, {LOSSES[grid.loss].lower()} {short(100 * grid.roughness_change)} %"
+        for grid in grids.dropna(subset="roughness_change").itertuples()
+    ]
+    return (
+        f"Change of the roughness with the same rotations by the last increase of their number: {'; '.join(said)}; "
+        f"{grids['converged'].sum()} of {len(grids)} have converged to 10 %."
+    )
 
 
 def published_notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
@@ -303,7 +318,7 @@ def _latest(table: pd.DataFrame, options: Options) -> pd.DataFrame:
         key=lambda column: column.map(list(ranks[column.name]).index) if column.name in ranks else column,
         kind="stable",
     )
-    kept = [name for name in dict.fromkeys((*_GRID, *_KEYS, *_POINT, *_MEASURED)) if name in rows]
+    kept = [name for name in dict.fromkeys((*_GRID, *_KEYS, *_POINT, *_MEASURED, *_CONVERGENCE)) if name in rows]
     return rows[kept].reset_index(drop=True)
 
 

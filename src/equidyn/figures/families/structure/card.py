@@ -23,6 +23,18 @@ CARD = Family(
             notes="angle_notes",
         ),
         figure(
+            "error_by_degree",
+            "Equivariance error by angular momentum",
+            """The equivariance error of the baseline split by degree l of its dependence on the rotation: the turned
+            back prediction is a function of the rotation, and l counts how finely it varies, as the degree of
+            spherical harmonics does. The degrees add up to the equivariance error; all beyond the last that is told
+            apart are one grey curve. Left: as a share of the held-out loss. Right: as a share of the equivariance
+            error. A network that predicts vectors as the product of a linear layer and invariant features has degree
+            2 alone; what a truncated neighbourhood or a grid adds is of higher degrees too.""",
+            tables=("spectrum",),
+            notes="degree_notes",
+        ),
+        figure(
             "error_by_layer",
             "Equivariance error by layer",
             """Variance over rotations of the features that each layer of the baseline puts out, turned back as they

@@ -1,10 +1,12 @@
-"""The equivariance error's own structure: how it grows with the angle of a rotation, and in which layer it arises.
+"""The equivariance error's own structure: by the angle of a rotation, by degree, and in which layer it arises.
 
-Both figures show the baseline, a row of panels per flow time where there are several. The conventions of all figures
-are in `equidyn.figures.parts.drawing`; colours run with the training step.
+All figures show the baseline, a row of panels per flow time where there are several. The conventions of all figures
+are in `equidyn.figures.parts.drawing`; colours run with the training step, or with the degree.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from equidyn.core.numbers import short
+from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence, useful_note
 from equidyn.figures.parts.options import Options
@@ -23,9 +25,14 @@ from equidyn.figures.parts.variations import Looks, looks_of
 from equidyn.study.selection import of_analysis
 
 _STEPS = 6  # curves of a panel
+_SMALL = 1e-7  # percent of the loss, below which no axis reaches
 _ANGLES = (
     "angle", "variogram", "variogram_low", "variogram_high", "percent_angle", "percent_angle_low", "percent_angle_high",
     "haar", "haar_percent", "local", "degree",
+)  # fmt: skip
+_DEGREE = (
+    "degree", "and_above", "error_share", "error_share_low", "error_share_high", "loss_share", "loss_share_low",
+    "loss_share_high", "cosets",
 )  # fmt: skip
 _LAYERS = ("layer", "place", "kind_of_action", "relative_error", "energy", "floor")
 _DEGREES = {1: ":", 2: (0, (5, 2))}  # line styles of closed forms
@@ -162,6 +169,91 @@ def angle_notes(data: pd.DataFrame, options: Options) -> list[str]:
         "of the turned back prediction's derivative in the rotation; l = 2 means that L² is twice the equivariance "
         f"error. At the last step: {said}.",
     ]
+
+
+def error_by_degree(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Energy of the twisted prediction by degree against step: of the loss, and of the equivariance error.
+
+    There is a row of panels for each flow time, or for each way of comparing predictions in the table.
+
+    Args:
+        table: One row per step, condition and degree, of kind "spectrum".
+        options: What is drawn.
+
+    Returns:
+        The figure, and the rows of all degrees but 0, the twirl's, with ``series``, the degree's name.
+    """
+    ways = dict.fromkeys(zip(table["group"], table["comparison"], strict=True)) if options.comparisons else {}
+    every = [replace(options, group=group, comparison=comparison) for group, comparison in ways] or [options]
+    parts = [at_times(of_analysis(table, each, _DEGREE)) for each in every]
+    data = pd.concat(parts, ignore_index=True)
+    data = data[data["degree"] > 0]
+    data["series"] = data["degree"].astype(str) + np.where(data["and_above"], " and above", "")
+    data = data.sort_values([*_time(data), "step", "degree"], kind="stable").reset_index(drop=True)
+    if len(every) > 1:
+        titles = [options.comparisons[each.comparison].name.capitalize() for each in every if each.comparison]
+        rows = dict(zip(titles, [data[data["comparison"] == each.comparison] for each in every], strict=True))
+    else:
+        rows = _by_time(data)
+    names = data.sort_values("degree").drop_duplicates("series")
+    looks = looks_of(names.loc[~names["and_above"], "series"], style.graded)
+    looks |= dict.fromkeys(names.loc[names["and_above"], "series"], (style.MUTED, "x"))
+    figure, panels, column = drawing.tiled(2 * len(rows), 2)
+    figure.set_size_inches(figure.get_figwidth() + 0.9, figure.get_figheight())
+    drawing.name_comparison(figure, data, options)
+    place = drawing.Steps(data["step"], log=True)
+    for row, (title, part) in enumerate(rows.items()):
+        of_loss, of_error = panels[2 * row : 2 * row + 2]
+        drawing.scale(of_loss, data.loc[data["loss_share"] > _SMALL, ["loss_share"]], log=True)
+        drawing.scale(of_error, data[["error_share"]].clip(-20, 120), log=False, include=100)
+        for axes, name in ((of_loss, "loss_share"), (of_error, "error_share")):
+            _against_step(axes, part, name, looks, place)
+            axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
+        of_loss.set_ylabel("Share of held-out loss (%)")
+        of_error.set_ylabel("Share of equivariance error (%)")
+        of_loss.set_title(title)
+    handles = [drawing.sample(*look, series) for series, look in looks.items()]
+    reading = [
+        *drawing.skills(options, drawing.useless(options)),
+        Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
+    ]
+    drawing.legends(column, handles, "Degree l", reading)
+    return figure, data
+
+
+def _against_step(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, place: drawing.Steps) -> None:
+    """A share of each degree against step, with its interval."""
+    place.dress(axes)
+    log = axes.get_yscale() == "log"
+    least = axes.get_ylim()[0] if log else -np.inf
+    for series, (colour, marker) in looks.items():
+        part = data[data["series"] == series]
+        x = place(part["step"])
+        low, high = part[f"{name}_low"].clip(lower=least), part[f"{name}_high"].clip(lower=least)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        drawing.line(axes, x, part[name], part["unskilled"], True, log, colour, marker, size=4)
+
+
+def degree_notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How the error was estimated, and its degrees at the last step, for captions."""
+    sentences = [*evidence(data.assign(percent_low=data["loss_share_low"]), options), useful_note(options)]
+    if "t" in data and data["t"].nunique() < (count := int(data["flow_times"].iloc[0])):
+        sentences.append(f"Shown are {data['t'].nunique()} of {count} flow times.")
+    cosets = several(data["cosets"])
+    sentences.append(
+        f"Rotations form {cosets} independent cosets for each of the {options.words.examples}, so that the share of no "
+        "degree is biased by others; it can be negative by sampling, and is then left out on logarithmic axes."
+    )
+    last = data[data["step"] == data["step"].max()]
+    keys = [name for name in ("comparison", "t") if name in last and last[name].nunique() > 1]
+    for where, part in last.groupby(keys, sort=False) if keys else [((), last)]:
+        said = ", ".join(
+            f"l = {series} {short(round(share, 1))} %"
+            for series, share in zip(part["series"], part["error_share"], strict=True)
+        )
+        place = "".join(f", {'t = ' + short(v) if k == 't' else v}" for k, v in zip(keys, where, strict=True))
+        sentences.append(f"Shares of the equivariance error at the last step{place}: {said}.")
+    return sentences
 
 
 def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:

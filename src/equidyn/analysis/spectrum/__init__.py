@@ -1,0 +1,1 @@
+"""Equivariance error by angular momentum."""
