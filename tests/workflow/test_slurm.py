@@ -26,6 +26,14 @@ LINKS, STEPS = 10, {"augmented": 600, "fewer": 200}
 MEMORY, MINUTES = 1400, 5  # MB, and minutes, that jobs ask for at first
 GRACE = 10  # minutes
 WAIT = 1500  # seconds, on a busy machine; a tenth otherwise
+# Snakemake, but for its executor's way to wait ten seconds longer each time that no job has succeeded meanwhile.
+SNAKEMAKE = """
+import asyncio
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+Executor.sleep = lambda executor: asyncio.sleep(1)
+main()
+"""
 
 pytestmark = [
     pytest.mark.workflow,
@@ -178,10 +186,10 @@ def test_jobs_get_more_of_what_they_lacked(cluster, project):
 def workflow(project, *arguments: str, fails: bool = False) -> Iterator[Callable[[], bool]]:
     """Run Snakemake with the profile; the function that is given waits a moment, and says whether it still runs."""
     project.write()
-    command = [sys.executable, "-m", "snakemake", *arguments, "--workflow-profile", "profiles/slurm"]
+    command = [sys.executable, "-c", SNAKEMAKE, *arguments, "--workflow-profile", "profiles/slurm"]
     # There is no accounting database, and nothing to wait for.
     command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
-    command += ["--seconds-between-status-checks", "1", "--jobs", "6", "--configfile", project.config_file]
+    command += ["--jobs", "6", "--configfile", project.config_file]
     environment = os.environ | {"PYTHONPATH": str(project.folder / "src"), "OMP_WAIT_POLICY": "PASSIVE"}
     log = project.folder / "snakemake.log"
     end = time.monotonic() + WAIT

@@ -92,6 +92,8 @@ class AnalysisCard:
         measure: Function that `equidyn.analysis.checkpoints` calls for each checkpoint, as ``"module:name"``.
         settings: Section ``analysis.<name>.<task>`` of a configuration.
         operations: Operations for one example of a checkpoint, in double precision.
+        step: The same for the longest of the steps of which each is kept (`equidyn.analysis.steps`); those of all if
+            nothing is kept until a checkpoint is done.
         activations: Numbers held at once, besides arrays of the size of the weights.
         weights: Number of arrays of the size of the weights that are held, from the analysis's own settings.
         closed_form: Whether one copy of an example is enough for networks with a closed form.
@@ -104,6 +106,7 @@ class AnalysisCard:
     measure: str
     settings: type[AnalysisSettings] = AnalysisSettings
     operations: Callable[[Work, Mapping[str, Any], Mapping[str, Any], int], float] = _one_pass
+    step: Callable[[Work, Mapping[str, Any], Mapping[str, Any], int], float] | None = None
     activations: Callable[[Work, Mapping[str, Any], Mapping[str, Any], int], float] = _of_a_batch
     weights: Callable[[Mapping[str, Any]], int] = lambda told: 2
     closed_form: bool = False

@@ -1,7 +1,8 @@
 """Analyse a run: its checkpoints in, one table out."""
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import torch
 from torch import nn
 
 import equidyn
+from equidyn.analysis.steps import kept_in
 from equidyn.core.plugins import load
 from equidyn.data.store import Store
 from equidyn.run.batches import Fitting, largest_first
+from equidyn.run.checkpoints import checkpoint_name, fingerprint
 from equidyn.run.evaluation import compared, identity, restore, thinned
 from equidyn.run.findings import findings
 from equidyn.run.protocol import EvaluationSettings
+from equidyn.run.recipe import Recipe
 from equidyn.tasks.contract import TrainableTask
 
 
@@ -47,8 +51,9 @@ def analyse_run(
         steps: Steps to analyse.
         protocol: Settings, the same as for an evaluation.
         settings: Settings of the analysis.
-        state: Folder for the rows of each checkpoint, see `equidyn.run.findings.findings`; its name must say all that
-            decides them besides the checkpoints.
+        state: Folder for the rows of each checkpoint, see `equidyn.run.findings.findings`, and until these are known
+            for the steps to them, see `equidyn.analysis.steps`; its name must say all that decides them besides the
+            checkpoints.
         labels: Columns that identify the run, put in front of each row.
         anatomy: Function that returns the anatomy of the network, as ``"module:function"``, for a network that has none
             itself and belongs to no architecture of this package.
@@ -64,8 +69,14 @@ def analyse_run(
     indices = indices[largest_first(store, indices)]
     fitting = Fitting(protocol, len(indices))
 
+    unfinished = Path(state, "steps")
+
+    @lru_cache(maxsize=1)
+    def restored(step: int, weights: str) -> tuple[Recipe, TrainableTask, nn.Module]:
+        return restore(task_class, store, checkpoints, step, weights)
+
     def find(step: int, weights: str) -> pd.DataFrame:
-        _, task, model = restore(task_class, store, checkpoints, step, weights)
+        _, task, model = restored(step, weights)
         model = model.double().to(device)
         if anatomy and not hasattr(model, "anatomy"):
             model.anatomy = load(anatomy)(model)
@@ -74,16 +85,23 @@ def analyse_run(
             "clusters": len(np.unique(task.cluster(indices))),
             "package_version": equidyn.__version__,
         }
+        mine = unfinished / fingerprint(Path(checkpoints, weights, checkpoint_name(step)))
+        for other in unfinished.glob("*"):
+            if other != mine:
+                shutil.rmtree(other)
         return pd.DataFrame(
             [
                 {**compared(task, condition), **evidence, **row}
-                for condition in protocol.conditions
-                for row in fitting(partial(_measured, measure, task, model, indices, condition, settings))
+                for number, condition in enumerate(protocol.conditions)
+                for row in fitting(
+                    partial(_measured, measure, task, model, indices, condition, settings, mine / str(number))
+                )
             ]
         )
 
     found = findings(find, checkpoints, steps, protocol.weights, state, title=str(labels.get("run", "analyse")))
-    recipe, _, model = restore(task_class, store, checkpoints, steps[0], protocol.weights[0])
+    shutil.rmtree(unfinished, ignore_errors=True)
+    recipe, _, model = restored(steps[-1], protocol.weights[-1])
     run = identity(labels, recipe.model, model)
     tables = [
         pd.DataFrame({**run, "step": step, "weights": weights, **rows}, index=rows.index)
@@ -99,7 +117,9 @@ def _measured(
     indices: np.ndarray,
     condition: Mapping[str, Any],
     settings: Mapping[str, Any],
+    steps: Path,
     protocol: EvaluationSettings,
 ) -> list[dict[str, Any]]:
     """The rows of one checkpoint under one condition."""
-    return measure(task, model, indices, protocol, condition, **settings)
+    with kept_in(steps):
+        return measure(task, model, indices, protocol, condition, **settings)

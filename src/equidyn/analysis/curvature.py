@@ -15,8 +15,9 @@ over the mean magnitude is the number to compare, or over the median magnitude o
 a large bulk of both signs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
 from equidyn.analysis.losses import HeldOutLoss, Loss
+from equidyn.analysis.steps import step
 
 DENSE_LIMIT = 8192
 """Largest block whose Hessian is computed in full."""
@@ -136,7 +138,12 @@ class Hessian:
                 "choose a smaller block"
             )
         identity = torch.eye(self.size, dtype=self.parameters[0].dtype, device=self.parameters[0].device)
-        matrix = torch.cat([self.rows(rows) for rows in identity.split(_COLUMNS)])
+
+        def columns(vectors: Tensor) -> list[np.ndarray]:
+            return [self.rows(vectors).cpu().numpy()]
+
+        found = [_step(self, partial(columns, vectors)) for vectors in identity.split(_COLUMNS)]
+        matrix = torch.from_numpy(np.concatenate([array for (array,) in found])).to(identity)
         return (matrix + matrix.T) / 2
 
     def operator(self) -> LinearOperator:
@@ -214,11 +221,11 @@ def spectrum(
     random = np.random.default_rng(seed)
     operator, size = hessian.operator(), hessian.size
     start = random.standard_normal(size)
-    values, vectors = largest_eigenpairs(operator, min(_DEFLATED, size - 2), tolerance, start)
+    values, vectors = _step(hessian, lambda: largest_eigenpairs(operator, min(_DEFLATED, size - 2), tolerance, start))
     # The smallest is the largest of a shifted operator: relative to the scale it converges where it is zero, too.
     shift = values[-1]
     shifted = LinearOperator((size, size), matvec=lambda vector: shift * vector - operator @ vector, dtype=np.float64)
-    lowest, direction = largest_eigenpairs(shifted, 1, tolerance, start)
+    lowest, direction = _step(hessian, lambda: largest_eigenpairs(shifted, 1, tolerance, start))
     values, vectors = np.append(shift - lowest, values), np.column_stack([direction, vectors])
     scale = np.abs(values).max()
     residual = [np.linalg.norm(operator @ vectors[:, i] - values[i] * vectors[:, i]) / scale for i in (-1, 0)]
@@ -228,11 +235,16 @@ def spectrum(
     for _ in range(probes):
         sign = random.choice([-1.0, 1.0], size)
         rest = sign - vectors @ (vectors.T @ sign)
-        image = operator @ rest
+
+        def probe(rest: np.ndarray = rest) -> list[np.ndarray]:
+            rule = lanczos_quadrature(operator, rest / np.linalg.norm(rest), steps, vectors)
+            return [operator @ rest, *rule]
+
+        image, nodes, parts = _step(hessian, probe)
         traces.append(rest @ image)
         squares.append(image @ image)
         lengths.append(rest @ rest)
-        rules.append(lanczos_quadrature(operator, rest / np.linalg.norm(rest), steps, vectors))
+        rules.append((nodes, parts))
     trace, error = values.sum() + np.mean(traces), np.std(traces, ddof=1) / np.sqrt(probes)
     summary = _summary(trace, error, np.square(values).sum() + np.mean(squares), probes, hessian) | {
         "dense": False,
@@ -252,6 +264,14 @@ def spectrum(
         ),
         np.concatenate([np.full(len(values), EIGENPAIR), *(np.full(len(n), i) for i, (n, _) in enumerate(rules))]),
     )
+
+
+def _step(hessian: Hessian, find: Callable[[], Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """A step of an analysis (`equidyn.analysis.steps`); its products with vectors count, whoever has made them."""
+    before = hessian.products
+    *found, products = step(lambda: [*find(), np.array(hessian.products - before)])
+    hessian.products = before + int(products)
+    return found
 
 
 def lanczos_quadrature(

@@ -1,7 +1,8 @@
 """The limits of a cluster: what fits into its jobs in parts, and which studies cannot.
 
 Trainings, evaluations and analyses resume where an earlier job of theirs ended, so that only what a single job must
-finish has to fit: some training steps until the state is saved, one kind of weights of one checkpoint.
+finish has to fit: some training steps until the state is saved, one kind of weights of one checkpoint, a step of an
+analysis.
 
 Imports nothing heavy: the workflow checks the study each time it is parsed.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equidyn.core.settings import StudyError
-from equidyn.study.config import analysis_steps, protocol
+from equidyn.study.config import protocol
 from equidyn.study.planning import (
     LIMITS,
     SAFETY,
@@ -23,6 +24,7 @@ from equidyn.study.planning import (
     evaluation_parts,
     limit,
     needs,
+    step_hours,
     training_hours,
 )
 
@@ -93,11 +95,12 @@ def further_jobs(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -
 
     It may take longer than planned, by as much as jobs ask for more time.
     """
-    hours, longest = _hours(config, row, kind)[0], limit(config, "runtime") / 60
+    (hours, alone), longest = _hours(config, row, kind), limit(config, "runtime") / 60
     if "cluster" not in config or SAFETY * hours <= longest:
         return 0
-    # What starts more slowly than that is refused.
-    useful = max(longest - _starting(config, row, kind), longest / 10)
+    # What starts more slowly than that is refused. Trainings save their state when their time is up.
+    lost = _starting(config, row, kind) + (0 if kind == "training" else alone)
+    useful = max(longest - lost, longest / 10)
     return math.ceil(SAFETY * hours / useful) - 1
 
 
@@ -109,8 +112,7 @@ def _hours(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> tupl
     if kind == "evaluation":
         alone = evaluation_hours(config, row, 1) / len(protocol(config, row)["weights"])
         return evaluation_hours(config, row, len(evaluation_parts(config, row)[0])), alone
-    hours = analysis_hours(config, row, kind)
-    return hours, hours / len(analysis_steps(config, kind.name, row))
+    return analysis_hours(config, row, kind), step_hours(config, row, kind)
 
 
 def _starting(config: Mapping[str, Any], row: Mapping[str, Any], kind: Any) -> float:
@@ -133,8 +135,9 @@ def _problems(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Mappi
             if kind == "training":
                 what, remedy = f"{config['training']['state_every']:,} steps", "training.state_every"
             else:
-                what, remedy = "a checkpoint", f"{place}.examples or rotations"
+                step = not isinstance(kind, str) and kind.step
+                what, remedy = f"a {'step' if step else 'checkpoint'}", f"{place}.examples or rotations"
             yield (
-                f"{said}: {what} must fit into a job and take {math.ceil(minutes):,} minutes by plan, but "
+                f"{said}: {what} must fit into a job: {math.ceil(minutes):,} minutes by plan, but "
                 f"cluster.max_runtime is {most:,}; lower {remedy}"
             )

@@ -591,13 +591,25 @@ def analyses_of(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Map
 
 def analysis_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
     """Hours of all the checkpoints that an analysis asks for, in double precision."""
+    conditions = len(analysis_protocol(config, card.name, row)["conditions"])
+    return len(analysis_steps(config, card.name, row)) * conditions * _hours(config, row, card, card.operations)
+
+
+def step_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
+    """Hours of the longest part of an analysis that a single job must finish."""
+    if card.step:
+        return _hours(config, row, card, card.step)
+    return analysis_hours(config, row, card) / len(analysis_steps(config, card.name, row))
+
+
+def _hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any, operations: Callable[..., float]) -> float:
+    """Hours of so many operations for each example, in an analysis of one checkpoint under one condition."""
     count, example = batch_size(config, row, card), _mean_work(config, row, 1)
     how = analysis_protocol(config, card.name, row) | {"batch_size": count}
-    operations = card.operations(example, how, analysis_arguments(config, card.name, row), _copies(config, row, card))
-    passes = operations / max(1.0, example.forward)  # as many forward passes have as many operations
-    times = len(analysis_steps(config, card.name, row)) * len(how["conditions"])
+    needed = operations(example, how, analysis_arguments(config, card.name, row), _copies(config, row, card))
+    passes = needed / max(1.0, example.forward)  # as many forward passes have as many operations
     batches = _used(config, row["task"], how["examples"]) / count
-    return times * batches * passes * _forward_hours(accelerator(config), example, count, "fp64")
+    return batches * passes * _forward_hours(accelerator(config), example, count, "fp64")
 
 
 def _copies(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> int:

@@ -43,12 +43,21 @@ def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], c
     return 2 * len(told["blocks"]) * products * product
 
 
+def step(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
+    """The eigenvalues of the Hessian from all rotations, or one probe."""
+    product = hessian_product(example, copies)
+    if not told.get("keep_graphs", True):
+        product += (example.forward + example.backward) * copies
+    return max(EIGENVALUES, told["lanczos_steps"]) * product
+
+
 CARD = AnalysisCard(
     name="hessian",
     order=3,
     measure="equidyn.analysis.hessian.measure:measure",
     settings=HessianSettings,
     operations=operations,
+    step=step,
     activations=of_second_derivatives,
     closed_form=True,
     cannot={

@@ -37,12 +37,19 @@ def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], c
     return len(told["directions"]) * (surfaces + EIGENVALUES * hessian_product(example, copies))
 
 
+def step(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
+    """A row of a surface, or the eigenvectors of a plane."""
+    row = told["points"] * max(how["rotations"], told.get("fresh_rotations", FRESH_ROTATIONS)) * example.forward
+    return max(row, EIGENVALUES * hessian_product(example, copies))
+
+
 CARD = AnalysisCard(
     name="landscape",
     order=4,
     measure="equidyn.analysis.landscape.measure:measure",
     settings=LandscapeSettings,
     operations=operations,
+    step=step,
     activations=of_second_derivatives,
     closed_form=True,
     cannot={

@@ -6,6 +6,7 @@ anew at every point, which adds sampling noise to the loss; it is here for compa
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from equidyn.analysis.curvature import DENSE_LIMIT, Hessian, lanczos, largest_ei
 from equidyn.analysis.landscape.card import FRESH_ROTATIONS
 from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.analysis.roughness import roughness
+from equidyn.analysis.steps import step
 from equidyn.core.seeding import seed_for
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
@@ -78,14 +80,23 @@ def measure(
         if name == RANDOM:
             plane, eigenvalues = random_plane(parameters, protocol.seed), np.full(2, np.nan)
         else:
-            exact = HeldOutLoss(task, model, indices, protocol, condition, in_cosets=True)
-            plane, eigenvalues = eigenplane(exact, name, parameters)
+
+            def eigenvectors(part: str = name) -> list[np.ndarray]:
+                exact = HeldOutLoss(task, model, indices, protocol, condition, in_cosets=True)
+                directions, curvatures = eigenplane(exact, part, parameters)
+                return [directions.cpu().numpy(), curvatures]
+
+            found, eigenvalues = step(eigenvectors)
+            plane = torch.from_numpy(found).to(next(iter(parameters.values())))
         for drawn in PROTOCOLS:
-            loss.draw(protocol.seed, in_cosets=True)
 
             def redraw(i: int, j: int, name: str = name) -> None:
                 loss.draw(seed_for(protocol.seed, "fresh", name, i, j), count=fresh_rotations)
 
+            if drawn == "fresh":
+                redraw(0, 0)  # as many as at all points, whose values may be known
+            else:
+                loss.draw(protocol.seed, in_cosets=True)
             grids = surface(
                 loss, parameters, plane, scale * coordinates, redraw=redraw if drawn == "fresh" else None,
                 title=f"{name} plane, {drawn}",
@@ -147,7 +158,7 @@ def eigenplane(
     else:
         operator = hessian.operator()
         start = np.random.default_rng(0).standard_normal(hessian.size)
-        top, direction = largest_eigenpairs(operator, 1, _TOLERANCE, start)
+        top, direction = step(lambda: largest_eigenpairs(operator, 1, _TOLERANCE, start))
         start -= direction[:, 0] * (direction[:, 0] @ start)
         ritz, inner, basis = lanczos(operator, start / np.linalg.norm(start), _LANCZOS_STEPS, direction)
         values, vectors = np.append(ritz, top), np.vstack([inner.T @ basis, direction.T])
@@ -210,22 +221,22 @@ def surface(
         For each of the loss's `sizes` (n, n) of each part; row i moves along y, column j along x.
     """
     start = [parameter.detach().clone() for parameter in parameters.values()]
-    count = len(coordinates)
-    values: list[dict[str, np.ndarray]] = []
-    places = [(i, j) for i in range(count) for j in range(count)]
-    try:
-        for i, j in tqdm(places, desc=title, mininterval=5):
-            _move(parameters.values(), start, coordinates[j] * plane[0] + coordinates[i] * plane[1])
+
+    def row(i: int) -> list[np.ndarray]:
+        found = []
+        for j, x in enumerate(coordinates):
+            _move(parameters.values(), start, x * plane[0] + coordinates[i] * plane[1])
             if redraw is not None:
                 redraw(i, j)
-            found = loss.values_by_size()
-            values = values or [{part: np.empty((count, count)) for part in PARTS} for _ in found]
-            for grids, of_size in zip(values, found, strict=True):
-                for part, grid in grids.items():
-                    grid[i, j] = of_size[part]
+            found.append(loss.values_by_size())
+        return [np.array([[[values[part] for values in point] for point in found] for part in PARTS])]
+
+    try:
+        rows = [step(partial(row, i))[0] for i in tqdm(range(len(coordinates)), desc=title, mininterval=5)]
     finally:
         _move(parameters.values(), start, torch.zeros_like(plane[0]))
-    return values
+    grids = np.moveaxis(np.stack(rows), 3, 0)  # size, row, part, column
+    return [dict(zip(PARTS, np.ascontiguousarray(of_size.swapaxes(0, 1)), strict=True)) for of_size in grids]
 
 
 @torch.no_grad()
