@@ -40,6 +40,8 @@ from equidyn.tasks.flow_matching.task import FlowMatching
 from equidyn.tasks.force_field.task import ForceField
 from equidyn.tasks.voxel_denoising.task import VoxelDenoising
 
+pytestmark = pytest.mark.slow
+
 TASKS = ("force_field", "flow_matching", "voxel_denoising")
 COMMON = {"optimiser": "adamw", "lr": 1e-3, "augmentation": 0.5, "seed": 0, "warmup_steps": 3, "weight_decay": 0.1}
 # Batches do not divide evenly, and the last one of an epoch has a single example, but for the voxels.
@@ -158,7 +160,6 @@ def test_microbatch_below_one(single, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch hides warnings of its own, which pytest shows again
-@pytest.mark.slow
 def test_compiled_networks_learn_the_same(single, tmp_path, monkeypatch):
     # The usual backend needs a C++ compiler, and minutes.
     quickly = partialmethod(torch.nn.Module.compile, backend="aot_eager")
@@ -230,7 +231,6 @@ def test_a_process_that_is_killed_is_named(tmp_path):
         launch(die_in_one_process, 2, log=tmp_path / "log")
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_one_process_is_so_in_all(single, tmp_path):
     task = Diverging.restore(single["force_field"].store, single["force_field"].state())
     with pytest.raises(WorkerError, match=r"process [01]: TrainingError: step 2: loss nan, .* on examples \["):
@@ -283,7 +283,6 @@ def test_termination_of_one_process_leaves_no_trace(single, tmp_path):
     assert_identical(stopped, whole)
 
 
-@pytest.mark.slow
 def test_interruptions_of_two_processes_leave_no_trace(single, tmp_path):
     task, folders = single["flow_matching"], [tmp_path / name for name in ("whole", "stopped", "killed", "elsewhere")]
     whole, stopped, killed, elsewhere = folders

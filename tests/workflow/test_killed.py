@@ -9,7 +9,7 @@ import pytest
 from project import tiny_study
 from torture.bench import Processes
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 WANTED = "results/tiny/data/force_field/index/validation.npy"
 
@@ -86,7 +86,6 @@ def test_one_at_work_is_in_the_way(started):
     assert workflow.wait() == 0
 
 
-@pytest.mark.slow
 def test_a_lock_of_another_machine_stays(started):
     project, workflow, processes = started
     for process in processes.all():

@@ -28,7 +28,7 @@ __getattr__ = lambda name: object
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A project whose study has run once, completely."""
+    """A project whose study has run once, completely, which takes minutes: tests that need it are slow."""
     project = tiny_study(tmp_path_factory.mktemp("finished"))
     result = project.run()
     assert result.returncode == 0, result.stderr[-5000:] + result.stdout[-2000:]
@@ -81,6 +81,7 @@ def forbid(folder: Path, *names: str):
         (folder / name / "__init__.py").write_text(BLOCKED)
 
 
+@pytest.mark.slow
 class TestFinishedStudy:
     """What a complete run leaves behind."""
 
@@ -243,7 +244,6 @@ class TestFinishedStudy:
         assert planned["train_network"] == 1
 
 
-@pytest.mark.slow
 class TestWithoutSnakemake:
     """`equidyn run`, beside the finished study."""
 
@@ -283,6 +283,7 @@ class TestWithoutSnakemake:
         assert "config/runs/tiny.tsv: no run 'nobody'; its runs: augmented, fewer" in found.stderr
 
 
+@pytest.mark.slow
 class TestBadCheckpoint:
     """A checkpoint that is damaged costs itself only, and what was found of the others is not found again."""
 
@@ -340,6 +341,7 @@ def archived(finished, tmp_path_factory):
     return project
 
 
+@pytest.mark.slow
 class TestArchive:
     """Published tables are enough to draw everything again."""
 
@@ -411,6 +413,7 @@ class TestBadInput:
         assert result.returncode != 0
         assert re.search(expected, result.stderr + result.stdout, re.DOTALL), result.stderr[-2000:]
 
+    @pytest.mark.slow
     def test_a_subset_larger_than_the_data(self, finished):
         kept = finished.config["data"]["force_field"]["subsets"]
         finished.config["data"]["force_field"]["subsets"] = kept | {"huge": 10**6}
@@ -421,6 +424,7 @@ class TestBadInput:
         assert result.returncode != 0
         assert re.search(r"subset 'huge': size 1000000 exceeds", result.stderr + result.stdout)
 
+    @pytest.mark.slow
     def test_a_truncated_checkpoint(self, finished):
         checkpoint = finished.results / "train/augmented/raw/00000006.safetensors"
         with truncated(checkpoint, checkpoint.stat().st_size // 2):
