@@ -130,7 +130,7 @@ def test_silence(claims):
     ):  # fmt: skip
         _, _, s = sums(run)
         at = (share(s) <= 2).argmax(-1)[..., None]
-        there = np.take_along_axis(skill(s), at, -1)[..., 0][:, learning(s)].max(-1)
+        there = np.maximum(np.take_along_axis(skill(s), at, -1)[..., 0][:, learning(s)].max(-1), 0)
         row = claims.loc[("silent_at_first", task)]
         assert row["value"] == pytest.approx(there[0])
         assert row["verdict"] == verdict

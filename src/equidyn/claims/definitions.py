@@ -45,7 +45,7 @@ _ABOVE = pd.Interval(PERCENT, np.inf, closed="both")  # no longer "at or below 2
 _SMALL = pd.Interval(0, 25, closed="both")  # the authors' own reach 22 % (flow matching)
 _WINS = pd.Interval(0, 1, closed="left")  # a lower loss than the other's
 _NOT_LATER = pd.Interval(0, 1, closed="both")
-_SILENT = pd.Interval(-np.inf, 0.05, closed="left")
+_SILENT = pd.Interval(0, 0.05, closed="left")
 _TENTH, _LITTLE = pd.Interval(0, 0.1, closed="both"), pd.Interval(0, 0.02, closed="both")
 
 SEEDS, SHARES, SKILLS = range(1, 10), (True,), (0.25, 0.4, 0.6, 0.7)
@@ -331,8 +331,8 @@ CLAIMS = {
     },
     "silent_at_first": Claim(
         "The share first falls while nothing is predicted.",
-        "skill at the first step with a share of at most 2 %; flow matching: the most over flow times at which it "
-        "learns",
+        "skill (0 if negative) at the first step with a share of at most 2 %; flow matching: the most over flow times "
+        "at which it learns",
         _SILENT,
         losses.silent,
         "skill",

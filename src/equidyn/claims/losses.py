@@ -90,14 +90,14 @@ def penalty(evidence: Evidence) -> Found:
 
 
 def silent(evidence: Evidence) -> Found:
-    """Skill at the first step with a small share; the most over flow times."""
+    """Skill, or 0 if it is negative, at the first step with a small share; the most over flow times."""
 
     def statistic(curves: Curves) -> np.ndarray:
         reached = curves.percent <= PERCENT
         if not reached[0].any(axis=-1)[curves.learning(evidence.useful_skill)].all():
             raise Untestable(f"the share does not fall to {PERCENT:g} % within training")
         skill = np.take_along_axis(curves.skill, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-        return np.where(reached.any(axis=-1), skill, 1.0)
+        return np.where(reached.any(axis=-1), np.maximum(skill, 0), 1.0)
 
     return _extreme(evidence, statistic, np.max, "null")
 
