@@ -37,7 +37,8 @@ def pins():
 @pytest.mark.parametrize("kind", ["data", "train", "figures"])
 def test_conda_environments_pin_what_pyproject_pins(kind, pins):
     entries = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())["dependencies"]
-    pinned = dict(entry.split(" ==") for entry in entries if "==" in entry)
+    entries += [entry for of_pip in entries if isinstance(of_pip, dict) for entry in of_pip["pip"]]
+    pinned = dict(re.split(" ?==", entry) for entry in entries if "==" in entry)
     assert pinned, "an environment pins something"
     for name, version in pinned.items():
         assert pins[CONDA_NAMES.get(name, name)] == version, name
