@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from suite import TOLERANCE, ForceFieldModelSuite, molecules, neopentane
+from suite import TOLERANCE, ForceFieldModelSuite, assert_close, molecules, neopentane
 
 from equidyn.core.batch import MoleculeBatch
 from equidyn.models.mace.network import MACE, MACEConfig
@@ -53,6 +53,12 @@ class TestMACE(ForceFieldModelSuite):
         expected = self.run(model, batch).forces
         model.compile(dynamic=True)
         assert torch.equal(self.run(model, model.prepare(batch, few_shapes=True)).forces, expected)
+
+    def test_single_precision_where_others_take_less(self):
+        model, batch = self.make(), self.batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert_close(model(batch).forces, self.run(model, batch).forces, TOLERANCE[torch.float32])
+            self.loss(model).backward()
 
     def test_forces_are_a_gradient(self):
         # The work along a closed path vanishes; trapezoids leave errors of second order in the step.

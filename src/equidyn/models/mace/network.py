@@ -112,7 +112,9 @@ class MACE(nn.Module):
         edges, positions = batch.graph or self.edges(batch), batch.positions
         learning = torch.is_grad_enabled()
         # e3nn's functions in TorchScript round differently once they have been optimised, after some calls.
-        with torch.enable_grad(), torch.jit.optimized_execution(False):
+        # In bfloat16 they mix types.
+        single = torch.autocast(positions.device.type, enabled=False)
+        with single, torch.enable_grad(), torch.jit.optimized_execution(False):
             result = self.network(
                 {
                     # The network asks for gradients by this very tensor.
