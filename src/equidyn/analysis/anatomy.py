@@ -11,13 +11,11 @@ from typing import Any
 
 from torch import nn
 
+from equidyn.analysis.card import ALL
 from equidyn.core.plugins import load
 from equidyn.core.symmetry import Symmetry
 from equidyn.models.anatomy import Anatomy
 from equidyn.models.registry import architecture_of
-
-ALL = "all"
-"""Name of the block of all parameters."""
 
 
 def anatomy_of(model: nn.Module) -> Anatomy | None:

@@ -17,6 +17,12 @@ from equidyn.run.protocol import Examples, FittingBatch, Rotations, SymmetrySett
 EIGENVALUES = 300
 """Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
 
+ALL = "all"
+"""Name of the block of all parameters."""
+
+NEAR_OUTPUT = 0.02
+"""Share of a network that derivatives in another block pass through: blocks that are looked at are near the output."""
+
 SIZES = (1, 2, 4, 12, 24)
 """Numbers of rotations in groups of which each holds the one before, up to those of a cube."""
 
@@ -50,13 +56,19 @@ def _of_a_batch(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], 
     return how["batch_size"] * copies * example.peak
 
 
+def share_of(block: str) -> float:
+    """Share of a network that second derivatives in a block pass through, by plan."""
+    return 1.0 if block == ALL else NEAR_OUTPUT
+
+
 def of_second_derivatives(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
     """Numbers in the graphs of first derivatives, each of which has twice the numbers of the forward pass's.
 
     Those of all examples are kept, or of a batch alone.
     """
     count = how["examples"] if told.get("keep_graphs", True) else how["batch_size"]
-    return count * copies * 3 * example.kept
+    share = max(map(share_of, told["blocks"] if "blocks" in told else [told["block"]]))
+    return count * copies * 3 * share * example.kept
 
 
 def coset_size(count: int) -> int:

@@ -12,6 +12,7 @@ from equidyn.analysis.card import (
     hessian_product,
     in_series,
     of_second_derivatives,
+    share_of,
 )
 from equidyn.core.settings import Distinct
 from equidyn.models.work import Work
@@ -40,7 +41,8 @@ def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], c
     product = hessian_product(example, in_series(copies))
     if not told.get("keep_graphs", True):
         product += (example.forward + example.backward) * in_series(copies)
-    return 2 * len(told["blocks"]) * products * product
+    forward = len(told["blocks"]) * in_series(copies) * example.forward
+    return 2 * (forward + sum(map(share_of, told["blocks"])) * products * product)
 
 
 def step(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
@@ -48,7 +50,8 @@ def step(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies:
     product = hessian_product(example, copies)
     if not told.get("keep_graphs", True):
         product += (example.forward + example.backward) * copies
-    return max(EIGENVALUES, told["lanczos_steps"]) * product
+    share = max(map(share_of, told["blocks"]))
+    return copies * example.forward + share * max(EIGENVALUES, told["lanczos_steps"]) * product
 
 
 CARD = AnalysisCard(

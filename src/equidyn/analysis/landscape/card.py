@@ -5,7 +5,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from equidyn.analysis.card import EIGENVALUES, AnalysisCard, AnalysisSettings, hessian_product, of_second_derivatives
+from equidyn.analysis.card import (
+    EIGENVALUES,
+    AnalysisCard,
+    AnalysisSettings,
+    hessian_product,
+    of_second_derivatives,
+    share_of,
+)
 from equidyn.core.settings import Distinct
 from equidyn.models.work import Work
 from equidyn.run.protocol import Rotations
@@ -34,13 +41,15 @@ class LandscapeSettings(AnalysisSettings):
 def operations(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
     """Two surfaces on each plane, and the eigenvectors that span it."""
     surfaces = told["points"] ** 2 * (how["rotations"] + told.get("fresh_rotations", FRESH_ROTATIONS)) * example.forward
-    return len(told["directions"]) * (surfaces + EIGENVALUES * hessian_product(example, copies))
+    return len(told["directions"]) * (
+        surfaces + EIGENVALUES * share_of(told["block"]) * hessian_product(example, copies)
+    )
 
 
 def step(example: Work, how: Mapping[str, Any], told: Mapping[str, Any], copies: int) -> float:
     """A row of a surface, or the eigenvectors of a plane."""
     row = told["points"] * max(how["rotations"], told.get("fresh_rotations", FRESH_ROTATIONS)) * example.forward
-    return max(row, EIGENVALUES * hessian_product(example, copies))
+    return max(row, EIGENVALUES * share_of(told["block"]) * hessian_product(example, copies))
 
 
 CARD = AnalysisCard(

@@ -248,7 +248,7 @@ def degree_notes(data: pd.DataFrame, options: Options) -> list[str]:
     keys = [name for name in ("comparison", "t") if name in last and last[name].nunique() > 1]
     for where, part in last.groupby(keys, sort=False) if keys else [((), last)]:
         said = ", ".join(
-            f"l = {series} {short(round(share, 1))} %"
+            f"l = {series} {short(round(share, 1) + 0.0)} %"  # no negative zeros
             for series, share in zip(part["series"], part["error_share"], strict=True)
         )
         place = "".join(f", {'t = ' + short(v) if k == 't' else v}" for k, v in zip(keys, where, strict=True))
