@@ -34,6 +34,19 @@ def test_turns_alternate_and_the_median_step_counts(networks, monkeypatch):
     assert order == [7, 7, 7, 7], "steps of each turn: three to warm up, one that starts the clock, three that count"
 
 
+def test_long_runs_on_gpus_are_timed_as_they_are_trained(networks, monkeypatch):
+    found = []
+
+    def train(*settings, world, **others):
+        found.append(settings[2].compile)
+        world.times.extend([0.0] * 8)
+
+    monkeypatch.setattr(timing, "train", train)
+    for device in ("cuda", "cpu"):
+        timing._turn(networks["first"], 3, device)
+    assert found == [True, False]
+
+
 def trained(order, durations):
     """A training whose steps take some seconds."""
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from equidyn.run.distributed import World
-from equidyn.run.recipe import Recipe
+from equidyn.run.recipe import Recipe, compiles
 from equidyn.run.training import train
 from equidyn.tasks.contract import TrainableTask
 
@@ -44,7 +44,7 @@ class Timed:
     Attributes:
         task: Its task, bound to a store.
         indices: (n,) training examples.
-        recipe: Settings of its training; the number of steps does not matter.
+        recipe: Settings of its training; its number of steps decides only whether the network is compiled.
         microbatch: See `equidyn.run.training.train`.
         threads: Threads of numeric libraries.
     """
@@ -99,7 +99,8 @@ def time_steps(
 
 def _turn(network: Timed, steps: int, device: str) -> float:
     """Median seconds of a step."""
-    recipe = network.recipe.model_copy(update={"steps": WARM_UP + steps + 1})
+    compiled = compiles(network.recipe.compile, network.recipe.steps, on_gpu=device == "cuda")
+    recipe = network.recipe.model_copy(update={"steps": WARM_UP + steps + 1, "compile": compiled})
     clock = _Clock(device=torch.device(device))
     torch.set_num_threads(network.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ what was interrupted goes on, and Snakemake takes the results for its own.
 
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -17,6 +18,9 @@ from equidyn.core import process
 from equidyn.core.files import replacing
 from equidyn.core.settings import StudyError
 from equidyn.study.stages import Study
+
+UNFINISHED = "unfinished"
+"""What is recorded of a job before it ends."""
 
 
 class JobError(Exception):
@@ -73,7 +77,10 @@ def _do(study: Study, job: Job, say: Callable[[str], None]) -> None:
         say(f"{job.script} {job.name}: is there")
         return
     say(f"{job.script} {job.name}")
-    record.unlink(missing_ok=True)
+    # As Snakemake does, outputs go first: of a job that is killed, none of another configuration may be taken for its.
+    _write(record, UNFINISHED)
+    for output in map(Path, job.outputs):
+        shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
     log = Path(study.folder, "logs", job.script, f"{job.name}.log")
     arguments = [*job.arguments[: job.log_place], str(log), *job.arguments[job.log_place :]]
     for output in job.outputs:
@@ -84,7 +91,10 @@ def _do(study: Study, job: Job, say: Callable[[str], None]) -> None:
     worker.join()
     if worker.exitcode:
         raise JobError(f"{job.script} {job.name} ended with exit code {worker.exitcode}: {log} says why")
-    record.parent.mkdir(parents=True, exist_ok=True)
+    _write(record, told)
+
+
+def _write(record: Path, told: str) -> None:
     with replacing(record) as temporary:
         temporary.write_text(told, encoding="utf-8")
 
