@@ -72,6 +72,14 @@ def test_landscapes_by_protocol():
     row = found("smoother_landscape", run("base"), analyses=analyses)
     assert (row.value, row.kind) == (pytest.approx(4), RANGE)
     assert "planes of the first seed: 2, 8" in row.notes
+    other = planes("roughness", [3.0, 3.0], "again", protocol="common", directions="twirled")
+    row = found(
+        "smoother_landscape",
+        run("base"),
+        run("again", seed=1),
+        analyses={("landscape", FORCE): pd.concat([other, common])},
+    )
+    assert "planes of the first seed: 2, 8" in row.notes
     assert found("smoother_landscape_as_published", run("base"), analyses=analyses).value == pytest.approx(9)
     analyses = {("landscape", FORCE): pd.concat([common.assign(converged=False), fresh.assign(converged=False)])}
     with pytest.raises(Untestable, match="the landscapes have not converged"):

@@ -27,6 +27,21 @@ def test_what_never_falls_is_refuted_by_long_and_dense_evaluation_alone():
     assert (fall.low, fall.high) == (0, np.inf)
 
 
+def test_what_rare_evaluations_can_have_missed_is_not_refuted():
+    """No fall is seen until step 15,000, or none, but nobody looked from step 1,000 to 10,000, or from 10 to 1,500."""
+    for share, kept in (([6.0] * 10 + [1.0], [0, 1, 2, 3, 9, 10]), (HIGH, [0, 1, *range(4, 11)])):
+        seldom = [np.array(values)[kept] for values in (share, LOSS, STEPS)]
+        assert found("falls_below_2_percent", run("base", *seldom[:2], steps=seldom[2])).low == 0
+    late = found("falls_below_2_percent", run("base", [6.0] * 10 + [1.0]))
+    assert (late.low, late.high) == (pytest.approx(10_000), 15_000)
+
+
+def test_nothing_lasts_that_the_next_evaluation_refutes():
+    """A network that starts as zero has no equivariance error."""
+    assert found("falls_to_stay", run("base", (0.0, 50.0, *SHARE[2:]))).value == 100
+    assert found("falls_to_stay", run("base", (50.0, 1.0, 9.0, *SHARE[3:]))).value == 1000
+
+
 def test_a_fall_that_does_not_last_is_passed_over():
     share = list(SHARE)
     share[STEPS.index(1500)] = 3.0
@@ -102,6 +117,8 @@ def test_the_penalty_counts_from_the_first_skill_on():
 def test_silence():
     base = run("base", loss=(2, 1.1, 0.98, *LOSS[3:]))
     assert found("silent_at_first", base).value == pytest.approx(0.02)
+    between = found("silent_at_first", run("base", (50, 9, 6, *[0.3] * 8), (2, 1.1, 0.98, *LOSS[3:])))
+    assert (between.low, between.high) == pytest.approx((0.02, 0.6))  # at steps 100 and 1,000
     with pytest.raises(Untestable, match="does not fall to 2 %"):
         found("silent_at_first", run("base", HIGH))
     for claim in ("equivariant_at_skill_0.2", "equivariant_at_skill_0.5"):
@@ -130,6 +147,8 @@ def test_returns():
     assert "before 100,000" in end.notes[1]
     back = late("late_return", (10, 1, 1.5, 0.8, *[0.7] * 7), STEPS[:8])
     assert (back.value, back.high) == (pytest.approx(1.5), np.inf)
+    assert late("ends_above_2_percent_late", (50, 40), STEPS[:2]).low == 0
+    assert late("late_return", (0, 10, 1, 0.5, *[2.5] * 7)).value == pytest.approx(5)
     longer = (*STEPS[:-1], 100_000)
     assert late("ends_above_2_percent_late", (*share[:-1], 0.7), longer).high == pytest.approx(0.7)
 
@@ -158,6 +177,14 @@ def test_schedules_that_fall_are_compared_at_their_ends():
     assert ratio.value == pytest.approx(0.4 ** (1 - part) * 0.1**part / 0.125)
     with pytest.raises(Untestable, match=r"base has no whole schedule within 1\.5e8 FLOP, the largest common budget"):
         found("wins_per_flop", runs[0], runs[2], flops={"control": 1e4})
+
+
+def test_controls_of_equal_cost_compete():
+    base, control = run("base"), run("control", (0,) * 11, LOSS, model="control-net")
+    expected = found("wins_per_flop", base, control).value
+    for factor, lr, best in ((1.5, 1.0, 1), (0.8, 1.0, 0.8), (0.8, 1e-9, 0.8)):
+        other = run("other", (0,) * 11, [factor * x for x in LOSS], model="control-net", lr=lr)
+        assert found("wins_per_flop", base, control, other).value == pytest.approx(expected / best)
 
 
 def test_a_win_needs_three_seeds():

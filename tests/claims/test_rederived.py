@@ -125,17 +125,20 @@ def test_what_comes_back_late(claims):
 
 
 def test_silence(claims):
-    for task, run, verdict in (
-        ("flow_matching", "chains", "reproduced"), ("voxel_denoising", "grids", "not reproduced"),
-    ):  # fmt: skip
+    for task, run in (("flow_matching", "chains"), ("voxel_denoising", "grids")):
         _, _, s = sums(run)
         at = (share(s) <= 2).argmax(-1)[..., None]
-        there = np.maximum(np.take_along_axis(skill(s), at, -1)[..., 0][:, learning(s)].max(-1), 0)
+        before, there = (
+            np.maximum(np.take_along_axis(skill(s), i, -1)[..., 0][:, learning(s)].max(-1), 0) for i in (at - 1, at)
+        )
         row = claims.loc[("silent_at_first", task)]
         assert row["value"] == pytest.approx(there[0])
-        assert row["verdict"] == verdict
-        low, high = ends(there)
-        assert high < 0.05 if verdict == "reproduced" else low >= 0.05
+        if task == "flow_matching":
+            assert ends(there)[1] < 0.05
+            assert row["verdict"] == "reproduced"
+        else:  # somewhere between two evaluations
+            assert ends(before)[0] < 0.05 < ends(there)[1]
+            assert row["verdict"].startswith("not testable")
 
 
 def test_a_ratio_at_the_largest_common_budget(claims):

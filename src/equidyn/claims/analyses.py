@@ -121,8 +121,7 @@ def _ratios(evidence: Evidence, rows: pd.DataFrame, keys: list[str], what: str) 
             ratios = ratios[~equal]
     if ratios.empty:
         raise Untestable("; ".join([f"no {what} of both losses is known", *notes]))
-    first = ratios.loc[[ratios.index[0][0]]]
-    notes.insert(0, f"{what}s of the first seed: " + ", ".join(short(ratio) for ratio in first))
     values = np.exp(np.log(ratios).groupby(level="run").mean())
     runs = [run for run in evidence.replicates if run in values.index]
+    notes.insert(0, f"{what}s of the first seed: " + ", ".join(short(ratio) for ratio in ratios.loc[[runs[0]]]))
     return evidence.over_seeds([float(values[run]) for run in runs], LOGARITHM, *notes)

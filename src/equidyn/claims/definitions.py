@@ -221,7 +221,7 @@ CLAIMS = {
     ),
     "ends_above_2_percent_late": Claim(
         "At later flow times long training ends with a share above 2 %.",
-        "share at the last step (%), the least over flow times from 0.6 on; below 2 % counts from 100,000 steps on",
+        "share at the last step (%), the least over flow times from 0.6 on; counts from 100,000 steps on",
         _ABOVE,
         losses.ends_above,
         "percent",
@@ -331,8 +331,8 @@ CLAIMS = {
     },
     "silent_at_first": Claim(
         "The share first falls while nothing is predicted.",
-        "skill (0 if negative) at the first step with a share of at most 2 %; flow matching: the most over flow times "
-        "at which it learns",
+        "skill (0 if negative) at the first evaluated step with a share of at most 2 %, which is reached after the "
+        "evaluation before; flow matching: the most over flow times at which it learns",
         _SILENT,
         losses.silent,
         "skill",

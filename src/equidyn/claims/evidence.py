@@ -22,6 +22,7 @@ RELATIVE = 0.02  # the same of the energy of what is predicted, which does not f
 WITHIN = (1_000, 10_000)  # "within 1k to 10k steps"
 FEWEST_SEEDS = 3  # of which the spread tells anything
 DENSE = 1.6  # evaluations further apart than by this factor can miss a fall
+LASTS = 2.0  # a fall that lasts until this multiple of its step is seen by evaluations that far apart
 
 INTERVAL, EXAMPLES, RANGE, SINGLE = "interval", "interval of too few seeds", "range of a few values", "value"
 """What the ends of a statistic are: a confidence interval; the same, where it must hold seeds and does not; extremes of
@@ -155,30 +156,40 @@ class Curves:
             raise Untestable(f"nothing is learned: the best skill is {short(float(best.max()))}")
         return best >= useful
 
-    def first(self, reached: np.ndarray, until: float | None = None) -> Bounds:
+    def first(self, reached: np.ndarray, until: float | None = None, gap: float = DENSE) -> Bounds:
         """Bounds (S, T) of the first step at which something (S, T, N) is reached: after the evaluation before.
 
-        Where it never is, it is later than the step `until` (the last evaluated one); where evaluations are too far
-        apart to see a fall that comes back, it may have been at any time.
+        Where it never is, it is later than the step `until` (the last evaluated one); where evaluations are further
+        apart than by a factor `gap`, it may have been at any time, as may one after the steps of interest.
         """
         until = float(self.steps[-1]) if until is None else until
         before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
         ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
-        later = np.nextafter(until, np.inf) if self.is_dense else 0.0
-        return Bounds(np.where(ever, before[at], later), np.where(ever, self.steps[at].astype(float), np.inf))
+        is_dense = self.is_dense(gap)
+        later = np.nextafter(until, np.inf) if is_dense else 0.0
+        seen = ever & (is_dense | (self.steps[at] <= WITHIN[1]))
+        lower = np.where(seen, before[at], np.where(ever, 0.0, later))
+        return Bounds(lower, np.where(ever, self.steps[at].astype(float), np.inf))
 
-    @property
-    def is_dense(self) -> bool:
-        """Whether no two evaluations within the steps of interest are further apart than by a factor `DENSE`."""
-        marks = [step for step in self.steps if WITHIN[0] < step < WITHIN[1]]
-        marks = [WITHIN[0], *marks, min(WITHIN[1], max(WITHIN[0], self.ends))]
-        return bool(np.max(np.divide(marks[1:], marks[:-1])) <= DENSE)
+    def is_dense(self, gap: float) -> bool:
+        """Whether no two evaluations about the steps of interest are further apart than by a factor."""
+        start, stop = (self.steps[self.steps <= WITHIN[0]], self.steps[self.steps >= WITHIN[1]])
+        first, last = (start[-1] if len(start) else np.inf, stop[0] if len(stop) else self.ends)
+        marks = self.steps[(self.steps >= first) & (self.steps <= last)]
+        return len(marks) > 0 and bool((marks[1:] <= gap * marks[:-1]).all())
+
+    def first_lasting(self, reached: np.ndarray) -> Bounds:
+        """The same, of what then remains so until a multiple `LASTS` of its step."""
+        return self.first(self.lasting(reached), self.ends / LASTS, LASTS)
 
     def lasting(self, reached: np.ndarray) -> np.ndarray:
-        """Whether something is reached at a step and all evaluations until twice that step, which must be evaluated."""
+        """Whether something is reached at a step, the next one, and all until a multiple `LASTS` of it."""
+        until = [
+            max(LASTS * step, following) for step, following in zip(self.steps, [*self.steps[1:], np.inf], strict=True)
+        ]
         kept = [
-            reached[..., (self.steps >= step) & (self.steps <= 2 * step)].all(axis=-1) & (2 * step <= self.ends)
-            for step in self.steps
+            reached[..., (self.steps >= step) & (self.steps <= last)].all(axis=-1) & (last <= self.ends)
+            for step, last in zip(self.steps, until, strict=True)
         ]
         return np.stack(kept, axis=-1)
 

@@ -49,13 +49,11 @@ def falls(evidence: Evidence, *, useful: bool = False, lasting: bool = False, si
 
 def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tuple[Bounds, np.ndarray]:
     """Bounds (S, T) of the step at which the share has fallen, and the flow times (T,) that count."""
-    reached, times, until = curves.percent <= PERCENT, np.ones(len(curves.times), dtype=bool), float(curves.ends)
+    reached, times = curves.percent <= PERCENT, np.ones(len(curves.times), dtype=bool)
     if useful:
         reached = reached & (curves.relative <= RELATIVE) & (curves.progress >= evidence.settings.skill)
         times = curves.learning(evidence.useful_skill)
-    if lasting:
-        reached, until = curves.lasting(reached), curves.ends / 2
-    return curves.first(reached, until), times
+    return curves.first_lasting(reached) if lasting else curves.first(reached), times
 
 
 def _latest(bounds: Sequence[Bounds]) -> Bounds:
@@ -65,12 +63,12 @@ def _latest(bounds: Sequence[Bounds]) -> Bounds:
 def faster(evidence: Evidence) -> Found:
     """What is left to learn of the twirled loss over the equivariance error, once half is learned; least over times."""
 
-    def statistic(curves: Curves) -> np.ndarray:
+    def statistic(curves: Curves) -> Bounds:
         twirled, equivariance = curves.twirled, curves.known("equivariance")
         at = (curves.progress >= evidence.settings.skill).argmax(axis=-1)[..., None]
         left = twirled - twirled.min(axis=-1, keepdims=True)
         above, below = (np.take_along_axis(part, at, axis=-1)[..., 0] for part in (left, equivariance))
-        return np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0)
+        return Bounds.exact(np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0))
 
     return _extreme(evidence, statistic, np.min, "null")
 
@@ -81,23 +79,29 @@ def penalty(evidence: Evidence) -> Found:
     Where no null loss is known, from the first share of 2 % or less on.
     """
 
-    def statistic(curves: Curves) -> np.ndarray:
+    def statistic(curves: Curves) -> Bounds:
         learned = curves.percent <= PERCENT if curves.null is None else curves.skill >= evidence.useful_skill
         since = np.maximum.accumulate(learned, axis=-1)
-        return np.where(since, curves.penalty, -np.inf).max(axis=-1)
+        return Bounds.exact(np.where(since, curves.penalty, -np.inf).max(axis=-1))
 
     return _extreme(evidence, statistic, np.max)
 
 
 def silent(evidence: Evidence) -> Found:
-    """Skill, or 0 if it is negative, at the first step with a small share; the most over flow times."""
+    """Skill, or 0 if it is negative, at the first step with a small share, which lies between two evaluations.
 
-    def statistic(curves: Curves) -> np.ndarray:
+    The most over flow times.
+    """
+
+    def statistic(curves: Curves) -> Bounds:
         reached = curves.percent <= PERCENT
         if not reached[0].any(axis=-1)[curves.learning(evidence.useful_skill)].all():
             raise Untestable(f"the share does not fall to {PERCENT:g} % within training")
-        skill = np.take_along_axis(curves.skill, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-        return np.where(reached.any(axis=-1), np.maximum(skill, 0), 1.0)
+        at = reached.argmax(axis=-1)[..., None]
+        skill = np.maximum(curves.skill, 0)
+        before, there = (np.take_along_axis(skill, i, axis=-1)[..., 0] for i in (np.maximum(at - 1, 0), at))
+        ever = reached.any(axis=-1)
+        return Bounds(np.where(ever, np.minimum(before, there), 0.0), np.where(ever, there, 1.0))
 
     return _extreme(evidence, statistic, np.max, "null")
 
@@ -128,7 +132,7 @@ def order(evidence: Evidence) -> Found:
     for run in evidence.replicates:
         curves = evidence.curves(run)
         times = curves.learning(evidence.useful_skill)
-        equivariant = curves.first(curves.lasting(curves.relative <= RELATIVE), curves.ends / 2)
+        equivariant = curves.first_lasting(curves.relative <= RELATIVE)
         learned = curves.first(curves.progress >= evidence.settings.skill)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = Bounds(
@@ -145,23 +149,29 @@ def returns(evidence: Evidence) -> Found:
     """Largest ratio of the share to its lowest value before; geometric mean over late flow times."""
 
     def statistic(curves: Curves) -> np.ndarray:
-        lowest = np.minimum.accumulate(curves.percent, axis=-1)
-        rises = np.divide(curves.percent, lowest, out=np.ones_like(lowest), where=lowest > 0)
+        shares = np.where(curves.percent > 0, curves.percent, np.inf)  # 0 where nothing is predicted yet
+        lowest = np.minimum.accumulate(shares, axis=-1)
+        rises = np.divide(curves.percent, lowest, out=np.ones_like(lowest), where=np.isfinite(lowest))
         return rises.max(axis=-1)
 
-    return _so_far(evidence, statistic, lambda values, axis: stats.gmean(values, axis=axis), LATE, WITHIN[1])
+    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN[1], least=None)
 
 
 def ends_above(evidence: Evidence) -> Found:
     """The share at the last step, the smallest over later flow times."""
-    return _so_far(evidence, lambda curves: curves.percent[..., -1], np.min, LATER, LONG)
+    return _so_far(evidence, lambda curves: curves.percent[..., -1], np.min, LATER, LONG, least=0.0)
 
 
 def _so_far(
-    evidence: Evidence, statistic: Callable, reduce: Callable[..., np.ndarray], earliest: float, long: int
-) -> Found:
-    """A statistic over the flow times from one on that may still rise where training ends before a step."""
+    evidence: Evidence, statistic: Callable, reduce: Callable[..., np.ndarray], earliest: float, long: int,
+    *, least: float | None,
+) -> Found:  # fmt: skip
+    """A statistic over the flow times from one on that may still rise where training ends before a step.
+
+    Or fall to `least`, unless it is a maximum.
+    """
     drawn: list[Bounds] = []
+    values: list[float] = []
     texts: list[str] = []
     ends: list[int] = []
     for run in evidence.replicates:
@@ -169,18 +179,20 @@ def _so_far(
         times = curves.times >= earliest
         if not times.any():
             raise Untestable(f"no flow time of {earliest:g} or later was evaluated")
-        values = statistic(curves)
-        reduced = reduce(values[:, times], axis=1)
-        drawn.append(Bounds(reduced, reduced if curves.ends >= long else np.full_like(reduced, np.inf)))
-        texts = texts or _by_time(evidence, list(map(_said, values[0])), times)
+        found = statistic(curves)
+        reduced = reduce(found[:, times], axis=1)
+        values.append(float(reduced[0]))
+        lower = reduced if least is None else np.full_like(reduced, least)
+        drawn.append(Bounds.exact(reduced) if curves.ends >= long else Bounds(lower, np.full_like(reduced, np.inf)))
+        texts = texts or _by_time(evidence, list(map(_said, found[0])), times)
         ends.append(curves.ends)
     if min(ends) < long:
-        texts = [f"training ends at step {min(ends):,}, before {long:,}, so the share may still come back", *texts]
-    return evidence.combined(drawn, *texts, value=float(np.median([each.lower[0] for each in drawn])))
+        texts = [f"training ends at step {min(ends):,}, before {long:,}, so the share may still change", *texts]
+    return evidence.combined(drawn, *texts, value=float(np.median(values)))
 
 
 def _extreme(
-    evidence: Evidence, statistic: Callable[[Curves], np.ndarray], reduce: Callable[..., np.ndarray], *needs: str
+    evidence: Evidence, statistic: Callable[[Curves], Bounds], reduce: Callable[..., np.ndarray], *needs: str
 ) -> Found:
     """A statistic's extreme over the flow times at which something is learned; all where no null loss is known.
 
@@ -193,8 +205,8 @@ def _extreme(
         everywhere = np.ones(len(curves.times), dtype=bool)
         times = everywhere if curves.null is None else curves.learning(evidence.useful_skill)
         values = statistic(curves)
-        drawn.append(Bounds.exact(values).reduced(reduce, times))
-        texts = texts or _by_time(evidence, list(map(_said, values[0])), times)
+        drawn.append(values.reduced(reduce, times))
+        texts = texts or _by_time(evidence, list(map(_said, values.upper[0])), times)
     return evidence.combined(drawn, *texts)
 
 
@@ -277,6 +289,8 @@ class _Frontier:
         else:
             losses, costs = columns[0][0][:, columns[0][1] > 0], np.array(self.whole)
         best = np.log(np.maximum(np.minimum.accumulate(losses, axis=1), np.finfo(float).tiny))
+        different = np.append(np.diff(costs) > 0, True)  # of trainings at equal cost the best counts
+        best, costs = best[:, different], costs[different]
         place = np.clip(np.searchsorted(costs, budget), 1, len(costs) - 1) if len(costs) > 1 else 0
         if len(costs) == 1:
             return np.exp(best[:, 0])
