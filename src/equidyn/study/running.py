@@ -79,8 +79,11 @@ def _do(study: Study, job: Job, say: Callable[[str], None]) -> None:
     say(f"{job.script} {job.name}")
     # As Snakemake does, outputs go first: of a job that is killed, none of another configuration may be taken for its.
     _write(record, UNFINISHED)
-    for output in map(Path, job.outputs):
-        shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
+    for old in map(Path, job.outputs):
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
     log = Path(study.folder, "logs", job.script, f"{job.name}.log")
     arguments = [*job.arguments[: job.log_place], str(log), *job.arguments[job.log_place :]]
     for output in job.outputs:
