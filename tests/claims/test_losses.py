@@ -105,6 +105,8 @@ def test_what_is_left_at_half():
     faster = found("learned_faster", run("base"))  # at step 1,000
     best = LOSS[-1] * (1 - 0.003)
     assert faster.value == pytest.approx((0.4 * (1 - 0.005) - best) / (0.4 * 0.005))
+    with pytest.raises(Untestable, match="no evaluation lies between half and all of what is learned"):
+        found("learned_faster", run("base", SHARE[1:4], LOSS[1:4], steps=STEPS[1:4]))
 
 
 def test_the_penalty_counts_from_the_first_skill_on():

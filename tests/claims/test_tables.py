@@ -109,6 +109,15 @@ def test_missing_rows_are_named():
         found("tracks_head_deviation", run("base"), analyses={("head", FORCE): foreign})
 
 
+def test_a_task_without_null_loss_is_judged_of_the_rest():
+    (design, rows), control = run("base"), run("control", (0,) * 11, model="control-net")
+    base = design, rows.assign(null_energy=np.nan)
+    for claim in ("falls_with_skill", "learned_faster", "silent_at_first", "equivariant_at_skill_0.2", "wins_per_flop"):
+        with pytest.raises(Untestable, match="the null loss is not known"):
+            found(claim, base, control)
+    assert found("penalty_small_throughout", base).value == pytest.approx(100 * 1.5 / 98.5)
+
+
 def test_the_usual_estimate_is_taken():
     design, rows = run("base", task=VOXELS, comparison="trilinear")
     others = [

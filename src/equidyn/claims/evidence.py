@@ -81,7 +81,7 @@ class Bounds:
 class Curves:
     """Held-out losses of a run in the data (first row) and in each resample: S samples, T flow times, N steps.
 
-    Losses are means per component; None where nobody has published them.
+    Losses are means per component; None where nobody has measured or published them.
 
     Attributes:
         steps: (N,) evaluated steps in order.
@@ -109,7 +109,7 @@ class Curves:
         """
         found = getattr(self, name)
         if found is None:
-            raise Untestable(f"the {_WORDS[name]} is not published")
+            raise Untestable(f"the {_WORDS[name]} is not known")
         return np.asarray(found)
 
     @property

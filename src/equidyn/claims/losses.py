@@ -67,6 +67,8 @@ def faster(evidence: Evidence) -> Found:
         twirled, equivariance = curves.twirled, curves.known("equivariance")
         at = (curves.progress >= evidence.settings.skill).argmax(axis=-1)[..., None]
         left = twirled - twirled.min(axis=-1, keepdims=True)
+        if not np.take_along_axis(left, at, axis=-1)[0, curves.learning(evidence.useful_skill)].all():
+            raise Untestable("no evaluation lies between half and all of what is learned")
         above, below = (np.take_along_axis(part, at, axis=-1)[..., 0] for part in (left, equivariance))
         return Bounds.exact(np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0))
 

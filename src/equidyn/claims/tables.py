@@ -109,7 +109,9 @@ class TaskTables(Evidence):
             total, equivariance, energy, null = parts
             with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
                 percent = self._mean_share(values) if self.settings.ratios else 100 * equivariance / total
-                losses = [part / weight for part in (total, equivariance, null, energy)]
+                losses = [
+                    None if np.isnan(part).all() else part / weight for part in (total, equivariance, null, energy)
+                ]
             self._kept[key] = Curves(steps, times, percent, *losses)
         return self._kept[key]
 
