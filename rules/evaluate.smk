@@ -88,7 +88,7 @@ rule gather_tables:
 rule gather_costs:
     input:
         checkpoints=expand(study.place("checkpoints"), run=study.runs),
-        timings=study.table("timings") if study.timed() else [],
+        timings=[study.table("timings")] if study.timed() else [],
     output:
         costs=study.table("costs"),
         csv=f"{STUDY}/tables/costs.csv",

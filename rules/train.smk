@@ -50,7 +50,7 @@ rule time_steps:
         f"{STUDY}/benchmarks/time_steps.tsv"
     conda:
         "../envs/train.yaml"
-    threads: workflow.cores or asks_for_timing("cpus_per_task")
+    threads: workflow.resource_settings.cores or asks_for_timing("cpus_per_task")
     resources:
         gpu=asks_for_timing("gpu"),
         gpu_share=asks_for_timing("gpu_share"),

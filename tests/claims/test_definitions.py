@@ -52,14 +52,25 @@ def test_both_weights_are_judged_and_not_mixed():
     assert (row["verdict"], row["reason"]) == (NOT_TESTABLE, "run 'base' was not evaluated with ema weights")
 
 
+def seeds(**options):
+    """Three seeds of the baseline."""
+    return [run(name, seed=seed, **options) for seed, name in enumerate(("base", "again", "once more"))]
+
+
+def test_an_interval_of_too_few_seeds_decides_nothing():
+    row = judged(*seeds(scatter=0.1)[:2]).loc["falls_below_2_percent"]
+    assert (row["verdict"], row["ends"]) == (NOT_TESTABLE, "interval of too few seeds")
+    assert judged(*seeds(scatter=0.1)).loc["falls_below_2_percent", "verdict"] == REPRODUCED
+
+
 def test_what_hangs_on_a_setting_is_not_testable():
-    table = judged(run("base", scatter=0.1))
+    table = judged(*seeds(scatter=0.1))
     row = table.loc["falls_with_skill"]
     assert (row["verdict"], row["sensitivity"]) == (REPRODUCED, "the same under 14 other settings")
     assert table.loc["better_conditioned", "sensitivity"] == ""
     # Half of what is learned is learned by step 1,000, and 60 % never with a small relative error.
     loss, energy = (2, 1, 0.9, 0.5, *[0.1] * 7), [1.0] * 4 + [1e-3] * 7
-    row = judged(run("base", loss=loss, energy=energy)).loc["falls_with_skill"]
+    row = judged(*seeds(loss=loss, energy=energy)).loc["falls_with_skill"]
     assert row["verdict"] == NOT_TESTABLE
     assert "skill 0.6: not reproduced" in row["sensitivity"]
     assert row["reason"].startswith("reproduced under the usual settings only; the interval")
@@ -88,6 +99,7 @@ def test_order_of_rows_does_not_matter():
     runs = [
         run("base", scatter=0.5),
         run("again", (50, 9, 8, *[1] * 8), seed=1, scatter=0.5),
+        run("once more", seed=2, scatter=0.5),
         run("larger", model="larger", scatter=0.5),
         run("control", (0,) * 11, model="control-net", scatter=0.5),
     ]

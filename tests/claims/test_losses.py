@@ -225,6 +225,13 @@ def test_the_strongest_opponent_counts_and_none_is_said():
         found("wins_per_flop", base, silent)
 
 
+def test_an_opponent_that_ends_early_leaves_the_budget_to_others():
+    base, control = run("base"), run("control", (0,) * 11, [0.9 * x for x in LOSS], model="control-net")
+    short = run("short", (0,) * 5, [0.8 * x for x in LOSS[:5]], steps=STEPS[:5], model="control-short")
+    several = [found("wins_per_flop", base, *others, anneals=False).value for others in ([control], [control, short])]
+    assert several == [pytest.approx(1 / 0.9)] * 2
+
+
 def test_losses_of_flow_times_are_weighted_as_in_training():
     ours, theirs = ([[factor * x for x in LOSS] for factor in factors] for factors in ((8, 1), (4, 3)))
     base = flow("base", (SHARE, SHARE), ours, (0.0, 0.5))

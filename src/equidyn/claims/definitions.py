@@ -469,7 +469,8 @@ def _judged(claim: Claim, evidence: Evidence) -> _Judged:
         return Found(np.nan, np.nan, np.nan), NOT_TESTABLE, str(lack)
     decision, why = verdict(claim.expected, found.low, found.high, found.kind)
     if found.kind != INTERVAL and not evidence.judges_values and not np.isnan(found.low):
-        decision, why = NOT_TESTABLE, f"{short(found.low)} to {short(found.high)} is a {found.kind}"
+        article = "an" if found.kind[0] in "aeiou" else "a"
+        decision, why = NOT_TESTABLE, f"{short(found.low)} to {short(found.high)} is {article} {found.kind}"
     return found, decision, "; ".join((why, *found.notes))
 
 

@@ -7,14 +7,11 @@ in each resample; how seeds and resamples make an interval is the evidence's mat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
 from equidyn.claims.evidence import (
-    EXAMPLES,
-    FEWEST_SEEDS,
     PERCENT,
     RELATIVE,
     WITHIN,
@@ -216,9 +213,10 @@ def _extreme(
 
 
 def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
-    """Loss of the baseline over that of an equivariant network, both trained in full at the largest common budget.
+    """Loss of the baseline over that of an equivariant network, both trained in full within the largest common budget.
 
-    Of several equivariant networks, the one that the baseline does worst against counts. Seeds are compared in pairs.
+    That is the largest which the baseline and some equivariant network have used. Each of these is taken at its best
+    within it, and the one that the baseline does worst against counts. Seeds are compared in pairs.
 
     Args:
         evidence: About a task.
@@ -228,11 +226,20 @@ def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
     ours, theirs, anneals = evidence.trainings(unit)
     if not theirs:
         raise Untestable(f"no equivariant network has the training data of {evidence.replicates[0]!r}")
-    found, lacks = [], []
+    pairs = {}
     for model in dict.fromkeys(training.model for training in theirs):
-        group = [training for training in theirs if training.model == model]
+        groups = ours, [training for training in theirs if training.model == model]
+        trained = {each.seed for each in groups[1]}
+        seeds = [seed for seed in dict.fromkeys(each.seed for each in ours) if seed in trained]
+        if seeds:
+            pairs[model] = [[_Frontier(group, seed, anneals) for group in groups] for seed in seeds]
+    if not pairs:
+        raise Untestable("no seed of the baseline was trained of any equivariant network")
+    budget = max(min(frontier.largest for pair in each for frontier in pair) for each in pairs.values())
+    found, lacks = [], []
+    for model, each in pairs.items():
         try:
-            found.append(_against(evidence, ours, group, averaged, unit, anneals))
+            found.append(_against(evidence, each, budget, averaged, unit))
         except Untestable as lack:
             lacks.append(f"{model}: {lack}")
     if not found:
@@ -241,13 +248,8 @@ def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
 
 
 def _against(
-    evidence: Evidence, ours: Sequence[Training], theirs: Sequence[Training], averaged: bool, unit: str, anneals: bool
+    evidence: Evidence, pairs: Sequence[Sequence[_Frontier]], budget: float, averaged: bool, unit: str
 ) -> Found:
-    seeds = [seed for seed in dict.fromkeys(each.seed for each in ours) if seed in {each.seed for each in theirs}]
-    if not seeds:
-        raise Untestable("no seed of the baseline was trained")
-    pairs = [[_Frontier(group, seed, anneals) for group in (ours, theirs)] for seed in seeds]
-    budget = min(min(frontier.largest for frontier in pair) for pair in pairs)
     for pair in pairs:
         for frontier in pair:
             if frontier.least > budget:
@@ -263,8 +265,7 @@ def _against(
     shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]
     curve = ", ".join(f"{short(cost)}: {_said(float(_ratio(first, cost, averaged)[0]))}" for cost in shown)
     names = " and ".join(f"{frontier.name} to {short(frontier.largest)}" for frontier in first)
-    found = evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
-    return found if len(pairs) >= FEWEST_SEEDS else replace(found, kind=EXAMPLES)
+    return evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
 
 
 class _Frontier:
@@ -281,7 +282,7 @@ class _Frontier:
         self.least, self.largest = min(self.whole), max(self.whole)
 
     def loss(self, budget: float, averaged: bool) -> np.ndarray:
-        """(S,) the lowest loss until a budget, linear in logarithms between."""
+        """(S,) the lowest loss until a budget, linear in logarithms between, that of the largest beyond it."""
         columns = [
             (each.curves.over_times(each.curves.twirled if averaged else each.curves.known("total")), each.costs)
             for each in self.parts
@@ -297,7 +298,7 @@ class _Frontier:
         if len(costs) == 1:
             return np.exp(best[:, 0])
         low, high = np.log(costs[place - 1]), np.log(costs[place])
-        part = (np.log(budget) - low) / (high - low)
+        part = min((np.log(budget) - low) / (high - low), 1.0)
         return np.exp(best[:, place - 1] * (1 - part) + best[:, place] * part)
 
     def skill(self, budget: float) -> float:

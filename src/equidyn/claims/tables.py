@@ -16,7 +16,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from equidyn.claims.evidence import FEWEST_SEEDS, RANGE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
+from equidyn.claims.evidence import (
+    EXAMPLES,
+    FEWEST_SEEDS,
+    INTERVAL,
+    RANGE,
+    Bounds,
+    Curves,
+    Evidence,
+    Found,
+    Settings,
+    Training,
+    Untestable,
+)
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
 from equidyn.study.choice import Choice, comparable
@@ -211,7 +223,8 @@ class TaskTables(Evidence):
             student = self._student(forward(upper))
             low, high = min(low, student[0]), max(high, student[1])
         low, high = float(back(low)), float(back(high))
-        return Found(value, min(low, value), max(high, value), (seeds, *notes))
+        kind = INTERVAL if count >= FEWEST_SEEDS else EXAMPLES
+        return Found(value, min(low, value), max(high, value), (seeds, *notes), kind)
 
     def _student(self, values: np.ndarray) -> tuple[float, float]:
         """Interval of the mean over seeds of values (R, S): in the data, without each cluster, and in resamples.
