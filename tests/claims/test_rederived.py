@@ -54,6 +54,12 @@ def ends(values):
     return np.quantile(values[1:], [0.025, 0.975])
 
 
+def check(row, verdict, seeds=1):
+    """That a row has this verdict if it has seeds enough to decide, and is not testable otherwise."""
+    assert row["ends"] == ("interval" if seeds >= 3 else "interval of too few seeds")
+    assert row["verdict"] == (verdict if seeds >= 3 else "not testable at this scale")
+
+
 def falls(run, useful=False):
     """Last step of a fall over flow times, in the data and in resamples."""
     steps, _, s = sums(run)
@@ -83,7 +89,7 @@ def test_falls(claims, claim, task, runs, useful):
     assert row["value"] == np.median([each[0] for each in found])
     highest = max(ends(each)[1] for each in found)
     assert highest <= 10_000
-    assert row["verdict"] == "reproduced"
+    check(row, "reproduced", len(runs))
     assert row["high"] <= highest * 1.34  # one evaluation apart at most
 
 
@@ -96,7 +102,7 @@ def test_what_is_left_at_half(claims, task, run):
     row = claims.loc[("learned_faster", task)]
     assert row["value"] == pytest.approx(ratio[0])
     assert ends(ratio)[0] > 1
-    assert row["verdict"] == "reproduced"
+    check(row, "reproduced")
 
 
 @pytest.mark.parametrize(("task", "run"), [("flow_matching", "chains"), ("voxel_denoising", "grids")])
@@ -107,7 +113,7 @@ def test_penalties(claims, task, run):
     row = claims.loc[("penalty_small_throughout", task)]
     assert row["value"] == pytest.approx(100 * most[0])
     assert 100 * ends(most)[1] < 25
-    assert row["verdict"] == "reproduced"
+    check(row, "reproduced")
 
 
 def test_what_comes_back_late(claims):
@@ -116,9 +122,8 @@ def test_what_comes_back_late(claims):
     back = np.exp(np.log((share(s) / low).max(-1)[:, times >= 0.4]).mean(-1))
     row = claims.loc[("late_return", "flow_matching")]
     assert row["value"] == pytest.approx(back[0])
-    assert ends(back)[1] < 2  # not reproduced, but for the mean of the clusters' shares
-    assert row["verdict"].startswith("not testable")
-    assert "mean of the clusters' shares" in row["sensitivity"]
+    assert ends(back)[1] < 2
+    check(row, "not reproduced")
     row = claims.loc[("ends_above_2_percent_late", "flow_matching")]
     assert row["value"] == pytest.approx(share(s)[0, times >= 0.6, -1].min())
     assert row["high"] == np.inf  # 10,000 steps are too few to refute it
@@ -135,7 +140,7 @@ def test_silence(claims):
         assert row["value"] == pytest.approx(there[0])
         if task == "flow_matching":
             assert ends(there)[1] < 0.05
-            assert row["verdict"] == "reproduced"
+            check(row, "reproduced")
         else:  # somewhere between two evaluations
             assert ends(before)[0] < 0.05 < ends(there)[1]
             assert row["verdict"].startswith("not testable")
@@ -152,7 +157,7 @@ def test_a_ratio_at_the_largest_common_budget(claims):
     ours, theirs = (np.interp(budget, *paths[run]) for run in paths)
     row = claims.loc[("wins_per_flop", "voxel_denoising")]
     assert row["value"] == pytest.approx(np.exp(ours - theirs))
-    assert row["verdict"].startswith("not testable")  # one seed
+    check(row, "not reproduced")
 
 
 def test_a_correlation_of_one_seed(claims):
@@ -169,5 +174,5 @@ def test_a_correlation_of_one_seed(claims):
 
 def test_no_verdict_hangs_on_a_setting(claims):
     decided = claims[~claims["verdict"].str.startswith("not testable")]
-    assert len(decided) > 10
+    assert len(decided) > 5
     assert decided["sensitivity"].str.startswith("the same under").all()

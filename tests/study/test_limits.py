@@ -86,7 +86,7 @@ def test_rules_ask_for_nothing_by_themselves():
     assert [
         amount
         for amount in asked
-        if not amount.removeprefix("workflow.cores or ").startswith("asks_for") and amount != "1"
+        if not amount.removeprefix("workflow.resource_settings.cores or ").startswith("asks_for") and amount != "1"
     ] == []
 
 
@@ -165,12 +165,13 @@ class TestRefused:
     def test_an_analysis_of_which_a_single_step_is_too_long(self, paper):
         config, runs = limited(paper[0], max_runtime=15), paper[1]
         config["analysis"] = {name: config["analysis"][name] for name in ("hessian", "landscape")}
+        config["analysis"]["landscape"]["force_field"]["examples"] *= 32
         found = [line for line in refusal(config, runs) if "analysis" in line]
         assert len(found) == 2
         for line, name in zip(found, ("hessian", "landscape"), strict=True):
             assert f"run 'default', analysis.{name}.force_field: a step must fit into a job: " in line
             assert f"cluster.max_runtime is 15; lower analysis.{name}.force_field.examples or rotations" in line
-            config["analysis"][name]["force_field"]["examples"] //= 4
+            config["analysis"][name]["force_field"]["examples"] //= 32
         assert not [line for line in refusal(config, runs) if "analysis" in line]
 
     def test_an_evaluation_whose_single_checkpoint_is_too_long(self, paper):
