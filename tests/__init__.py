@@ -1,1 +1,1 @@
-"""The tests, as a package of their own: an installed package (mace-torch) brings another `tests`, which would hide them."""
+"""The tests, as a package: mace-torch installs another `tests`, which would hide a folder without this file."""

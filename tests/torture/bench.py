@@ -28,7 +28,6 @@ import pandas as pd
 import psutil
 from disk import Disk, mounted, unwritable
 from project import Project
-
 from torture.study import EVERYTHING, small_study, write_mirror
 
 DISK = 400 << 20  # bytes
