@@ -34,7 +34,7 @@ DISK = 400 << 20  # bytes
 TICK = 0.05  # seconds between two looks at the processes
 LEFT_TO_PACK = 3  # interruptions
 PACK, START = "pack", "start of the workflow"
-MEASURED = "^seconds|^peak_.*bytes$"
+MEASURED = "^seconds|^timed_|^training_seconds$|^(?:least|most)$|^peak_.*bytes$"
 """Columns of tables that differ between equal studies: times, and memory."""
 NOT_COMPARED = re.compile(
     r"^(logs|benchmarks|state)/|/throughput\.json$|^manifest\.json$|^report\.html$|/loss_against_compute\.(png|txt)$"
@@ -99,7 +99,10 @@ class Processes:
 
     def jobs(self) -> dict[psutil.Process, str]:
         """Those that run a script of the workflow, or pack, with the name of the rule."""
-        return {process: rule for process in self.all() if (rule := _rule(process))}
+        found = {process: rule for process in self.all() if (rule := _rule(process))}
+        started = {process.pid for process in found}
+        # What a job has forked bears its command until it runs another.
+        return {process: rule for process, rule in found.items() if _parent(process) not in started}
 
     def workers(self) -> list[psutil.Process]:
         """Those that a job has started."""
