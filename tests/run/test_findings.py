@@ -135,6 +135,15 @@ def test_half_a_file_of_a_killed_process_is_not_taken(found, folder, tmp_path):
     assert not list((tmp_path / "state").glob(".*"))
 
 
+@pytest.mark.parametrize("content", [b"", b"half", b"PAR1 whatever PAR1"])
+def test_a_damaged_table_is_found_again(found, folder, tmp_path, content):
+    whole = found(Find(folder))
+    min((tmp_path / "state").iterdir()).write_bytes(content)
+    again = Find(folder)
+    assert_equal(found(again), whole)
+    assert len(again.seen) == 1
+
+
 SLOW = """
 import sys, time
 from pathlib import Path

@@ -26,7 +26,8 @@ def findings(
 ) -> Iterator[tuple[int, str, pd.DataFrame]]:
     """Find something of each checkpoint, or take what an earlier call has found of it.
 
-    Each table is written at once, under the step and the content of its checkpoint. A call that was interrupted, or
+    Each table is written at once, under the step and the content of its checkpoint, and found again if it is damaged
+    later. A call that was interrupted, or
     given other steps, so begins with what is missing, and equal checkpoints, as raw and averaged weights before the
     first step are, count once.
 
@@ -52,7 +53,7 @@ def findings(
         path = Path(checkpoints, kind, checkpoint_name(step))
         try:
             files[step, kind] = file = Path(state, f"{path.stem}-{fingerprint(path)}.parquet")
-            if not file.exists():
+            if not _whole(file):
                 found = find(step, kind)
                 with replacing(file) as temporary:
                     found.to_parquet(temporary, index=False)
@@ -66,3 +67,12 @@ def findings(
             + "\n".join(bad)
         )
     return ((step, kind, pd.read_parquet(file)) for (step, kind), file in files.items())
+
+
+def _whole(file: Path) -> bool:
+    """Whether there is such a table, and it can be read."""
+    try:
+        pd.read_parquet(file)
+    except (OSError, ValueError):
+        return False
+    return True
