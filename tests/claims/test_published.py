@@ -6,8 +6,10 @@ import pytest
 from project import ROOT
 
 from equidyn.analysis.authors import published_curves, published_landscapes
+from equidyn.analysis.pilot import pilot_curves
 from equidyn.claims.definitions import CLAIMS, PAPER, judged_of_published
-from equidyn.claims.published import Published
+from equidyn.claims.evidence import EXAMPLES
+from equidyn.claims.published import Pilot, Published
 from equidyn.claims.verdicts import NOT_TESTABLE, REPRODUCED
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE
 from equidyn.tasks.registry import task_cards
@@ -78,3 +80,51 @@ def test_what_is_not_read_is_said():
     assert (decision, reason) == (NOT_TESTABLE, "the study has not read the authors' curves voxmol-vary-data")
     own = Published("my_task", published_curves(), published_landscapes())
     assert judged_of_published(own)["falls_below_2_percent"][2] == "the authors have no such task"
+
+
+@pytest.fixture(scope="module")
+def pilot():
+    """What is found in the pilot run, by weights."""
+    return {weights: judged_of_published(Pilot("force_field", pilot_curves(), weights)) for weights in ("raw", "ema")}
+
+
+def test_one_pilot_run_decides_nothing(pilot):
+    for weights, judged in pilot.items():
+        for name, (found, decision, reason) in judged.items():
+            assert decision == NOT_TESTABLE, (weights, name)
+            if not np.isnan(found.value):
+                assert found.kind == EXAMPLES
+                assert reason.endswith("is an interval of too few seeds")
+    lacks = {name: reason for name, (found, _, reason) in pilot["raw"].items() if np.isnan(found.value)}
+    assert lacks["robust_to_optimiser"] == "no run differs from 'pilot-escaip-6M' in optimiser alone"
+    assert lacks["tracks_head_deviation"] == "no head analysis of the pilot run was made"  # none as printed by authors
+    assert lacks["wins_per_flop"] == "no losses of equivariant networks against FLOP are published"
+
+
+@pytest.mark.parametrize(
+    ("weights", "name", "value", "low", "high"),
+    [
+        ("raw", "falls_below_2_percent", 75, 56, 75),
+        ("ema", "falls_below_2_percent", 1000, 750, 1000),
+        ("raw", "falls_with_skill", 1778, 1334, 1778),
+        ("ema", "falls_with_skill", 3162, 2371, 3162),
+        ("raw", "silent_at_first", 0, 0, 0),
+        ("raw", "equivariant_at_skill_0.2", 0.0102, 0.0088, 0.0115),
+        ("raw", "equivariant_before_skilled", 1, 0.562, 1),
+        ("ema", "penalty_small_throughout", 0.335, 0.284, 0.394),
+    ],
+)
+def test_statistics_of_the_pilot_run(pilot, weights, name, value, low, high):
+    found = pilot[weights][name][0]
+    assert (found.value, found.low, found.high) == pytest.approx((value, low, high), rel=0.01, abs=1e-4)
+
+
+def test_the_pilot_curves_agree_with_themselves():
+    for weights, decay in (("raw", None), ("ema", 0.999)):
+        curves = Pilot("force_field", pilot_curves(), weights).curves("pilot-escaip-6M")
+        table = pd.read_csv(ROOT / "src/equidyn/data/published/pilot/escaip-6M.csv").query("weights == @weights")
+        assert set(table["decay"].dropna()) == ({decay} if decay else set())
+        for name in ("total", "equivariance", "twirled", "skill"):
+            np.testing.assert_allclose(getattr(curves, name)[0, 0], table[name], rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(curves.relative[0, 0], table["relative_equivariance"], rtol=1e-6)
+        np.testing.assert_array_equal(curves.percent[:, 0].T, table[["percent", "percent_low", "percent_high"]])

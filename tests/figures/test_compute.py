@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked, legend_texts, of_task
+from drawing_checks import assert_averages_beside, draw_checked, legend_texts, of_task
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
@@ -65,6 +65,11 @@ def test_shows_replicates_sizes_and_control_of_the_same_design():
     assert "6.1M, net-big 5" in text
     assert "averaged over rotations" in text
     assert "further seeds" in text
+
+
+def test_averaged_weights_stand_beside_raw_ones():
+    table, costs = costed(*all_runs())
+    assert_averages_beside("loss_against_compute", table, of_task(weights="raw"), ["total"], costs)
 
 
 def test_ratios_are_of_the_best_losses_at_equal_compute():

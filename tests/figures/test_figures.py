@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import assert_rows_of, draw_checked, of_task, on_lines
+from drawing_checks import assert_averages_beside, assert_rows_of, draw_checked, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -123,14 +123,9 @@ def test_varying_refuses(table):
 def test_figures_show_the_selected_rows(table, name):
     figure, data, text = draw(name, table)
     assert isinstance(figure, Figure)
-    expected = {"skill_companion": list(RUNS), "losses": ["base"]}.get(
-        name, VARYING.get(name, ["base", "other", "again"])
-    )
+    expected = {"losses": ["base"]}.get(name, VARYING.get(name, ["base", "other", "again"]))
     assert set(names(data)) == set(expected)
     chosen = choose(table)
-    if name == "skill_companion":  # the closed form measures nothing of a control
-        sampled = choose(table, estimator="sampled")
-        chosen = pd.concat([chosen[chosen["run"] != "control"], sampled[sampled["run"] == "control"]])
     assert_rows_of(data, chosen[chosen["run"].isin(expected)], ["run", "step"])
     assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     assert "256 validation examples of 31 molecules" in text
@@ -170,10 +165,20 @@ def test_losses_are_relative_to_the_start(table):
     np.testing.assert_allclose(data["total"], data["equivariance"] + data["twirled"])
 
 
-def test_controls_lie_below_the_axis(table):
-    figure, data, _ = draw("skill_companion", table)
-    assert data.loc[data["below_axis"], "run"].unique().tolist() == ["control"]
-    assert figure.axes[0].get_ylim()[0] > 1e-6
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_averaged_weights_stand_beside_raw_ones(table, name):
+    columns = {
+        "losses": ["total", "twirled", "equivariance"],
+        "silence_and_symmetry": ["percent", "relative_percent", "skill"],
+    }
+    assert_averages_beside(name, choose(table), of_task(weights="raw"), columns.get(name, ["percent", "skill"]))
+
+
+def test_runs_without_averaged_weights_have_none_beside_them(table):
+    mixed = table[(table["weights"] == "raw") | (table["run"] == "other")]
+    _, data, _ = draw("percent_loglog", mixed, of_task(weights="raw"))
+    assert set(names(data)) == {"base", "other", "again"}
+    assert set(names(data[data["percent_ema"].notna()])) == {"other"}
 
 
 @pytest.mark.parametrize("name", DYNAMICS)

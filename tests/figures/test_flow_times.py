@@ -5,7 +5,17 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import assert_rows_of, draw_checked, of_task, on_lines
+from drawing_checks import (
+    assert_averages_beside,
+    assert_rows_of,
+    dotted,
+    draw_checked,
+    legend_texts,
+    of_markers,
+    of_task,
+    on_lines,
+    with_averages,
+)
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 
@@ -33,7 +43,7 @@ SHOWN = {
     "percent_by_time_logx": ["base", "again"],
     "percent_final_by_time": ["base", "again"],
     "losses_by_time": ["base"],
-    "error_against_skill_by_time": ["base"],
+    "silence_and_symmetry": ["base", "again"],
     "percent_by_time_and_train_size": ["base", "again", "few"],
     "percent_by_time_and_model_size": ["base", "again", "big"],
     "percent_by_time_and_augmentation": ["base", "again", "still"],
@@ -238,10 +248,28 @@ def test_dense_curves_are_averaged_over_faint_ones(dense):
     assert "Faint" not in text
 
 
-def test_paths_of_many_checkpoints_mark_some(dense):
-    figure, data, _ = draw("error_against_skill_by_time", dense)
-    path = data[data["t"] == 0.9]
-    line = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == len(path))
-    np.testing.assert_array_equal(line.get_xdata(), path["skill_smoothed"])
-    marks = [len(points.get_offsets()) for points in figure.axes[0].collections]
-    assert 3 * 10 < sum(marks) < 3 * 40
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"percent_final_by_time"}))
+def test_averaged_weights_stand_beside_raw_ones(table, name):
+    columns = {
+        "losses_by_time": ["total", "twirled", "equivariance"],
+        "silence_and_symmetry": ["percent", "relative_percent", "skill"],
+    }
+    two = ["percent", "validation_loss"] if "_and_" in name else ["percent", "skill"]
+    rows = table[(table["task"] == "flow_matching") & (table["weights"] == "ema")]
+    assert_averages_beside(name, rows, of_task("flow_matching", weights="raw"), columns.get(name, two))
+
+
+def test_averages_of_dense_curves_are_averaged_alike(dense):
+    both = with_averages(dense)
+    figure, data, _ = draw("percent_by_time_loglog", both, of_task("flow_matching", weights="raw"))
+    np.testing.assert_allclose(data["percent_ema_smoothed"], 1.5 * data["percent_smoothed"])
+    drawn = {y for line in dotted(figure.axes[0]) for y in line.get_ydata()}
+    assert set(data["percent_ema_smoothed"]) <= drawn
+
+
+def test_final_bars_have_a_diamond_for_averaged_weights(table):
+    rows = table[(table["task"] == "flow_matching") & (table["weights"] == "ema")]
+    figure, data, _ = draw("percent_final_by_time", with_averages(rows), of_task("flow_matching", weights="raw"))
+    for axes, column in zip(figure.axes, ("percent_ema", "skill_ema"), strict=False):
+        assert {y for _, y in of_markers(axes)} == set(data[column])
+    assert any("diamonds: averaged weights" in entry for entry in legend_texts(figure))

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked, of_task
+from drawing_checks import assert_averages_beside, draw_checked, legend_texts, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
 from equidyn.analysis.authors import VOXMOL_FILES, published_curves, voxmol_curves
+from equidyn.analysis.pilot import pilot_curves
 from equidyn.figures.families.beside_published import draw as figures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures/published/voxmol"
@@ -138,6 +139,29 @@ def test_values_of_both_sides_are_those_of_their_tables(name, published, drawn):
     for left, right in panels(figure):
         assert left.get_xlim() == right.get_xlim()
         assert left.get_xlim()[1] >= theirs["step"].max()
+
+
+@pytest.mark.parametrize("name", ["published_force_field", "published_losses", "published_flow_matching"])
+def test_averaged_weights_stand_beside_raw_ones(name, published):
+    task = DRAWN[name]
+    assert_averages_beside(name, study(task), of_task(task, weights="raw"), ["value"], published)
+
+
+def test_the_pilot_run_is_drawn_beside_three_seeds():
+    table = pd.concat([published_curves(), pilot_curves()])
+    figure, data, text = draw_checked("published_pilot", table, of_task())
+    assert data.groupby("origin")["series"].nunique().to_dict() == {"published": 3, "here": 2}
+    points = on_lines(figure.axes[0])
+    here = data[data["origin"] == "here"]
+    assert all((row.step or 0.4, row.value) in points for row in here.itertuples())
+    theirs = data[data["origin"] == "published"]
+    assert all((row.step, row.value) in points for row in theirs.itertuples())
+    assert here.groupby("series")["skill"].max().round(2).to_dict() == {"averaged weights": 0.68, "raw weights": 0.75}
+    entries = " ".join(" ".join(legend_texts(figure)).split())
+    assert "raw weights ≤ 2 % first at step 75, skill −1 %" in entries
+    assert "averaged weights ≤ 2 % first at step 1,000, skill −1 %" in entries
+    assert "first at step 1,888 to 2,000" in entries
+    assert "One seed decides no claim." in text
 
 
 def test_force_fields_have_a_row_for_each_variation(drawn):

@@ -1,9 +1,11 @@
 """The summary shows the baseline of every task there is, on one scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import draw_checked, of_task, on_lines
+from drawing_checks import assert_averages_beside, draw_checked, of_task, on_lines
 from evaluation_rows import IDENTITY
 from matplotlib.legend import Legend
 
@@ -114,6 +116,11 @@ def test_caption_tells_of_each_task(table):
     assert '"all, trilinear" (all of SO(3)' in text
     assert text.count("Rotations:") == 1
     assert "Faint" not in text
+
+
+def test_averaged_weights_stand_beside_raw_ones(table):
+    raw = {task: replace(options, weights="raw") for task, options in OPTIONS.items()}
+    assert_averages_beside("summary", table[table["weights"] == "ema"], raw, ["percent"])
 
 
 def test_refuses(table):

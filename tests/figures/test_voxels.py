@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import assert_rows_of, draw_checked, legend_texts, of_task, on_lines
+from drawing_checks import assert_averages_beside, assert_rows_of, draw_checked, legend_texts, of_task, on_lines
 from evaluation_rows import evaluation_row
 from matplotlib.colors import to_hex
 
@@ -37,7 +37,7 @@ SHOWN = {
     "percent_by_model_size": ["base", "again", "big"],
     "percent_by_optimiser": ["base", "again", "sgd"],
     "percent_by_augmentation": ["base", "again", "still"],
-    "skill_companion": list(RUNS),
+    "silence_and_symmetry": ["base", "again"],
 }
 NAMES = [name for name in figures_for("voxel_denoising") if known_figures()[name].tables == ("evaluation",)]
 OF_ONE_ACTION = [name for name in NAMES if name != "percent_by_action"]
@@ -214,10 +214,16 @@ def test_figures_draw_what_there_is(table, name):
     draw(name, table[(table["run"] == "base") & (table["step"] == 0) & (table["comparison"] == "trilinear")])
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"skill_companion"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"silence_and_symmetry"}))
 def test_figures_need_the_floor(table, name):
     with pytest.raises(ValueError, match=r"lacks the column\(s\) floor_action_equivariance"):
         draw(name, table.drop(columns="floor_action_equivariance"))
+
+
+def test_averaged_weights_stand_beside_raw_ones(table):
+    rows = table[(table["task"] == "voxel_denoising") & (table["weights"] == "ema")]
+    columns = ["percent", "equivariance_over_null", "skill"]
+    assert_averages_beside("percent_by_action", rows, of_task("voxel_denoising", weights="raw"), columns)
 
 
 def test_floors_are_bars(floors):

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.legend import Legend
 
 from equidyn.core.plugins import load
-from equidyn.figures.parts import style
+from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.planned import known_figures, options_for
 
@@ -58,3 +58,49 @@ def of_markers(axes):
 def legend_texts(figure):
     """Texts of all entries of a figure's legends."""
     return [text.get_text() for legend in figure.findobj(Legend) for text in legend.get_texts()]
+
+
+def with_averages(rows):
+    """Rows of raw weights, and of averages of decay 0.99 that have larger errors."""
+    errors = [name for name in _ERRORS if name in rows]
+    larger = {name: 1.5 * rows[name] for name in errors} | {"skill": rows["skill"] - 0.03}
+    return pd.concat(
+        [rows.assign(weights="raw", decay=np.nan), rows.assign(weights="ema", decay=0.99, **larger)], ignore_index=True
+    )
+
+
+_ERRORS = ("total", "twirled", "equivariance", "percent", "percent_low", "percent_high", "relative_equivariance")
+
+
+def assert_averages_beside(name, rows, options, columns, *tables):
+    """A figure of raw weights has dotted lines of averaged ones where there are any, and else is as without.
+
+    Args:
+        name: Its name.
+        rows: Evaluation table of one kind of weights.
+        options: Of its task, or of all tasks.
+        columns: Those drawn along training, of the baseline and of all series that are not further seeds of one.
+        tables: The figure's other tables.
+    """
+    one, two = rows.assign(weights="raw"), with_averages(rows)
+    _, alone, plain = draw_checked(name, one, *tables, options)
+    assert not [column for column in alone if column.endswith("_ema")]
+    assert "dotted, an exponential" not in plain
+    figure, data, text = draw_checked(name, two, *tables, options)
+    assert set(data["weights"].dropna()) == {"raw"}
+    assert "dotted, an exponential average of the weights (EMA) with decay 0.99, which remembers some 100 steps" in text
+    (legend,) = [entry for entry in legend_texts(figure) if "averaged weights" in entry]
+    assert "decay 0.99" in legend
+    drawn = {y for axes in figure.axes for line in dotted(axes) for y in line.get_ydata()}
+    for column in columns:
+        ours = data[data[column].notna() & (data[f"{column}_ema"].gt(0) | (column == "skill"))]
+        first = ours[ours["run"] == ours.groupby("series")["run"].transform("first")]
+        assert len(first)
+        assert set(first[f"{column}_ema"]) <= drawn
+        assert not np.isclose(first[column], first[f"{column}_ema"]).any()
+
+
+def dotted(axes):
+    """The lines of averaged weights in a panel."""
+    wanted = drawing.AVERAGE["linewidth"]
+    return [line for line in axes.lines if line.get_linewidth() == wanted and line.get_linestyle() == "--"]

@@ -80,10 +80,11 @@ _DRAWN = {
     "proteina-400M-twirled": _Drawn("prot_400M-mean-pred-error", "twirled", "Proteína 400M"),
 }
 _LOSSES = {"equivariance error": "equivariance", "twirled loss": "twirled", "total MSE": "total"}
-_COLUMNS = (
+COLUMNS = (
     "study", "figure", "task", "model", "train_subset", "series", "quantity", "t", "step", "step_unit", "value", "low",
     "high", "smoothed", "rotations", "source",
 )  # fmt: skip
+"""Columns of tables of published curves."""
 
 VOXMOL_ROTATIONS = 4  # K
 _PREFIX = "equivar_loss_term_"
@@ -187,7 +188,7 @@ def published_curves() -> pd.DataFrame:
         if drawn.varies:
             identity[drawn.varies] = f"{identity['model']} " + series if drawn.varies == "model" else series
         values = percent * points[["value", "low", "high"]]
-        parts.append(points.assign(study="published", **identity, **values)[list(_COLUMNS)])
+        parts.append(points.assign(study="published", **identity, **values)[list(COLUMNS)])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -254,7 +255,7 @@ def voxmol_curves(files: Mapping[str, Path]) -> pd.DataFrame:
                 smoothed=False,
                 rotations=VOXMOL_ROTATIONS,
                 source="authors' table",
-            )[list(_COLUMNS)]
+            )[list(COLUMNS)]
         )
     return pd.concat(parts, ignore_index=True)
 

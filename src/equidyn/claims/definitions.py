@@ -20,7 +20,7 @@ import pandas as pd
 from equidyn.claims import analyses as of_analyses
 from equidyn.claims import losses
 from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, Settings, Untestable
-from equidyn.claims.published import Published
+from equidyn.claims.published import Published, SingleCurves
 from equidyn.claims.tables import TaskTables
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.core.numbers import short
@@ -105,7 +105,7 @@ class Claim:
 
 
 _LOSS_FIGURES = ("losses", "losses_by_time")
-_SKILL_FIGURES = ("skill_companion", "error_against_skill_by_time")
+_SKILL_FIGURES = ("silence_and_symmetry", "silence_and_symmetry")
 _COMPUTE_FIGURES = ("loss_against_compute", "loss_against_compute")
 _HESSIANS = ("hessian_summary", "hessian_summary")
 _PLANES = ("landscape_roughness", "landscape_roughness")
@@ -435,8 +435,8 @@ def judge(
     return pd.DataFrame(sorted(rows, key=lambda row: ranks.index(row["claim"])), columns=list(COLUMNS))
 
 
-def judged_of_published(evidence: Published) -> dict[str, _Judged]:
-    """What is found in the authors' data about each claim, with the verdict and its reason."""
+def judged_of_published(evidence: SingleCurves) -> dict[str, _Judged]:
+    """What is found in published curves about each claim, with the verdict and its reason."""
     return {name: _judged(claim, evidence) for name, claim in _about(evidence.task)}
 
 

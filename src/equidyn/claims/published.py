@@ -1,11 +1,12 @@
-"""What the authors have published as evidence: single curves, without clusters and mostly without a null loss.
+"""What is published as evidence: single curves without clusters, the authors' and those of the pilot run.
 
-Curves of one run are read at all steps at which any of them is known, linearly in logarithms between its own. They are
-of averaged weights; those of flow matching are moving averages besides.
+The authors' curves of one run are read at all steps at which any of them is known, linearly in logarithms between its
+own. They are of averaged weights and mostly without a null loss; those of flow matching are moving averages besides.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -14,7 +15,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from equidyn.claims.evidence import RANGE, SINGLE, Bounds, Curves, Evidence, Found, Settings, Training, Untestable
+from equidyn.analysis.pilot import PILOT, SERIES
+from equidyn.claims.evidence import (
+    EXAMPLES,
+    RANGE,
+    SINGLE,
+    Bounds,
+    Curves,
+    Evidence,
+    Found,
+    Settings,
+    Training,
+    Untestable,
+)
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 
 _QUANTITIES = ("percent", "total", "equivariance")
@@ -71,25 +84,106 @@ _RUNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Published(Evidence):
-    """The authors' curves and landscapes of one task.
+class SingleCurves(Evidence):
+    """Curves of one task without sums over clusters.
 
     Attributes:
         task: Name of the task.
-        table: As `equidyn.analysis.authors.published_curves` and `voxmol_curves` make it.
-        landscapes: As `equidyn.analysis.authors.published_landscapes` makes it.
+        table: As `equidyn.analysis.authors.published_curves` and `voxmol_curves` and `equidyn.analysis.pilot` make it.
     """
 
     task: str
     table: pd.DataFrame
-    landscapes: pd.DataFrame
-    settings: Settings = field(default_factory=Settings)
-    judges_values: ClassVar[bool] = True
 
     @property
     def useful_skill(self) -> float:
         """As in our figures."""
         return Choice(self.task).useful_skill
+
+    @cached_property
+    def curves(self) -> Callable[[str], Curves]:  # type: ignore[override]
+        """Losses of a run, read once."""
+        return cache(self._curves)
+
+    @abstractmethod
+    def _curves(self, run: str) -> Curves:
+        """Losses of a run."""
+
+    def _rows(self, figure: str, series: str | None) -> pd.DataFrame:
+        rows = self.table[self.table["figure"] == figure]
+        rows = rows if series is None else rows[rows["series"] == series]
+        if rows.empty:
+            raise Untestable(f"the study has not read the authors' curves {figure}")
+        return rows
+
+    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
+        """None of equivariant networks is published."""
+        raise Untestable(f"no losses of equivariant networks against {unit} are published")
+
+    def over_seeds(
+        self, values: Sequence[float], scale: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]], *notes: str
+    ) -> Found:
+        """The mean."""
+        forward, back = scale
+        value = float(back(forward(np.array(values)).mean()))
+        return Found(value, value, value, notes, SINGLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Pilot(SingleCurves):
+    """The pilot run with one kind of weights: one seed, of which no claim is decided.
+
+    Its samples are the share, and the lower and the upper ends of its intervals at all steps at once, so that the ends
+    of a statistic hold both the examples and the distance between evaluations.
+
+    Attributes:
+        weights: "raw" or "ema".
+    """
+
+    weights: str
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def replicates(self) -> list[str]:
+        """The one run."""
+        return [PILOT]
+
+    def others(self, columns: Sequence[str]) -> list[str]:
+        """None."""
+        return []
+
+    def _curves(self, run: str) -> Curves:
+        rows = self._rows(run, SERIES[self.weights]).pivot(index="step", columns="quantity")
+        percent = np.stack([rows[end, "percent"].to_numpy() for end in ("value", "low", "high")])[:, None]
+        total, null, energy = (
+            np.broadcast_to(rows["value", name].to_numpy(), percent.shape)
+            for name in ("total", "null_loss", "prediction_energy")
+        )
+        steps = rows.index.to_numpy()
+        return Curves(steps, np.zeros(1), percent, total, total * percent / 100, null, energy)
+
+    def analysis(self, kind: str) -> pd.DataFrame:
+        """None was made."""
+        raise Untestable(f"no {kind} analysis of the pilot run was made")
+
+    def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
+        """The value, and the outer ends of the samples."""
+        ((lower, upper),) = ((each.lower, each.upper) for each in drawn)
+        value = float(upper[0]) if value is None else value
+        return Found(value, float(lower.min()), float(upper.max()), notes, EXAMPLES)
+
+
+@dataclass(frozen=True, eq=False)
+class Published(SingleCurves):
+    """The authors' curves and landscapes of one task.
+
+    Attributes:
+        landscapes: As `equidyn.analysis.authors.published_landscapes` makes it.
+    """
+
+    landscapes: pd.DataFrame
+    settings: Settings = field(default_factory=Settings)
+    judges_values: ClassVar[bool] = True
 
     @property
     def _published(self) -> _Runs:
@@ -105,11 +199,6 @@ class Published(Evidence):
     def others(self, columns: Sequence[str]) -> list[str]:
         """Runs that differ in some columns alone."""
         return list(self._published.others.get(tuple(columns), {}))
-
-    @cached_property
-    def curves(self) -> Callable[[str], Curves]:  # type: ignore[override]
-        """Losses of a run, read once."""
-        return cache(self._curves)
 
     def _curves(self, run: str) -> Curves:
         groups = (self._published.seeds, *self._published.others.values())
@@ -127,13 +216,6 @@ class Published(Evidence):
         null = self._null() if self._published.plateau and "total" in found else None
         return Curves(steps, times, null=null, **found)
 
-    def _rows(self, figure: str, series: str | None) -> pd.DataFrame:
-        rows = self.table[self.table["figure"] == figure]
-        rows = rows if series is None else rows[rows["series"] == series]
-        if rows.empty:
-            raise Untestable(f"the study has not read the authors' curves {figure}")
-        return rows
-
     def _null(self) -> np.ndarray:
         figure, first, last = self._published.plateau or ("", 0, 0)
         rows = self._rows(figure, None)
@@ -147,23 +229,11 @@ class Published(Evidence):
             raise Untestable(f"no numbers of a {kind} analysis are published")
         return rows.assign(run=self.replicates[0])
 
-    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
-        """None of equivariant networks is published."""
-        raise Untestable(f"no losses of equivariant networks against {unit} are published")
-
     def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
         """The median over seeds and their extremes."""
         lower, upper = ([float(getattr(each, end)[0]) for each in drawn] for end in ("lower", "upper"))
         value = float(np.median(upper)) if value is None else value
         return Found(value, min(lower), max(upper), notes, RANGE if len(drawn) > 1 else SINGLE)
-
-    def over_seeds(
-        self, values: Sequence[float], scale: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]], *notes: str
-    ) -> Found:
-        """The mean."""
-        forward, back = scale
-        value = float(back(forward(np.array(values)).mean()))
-        return Found(value, value, value, notes, SINGLE)
 
 
 _ENDS = (("min", "max"), ("max", "min"))

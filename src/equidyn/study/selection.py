@@ -25,25 +25,43 @@ KEYS = (
     "package_version",
 )  # fmt: skip
 
+RAW, EMA = "raw", "ema"
+"""Values of the column ``weights``: the network itself, and the study's own average of its weights along training."""
+
 ACTION_FLOOR = "floor_action_equivariance"
 """Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
 
 
 def chosen(table: pd.DataFrame, choice: Choice, *, every: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows of the task, as `choose` chooses them: under the conditions of the choice, but for every value of some."""
+    """Rows of the task, as `choose` chooses them: under the conditions of the choice, but for every value of some.
+
+    Where raw weights are chosen, rows of runs that were evaluated with averaged weights too have the losses of these
+    beside their own, in columns whose names end in ``_ema``; ``decay_ema`` is the average's decay.
+    """
     rows = table[table["task"] == choice.task] if "task" in table else table
     if "task" in table and rows.empty:
         there = ", ".join(sorted(table["task"].unique())) or "no rows"
         raise ValueError(f"no rows of task {choice.task!r} to draw; the evaluation table has {there}")
     conditions = {name: value for name, value in choice.conditions.items() if name not in every}
-    return choose(rows, choice.weights, choice.estimator, conditions)
+    found = choose(rows, choice.weights, choice.estimator, conditions)
+    averaged = rows[rows["weights"] == EMA]
+    if choice.weights != RAW or averaged.empty:
+        return found
+    averaged = choose(averaged, EMA, choice.estimator, conditions)
+    curve = ["run", "step", *(name for name in CONDITIONS if name in rows)]
+    losses = {name: f"{name}_ema" for name in _AVERAGED if name in averaged}
+    return found.merge(averaged[[*curve, *losses]].rename(columns=losses), on=curve, how="left")
 
 
 def shown(rows: pd.DataFrame, columns: Sequence[str], choice: Choice, series: Iterable[str]) -> pd.DataFrame:
-    """The columns that identify rows, that are drawn, and that name and flag them: legend name and ``unskilled``."""
+    """The columns that identify rows, that are drawn, and that name and flag them: legend name and ``unskilled``.
+
+    What averaged weights have of the drawn columns stands beside them, see `chosen`.
+    """
     wanted = list(dict.fromkeys([*KEYS, *columns, "skill"]))
     need(rows, wanted)
-    data = rows[wanted].reset_index(drop=True)
+    averaged = [f"{name}_ema" for name in (*wanted, "decay") if f"{name}_ema" in rows]
+    data = rows[[*wanted, *averaged]].reset_index(drop=True)
     data.insert(0, "series", list(series))
     data["unskilled"] = ~(data["skill"] >= choice.useful_skill)
     return data
@@ -238,6 +256,9 @@ WORST = {"total_in_worst": "total", "equivariance_in_worst": "equivariance"}
 def is_control(rows: pd.DataFrame) -> pd.Series:
     """Whether rows are of exactly equivariant models."""
     return rows["variant"] == CONTROL
+
+
+_AVERAGED = ("percent", "total", "twirled", "equivariance", "relative_equivariance", "skill", "decay")
 
 
 def _names(table: pd.DataFrame) -> list[str]:

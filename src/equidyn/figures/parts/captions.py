@@ -36,10 +36,7 @@ the spread over seeds.
 READING = """
 Where the skill (1 − loss / loss of {{ words.null }}, {{ words.remark }}) is below {{ limit }}, the network predicts
 nothing useful yet:
-{% if shows == "paths" %}
-open markers and shading, dark where it is no better than {{ words.trivial }}, light where it is worse.
-Markers grow with the training step.
-{% elif shows == "comparisons" %}{{ dashed }}. {{ empty }}
+{% if shows == "comparisons" %}{{ dashed }}. {{ empty }}
 {% elif shows == "times" %}{{ dashed }}, or white bars. {{ empty }}
 {% else %}
 {{ dashed }} for each run, shading for the baseline, dark where it is no better than {{ words.trivial }} (there a small
@@ -65,7 +62,6 @@ Interpolation floor (dash-dotted, where the axis reaches it): the equivariance e
 compared in the same way, {{ interpolation_floor }}.
 {% endif %}
 {% if unseen %}Estimates of {{ unseen }} at or below zero cannot be drawn and are left out.{% endif %}
-{% if below_axis %}Triangles at the lower edge: the value is below the axis.{% endif %}
 """
 
 OVERVIEW = """
@@ -146,7 +142,7 @@ def evidence(data: pd.DataFrame, options: Options) -> list[str]:
         texts=options.group_texts,
         estimators=estimators,
         weights=_WEIGHTS.get(options.weights, options.weights),
-        conditioning=conditioning,
+        conditioning=conditioning + _average(data),
         examples=several(data["examples"]),
         clusters=several(data["clusters"]),
         words=options.words,
@@ -154,6 +150,15 @@ def evidence(data: pd.DataFrame, options: Options) -> list[str]:
         level=options.level,
     )
     return [text]
+
+
+def _average(data: pd.DataFrame) -> str:
+    """What dotted lines are, if there are any."""
+    if "skill_ema" not in data or data["skill_ema"].isna().all():
+        return ""
+    decays = data["decay_ema"].dropna().unique() if "decay_ema" in data else []
+    said = [f"with decay {decay:g}, which remembers some {1 / (1 - decay):,.0f} steps" for decay in decays]
+    return f"; dotted, an exponential average of the weights (EMA) {' or '.join(said)}".rstrip()
 
 
 def useful_note(options: Options) -> str:
@@ -183,7 +188,7 @@ def _of_tasks(data: pd.DataFrame, options: Mapping[str, Options]) -> str:
 
 def _reading(figure: Figure, data: pd.DataFrame, options: Options) -> str:
     """What shading, dashes, averages and floors mean."""
-    shows = "paths" if "relative_equivariance" in data else "times" if "t" in data else "curves"
+    shows = "times" if "t" in data else "curves"
     if figure.by_comparison:
         shows = "comparisons"
     baseline = data[data["run"] == options.baseline]
@@ -203,7 +208,6 @@ def _reading(figure: Figure, data: pd.DataFrame, options: Options) -> str:
         control_is_exact=options.control_is_exact(data),
         interpolation_floor=_interpolation_floor(data, baseline) if has_interpolation else "",
         unseen=_unseen(data, ["twirled", "equivariance", *["percent"] * figure.log_share]),
-        below_axis="below_axis" in data and data["below_axis"].any(),
     )
 
 
@@ -214,7 +218,7 @@ def _useless(data: pd.DataFrame, baseline: pd.DataFrame, options: Options) -> st
         below = f"At its last step the baseline is below {options.limit} at t = {', '.join(times)}"
         return below if len(times) else ""
     steps = baseline.loc[baseline["unskilled"]].groupby("comparison", sort=False)["step"].agg(["nunique", "max"])
-    if "relative_equivariance" in data or steps.empty:
+    if steps.empty:
         return ""
     said = [
         f"at {count} evaluated steps, the last {last:,}"

@@ -39,6 +39,7 @@ PARTS = {
 DASHES = (0, (2.2, 1.3))
 THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
 FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}
+AVERAGE = {"linewidth": 1.2, "linestyle": (0, (1, 1.1))}
 _COLUMN = 3.0  # inch, of legends
 _WRAP = 36  # characters that fit there
 _TOGETHER = re.compile("(?<=[<≤≥±]) | (?=%)")  # spaces where no line ends
@@ -63,8 +64,8 @@ class Steps:
         steps = steps.to_numpy(dtype=float)
         return np.where(steps == 0, self.zero, steps) if self.log else steps
 
-    def dress(self, axes: Axes) -> None:
-        """Scale, limits and ticks; where step 0 is off the scale, a break says so."""
+    def dress(self, axes: Axes, *, narrow: bool = False) -> None:
+        """Scale, limits and ticks, short ones on narrow axes; where step 0 is off the scale, a break says so."""
         if not self.log:
             margin = 0.02 * self.last
             axes.set_xlim(-margin, self.last + margin)
@@ -80,11 +81,17 @@ class Steps:
         axes.xaxis.set_major_locator(FixedLocator([self.zero, *ticks] if self.has_zero else ticks))
         axes.xaxis.set_minor_locator(FixedLocator(minor))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: "0" if self.has_zero and np.isclose(value, self.zero) else f"{value:,.0f}")
-        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: self._label(step, narrow)))
         if self.has_zero:
             self._break(axes)
+
+    def _label(self, step: float, narrow: bool) -> str:
+        """0, 100, 10,000; on narrow axes 10k."""
+        if self.has_zero and np.isclose(step, self.zero):
+            return "0"
+        if not narrow:
+            return f"{step:,.0f}"
+        return f"{step:g}" if step < 1000 else f"{step / 1000:g}k" if step < 1e6 else f"{step / 1e6:g}M"
 
     def _break(self, axes: Axes) -> None:
         """Two strokes across the lower frame between step 0 and the first step after it."""
@@ -146,6 +153,29 @@ def line(
             markerfacecolor="white" if quiet else colour, markeredgewidth=1, zorder=3,
             markevery=_APART if dense and last > first else None,
         )  # fmt: skip
+
+
+def average(axes: Axes, x: np.ndarray, part: pd.DataFrame, name: str, colour: str, *, log_y: bool) -> None:
+    """What averaged weights have of a quantity, as a thin dotted line, where the data have it."""
+    for column in (f"{name}_ema_smoothed", f"{name}_ema"):
+        if column in part:
+            values = part[column].where(part[column] > 0) if log_y else part[column]
+            axes.plot(x, values, color=colour, zorder=2.4, **AVERAGE)
+            return
+
+
+def with_averages(data: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Columns, and those that averaged weights have of them."""
+    return data[[*names, *(f"{name}_ema" for name in names if f"{name}_ema" in data)]]
+
+
+def averages(data: pd.DataFrame) -> list[Line2D]:
+    """Legend entries of the dotted lines, if there are any."""
+    if "skill_ema" not in data:
+        return []
+    decays = data["decay_ema"].dropna().unique() if "decay_ema" in data else []
+    said = f", decay {', '.join(f'{decay:g}' for decay in decays)}" if len(decays) else ""
+    return [Line2D([], [], color=style.INK, label=f"dotted: averaged weights\n(EMA{said})", **AVERAGE)]
 
 
 def some(count: int) -> np.ndarray:
@@ -235,13 +265,13 @@ def sample(colour: str, marker: str, label: str, *, unskilled: bool = False, lin
     )  # fmt: skip
 
 
-def shades(options: Options, whose: str = "baseline: ") -> list[Patch]:
+def shades(options: Options) -> list[Patch]:
     """Legend entries of the shading."""
     limit = options.limit
     trivial = options.words.trivial
     return [
-        Patch(facecolor=style.DARK_SHADE, label=f"{whose}no better than {trivial} (skill within ± {limit})"),
-        Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label=f"{whose}worse than {trivial}"),
+        Patch(facecolor=style.DARK_SHADE, label=f"baseline: no better than {trivial} (skill within ± {limit})"),
+        Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label=f"baseline: worse than {trivial}"),
     ]
 
 
@@ -273,7 +303,7 @@ def guide(
 
 def stacked(*heights: float) -> tuple[Figure, list[Axes], Axes]:
     """A figure with panels one above the other on a shared x axis, and a column for legends on their right."""
-    figure, grid = _with_column(style.WIDTH, style.HEIGHT, len(heights), 1, height_ratios=heights)
+    figure, grid = with_column(style.WIDTH, style.HEIGHT, len(heights), 1, height_ratios=heights)
     panels = [figure.add_subplot(grid[0, 0])]
     panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
     for upper in panels[:-1]:
@@ -284,12 +314,13 @@ def stacked(*heights: float) -> tuple[Figure, list[Axes], Axes]:
 def tiled(count: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
     """A figure with panels in rows, and a column for legends on their right."""
     rows = -(-count // columns)
-    figure, grid = _with_column(3.1 * columns + _COLUMN, max(style.HEIGHT, 2.7 * rows + 0.3), rows, columns)
+    figure, grid = with_column(3.1 * columns + _COLUMN, max(style.HEIGHT, 2.7 * rows + 0.3), rows, columns)
     panels = [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
     return figure, panels, blank(figure, grid[:, columns])
 
 
-def _with_column(width: float, height: float, rows: int, columns: int, **ratios: Any) -> tuple[Figure, GridSpec]:
+def with_column(width: float, height: float, rows: int, columns: int, **ratios: Any) -> tuple[Figure, GridSpec]:
+    """A figure with a grid of panels, and a column of the grid on their right for legends."""
     figure = style.new_figure(width, height)
     widths = [(width - _COLUMN) / columns] * columns
     return figure, figure.add_gridspec(rows, columns + 1, width_ratios=[*widths, _COLUMN], **ratios)

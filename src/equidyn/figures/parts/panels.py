@@ -1,6 +1,6 @@
-"""Drawings that several figures share: percent above skill, and equivariance error against skill.
+"""What several figures share: percent above skill, curves, and what legends say of series.
 
-Both take rows as `equidyn.study.selection.shown` returns them. A series, one entry of the legend, holds one curve per
+Rows are as `equidyn.study.selection.shown` returns them. A series, one entry of the legend, holds one curve per
 run: the first is drawn in full, the others are its replicates.
 """
 
@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.variations import Looks
-from equidyn.study.selection import is_control
 
 PERCENT = "Share of held-out loss from\nequivariance error (%)"
 MARKED = {"dip": "dip", "lowest": "lowest", "lowest_useful": "with skill"}
@@ -45,7 +41,8 @@ def percent_and_skill(
     figure, (above, below), column = drawing.stacked(3.1, 1)
     drawing.name_comparison(figure, data, options)
     place = drawing.Steps(data["step"], log=log_x)
-    drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=log_y, include=options.threshold)
+    shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
+    drawing.scale(above, shares, log=log_y, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
     handles = []
     for series, (colour, marker) in reversed(looks.items()):  # the first on top
@@ -54,6 +51,8 @@ def percent_and_skill(
             curve(above, part, "percent", place, colour, marker, main=main, log_y=log_y)
             skill = (part["skill"], part["unskilled"], log_x, False, colour, marker)
             drawing.line(below, place(part["step"]), *skill, width=1.7 if main else 0.9, size=3.2)
+            if main:
+                drawing.average(below, place(part["step"]), part, "skill", colour, log_y=False)
             if rings:
                 _ring(above, part, place, colour)
         label = series + notes(curves, data, options)
@@ -65,6 +64,7 @@ def percent_and_skill(
         for axes in (above, below):
             drawing.shade(axes, data[data["run"] == options.baseline], place, options)
     reading = drawing.guide(options, shading=shading, band=True, rings=rings, seeds=has_replicates(data))
+    reading += drawing.averages(data)
     above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     low, high = above.get_ylim()
     if "percent_floor" in data:
@@ -100,17 +100,20 @@ def curve(
     Args:
         axes: Where.
         part: Rows of one curve.
-        name: Column of the quantity; ``{name}_low``, ``{name}_high`` and ``{name}_smoothed`` are looked for beside it.
+        name: Column of the quantity; ``{name}_low``, ``{name}_high``, ``{name}_smoothed`` and ``{name}_ema`` are looked
+            for beside it.
         place: Of the steps.
         colour: Of the curve.
         marker: Of the curve.
-        main: Whether it is the main one of its series; others are thin and have no interval.
+        main: Whether it is the main one of its series; others are thin, without interval and averaged weights.
         log_y: Whether the axis of the quantity is logarithmic.
     """
     x = place(part["step"])
     if main and f"{name}_low" in part:
         low, high = part[f"{name}_low"], part[f"{name}_high"]
         axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    if main:
+        drawing.average(axes, x, part, name, colour, log_y=log_y)
     if f"{name}_smoothed" in part:
         raw = part[name].where(part[name] > 0) if log_y else part[name]
         axes.plot(x, raw, color=colour, alpha=0.25, linewidth=0.9)
@@ -127,75 +130,6 @@ def by_run(curves: pd.DataFrame) -> list[tuple[pd.DataFrame, bool]]:
 def has_replicates(data: pd.DataFrame) -> bool:
     """Whether some series holds several runs."""
     return bool((data.groupby("series")["run"].nunique() > 1).any())
-
-
-def error_against_skill(
-    data: pd.DataFrame, looks: Looks, options: Options, *, title: str
-) -> tuple[Figure, pd.DataFrame]:
-    """Relative equivariance error against skill, one path per series, markers growing with the step.
-
-    The axis ends at the lowest error of a network; what lies below, as that of controls does, is drawn at its edge.
-
-    Args:
-        data: With the relative error; one run per series. If it has moving averages, they are drawn.
-        looks: Colour and marker of each series.
-        options: What is drawn.
-        title: Of the legend.
-
-    Returns:
-        The figure, and the data with the flag ``below_axis``.
-    """
-    positive = data["relative_equivariance"].where(data["relative_equivariance"] > 0)
-    networks = positive[~is_control(data)]
-    low, high = drawing.log_limits(networks if networks.notna().any() else positive)
-    data = data.assign(below_axis=~(data["relative_equivariance"] >= low))
-    suffix = "_smoothed" if "skill_smoothed" in data else ""
-    figure, (axes,), column = drawing.stacked(1)
-    drawing.name_comparison(figure, data, options)
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.set_xscale("symlog", linthresh=1, linscale=2.2)
-    left = min(-0.25, float(data["skill"].min()))
-    axes.set_xlim(1.35 * left if left < -1 else left - 0.05, 1.0)
-    axes.axvspan(axes.get_xlim()[0], -options.useful_skill, color=style.LIGHT_SHADE, linewidth=0, zorder=0)
-    axes.axvspan(-options.useful_skill, options.useful_skill, color=style.DARK_SHADE, linewidth=0, zorder=0)
-    handles = []
-    for series, (colour, marker) in looks.items():
-        path = data[data["series"] == series]
-        x, y = path[f"skill{suffix}"], path[f"relative_equivariance{suffix}"].clip(lower=low)
-        bold = path["run"].iloc[0] == options.baseline
-        axes.plot(x, y, color=colour, linewidth=1.8 if bold else 1.1, alpha=0.85, clip_on=False)
-        size = pd.Series(np.linspace(10, 62, len(path)), index=path.index)
-        marked = path.iloc[drawing.some(len(path))]
-        for below, symbol in ((False, marker), (True, "v")):
-            part = marked[marked["below_axis"] == below]
-            axes.scatter(
-                x[part.index], y[part.index], s=size[part.index], marker=symbol,
-                facecolor=["white" if unskilled else colour for unskilled in part["unskilled"]],
-                edgecolor=colour, linewidth=1, clip_on=False, zorder=3,
-            )  # fmt: skip
-        text = series + notes(path, data, options)
-        if path["below_axis"].all():
-            text += f"\n(at most {short(path['relative_equivariance'].max())}: below the axis)"
-        handles.append(drawing.sample(colour, "v" if path["below_axis"].all() else marker, text))
-    ticks = [-1000, -100, -10, -1, 0, 0.5, 1]
-    axes.xaxis.set_major_locator(FixedLocator([t for t in ticks if t >= axes.get_xlim()[0]]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
-    drawing.log_labels(axes.yaxis)
-    axes.set(
-        xlabel=f"Skill: 1 − loss / loss of {options.words.null}\n(linear from −1 to 1, logarithmic below)",
-        ylabel="Relative equivariance error\n(variance over rotations / energy of what is predicted beyond the null)",
-    )
-    dot = {"linestyle": "none", "marker": "o", "markerfacecolor": style.INK, "color": style.INK}
-    reading = [
-        *drawing.skills(options, f"skill < {options.limit}", linestyle="-"),
-        Line2D([], [], markersize=3, label="early checkpoint", **dot),
-        Line2D([], [], markersize=8, label="late checkpoint", **dot),
-        *drawing.shades(options, whose=""),
-    ]
-    drawing.legends(column, handles, title, reading)
-    return figure, data
 
 
 def notes(curves: pd.DataFrame, data: pd.DataFrame, options: Options) -> str:

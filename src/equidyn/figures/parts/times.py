@@ -37,9 +37,10 @@ def by_curve(data: pd.DataFrame) -> pd.api.typing.DataFrameGroupBy:
 
 
 def smoothed(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The data and the moving average of some columns, along each curve."""
-    averages = {f"{name}_smoothed": pd.Series(np.nan, index=data.index) for name in columns}
+    """The data and the moving average of some columns, along each curve, and of what averaged weights have of them."""
+    names = [*columns, *(f"{name}_ema" for name in columns if f"{name}_ema" in data)]
+    averages = {f"{name}_smoothed": pd.Series(np.nan, index=data.index) for name in names}
     for index in by_curve(data).groups.values():
-        for name in columns:
+        for name in names:
             averages[f"{name}_smoothed"][index] = variable_span_average(data["step"][index], data[name][index])
     return data.assign(**averages)

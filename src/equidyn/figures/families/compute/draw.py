@@ -74,6 +74,7 @@ def loss_against_compute(
     reading = drawing.skills(options, f"skill < {options.limit}: predicts nothing useful")
     if has_replicates(data):
         reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
+    reading += drawing.averages(data)
     if len(ratios):
         reading.append(_draw_ratios(panels[1], ratios, place))
     drawing.legends(column, handles, "Network", reading)
@@ -126,7 +127,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
 
 def _over_times(data: pd.DataFrame) -> pd.DataFrame:
     """One row per run and step: losses as in validation, over all flow times."""
-    means = {name: validation_loss(data, name) for name in _LOSSES}
+    means = {name: validation_loss(data, name) for name in drawing.with_averages(data, list(_LOSSES))}
     data = data.assign(**means, times=data["t"].nunique())
     return data.drop_duplicates(["run", "step"]).drop(columns="t").reset_index(drop=True)
 
@@ -171,7 +172,7 @@ def _ratios(data: pd.DataFrame, options: Options) -> pd.DataFrame:
 
 def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: Options) -> list[Line2D]:
     """Losses of all runs, and the null loss; entries of the legend."""
-    drawing.scale(axes, data[list(_LOSSES)], log=True)
+    drawing.scale(axes, drawing.with_averages(data, list(_LOSSES)), log=True)
     axes.set_ylabel(f"Held-out loss ({drawing.unit(data)})")
     axes.axhline(data["null_loss"].iloc[0], zorder=1, **_NULL)
     looks = _looks(data)
@@ -180,6 +181,8 @@ def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: 
             role = part["role"].iloc[0]
             sizes = (0.9, 3.2) if not main or role == "other size" else _BEHIND if role == "subject" else (1.7, 5.0)
             _line(axes, part, "total", place, colour, marker, *sizes)
+            if main:
+                drawing.average(axes, place(part["training_flops"]), part, "total", colour, log_y=True)
     averaged = data[data["run"] == options.baseline]
     _line(axes, averaged, "twirled", place, *_LOOKS["averaged"], suffix="_averaged")
     handles = [

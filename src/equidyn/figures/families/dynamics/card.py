@@ -53,15 +53,5 @@ CARD = Family(
             "setting",
             AUGMENTATION,
         ),
-        figure(
-            "skill_companion",
-            "Equivariance error against skill",
-            """Equivariance error relative to the energy of what the network predicts beyond the prediction that skill
-            is measured against, against skill; one path per run, one marker per checkpoint. Relative error does not
-            vanish when predictions do, so it tells a network that learned to rotate its predictions from one that
-            predicts next to nothing. Controls are equivariant by construction, those of grids under the rotations
-            of a cube alone; if they were evaluated by sampled rotations, those are shown, and what is left is
-            rounding, or comes from the grid.""",
-        ),
     ),
 )

@@ -8,7 +8,6 @@ comparing predictions where there are several; those evaluated at several flow t
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -19,10 +18,9 @@ from matplotlib.lines import Line2D
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
-from equidyn.figures.parts.panels import error_against_skill, marks, percent_and_skill
+from equidyn.figures.parts.panels import marks, percent_and_skill
 from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Variation, looks_of
-from equidyn.run.recipe import DESIGN
-from equidyn.study.selection import ACTION_FLOOR, chosen, is_control, of_baseline, replicates, settings, shown, varying
+from equidyn.study.selection import ACTION_FLOOR, chosen, of_baseline, replicates, shown
 
 _SHARE = ("percent", "percent_low", "percent_high")
 
@@ -70,14 +68,17 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])
     first = data.iloc[0]
     for name in ("equivariance", "twirled"):
-        data[f"{name}_relative"] = data[name] / first[name]
+        for column in drawing.with_averages(data, [name]):
+            data[column.replace(name, f"{name}_relative")] = data[column] / first[name]
     twirled, *look = drawing.PARTS["twirled"]
     parts = {
         "total": ("Total", "#9A9A9A", "D"),
         "twirled": (f"{twirled} (what would be left\nof a rotation-averaged network)", *look),
         "equivariance": drawing.PARTS["equivariance"],
     }
+    averages = drawing.averages(data)
     key = 2.0 if options.comparison else 1.5  # inch; a line more above, a floor among the losses
+    key += 0.35 * len(averages)
     figure = style.new_figure(10.5, 4.9 + key)
     drawing.name_comparison(figure, data, options)
     grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
@@ -86,7 +87,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     handles = []
     for axes, suffix in ((left, ""), (right, "_relative")):
         drawn = [name for name in parts if name + suffix in data]
-        values = data[[name + suffix for name in drawn]]
+        values = drawing.with_averages(data, [name + suffix for name in drawn])
         floor = drawing.in_reach(data[ACTION_FLOOR], values) if axes is left and floors else None
         drawing.scale(axes, values, log=True, include=floor)
         for name in drawn:
@@ -94,6 +95,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
             sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
             x, y = place(data["step"]), data[name + suffix]
             drawing.line(axes, x, y, data["unskilled"], place.log, True, colour, marker, *sizes)
+            drawing.average(axes, x, data, name + suffix, colour, log_y=True)
             if axes is left:
                 handles.append(drawing.sample(colour, marker, label))
         place.dress(axes)
@@ -109,7 +111,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
     speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
     legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
-    legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False)
+    legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False) + averages
     for i, (title, entries) in enumerate(legends.items()):
         drawing.legend(drawing.blank(figure, grid[1, 2 * i : 2 * i + 2]), entries, title)
     return figure, data
@@ -139,26 +141,3 @@ def _mark_speed(axes: Axes, data: pd.DataFrame, place: drawing.Steps, name: str,
         said.append(f"{100 * share:g} % by step {int(reached['step'].iloc[0]):,}")
     label = f"{name.capitalize()} error:\n{said[0]}, {said[1]}"
     return Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=colour, label=label)
-
-
-def skill_companion(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Relative equivariance error against skill, one path per run, controls included."""
-    rows = chosen(table, options)
-    if options.baseline not in set(rows["run"]):
-        varying(rows, options.baseline, [])  # says which runs there are
-    design = settings(rows)
-    controls = is_control(design)
-    if controls.any():  # in closed form they have no error by construction, which measures nothing
-        measured = chosen(table[is_control(table)], replace(options, estimator="sampled"))
-        rows = pd.concat([rows[~is_control(rows)], measured], ignore_index=True)
-    names = [
-        options.baseline,
-        *design.index[~controls].drop(options.baseline, errors="ignore"),
-        *design.index[controls],
-    ]
-    names = list(dict.fromkeys(names))
-    group = design.groupby(list(DESIGN), sort=False, dropna=False).ngroup()[names]
-    colours = dict(zip(dict.fromkeys(group), style.distinct(group.nunique()), strict=True))
-    looks = {name: (colours[group[name]], marker) for name, (_, marker) in looks_of(names).items()}
-    data = shown(rows, ["skill", "relative_equivariance"], options, rows["run"])
-    return error_against_skill(data, looks, options, title="Run")

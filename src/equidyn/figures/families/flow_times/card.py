@@ -61,14 +61,5 @@ CARD = Family(
             "setting",
             AUGMENTATION,
         ),
-        figure(
-            "error_against_skill_by_time",
-            "Equivariance error against skill by flow time",
-            f"""Equivariance error relative to the energy of what the baseline predicts beyond the prediction that skill
-            is measured against, against skill; one path per flow time. Relative error does not vanish when
-            predictions do, so it tells a network that learned to rotate its predictions from one that predicts next
-            to nothing. {FLOW}""",
-            category="What changes the dynamics",
-        ),
     ),
 )

@@ -27,7 +27,6 @@ from equidyn.figures.parts.panels import (
     PERCENT,
     by_run,
     curve,
-    error_against_skill,
     has_replicates,
     overfitted_band,
     percent_and_skill,
@@ -55,6 +54,8 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
     figure, (above, below), column = drawing.stacked(3.1, 1)
     for axes, name in ((above, "percent"), (below, "skill")):
         axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
+        if f"{name}_ema" in data:
+            axes.scatter(place, data[f"{name}_ema"], marker="D", s=18, facecolor="white", edgecolor=style.INK, zorder=3)
         for at, skill in zip(middle[unskilled.index], unskilled["skill"], strict=True):
             axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
     whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
@@ -65,7 +66,8 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
             f"{value:.2g}", (at, max(top, 0)), (0, 4), textcoords="offset points", ha="center", fontsize=8,
             rotation=90 if len(runs) > 1 else 0,
         )  # fmt: skip
-    drawing.scale(above, data[["percent", "percent_low", "percent_high"]], log=False, include=options.threshold)
+    shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
+    drawing.scale(above, shares, log=False, include=options.threshold)
     above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.08 * above.get_ylim()[1]))
     below.axhline(0, color=style.INK, linewidth=0.8)
     below.set(xlabel=TIME, xlim=(-0.6, len(times) - 0.4), ylim=(min(-0.05, 1.1 * data["skill"].min()), 1.0))
@@ -82,6 +84,10 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
         Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
         Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
     ]
+    for entry in drawing.averages(data):
+        entry.set(marker="D", markersize=4, markerfacecolor="white", linestyle="none")
+        entry.set_label(entry.get_label().replace("dotted", "diamonds"))
+        reading.append(entry)
     drawing.legends(column, handles, "Bars from left to right", reading)
     return figure, data
 
@@ -95,7 +101,8 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     figure, panels, column = drawing.tiled(len(parts), len(parts))
     place = drawing.Steps(data["step"], log=True)
     for axes, (name, label) in zip(panels, parts.items(), strict=True):
-        drawing.scale(axes, data[list(parts)], log=True)  # one scale: two parts add up to the third
+        # One scale: two parts add up to the third.
+        drawing.scale(axes, drawing.with_averages(data, list(parts)), log=True)
         for series, (colour, marker) in looks.items():
             curve(axes, data[data["series"] == series], name, place, colour, marker)
         place.dress(axes)
@@ -104,17 +111,9 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         axes.tick_params(labelleft=False)
     panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
     handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-    reading = drawing.guide(options, shading=False, band=False, threshold=False)
+    reading = drawing.guide(options, shading=False, band=False, threshold=False) + drawing.averages(data)
     drawing.legends(column, handles, TIME, reading)
     return figure, data
-
-
-def error_against_skill_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Relative equivariance error against skill of the baseline, one path per flow time."""
-    data = _replicates(table, options, ("t", "self_conditioning", "skill", "relative_equivariance"))
-    data = data[data["run"] == options.baseline].reset_index(drop=True)
-    data = smoothed(data, ["skill", "relative_equivariance"])
-    return error_against_skill(data, _time_looks(data), options, title=TIME)
 
 
 def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
@@ -128,7 +127,9 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
     """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
     rows = variation.rows(table, options)
     data = shown(rows, [*_SHARE, "total"], options, variation.names(rows))
-    data = smoothed(data.assign(validation_loss=validation_loss(data)), ["percent", "validation_loss"])
+    for name in drawing.with_averages(data, ["total"]):
+        data[name.replace("total", "validation_loss")] = validation_loss(data, name)
+    data = smoothed(data, ["percent", "validation_loss"])
     data["overfitted"] = by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = variation.looks(data)
     times = sorted(data["t"].unique())
@@ -139,11 +140,12 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
     for axes, time in zip(panels, times, strict=False):
         # One scale for all times but those at which nothing is ever predicted, where the share falls for ever.
         scaled = useful if time in set(useful["t"]) else data[data["t"] == time]
-        drawing.scale(axes, scaled[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
+        shares = drawing.with_averages(scaled, ["percent", "percent_low", "percent_high"])
+        drawing.scale(axes, shares, log=True, include=options.threshold)
         _curves(axes, data[data["t"] == time], "percent", place, looks)
         axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
         axes.set_title(f"t = {short(time)}")
-    drawing.scale(panels[-1], data[["validation_loss"]], log=True)
+    drawing.scale(panels[-1], drawing.with_averages(data, ["validation_loss"]), log=True)
     _curves(panels[-1], data[data["t"] == times[0]].assign(unskilled=False), "validation_loss", place, looks)
     panels[-1].set_title(f"Validation loss ({drawing.unit(data)})")
     for i, axes in enumerate(panels):
@@ -153,6 +155,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
     for axes in panels[:-1:columns]:
         axes.set_ylabel(PERCENT)
     reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
+    reading += drawing.averages(data)
     reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
     reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
     drawing.legends(column, series_handles(data, looks, options), variation.title, reading)

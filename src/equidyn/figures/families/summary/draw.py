@@ -59,9 +59,9 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
         handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
         drawing.legend(drawing.blank(figure, grid[1, i]), handles, title)
         first = first or axes
-    drawing.scale(first, data[list(_SHARE)], log=True, include=own.threshold)
+    drawing.scale(first, drawing.with_averages(data, _SHARE), log=True, include=own.threshold)
     first.set_ylabel(PERCENT)
-    reading = drawing.guide(own, shading=False, band=True)
+    reading = drawing.guide(own, shading=False, band=True) + drawing.averages(data)
     drawing.legend(drawing.blank(figure, grid[:, -1]), reading, "How to read")
     return figure, data
 

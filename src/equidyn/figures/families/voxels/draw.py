@@ -35,15 +35,17 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
     columns = ("percent", "percent_low", "percent_high", "total", "equivariance", "null_loss", ACTION_FLOOR)
     data = shown(rows, columns, options, comparison_names(rows, options))
     data["percent_floor"] = 100 * data[ACTION_FLOOR] / data["total"]
-    data["equivariance_over_null"] = data["equivariance"] / data["null_loss"]
+    for name in drawing.with_averages(data, ["equivariance"]):
+        data[name.replace("equivariance", "equivariance_over_null")] = data[name] / data["null_loss"]
     data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
     looks = comparison_looks(data, options)
     figure, panels, column = drawing.stacked(2, 2, 1)
     figure.set_size_inches(style.WIDTH, 7.6)
     share, error, skill = panels
     place = drawing.Steps(data["step"], log=True)
-    drawing.scale(share, data[["percent", "percent_low", "percent_high"]], log=True, include=options.threshold)
-    errors = data[["equivariance_over_null"]]
+    shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
+    drawing.scale(share, shares, log=True, include=options.threshold)
+    errors = drawing.with_averages(data, ["equivariance_over_null"])
     drawing.scale(error, errors, log=True, include=drawing.in_reach(data["floor_over_null"], errors))
     skill.set_ylim(-0.2, 1.0)
     for series, (colour, marker) in reversed(looks.items()):  # the first on top
@@ -55,6 +57,7 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
             axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
         x, unskilled = place(part["step"]), part["unskilled"]
         drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=3.2)
+        drawing.average(skill, x, part, "skill", colour, log_y=False)
     place.dress(skill)
     share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     share.set_ylabel(PERCENT)
@@ -62,7 +65,7 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
     skill.set_xlabel(drawing.STEP)
     drawing.skill_axis(skill, options)
     handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-    reading = drawing.guide(options, shading=False, band=True)
+    reading = drawing.guide(options, shading=False, band=True) + drawing.averages(data)
     reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
     drawing.legends(column, handles, "Rotations", reading)
     return figure, data

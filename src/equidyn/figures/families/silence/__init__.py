@@ -1,0 +1,1 @@
+"""Share of the loss, relative equivariance error and skill on one time axis."""
