@@ -26,6 +26,7 @@ _LOOKS = {
 """Name, colour and marker of each curve."""
 _MARKED = {"percent": "small_share", "relative_percent": "small_error", "skill": "half_learned"}
 """Columns that flag the first step at which each curve has got there."""
+_DASH = 7  # length, in widths of the line
 
 
 def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -90,15 +91,20 @@ def _marked(data: pd.DataFrame, options: Options) -> pd.DataFrame:
 
 
 def _curves(above: Axes, below: Axes, part: pd.DataFrame, place: drawing.Steps) -> None:
-    """Curves of all seeds in a column of panels, and where the first gets."""
+    """Curves of all seeds in a column of panels, and where the first gets; equal steps share a line of dashes."""
+    reached: dict[float, list[str]] = {}
     for name, (_, colour, marker) in _LOOKS.items():
         axes = below if name == "skill" else above
         for run, main in reversed(by_run(part)):
             curve(axes, run, name, place, colour, marker, main=main, log_y=axes is above)
             if main:
                 for x in place(run.loc[run[_MARKED[name]], "step"]):
-                    for each in (above, below):
-                        each.axvline(x, color=colour, linewidth=1.1, alpha=0.8, zorder=1.5)
+                    reached.setdefault(x, []).append(colour)
+    for x, colours in reached.items():
+        for i, colour in enumerate(colours):
+            dashes = (_DASH * i, (_DASH, _DASH * (len(colours) - 1))) if len(colours) > 1 else "-"
+            for axes in (above, below):
+                axes.axvline(x, color=colour, linewidth=1.1, linestyle=dashes, zorder=1.5)
 
 
 def _handle(data: pd.DataFrame, parts: list[pd.DataFrame], name: str, timed: bool) -> Line2D:
