@@ -271,5 +271,5 @@ def test_final_bars_have_a_diamond_for_averaged_weights(table):
     rows = table[(table["task"] == "flow_matching") & (table["weights"] == "ema")]
     figure, data, _ = draw("percent_final_by_time", with_averages(rows), of_task("flow_matching", weights="raw"))
     for axes, column in zip(figure.axes, ("percent_ema", "skill_ema"), strict=False):
-        assert {y for _, y in of_markers(axes)} == set(data[column])
+        assert set(data[column]) <= {y for _, y in of_markers(axes)}
     assert any("diamonds: averaged weights" in entry for entry in legend_texts(figure))

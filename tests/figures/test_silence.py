@@ -43,13 +43,21 @@ def test_first_steps_are_marked_through_both_panels():
         assert (row.step or 0.4, row.skill) in on_lines(below)
     assert above.get_xlim() == below.get_xlim()
     flags = ["small_share", "small_error", "half_learned"]
-    marked = data.groupby("run", sort=False).apply(lambda part: [list(part["step"][part[name]]) for name in flags])
-    assert marked.to_dict() == {"base": [[10], [1000], [100]], "again": [[10], [], [100]]}
+    marked = {run: [list(part["step"][part[name]]) for name in flags] for run, part in data.groupby("run")}
+    assert marked == {"base": [[10], [1000], [100]], "again": [[10], [], [100]]}
     entries = " ".join(" ".join(legend_texts(figure)).split())
     assert "share of the loss ≤ 2 % step 10 (others: 10)" in entries
     assert "relative error ≤ 2 % step 1,000 (others: never)" in entries
     assert "skill, half of the best step 100" in entries
+    assert "thin: further seeds" in entries
     assert "because it is silent" in text
+
+
+def test_equal_steps_share_a_line():
+    figure, _, _ = draw(rows(relative=(0.5, 0.6, 0.7, 0.01, 0.01)))
+    shared = [line for line in figure.axes[0].lines if list(line.get_ydata()) == [0, 1] and line.get_xdata()[0] == 100]
+    assert [line.get_color() for line in shared] == [ORANGE, GREEN]
+    assert {line.get_linestyle() for line in shared} == {"--"}
 
 
 def test_flow_times_have_a_column_each():

@@ -25,6 +25,7 @@ from equidyn.claims.tables import TaskTables
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.core.numbers import short
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
+from equidyn.study.selection import EMA, RAW
 
 COLUMNS = (
     "claim", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high",
@@ -32,7 +33,6 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of the table of claims."""
 
-RAW, EMA = "raw", "ema"
 PAPER, OURS = "paper", "ours"
 DECAY = 0.999  # of the authors' average of the weights
 

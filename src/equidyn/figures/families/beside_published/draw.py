@@ -506,10 +506,11 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
     front = ["origin", "row", "figure", "series", "run", "quantity", "step", "step_unit", "value"]
     data = data[[*front, *data.columns.difference(front, sort=False)]]
     place = drawing.Steps(data["step"], log=True)
-    figure = style.new_figure(style.WIDTH, _ROW * len(rows) + _FOOT)
+    foot = _FOOT + 0.35 * len(drawing.averages(data))
+    figure = style.new_figure(style.WIDTH, _ROW * len(rows) + foot)
     widths = [1, 1] if common else [(style.WIDTH - _COLUMN) / 2] * 2 + [_COLUMN]
     grid = figure.add_gridspec(
-        len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), _FOOT]
+        len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), foot]
     )
     for i, row in enumerate(rows):
         pair = [figure.add_subplot(grid[i, j]) for j in range(2)]

@@ -38,7 +38,7 @@ def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure,
         series = [f"t = {short(t)}" for t in rows["t"]]
         data = shown(rows, [*_COLUMNS, "t", "self_conditioning", "flow_times"], options, series)
     else:
-        data = shown(rows, _COLUMNS, options, rows["run"])
+        data = shown(rows, _COLUMNS, options, [options.baseline] * len(rows))
     for name in drawing.with_averages(data, ["relative_equivariance"]):
         data[name.replace("relative_equivariance", "relative_percent")] = 100 * data[name]
     data = _marked(data, options)
