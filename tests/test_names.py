@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "src/equidyn"
 FLOORS = ("study", "run", "analysis", "figures")
 NAMING = {
     "analysis/authors.py": "what the authors published, network by network",
-    "figures/families/beside_published": "the same, beside a study of these very tasks",
+    "analysis/pilot.py": "which of their networks was trained here",
+    "figures/families/beside_published": "what the authors published, beside a study of these very tasks",
     "analysis/interpolation.py": "what interpolating the grids of one task costs",
 }
 """Where names belong to what is said, and why."""

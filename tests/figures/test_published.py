@@ -141,7 +141,7 @@ def test_values_of_both_sides_are_those_of_their_tables(name, published, drawn):
         assert left.get_xlim()[1] >= theirs["step"].max()
 
 
-@pytest.mark.parametrize("name", ["published_force_field", "published_losses", "published_flow_matching"])
+@pytest.mark.parametrize("name", ["published_force_field", "published_losses"])
 def test_averaged_weights_stand_beside_raw_ones(name, published):
     task = DRAWN[name]
     assert_averages_beside(name, study(task), of_task(task, weights="raw"), ["value"], published)

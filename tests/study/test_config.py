@@ -226,7 +226,7 @@ class TestAnalyses:
         ]
         assert (analysed["examples"], analysed["rotations"]) == (3, 7)
         assert "batch_size" not in evaluated | analysed, "no result depends on it"
-        assert (analysed["seed"], analysed["weights"]) == (evaluated["seed"], ["ema"])
+        assert (analysed["seed"], analysed["weights"]) == (evaluated["seed"], [config["figures"]["weights"]])
         assert analysis_arguments(config, "angles", row) == {"angles": [90], "local": True}
         del settings["conditions"]
         assert analysis_protocol(config, "angles", row)["conditions"] == evaluated["conditions"]

@@ -53,8 +53,8 @@ def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure,
         below = figure.add_subplot(grid[1, i], sharex=above)
         drawing.scale(above, shares, log=True, include=options.threshold)
         below.set_ylim(-0.2, 1.0)
-        _curves(above, below, part, place)
         place.dress(below, narrow=options.timed)
+        _curves(above, below, part, place)
         for axes in (above, below):
             drawing.shade(axes, part[part["run"] == options.baseline], place, options)
             axes.tick_params(labelleft=i == 0)
