@@ -62,7 +62,7 @@ def analyse(monkeypatch, tmp_path):
 
 def test_rows_say_what_they_are_of(analyse):
     rows = analyse(Measure())
-    columns = ["run", "seed", "model", "variant", "parameters", "step", "weights", "group", "comparison"]
+    columns = ["run", "seed", "model", "variant", "parameters", "step", "weights", "decay", "group", "comparison"]
     columns += ["examples", "clusters", "package_version", "part", "count", "value", "spectrum"]
     assert list(rows) == columns
     assert len(rows) == 4 * 2 * 2

@@ -171,6 +171,7 @@ def tiny() -> tuple[dict, list[dict]]:
         | {"steps": [6], "block": block, "directions": ["equivariance", "random"], "points": 3, "extent": 0.1},
         "angles": of_run | {"angles": [20, 90, 180], "local": True},
         "spectrum": of_run | {"examples": 2, "rotations": 48, "degrees": 1},
+        "averages": of_run | {"weights": "all"},
         "layers": of_run,
     }
     config["analysis"] |= {name: {"force_field": settings} for name, settings in analyses.items()}

@@ -231,6 +231,19 @@ class TestAnalyses:
         del settings["conditions"]
         assert analysis_protocol(config, "angles", row)["conditions"] == evaluated["conditions"]
 
+    def test_weights_are_those_named_or_all_that_are_kept(self, config, runs):
+        config["training"]["force_field"]["averages"] = [0.9]
+        settings = {"runs": ["augmented"], "steps": "all", "examples": 9, "rotations": 2, "weights": "all"}
+        config["analysis"]["averages"] = {"force_field": settings}
+        assert analysis_protocol(config, "averages", runs["augmented"])["weights"] == ["raw", "ema", "ema-0.9"]
+        assert "weights" not in analysis_arguments(config, "averages", runs["augmented"])
+        settings["weights"] = ["ema-0.9", "ema-0.5"]
+        assert analysis_protocol(config, "averages", runs["augmented"])["weights"] == settings["weights"]
+        with pytest.raises(
+            StudyError, match=r"averages\.force_field\.weights: runs of force_field keep no 'ema-0.5' but"
+        ):
+            check_config(config, ANALYSES)
+
 
 def test_documented_keys_are_those_that_are_checked():
     text = (ROOT / "config/README.md").read_text("utf-8")

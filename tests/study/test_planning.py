@@ -235,6 +235,18 @@ class TestEvaluation:
         assert plan(config, GRIDS, ANALYSES).evaluation_operations == pytest.approx(2 * many, rel=0.2)
 
 
+def test_an_analysis_of_several_weights_takes_its_time_for_each(study):
+    config, runs = study
+    settings = {"runs": ["augmented"], "steps": "all", "examples": 64, "rotations": 2, "weights": "all"}
+    config["analysis"] = {"averages": {"force_field": settings}}
+    row, card = runs["augmented"], ANALYSES["averages"]
+    two, longest = plan(config, row, ANALYSES).analysis_hours, planning.step_hours(config, row, card)
+    assert two == pytest.approx(2 * len(planning.kept_steps(config, row)) * longest)
+    config["training"]["force_field"]["averages"] = [0.9, 0.99, 0.9999]
+    assert plan(config, row, ANALYSES).analysis_hours == pytest.approx(2.5 * two)
+    assert planning.step_hours(config, row, card) == longest
+
+
 class TestResources:
     """What jobs ask for."""
 
@@ -245,7 +257,7 @@ class TestResources:
                 "gpu": 0, "gpu_share": 0, "cpus_per_task": 1, "mem_mb": 2000, "runtime": 120,
             }  # fmt: skip
             assert resources(config, row, "evaluation")["mem_mb"] == 3000
-        for analysis in ANALYSES:
+        for analysis in ANALYSES.keys() & config["analysis"].keys():
             asked = resources(config, runs["augmented"], ANALYSES[analysis])
             assert (asked["gpu"], asked["mem_mb"], asked["runtime"]) == (0, 4000, 240)
 

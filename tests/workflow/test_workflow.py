@@ -112,7 +112,7 @@ class TestFinishedStudy:
             sums = clusters.groupby(["step", "weights", "estimator"])[["equivariance", "total"]].sum().astype(float)
             percent = 100 * sums["equivariance"] / sums["total"]
             pd.testing.assert_series_equal(percent.sort_index(), expected.sort_index(), check_names=False, rtol=1e-5)
-        for kind in ("gradients", "head", "hessian", "landscape", "angles", "spectrum", "layers"):
+        for kind in ("gradients", "head", "hessian", "landscape", "angles", "spectrum", "averages", "layers"):
             rows = pd.read_parquet(finished.results / f"tables/{kind}/force_field.parquet")
             assert set(rows["run"]) == {"augmented"}
             assert rows[["percent", "skill", "unit"]].notna().all(axis=None)

@@ -9,7 +9,9 @@ def main(inputs, outputs, log, estimator):
 
     from equidyn.study.tables import join, with_evaluation, without_lists, write_table
 
-    table = with_evaluation(join(inputs.tables), pd.read_parquet(inputs.evaluation), estimator)
+    table = join(inputs.tables)
+    if "skill" not in table:  # else the analysis is an evaluation itself
+        table = with_evaluation(table, pd.read_parquet(inputs.evaluation), estimator)
     write_table(table, outputs.table)
     write_table(without_lists(table), outputs.csv)
 

@@ -1,5 +1,6 @@
 """Analyse a run: its checkpoints in, one table out."""
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -60,7 +61,8 @@ def analyse_run(
         device: Device to compute on.
 
     Returns:
-        The rows of all steps, weights and conditions, each with what identifies it.
+        The rows of all steps, weights and conditions, each with what identifies it, and ``decay`` (of an average of the
+        weights; NaN for raw ones).
 
     Raises:
         CheckpointError: Checkpoints are missing or damaged, or give no numbers; all others have been analysed.
@@ -104,7 +106,10 @@ def analyse_run(
     recipe, _, model = restored(steps[-1], protocol.weights[-1])
     run = identity(labels, recipe.model, model)
     tables = [
-        pd.DataFrame({**run, "step": step, "weights": weights, **rows}, index=rows.index)
+        pd.DataFrame(
+            {**run, "step": step, "weights": weights, "decay": recipe.decays.get(weights, math.nan), **rows},
+            index=rows.index,
+        )
         for step, weights, rows in found
     ]
     return pd.concat(tables, ignore_index=True)

@@ -20,7 +20,7 @@ import pandas as pd
 from equidyn.claims import analyses as of_analyses
 from equidyn.claims import losses
 from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, Settings, Untestable
-from equidyn.claims.published import Published, SingleCurves
+from equidyn.claims.published import DECAY, Published, SingleCurves
 from equidyn.claims.tables import TaskTables
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.core.numbers import short
@@ -34,7 +34,6 @@ COLUMNS = (
 """Columns of the table of claims."""
 
 PAPER, OURS = "paper", "ours"
-DECAY = 0.999  # of the authors' average of the weights
 
 # Expected ranges. Closed at infinity: a ratio may be beyond all bounds.
 _STEPS = pd.Interval(0, WITHIN[1], closed="both")  # sooner is no contradiction

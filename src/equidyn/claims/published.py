@@ -30,6 +30,9 @@ from equidyn.claims.evidence import (
 )
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 
+DECAY = 0.999
+"""Decay of the authors' average of the weights."""
+
 _QUANTITIES = ("percent", "total", "equivariance")
 
 _Curve = tuple[str, str | None]  # a published figure, and the series of it; None for all

@@ -14,7 +14,7 @@ from equidyn.core.tables import read_rows
 from equidyn.models.card import Configuration
 from equidyn.models.registry import configuration
 from equidyn.run.protocol import CommonEvaluation
-from equidyn.run.recipe import IDENTITY, Learned, Run, average_name
+from equidyn.run.recipe import IDENTITY, Learned, Run, Schedule
 from equidyn.study.choice import symmetries
 from equidyn.study.sections import check_sections
 from equidyn.study.sources import wanted_datasets
@@ -287,12 +287,18 @@ def _check_symmetries(config: Mapping[str, Any], task: str, source: str) -> None
 
 def _check_weights(config: Mapping[str, Any], task: str, source: str) -> None:
     """Check that averages of a task's weights that are evaluated are kept."""
-    kept = ["raw", "ema", *map(average_name, config["training"][task].get("averages", ()))]
-    if unknown := [name for name in config["evaluation"].get("weights", ()) if name not in kept]:
-        raise StudyError(
-            f"{source}: evaluation.weights: runs of {task} keep no {unknown[0]!r} but {', '.join(kept)}; add its decay "
-            f"to training.{task}.averages"
-        )
+    asked = {"evaluation": config["evaluation"]}
+    asked |= {
+        f"analysis.{name}.{task}": by_task[task] for name, by_task in config["analysis"].items() if task in by_task
+    }
+    kept = kept_weights(config, task)
+    for where, settings in asked.items():
+        names = settings.get("weights", ())
+        if unknown := [name for name in names if name not in kept and names != "all"]:
+            raise StudyError(
+                f"{source}: {where}.weights: runs of {task} keep no {unknown[0]!r} but {', '.join(kept)}; add its "
+                f"decay to training.{task}.averages"
+            )
 
 
 def _check_floors(config: Mapping[str, Any], source: str) -> None:
@@ -329,18 +335,22 @@ _AS_EVALUATED = ("examples", "rotations")
 
 
 def analysis_protocol(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The evaluation's protocol with the analysis's own settings in place, for the weights that figures show."""
+    """The evaluation's protocol with the analysis's own settings in place.
+
+    Weights are those that figures show, unless the analysis names others.
+    """
     settings = config["analysis"][analysis][row["task"]]
     own = {name: settings[name] for name in _AS_EVALUATED}
     pairs = settings.get("symmetries", symmetries(config, row["task"]))
     grid = config["evaluation"][row["task"]].get("conditions", {}) | settings.get("conditions", {})
-    weights = [config["figures"]["weights"]]
+    weights = settings.get("weights", [config["figures"]["weights"]])
+    weights = kept_weights(config, row["task"]) if weights == "all" else weights
     return protocol(config, row) | own | {"conditions": conditions(pairs, grid), "weights": weights}
 
 
 def analysis_arguments(config: Mapping[str, Any], analysis: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of an analysis besides the protocol."""
-    shared = ("runs", "steps", "symmetries", "conditions", "batch_size", *_AS_EVALUATED)
+    shared = ("runs", "steps", "symmetries", "conditions", "batch_size", "weights", *_AS_EVALUATED)
     return {name: v for name, v in config["analysis"][analysis][row["task"]].items() if name not in shared}
 
 
@@ -348,6 +358,12 @@ def analysis_steps(config: Mapping[str, Any], analysis: str, row: Mapping[str, A
     """The steps of a run that an analysis looks at: some, or all that the run keeps."""
     steps = config["analysis"][analysis][row["task"]]["steps"]
     return kept_steps(config, row) if steps == "all" else sorted(steps)
+
+
+def kept_weights(config: Mapping[str, Any], task: str) -> list[str]:
+    """Names of the weights that runs of a task keep: the raw ones, and averages."""
+    own = config["training"][task]
+    return ["raw", *Schedule(**{name: own[name] for name in ("ema", "averages") if name in own}).decays]
 
 
 def kept_steps(config: Mapping[str, Any], row: Mapping[str, Any]) -> list[int]:

@@ -591,15 +591,21 @@ def analyses_of(config: Mapping[str, Any], row: Mapping[str, Any], analyses: Map
 
 def analysis_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
     """Hours of all the checkpoints that an analysis asks for, in double precision."""
-    conditions = len(analysis_protocol(config, card.name, row)["conditions"])
-    return len(analysis_steps(config, card.name, row)) * conditions * _hours(config, row, card, card.operations)
+    weights = len(analysis_protocol(config, card.name, row)["weights"])
+    return len(analysis_steps(config, card.name, row)) * weights * _checkpoint_hours(config, row, card)
 
 
 def step_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
     """Hours of the longest part of an analysis that a single job must finish."""
     if card.step:
         return _hours(config, row, card, card.step)
-    return analysis_hours(config, row, card) / len(analysis_steps(config, card.name, row))
+    return _checkpoint_hours(config, row, card)
+
+
+def _checkpoint_hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any) -> float:
+    """Hours of an analysis of one checkpoint, under all conditions."""
+    conditions = len(analysis_protocol(config, card.name, row)["conditions"])
+    return conditions * _hours(config, row, card, card.operations)
 
 
 def _hours(config: Mapping[str, Any], row: Mapping[str, Any], card: Any, operations: Callable[..., float]) -> float:

@@ -1,0 +1,1 @@
+"""What averaging the weights does to the fall of the share."""

@@ -1,0 +1,217 @@
+"""What averaging the weights alone does to the fall of the share: curves by decay, and the step of the fall by memory.
+
+Functions take the table of the analysis "averages", a table of published curves (`equidyn.analysis.authors`) and
+`Options`, and return a figure with the rows that it shows, also those of the published falls. The conventions of all
+figures are in `equidyn.figures.parts.drawing`. The authors' curves are of averages with a decay of `DECAY`; where their
+steps count the rows of a log, they have no place here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from equidyn.claims.published import DECAY, Published
+from equidyn.core.numbers import short
+from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts.captions import evidence
+from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.panels import PERCENT
+from equidyn.figures.parts.times import at_times
+from equidyn.figures.parts.variations import Looks
+from equidyn.study.selection import KEYS, need, of_analysis
+from equidyn.study.tables import CONDITIONS
+
+RAW = "raw weights"
+"""Name of the series of the network itself."""
+
+_LOSSES = ("percent", "percent_low", "percent_high", "relative_equivariance", "total", "twirled")
+_BLACK = style.PALETTE[6]
+_THEIRS = {"color": style.PALETTE[1], "marker": "*", "markersize": 11, "linewidth": 1.4}
+_GUIDE = {"color": style.MUTED, "linewidth": 4, "alpha": 0.35}
+_ROW = 3.0  # inch
+_BESIDE = 1.8  # factor by which published falls are shifted to the right
+
+
+def averaging(table: pd.DataFrame, published: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Share against step by decay, and the step at which it has fallen against memory; a row for each flow time."""
+    ours, theirs = _ours(table, options), _theirs(published, options)
+    looks = _looks(ours)
+    times = list(ours["t"].unique()) if "t" in ours else [None]
+    foot = max(1.6, 0.6 + 0.18 * len(looks))
+    figure = style.new_figure(style.WIDTH, _ROW * len(times) + foot)
+    grid = figure.add_gridspec(len(times) + 1, 2, height_ratios=[*[_ROW] * len(times), foot])
+    drawing.name_comparison(figure, ours, options)
+    place = drawing.Steps(ours["step"], log=True)
+    for row, t in enumerate(times):
+        part = ours if t is None else ours[ours["t"] == t]
+        left, right = (figure.add_subplot(grid[row, column]) for column in range(2))
+        drawing.scale(left, ours[["percent"]], log=True, include=options.threshold)
+        for series, look in reversed(looks.items()):  # raw weights on top
+            curve = part[part["series"] == series]
+            width = 2.0 if series == RAW else 1.3
+            drawing.line(
+                left, place(curve["step"]), curve["percent"], curve["unskilled"], True, True, *look, width=width
+            )
+        left.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+        left.set_ylabel(PERCENT)
+        place.dress(left)
+        data = _both(part, theirs)
+        right.set_ylim(_lowest(_both(ours, theirs)), 2 * place.last)
+        _falls(right, data, looks)
+        right.set_ylabel(f"First step with ≤ {options.threshold:g} %")
+        if t is not None:
+            left.set_title(f"t = {short(t)}")
+    left.set_xlabel(drawing.STEP)
+    right.set_xlabel("Steps that an average remembers, 1 / (1 − decay)")
+    feet = grid[-1, :].subgridspec(1, 3)
+    for i, (title, handles) in enumerate(_reading(looks, theirs, options).items()):
+        drawing.legend(drawing.blank(figure, feet[i]), handles, title)
+    return figure, _both(ours, theirs)
+
+
+averaging_of_voxels = averaging
+
+
+def notes(data: pd.DataFrame, options: Options) -> list[str]:
+    """How the curves were estimated, when they fall, and what is published beside them, for captions."""
+    ours, theirs = (
+        data[data["origin"] == origin].dropna(axis="columns", how="all") for origin in ("here", "published")
+    )
+    of_averages = replace(options, weights="raw weights and exponential averages of them")
+    told = [
+        *evidence(ours.drop(columns=["percent_low", "percent_high"]), of_averages),
+        f"Where the skill (1 − loss / loss of {options.words.null}) is below {options.limit}, lines are dashed and "
+        "markers open: there a small share says nothing.",
+    ]
+    if "flow_times" in ours and ours["t"].nunique() < ours["flow_times"].iloc[0]:
+        told.append(f"Shown are {ours['t'].nunique()} of {int(ours['flow_times'].iloc[0])} flow times.")
+    for t, part in [(None, ours)] if "t" not in ours else ours.groupby("t", sort=False):
+        said = ", ".join(f"{_step(fall)} ({fall.series})" for fall in part.drop_duplicates("series").itertuples())
+        at = "" if t is None else f"At t = {short(t)} the"
+        told.append(f"{at or 'The'} share is first at most {options.threshold:g} % at step {said}.")
+    if len(theirs):
+        falls = ", ".join(f"{fall.fall_after:,.0f} and {fall.fall_by:,.0f}" for fall in theirs.itertuples())
+        told.append(
+            f"Stars, to the right of their place: as published, with a decay of {DECAY:g}; between steps "
+            f"{falls} ({', '.join(theirs['series'])}). The skill of these networks is not known."
+        )
+    return told
+
+
+def _ours(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Rows of the baseline: raw weights, then averages by rising decay, with the fall of each curve."""
+    need(table, ["weights", "decay", *_LOSSES])
+    if table.empty:
+        raise ValueError("the table of averages has no rows: analyse a run first")
+    kinds = table.sort_values("decay", na_position="first", kind="stable").drop_duplicates("decay")["weights"]
+    rows = pd.concat([of_analysis(table, replace(options, weights=kind), _LOSSES) for kind in kinds], ignore_index=True)
+    known = list(dict.fromkeys(name for name in (*KEYS, *CONDITIONS) if name in rows))
+    rows = at_times(rows[[*known, "decay", *_LOSSES, "skill", "unskilled"]])
+    rows = rows.assign(
+        origin="here",
+        series=rows["decay"].map("{:g}".format).where(rows["decay"].notna(), RAW),
+        memory=_memory(rows["decay"]),
+    )
+    parts = [part.assign(**_fall(part, options)) for _, part in rows.groupby(_curve(rows), sort=False)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _both(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([ours, theirs], ignore_index=True) if len(theirs) else ours
+
+
+def _curve(rows: pd.DataFrame) -> list[str]:
+    return [name for name in ("series", "t") if name in rows]
+
+
+def _memory(decay: pd.Series) -> pd.Series:
+    """Steps that an average remembers; one of raw weights, which are an average with decay 0."""
+    return 1 / (1 - decay.fillna(0))
+
+
+def _fall(part: pd.DataFrame, options: Options) -> dict[str, float | bool]:
+    """Steps after and by which a curve has first fallen to the threshold, the latter infinite if it never has."""
+    below, steps = (part["percent"] <= options.threshold).to_numpy(), part["step"].to_numpy(dtype=float)
+    first = int(below.argmax()) if below.any() else len(steps)
+    by, skilless = (steps[first], part["unskilled"].iloc[first]) if below.any() else (np.inf, True)
+    return {"fall_after": steps[first - 1] if first else 0.0, "fall_by": by, "fall_unskilled": bool(skilless)}
+
+
+def _theirs(published: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """The published fall of each replicate, a row each; none where steps are not known, or nothing is published."""
+    need(published, ["task", "step_unit"])
+    known = published[(published["task"] == options.task) & (published["step_unit"] == "optimiser step")]
+    evidence = Published(options.task, known, pd.DataFrame())
+    rows = []
+    for name in evidence.replicates if len(known) else ():
+        curves = evidence.curves(name)
+        path = pd.DataFrame({"step": curves.steps, "percent": curves.percent[0, 0], "unskilled": False})
+        rows.append({"series": name, **_fall(path, options)})
+    theirs = pd.DataFrame(rows, columns=["series", "fall_after", "fall_by", "fall_unskilled"])
+    return theirs.assign(origin="published", decay=DECAY, memory=_memory(pd.Series([DECAY]))[0], unskilled=False)
+
+
+def _looks(data: pd.DataFrame) -> Looks:
+    """Black for raw weights, ordered colours for averages."""
+    series = list(dict.fromkeys(data["series"]))
+    averages = [name for name in series if name != RAW]
+    colours = {RAW: _BLACK} | dict(zip(averages, style.graded(len(averages)), strict=True))
+    return {name: (colours[name], marker) for name, marker in zip(series, style.MARKERS, strict=False)}
+
+
+def _lowest(data: pd.DataFrame) -> float:
+    """Where an axis of falls begins, which has no place for step 0."""
+    ends = data[["fall_after", "fall_by"]].to_numpy()
+    known = ends[(ends > 0) & np.isfinite(ends)]
+    return float(known.min()) / 2.5 if len(known) else 0.5
+
+
+def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
+    """When each curve has fallen, against memory; bars since step 0 begin at the lower edge."""
+    axes.set(xscale="log", yscale="log", xlim=(0.6, 1.8 * data["memory"].max()))
+    bottom, top = axes.get_ylim()
+    axes.plot([bottom, top], [bottom, top], zorder=1, scalex=False, **_GUIDE)
+    for fall in data.drop_duplicates(["origin", "series"]).itertuples():
+        ours = fall.origin == "here"
+        x, low = fall.memory * (1 if ours else _BESIDE), max(fall.fall_after, bottom)
+        look = {"color": looks[fall.series][0], "marker": looks[fall.series][1]} if ours else dict(_THEIRS)
+        if np.isfinite(fall.fall_by):
+            high = max(fall.fall_by, bottom)
+            axes.plot([x, x], [low, high], color=look["color"], linewidth=2)
+            axes.plot(x, high, **look | {"markerfacecolor": "white" if fall.fall_unskilled else look["color"]})
+        else:
+            axes.plot(x, low, **look | {"marker": "^", "markerfacecolor": "white"})
+            axes.annotate("", (x, top), (x, low), arrowprops={"arrowstyle": "->", "color": look["color"]})
+    for axis in (axes.xaxis, axes.yaxis):
+        drawing.log_labels(axis)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "raw" if np.isclose(value, 1) else f"{value:,.0f}"))
+
+
+def _step(fall: tuple) -> str:
+    """The step of a fall, in words."""
+    return f"{fall.fall_by:,.0f}" if np.isfinite(fall.fall_by) else f"later than {fall.fall_after:,.0f}"
+
+
+def _reading(looks: Looks, theirs: pd.DataFrame, options: Options) -> dict[str, list[Line2D]]:
+    """Legends below the panels, by title."""
+    bar = {"marker": "|", "markersize": 9, "markeredgewidth": 2, "linestyle": "none"}
+    falls = [
+        Line2D([], [], color=style.INK, label="since the evaluation before", **bar),
+        Line2D([], [], label="step = steps remembered", **_GUIDE),
+    ]
+    if len(theirs):
+        several = f", {len(theirs)} runs" if len(theirs) > 1 else ""
+        falls.append(Line2D([], [], label=f"published, decay {DECAY:g}{several}", **_THEIRS | {"linestyle": "none"}))
+    return {
+        "Decay of the average": [drawing.sample(*look, series) for series, look in looks.items()],
+        "How to read": drawing.guide(options, shading=False, band=False),
+        "On the right": falls,
+    }
