@@ -9,6 +9,7 @@ steps count the rows of a log, they have no place here.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -195,7 +196,7 @@ def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "raw" if np.isclose(value, 1) else f"{value:,.0f}"))
 
 
-def _step(fall: tuple) -> str:
+def _step(fall: Any) -> str:
     """The step of a fall, in words."""
     return f"{fall.fall_by:,.0f}" if np.isfinite(fall.fall_by) else f"later than {fall.fall_after:,.0f}"
 
