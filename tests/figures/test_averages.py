@@ -48,6 +48,7 @@ def test_curves_fall_when_their_memory_ends():
         (1000, 20_000),
     ]
     assert 1e5 not in falls
+    assert "arrow: the training ends first" in legend_texts(figure)
     assert len({line.get_color() for line in left.lines} - {left.lines[-1].get_color()}) >= len(DECAYS)
     assert "step 100 (raw weights), 100 (0.9), 1,000 (0.99), 20,000 (0.9999), later than 20,000" in caption
 

@@ -37,6 +37,7 @@ _BLACK = style.PALETTE[6]
 _THEIRS = {"color": style.PALETTE[1], "marker": "*", "markersize": 11, "linewidth": 1.4}
 _GUIDE = {"color": style.MUTED, "linewidth": 4, "alpha": 0.35}
 _ROW = 3.0  # inch
+_ARROW = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
 _BESIDE = 1.8  # factor by which published falls are shifted to the right
 
 
@@ -63,16 +64,15 @@ def averaging(table: pd.DataFrame, published: pd.DataFrame, options: Options) ->
         left.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
         left.set_ylabel(PERCENT)
         place.dress(left)
-        data = _both(part, theirs)
-        right.set_ylim(_lowest(_both(ours, theirs)), 2 * place.last)
-        _falls(right, data, looks)
+        right.set(yscale="log", ylim=_limits(_both(ours, theirs)))
+        _falls(right, _both(part, theirs), looks)
         right.set_ylabel(f"First step with ≤ {options.threshold:g} %")
         if t is not None:
             left.set_title(f"t = {short(t)}")
     left.set_xlabel(drawing.STEP)
     right.set_xlabel("Steps that an average remembers, 1 / (1 − decay)")
     feet = grid[-1, :].subgridspec(1, 3)
-    for i, (title, handles) in enumerate(_reading(looks, theirs, options).items()):
+    for i, (title, handles) in enumerate(_reading(looks, ours, theirs, options).items()):
         drawing.legend(drawing.blank(figure, feet[i]), handles, title)
     return figure, _both(ours, theirs)
 
@@ -167,16 +167,16 @@ def _looks(data: pd.DataFrame) -> Looks:
     return {name: (colours[name], marker) for name, marker in zip(series, style.MARKERS, strict=False)}
 
 
-def _lowest(data: pd.DataFrame) -> float:
-    """Where an axis of falls begins, which has no place for step 0."""
+def _limits(data: pd.DataFrame) -> tuple[float, float]:
+    """Where an axis of falls begins, which has no place for step 0, and ends."""
     ends = data[["fall_after", "fall_by"]].to_numpy()
     known = ends[(ends > 0) & np.isfinite(ends)]
-    return float(known.min()) / 2.5 if len(known) else 0.5
+    return (float(known.min()) / 2.5, 2.5 * float(known.max())) if len(known) else (0.5, 2.0)
 
 
 def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
     """When each curve has fallen, against memory; bars since step 0 begin at the lower edge."""
-    axes.set(xscale="log", yscale="log", xlim=(0.6, 1.8 * data["memory"].max()))
+    axes.set(xscale="log", xlim=(0.6, 1.8 * data["memory"].max()))
     bottom, top = axes.get_ylim()
     axes.plot([bottom, top], [bottom, top], zorder=1, scalex=False, **_GUIDE)
     for fall in data.drop_duplicates(["origin", "series"]).itertuples():
@@ -188,8 +188,7 @@ def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
             axes.plot([x, x], [low, high], color=look["color"], linewidth=2)
             axes.plot(x, high, **look | {"markerfacecolor": "white" if fall.fall_unskilled else look["color"]})
         else:
-            axes.plot(x, low, **look | {"marker": "^", "markerfacecolor": "white"})
-            axes.annotate("", (x, top), (x, low), arrowprops={"arrowstyle": "->", "color": look["color"]})
+            axes.annotate("", (x, top), (x, low), arrowprops=_ARROW | {"color": look["color"]})
     for axis in (axes.xaxis, axes.yaxis):
         drawing.log_labels(axis)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -201,13 +200,16 @@ def _step(fall: Any) -> str:
     return f"{fall.fall_by:,.0f}" if np.isfinite(fall.fall_by) else f"later than {fall.fall_after:,.0f}"
 
 
-def _reading(looks: Looks, theirs: pd.DataFrame, options: Options) -> dict[str, list[Line2D]]:
+def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Options) -> dict[str, list[Line2D]]:
     """Legends below the panels, by title."""
     bar = {"marker": "|", "markersize": 9, "markeredgewidth": 2, "linestyle": "none"}
     falls = [
         Line2D([], [], color=style.INK, label="since the evaluation before", **bar),
         Line2D([], [], label="step = steps remembered", **_GUIDE),
     ]
+    if np.isinf(ours["fall_by"]).any():
+        label = "arrow: the training ends first"
+        falls.append(Line2D([], [], color=style.INK, marker="^", markersize=5, linestyle="none", label=label))
     if len(theirs):
         several = f", {len(theirs)} runs" if len(theirs) > 1 else ""
         falls.append(Line2D([], [], label=f"published, decay {DECAY:g}{several}", **_THEIRS | {"linestyle": "none"}))
