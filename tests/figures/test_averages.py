@@ -8,10 +8,11 @@ from drawing_checks import draw_checked, legend_texts, of_task
 from project import ROOT
 
 from equidyn.analysis.authors import published_curves
+from equidyn.analysis.pilot import pilot_curves
 from equidyn.claims.published import Published
 
 DECAYS = {"raw": np.nan, "ema-0.9": 0.9, "ema": 0.99, "ema-0.9999": 0.9999, "ema-0.99999": 0.99999}
-PUBLISHED = published_curves()
+PUBLISHED = pd.concat([published_curves(), pilot_curves()])
 
 
 def averages(task="force_field", times=(None,), **changes):
@@ -63,8 +64,12 @@ def test_the_published_fall_is_that_of_the_claim():
         share = dict(zip(curves.steps, curves.percent[0, 0], strict=True))
         assert share[row.fall_by] <= 2 < share[row.fall_after]
         assert 1000 < row.fall_after < row.fall_by < 2000
-    assert "published, decay 0.999, 3 runs" in legend_texts(figure)
+    assert {"published, 3 runs", "authors' recipe, our run"} <= set(legend_texts(figure))
     assert "as published, with a decay of 0.999" in caption
+    pilot = data[data["origin"] == "pilot"].set_index("series")
+    assert pilot["memory"].to_dict() == pytest.approx({"raw weights": 1, "averaged weights": 1000})
+    assert pilot["fall_by"].to_dict() == {"raw weights": 75, "averaged weights": 1000}
+    assert pilot["fall_unskilled"].all(), "nothing is predicted yet"
 
 
 def test_flow_times_have_rows_without_steps_that_are_no_optimiser_steps():

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from equidyn.claims.published import DECAY, Published
+from equidyn.analysis.pilot import PILOT, SERIES
+from equidyn.claims.published import DECAY, Pilot, Published
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
@@ -34,7 +35,9 @@ RAW = "raw weights"
 
 _LOSSES = ("percent", "percent_low", "percent_high", "relative_equivariance", "total", "twirled")
 _BLACK = style.PALETTE[6]
-_THEIRS = {"color": style.PALETTE[1], "marker": "*", "markersize": 11, "linewidth": 1.4}
+_STAR = {"marker": "*", "markersize": 11, "markeredgewidth": 1}
+_THEIRS = {"published": _STAR | {"color": style.PALETTE[1]}, "pilot": _STAR | {"color": style.PALETTE[3]}}
+_FALL = ("fall_after", "fall_by", "fall_unskilled")
 _GUIDE = {"color": style.MUTED, "linewidth": 4, "alpha": 0.35}
 _ROW = 3.0  # inch
 _ARROW = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
@@ -82,9 +85,8 @@ averaging_of_voxels = averaging
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
     """How the curves were estimated, when they fall, and what is published beside them, for captions."""
-    ours, theirs = (
-        data[data["origin"] == origin].dropna(axis="columns", how="all") for origin in ("here", "published")
-    )
+    is_ours = data["origin"] == "here"
+    ours, theirs = data[is_ours].dropna(axis="columns", how="all"), data[~is_ours]
     of_averages = replace(options, weights="raw weights and exponential averages of them")
     told = [
         *evidence(ours.drop(columns=["percent_low", "percent_high"]), of_averages),
@@ -97,12 +99,17 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         said = ", ".join(f"{_step(fall)} ({fall.series})" for fall in part.drop_duplicates("series").itertuples())
         at = "" if t is None else f"At t = {short(t)} the"
         told.append(f"{at or 'The'} share is first at most {options.threshold:g} % at step {said}.")
-    if len(theirs):
-        falls = ", ".join(f"{fall.fall_after:,.0f} and {fall.fall_by:,.0f}" for fall in theirs.itertuples())
-        told.append(
-            f"Stars, to the right of their place: as published, with a decay of {DECAY:g}; between steps "
-            f"{falls} ({', '.join(theirs['series'])}). The skill of these networks is not known."
-        )
+    texts = {
+        "published": f"Stars, to the right of their place: as published, with a decay of {DECAY:g}, of unknown skill",
+        "pilot": f"the authors' network and recipe, trained once by this package, raw and with a decay of {DECAY:g}",
+    }
+    stars = [
+        f"{texts[origin]}: between steps "
+        + ", ".join(f"{fall.fall_after:,.0f} and {fall.fall_by:,.0f} ({fall.series})" for fall in part.itertuples())
+        for origin, part in theirs.groupby("origin", sort=False)
+    ]
+    if stars:
+        told.append(f"{'; '.join(stars)}.")
     return told
 
 
@@ -146,17 +153,22 @@ def _fall(part: pd.DataFrame, options: Options) -> dict[str, float | bool]:
 
 
 def _theirs(published: pd.DataFrame, options: Options) -> pd.DataFrame:
-    """The published fall of each replicate, a row each; none where steps are not known, or nothing is published."""
-    need(published, ["task", "step_unit"])
+    """The fall of each published replicate and of the pilot run, a row each; none where steps are not known."""
+    need(published, ["task", "step_unit", "figure"])
     known = published[(published["task"] == options.task) & (published["step_unit"] == "optimiser step")]
-    evidence = Published(options.task, known, pd.DataFrame())
+    authors = Published(options.task, known, pd.DataFrame())
+    runs = [("published", name, DECAY, authors.curves(name)) for name in (authors.replicates if len(known) else ())]
+    if (known["figure"] == PILOT).any():
+        decays = {"raw": np.nan, "ema": DECAY}
+        pilots = {weights: Pilot(options.task, known, weights).curves(PILOT) for weights in decays}
+        runs += [("pilot", SERIES[weights], decay, pilots[weights]) for weights, decay in decays.items()]
     rows = []
-    for name in evidence.replicates if len(known) else ():
-        curves = evidence.curves(name)
-        path = pd.DataFrame({"step": curves.steps, "percent": curves.percent[0, 0], "unskilled": False})
-        rows.append({"series": name, **_fall(path, options)})
-    theirs = pd.DataFrame(rows, columns=["series", "fall_after", "fall_by", "fall_unskilled"])
-    return theirs.assign(origin="published", decay=DECAY, memory=_memory(pd.Series([DECAY]))[0], unskilled=False)
+    for origin, series, decay, curves in runs:
+        unskilled = curves.skill[0, 0] < options.useful_skill if origin == "pilot" else False
+        path = pd.DataFrame({"step": curves.steps, "percent": curves.percent[0, 0], "unskilled": unskilled})
+        rows.append({"origin": origin, "series": series, "decay": decay, "unskilled": False, **_fall(path, options)})
+    theirs = pd.DataFrame(rows, columns=["origin", "series", "decay", "unskilled", *_FALL])
+    return theirs.assign(memory=_memory(theirs["decay"].astype(float)))
 
 
 def _looks(data: pd.DataFrame) -> Looks:
@@ -182,7 +194,7 @@ def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
     for fall in data.drop_duplicates(["origin", "series"]).itertuples():
         ours = fall.origin == "here"
         x, low = fall.memory * (1 if ours else _BESIDE), max(fall.fall_after, bottom)
-        look = {"color": looks[fall.series][0], "marker": looks[fall.series][1]} if ours else dict(_THEIRS)
+        look = {"color": looks[fall.series][0], "marker": looks[fall.series][1]} if ours else _THEIRS[fall.origin]
         if np.isfinite(fall.fall_by):
             high = max(fall.fall_by, bottom)
             axes.plot([x, x], [low, high], color=look["color"], linewidth=2)
@@ -210,9 +222,14 @@ def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Op
     if np.isinf(ours["fall_by"]).any():
         label = "arrow: the training ends first"
         falls.append(Line2D([], [], color=style.INK, marker="^", markersize=5, linestyle="none", label=label))
-    if len(theirs):
-        several = f", {len(theirs)} runs" if len(theirs) > 1 else ""
-        falls.append(Line2D([], [], label=f"published, decay {DECAY:g}{several}", **_THEIRS | {"linestyle": "none"}))
+    for origin, look in _THEIRS.items():
+        if count := int((theirs["origin"] == origin).sum()):
+            text = (
+                f"published, {count} run{'s' if count > 1 else ''}"
+                if origin == "published"
+                else "authors' recipe, our run"
+            )
+            falls.append(Line2D([], [], label=text, linestyle="none", **look))
     return {
         "Decay of the average": [drawing.sample(*look, series) for series, look in looks.items()],
         "How to read": drawing.guide(options, shading=False, band=False),
