@@ -577,10 +577,8 @@ def _limits(pair: list[Axes], row: _Row, data: pd.DataFrame, options: Options) -
             drawing.scale(axes, drawing.with_averages(row.data, values), log=True, include=options.threshold)
         return
     losses = data[data["quantity"] != "percent"]
-    limits = [
-        drawing.log_limits(part.loc[part["value"] > 0, "value"])
-        for part in (losses[losses["origin"] == origin] for origin in ORIGINS)
-    ]
+    drawn = (drawing.with_averages(losses[losses["origin"] == origin], ["value"]).stack() for origin in ORIGINS)
+    limits = [drawing.log_limits(part[part > 0]) for part in drawn]
     span = max(high / low for low, high in limits)
     for axes, (low, high) in zip(pair, limits, strict=True):
         more = np.sqrt(span * low / high)
