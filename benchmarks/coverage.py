@@ -1,11 +1,11 @@
 """How often intervals of the percent hold the truth, simulated from the losses of a study.
 
-    python benchmarks/coverage.py [--study results/cpu] [--samples 400] [--runs default chains grids]
+    python benchmarks/coverage.py [--study results/cpu] [--samples 400] [--runs default chains grids] [--clusters 240]
 
-The population of a run, step and condition are the sums of its held-out clusters in `tables/clusters`. As many clusters
-as the factor says are drawn from them with replacement, and the interval of the library is compared with the
-population's percent. Printed are coverage at nominal 95 %, how often the truth lies above and below, and the lowest
-coverage of any step and condition.
+The population of a run, step and condition are the sums of its held-out clusters in `tables/clusters`. Half as many
+clusters, as many, twice and thrice as many, or as many as asked for, are drawn from them with replacement, and the
+interval of the library is compared with the population's percent. Printed are coverage at nominal 95 %, at each flow
+time if there are several, how often the truth lies above and below, and the lowest coverage of any step and condition.
 """
 
 import argparse
@@ -23,15 +23,18 @@ STEPS = 6  # of each run, evenly spaced among the evaluated ones
 
 
 def populations(table):
-    """Sums of equivariance error and loss of each cluster, for some steps and every condition."""
+    """By flow time, sums of equivariance error and loss of each cluster, for some steps and every condition."""
     rows = prefer_estimator(table, "exact")
     steps = np.unique(rows["step"])
     some = steps[np.linspace(0, len(steps) - 1, STEPS).round().astype(int)]
-    conditions = [name for name in ("t", "self_conditioning", "group", "comparison", "weights") if name in rows]
-    for _, group in rows[rows["step"].isin(some)].groupby(["step", *conditions], dropna=False):
+    rows = rows[rows["step"].isin(some)].assign(t=rows.get("t", np.nan))
+    conditions = [name for name in ("self_conditioning", "group", "comparison", "weights") if name in rows]
+    found = {}
+    for (t, *_), group in rows.groupby(["t", "step", *conditions], dropna=False):
         sums = group[["equivariance", "total"]].to_numpy(float)
         if sums[:, 0].sum() > 0:
-            yield sums
+            found.setdefault("" if np.isnan(t) else f"{t:g}", []).append(sums)
+    return found
 
 
 def coverage(sums, count, samples, rng):
@@ -50,15 +53,17 @@ def main():
     parser.add_argument("--study", type=Path, default=ROOT / "results/cpu", help="folder of a study with tables")
     parser.add_argument("--samples", type=int, default=400, help="samples of each population")
     parser.add_argument("--runs", nargs="+", default=["default", "chains", "grids"])
+    parser.add_argument("--clusters", type=int, help="how many to draw, in place of multiples of those there are")
     options = parser.parse_args()
-    print("| run | clusters | coverage | truth above | truth below | lowest |\n|---|---|---|---|---|---|")
+    print("| run | t | clusters | coverage | truth above | truth below | lowest |\n|---|---|---|---|---|---|---|")
     for run in options.runs:
-        found = list(populations(pd.read_parquet(options.study / f"tables/clusters/{run}.parquet")))
-        for factor in FACTORS:
-            count, rng = round(factor * len(found[0])), np.random.default_rng(0)
-            shares = np.array([coverage(sums, count, options.samples, rng) for sums in found])
-            cells = (*shares.mean(0), shares[:, 0].min())
-            print(f"| {run} | {count} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
+        for t, found in populations(pd.read_parquet(options.study / f"tables/clusters/{run}.parquet")).items():
+            factors = [round(factor * len(found[0])) for factor in FACTORS]
+            for count in [options.clusters] if options.clusters else factors:
+                rng = np.random.default_rng(0)
+                shares = np.array([coverage(sums, count, options.samples, rng) for sums in found])
+                cells = (*shares.mean(0), shares[:, 0].min())
+                print(f"| {run} | {t} | {count} | {' | '.join(f'{cell:.3f}' for cell in cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ scaled at each step so that the population has planted curves: of a claim that h
 and of one that does not hold. Seeds differ in the step of the fall by a factor of e^0.4, in the equivariance error by
 e^0.3 and in the twirled loss by e^0.03 (standard deviations, about those of the force field's seeds). Analyses are
 numbers of each seed: correlations along 24 checkpoints with a trend and autoregressive noise, ratios of Hessians that
-differ by e^0.3. Verdicts are those under the usual settings.
+differ by e^0.3. Of other sizes and optimisers there is one seed each, as in `config/cpu.yaml`. Training ends at step
+10,000, or at 100,000 where the claim is about trainings as long as those of `config/paper.yaml`. Verdicts are those
+under the usual settings.
 """
 
 import argparse
@@ -24,33 +26,46 @@ from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, ve
 from equidyn.study.choice import Choice
 
 ROOT = Path(__file__).parents[1]
-STEPS = np.unique(np.concatenate([[0, 1, 3], 10 ** (np.arange(6, 25) / 6)]).round())
+LONG = np.unique(np.concatenate([[0, 1, 3], 10 ** (np.arange(6, 31) / 6)]).round())
+STEPS = LONG[LONG <= 10_000]
 TASK = "flow_matching"
-TRUE = {"start": 20, "fall": 1900, "bump": 0.3, "energy": 0.5, "control": 1 / 0.9}
+TRUE = {"start": 20, "fall": 1900, "bump": 0.3, "energy": 0.5, "control": 1 / 0.9, "steps": STEPS, "others": {}}
 """As published: the first share (%), the step of the fall, the highest share after it; an energy of half of the null
 loss, and a loss 10 % lower than the control's."""
 LASTING = {"start": 60, "fall": 1e9}
 PLANTED: dict[str, tuple[dict, dict]] = {
     "falls_below_2_percent": ({}, {"fall": 60_000}),
     "falls_with_skill": ({}, {"energy": 2e-4}),
+    "falls_to_stay": ({}, {"fall": 60_000}),
+    "robust_to_model_size": ({}, {"others": {"fall": 60_000}}),
+    "robust_to_data_size": ({}, {"others": {"fall": 60_000}}),
+    "robust_to_optimiser": ({}, {"others": {"fall": 60_000}}),
+    "robust_with_skill": ({}, {"others": {"energy": 2e-4}}),
     "learned_faster": ({}, LASTING),
     "penalty_small_throughout": ({"bump": 7}, {"bump": 40}),
     "late_return": ({"bump": 9}, {}),
+    "ends_above_2_percent_late": ({"bump": 9, "steps": LONG}, {"bump": 1, "steps": LONG}),
     "wins_per_flop": ({}, {"control": 0.9}),
+    "wins_per_second": ({}, {"control": 0.9}),
+    "averaged_wins_per_flop": ({}, {"control": 0.9}),
+    "averaged_wins_per_second": ({}, {"control": 0.9}),
     "silent_at_first": ({"fall": 600}, {"fall": 6000}),
     "equivariant_at_skill_0.2": ({}, LASTING),
     "equivariant_at_skill_0.5": ({}, LASTING),
     "equivariant_before_skilled": ({"fall": 1000, "energy": 2}, LASTING),
 }
-"""By claim, what is otherwise where it is true, and where it is false."""
+"""By claim, what is otherwise where it is true, and where it is false; of other sizes or optimisers alone: `others`."""
+OTHERS = {"robust_to_model_size": ("model", 2), "robust_to_data_size": ("train_subset", 3),
+          "robust_to_optimiser": ("lr", 3), "robust_with_skill": ("model", 2)}  # fmt: skip
+"""By claim, what others differ in, and how many there are."""
 NUMBERS = {"tracks_gradient_norm_ratio": (0.79, 0.0), "tracks_head_deviation": (0.94, 0.0), "smoother": (2.0, 0.5),
            "better_conditioned": (2.0, 0.5)}  # fmt: skip
 """Of analyses: what is true of the population where the claim is true, and where it is false."""
 
 
-def curves(start, fall, bump):
+def curves(steps, start, fall, bump):
     """Share (%) and twirled loss (null loss: 1) at the steps, of a fall, a later rise and learning in between."""
-    at = np.log(np.maximum(STEPS, 1))
+    at = np.log(np.maximum(steps, 1))
 
     def line(points):
         x, y = np.log(np.array(points).T)
@@ -60,34 +75,37 @@ def curves(start, fall, bump):
     return share, line([(1, 2), (1500, 1), (2500, 0.9), (4500, 0.5), (10_000, 0.2)])
 
 
-def run(name, population, clusters, effect, rng, seed):
-    """Rows of the evaluation and sums over the clusters of one training."""
-    share, twirled = curves(effect["start"], effect["fall"] * np.exp(0.4 * rng.normal()), effect["bump"])
-    twirled = twirled * np.exp(0.03 * rng.normal())
-    if name != "net":
+def run(name, population, clusters, effect, rng, seed=0, **changed):
+    """Rows of the evaluation and sums over the clusters of one training, whose design is changed."""
+    steps = effect["steps"]
+    share, twirled = curves(steps, effect["start"], effect["fall"] * np.exp(0.4 * rng.normal()), effect["bump"])
+    twirled, population = twirled * np.exp(0.03 * rng.normal()), population[: len(steps)]
+    if name == "control":
         share, twirled = 0 * share, twirled * effect["control"]
     odds = share / (100 - share) * np.exp(0.3 * rng.normal())
     uneven, even = (population[:, clusters, i] for i in (0, 1))
     uneven, even = (part / population[..., i].mean(1)[:, None] for i, part in enumerate((uneven, even)))
     equivariance = uneven * (twirled * odds)[:, None]
     sums = {"total": even * twirled[:, None] + equivariance, "equivariance": equivariance}
-    step, cluster = np.meshgrid(STEPS, np.arange(len(clusters)), indexing="ij")
+    step, cluster = np.meshgrid(steps, np.arange(len(clusters)), indexing="ij")
     flat = {key: values.ravel() for key, values in ({"step": step, "cluster": cluster} | sums).items()}
     energy = effect["energy"] * np.clip(1 - twirled, 0.01, None)
     identity = {"run": f"{name}{seed}", "weights": "raw", "estimator": "exact", "t": 0.6}
     table = pd.DataFrame(identity | flat | {"weight": 1.0, "null_energy": 1.0})
     table["prediction_energy"] = np.repeat(energy, len(clusters)) + table["equivariance"]
     design = {"task": TASK, "model": name, "train_subset": "all", "batch_size": 1, "optimiser": "adam", "lr": 1e-3,
-              "augmentation": 1.0, "seed": seed, "variant": "" if name == "net" else "control"}  # fmt: skip
-    return pd.DataFrame({**identity, "step": STEPS, **design}), table
+              "augmentation": 1.0, "seed": seed, "variant": "control" if name == "control" else ""}  # fmt: skip
+    return pd.DataFrame({**identity, "step": steps, **{**design, **changed}}), table
 
 
-def evidence(population, effect, count, seeds, rng):
-    """A study of so many clusters and seeds."""
+def evidence(population, effect, count, seeds, rng, column="", others=0):
+    """A study of so many clusters, seeds, and other runs that differ in a column."""
     clusters = rng.integers(0, population.shape[1], count)
     runs = [run(name, population, clusters, effect, rng, seed) for name in ("net", "control") for seed in range(seeds)]
+    other = effect | effect["others"]
+    runs += [run(f"other-{i}-", population, clusters, other, rng, **{"model": "net", column: i}) for i in range(others)]
     tables = {rows["run"].iloc[0]: table for rows, table in runs}
-    costs = pd.DataFrame({"run": list(tables), "step_flops": 1.0})
+    costs = pd.DataFrame({"run": list(tables), "step_flops": 1.0, "timed_seconds_per_step": 1.0})
     choice = Choice(TASK, baseline="net0", weights="raw", timed=True)
     seed = int(rng.integers(2**31))
     return TaskTables(choice, pd.concat([rows for rows, _ in runs]), tables, {}, costs, 300, 0.95, seed)
@@ -129,7 +147,7 @@ def main():
     told = parser.parse_args()
     rows = pd.read_parquet(told.study / "tables/clusters/chains.parquet").query("t == 0.6").sort_values("cluster")
     evaluated = np.unique(rows["step"])
-    nearest = evaluated[np.abs(evaluated[:, None] - STEPS).argmin(0)]
+    nearest = evaluated[np.abs(evaluated[:, None] - LONG).argmin(0)]
     by_step = dict(iter(rows.assign(twirled=rows["total"] - rows["equivariance"]).groupby("step")))
     population = np.stack([by_step[step][["equivariance", "twirled"]].to_numpy(float) for step in nearest])
     print("| claim | true: reproduced | true: not reproduced | false: reproduced | false: not reproduced |")
@@ -141,7 +159,7 @@ def main():
             for _ in range(told.samples):
                 if name in PLANTED:
                     effect = TRUE | PLANTED[name][not holds]
-                    study = evidence(population, effect, told.clusters, told.seeds, rng)
+                    study = evidence(population, effect, told.clusters, told.seeds, rng, *OTHERS.get(name, ()))
                     verdicts.append(judged(name, partial(CLAIMS[name].find, study)))
                 else:
                     study = evidence(population, TRUE, 4, 1, rng)

@@ -49,16 +49,35 @@ def test_flow_times_are_averaged_on_fishers_scale():
     row = found("tracks_unbiased_gradient_norm_ratio", base, analyses=analyses)
     each = [np.corrcoef(np.log(x), np.log(y))[0, 1] for y in noisy]
     assert row.value == pytest.approx(np.tanh(np.mean(np.arctanh(each))))
-    assert row.notes[-1].startswith("by t: 0.2: ")
-    assert "0.9:" not in row.notes[-1]
+    assert row.notes[-2].startswith("by t: 0.2: ")
+    assert "0.9:" not in row.notes[-2]
+    assert row.notes[-1].endswith("one does not change: t = 0.9")
+    seeds = [flow(name, (SHARE, SHARE), seed=seed) for seed, name in enumerate(("base", "one"))]
+    other = path(x, noisy[1], names, "one", t=0.6, **both)
+    row = found(
+        "tracks_unbiased_gradient_norm_ratio", *seeds, analyses={("gradients", FLOW): pd.concat([*parts, other])}
+    )
+    assert row.value == pytest.approx(each[1])  # at the time that both seeds have
+    assert row.notes[-1].endswith("one does not change: t = 0.2")
     with pytest.raises(Untestable, match="fewer than 6 checkpoints have both quantities, or one does not change"):
         found("tracks_gradient_norm_ratio", base, analyses=analyses)  # the plug-in ratio does not change
 
 
 def planes(column, ratios, name="base", **columns):
     """A table of both losses, whose quantity has these ratios at successive steps."""
+    sampled = {"estimator": "sampled"}
     rows = [
-        {"run": name, **HERE, "step": step, "block": "ffn", "loss": loss, column: value, "largest": value, **columns}
+        {
+            "run": name,
+            **HERE,
+            "step": step,
+            "block": "ffn",
+            "loss": loss,
+            column: value,
+            "largest": value,
+            **sampled,
+            **columns,
+        }
         for step, ratio in zip(STEPS, ratios, strict=False)
         for loss, value in (("twirled", 3 * ratio), ("equivariance", 3.0))
     ]
@@ -66,13 +85,13 @@ def planes(column, ratios, name="base", **columns):
 
 
 def test_landscapes_by_protocol():
-    common = planes("roughness", [2.0, 8.0], protocol="common", directions="twirled")
+    common = planes("roughness", [2.0, 8.0], protocol="common", directions="twirled", converged=True)
     fresh = planes("roughness", [9.0, 9.0], protocol="fresh", directions="twirled")
     analyses = {("landscape", FORCE): pd.concat([common, common, fresh])}
     row = found("smoother_landscape", run("base"), analyses=analyses)
     assert (row.value, row.kind) == (pytest.approx(4), RANGE)
     assert "planes of the first seed: 2, 8" in row.notes
-    other = planes("roughness", [3.0, 3.0], "again", protocol="common", directions="twirled")
+    other = planes("roughness", [3.0, 3.0], "again", protocol="common", directions="twirled", converged=True)
     row = found(
         "smoother_landscape",
         run("base"),
@@ -82,8 +101,10 @@ def test_landscapes_by_protocol():
     assert "planes of the first seed: 2, 8" in row.notes
     assert found("smoother_landscape_as_published", run("base"), analyses=analyses).value == pytest.approx(9)
     analyses = {("landscape", FORCE): pd.concat([common.assign(converged=False), fresh.assign(converged=False)])}
-    with pytest.raises(Untestable, match="the landscapes have not converged"):
-        found("smoother_landscape", run("base"), analyses=analyses)
+    for unknown in (False, None, np.nan):
+        analyses = {("landscape", FORCE): pd.concat([common.assign(converged=unknown), fresh])}
+        with pytest.raises(Untestable, match="not all landscapes are known to have converged"):
+            found("smoother_landscape", run("base"), analyses=analyses)
     assert found("smoother_landscape_as_published", run("base"), analyses=analyses).value == pytest.approx(9)
 
 
@@ -127,7 +148,11 @@ def test_hessians_need_rotations_and_convergence():
     table = hessian((8.0, 2.0), (0.1, 0.5), ([1.0], [1.0])).assign(estimator="sampled", rotations=2)
     with pytest.raises(Untestable, match="estimated with 2 rotations, which is too few: take 24"):
         found("smoother", run("base"), analyses={("hessian", FORCE): table})
-    table = table.assign(rotations=24)
+    with pytest.raises(Untestable, match="not all Hessians are known to have converged"):
+        found("smoother", run("base"), analyses={("hessian", FORCE): table.assign(rotations=24)})
+    table = table.assign(rotations=24, converged=True)
     assert found("smoother", run("base"), analyses={("hessian", FORCE): table}).value == pytest.approx(4)
-    with pytest.raises(Untestable, match="have not converged"):
-        found("smoother", run("base"), analyses={("hessian", FORCE): table.assign(converged=[True, False])})
+    for unknown in (False, np.nan):
+        analyses = {("hessian", FORCE): table.assign(converged=[True, unknown])}
+        with pytest.raises(Untestable, match="known to have converged"):
+            found("smoother", run("base"), analyses=analyses)

@@ -53,6 +53,13 @@ def test_intervals_hold_the_truth():
     assert held / trials >= 0.9
 
 
+def test_the_cluster_that_moves_a_number_most_is_named():
+    equivariance = np.array([1.0, 1.0, 5.0, 1.0])
+    row = penalties(np.ones(4), 100 + equivariance, equivariance)
+    assert row.value == pytest.approx(2)
+    assert row.notes[-1] == "one of 4 clusters, 2, moves it most when it is left out, from 2 to 1"
+
+
 def test_one_cluster_has_no_interval():
     row = penalties(np.ones(1), np.ones(1), np.full(1, 0.01))
     assert np.isnan([row.low, row.high]).all()

@@ -90,6 +90,26 @@ def test_ratios_are_of_the_best_losses_at_equal_compute():
     assert below.get_ylim()[0] < 1
 
 
+def test_time_has_an_axis_of_its_own():
+    """The control needs a tenth of the operations, and as much time."""
+    evaluation, costs = costed(*all_runs())
+    timings = pd.DataFrame({"name": ["base", "big", "control"]})
+    costs = costs.assign(timed_seconds_per_step=0.5)
+    figure, data, caption = draw_checked("loss_against_seconds", evaluation, costs, timings, OPTIONS)
+    assert list(data.loc[(data["run"] == "base") & (data["panel"] == "loss"), "training_seconds"]) == [
+        0,
+        0.5,
+        5,
+        50,
+        500,
+    ]
+    assert list(data.loc[(data["run"] == "base") & (data["panel"] == "ratio"), "ratio"]) == pytest.approx([2] * 4)
+    assert "At 500 s, the most that both reached, the baseline has 2 times the loss of control" in caption
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["", "Training time (s)"]
+    assert "at equal time" in figure.axes[1].get_ylabel()
+    assert "training_flops" not in data
+
+
 def test_unskilled_stretches_are_open_by_the_loss_drawn():
     figure, data, caption = drawn(costed(*all_runs()))
     base = data[(data["run"] == "base") & (data["panel"] == "loss")]

@@ -58,6 +58,16 @@ def test_caption_says_how_much(table):
     assert "80 examples of 20 molecules" in draw_checked("data_summary", table, of_task())[2]
 
 
+def test_elongated_chains_are_named(table):
+    globular = 2.2 * 100**0.38
+    radii = np.where(np.isin(np.arange(100), [0, 84, 85, 99]), 1.6 * globular, 1.4 * globular)
+    chains = table.assign(residues=100, radius_of_gyration=radii)
+    _, data, text = draw_checked("data_summary", chains, OPTIONS)
+    assert "The radius of gyration of 3 held-out chains (sequence families 21, 24) is more than 1.5 times" in text
+    assert data.groupby("side")["elongated"].max().to_dict() == {"train": 1, "validation": 3}
+    assert "radius of gyration of 0 held-out chains is" in draw_checked("data_summary", chains[1:80], OPTIONS)[2]
+
+
 def test_one_value_one_side(table):
     _, data, _ = draw_checked("data_summary", table[:80].assign(weight=2.5), OPTIONS)
     assert data.loc[data["side"] == "validation", "examples"].sum() == 0

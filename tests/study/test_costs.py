@@ -10,7 +10,7 @@ import pytest
 
 from equidyn.core.rooms import cards
 from equidyn.models.costs import work
-from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, with_measured, with_timings
+from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, spent, with_measured, with_timings
 from equidyn.study.planning import plan, run_costs
 from equidyn.study.reading import read_study
 
@@ -45,7 +45,15 @@ class TestTimings:
         assert list(losses_by_compute(EVALUATION, with_timings(self.COSTS, self.TIMINGS))["training_seconds"]) == [
             pytest.approx(2.1), 0, pytest.approx(10),
         ]  # fmt: skip
-        assert "training_seconds" not in losses_by_compute(EVALUATION, self.COSTS)
+        assert losses_by_compute(EVALUATION, self.COSTS)["training_seconds"].isna().all()
+
+    def test_of_one_run_or_of_many(self):
+        costs = with_timings(self.COSTS, self.TIMINGS)
+        assert list(spent(costs, "b", [0, 10], "s")) == pytest.approx([0, 3])
+        assert list(spent(costs, "b", [0, 10], "FLOP")) == [0, 30]
+        assert list(spent(costs, ["b", "a"], [1, 1], "FLOP")) == [3, 10]
+        assert np.isnan(spent(costs, "c", [1], "FLOP")).all()
+        assert np.isnan(spent(self.COSTS, "a", [1], "s")).all()
 
 
 class TestRunCosts:

@@ -24,33 +24,35 @@ _EQUAL = 1e-6  # relative, of two numbers that are the same up to rounding
 def correlation(evidence: Evidence, *, kind: str, x: str, y: str) -> Found:
     """Pearson's R of two logarithms along training, for each seed; averaged over flow times on Fisher's scale.
 
-    Checkpoints at which a quantity is not positive have no logarithm; they are counted.
+    Checkpoints at which a quantity is not positive have no logarithm; they are counted. Flow times count of which all
+    seeds have enough others.
     """
     rows = evidence.analysis(kind)
     if missing := [name for name in (x, y) if name not in rows]:
         raise Untestable(f"the {kind} analysis has no column {missing[0]}")
     if "parameter_group" in rows:
         rows = rows[rows["parameter_group"] == "all"]
-    rows = rows.assign(t=rows.get("t", np.nan))
-    values: list[float] = []
-    counted: list[tuple[int, int]] = []
-    told: list[str] = []
-    for _, path in rows.groupby("run", sort=False):
-        found = {}
-        for t, points in path.groupby("t", dropna=False):
-            there = points[(points[x] > 0) & (points[y] > 0)]
-            counted.append((len(there), len(points)))
-            logs = np.log(there[[x, y]].to_numpy(dtype=float).T)
-            if len(there) >= FEWEST and (np.ptp(logs, axis=1) > 0).all():
-                found[t] = np.clip(np.corrcoef(logs)[0, 1], _EQUAL - 1, 1 - _EQUAL)
-        if found:
-            values.append(float(np.tanh(np.mean(np.arctanh(list(found.values()))))))
-            told = told or [f"{short(t)}: {short(R)}" for t, R in found.items() if not np.isnan(t)]
-    if not values:
-        raise Untestable(f"fewer than {FEWEST} checkpoints have both quantities, or one does not change")
-    used, there = np.sum(counted, axis=0)
-    notes = [f"{used} of {there} checkpoints have a logarithm of both"]
-    return evidence.over_seeds(values, FISHER, *notes, *([f"by t: {', '.join(told)}"] if told else []))
+    is_timed = "t" in rows and rows["t"].notna().any()
+    rows = rows.assign(t=rows["t"] if is_timed else 0.0)
+    found: dict[float, dict[str, float]] = {t: {} for t in np.unique(rows["t"])}
+    used, every = 0, list(dict.fromkeys(rows["run"]))
+    for (run, t), points in rows.groupby(["run", "t"], sort=False):
+        there = points[(points[x] > 0) & (points[y] > 0)]
+        used += len(there)
+        logs = np.log(there[[x, y]].to_numpy(dtype=float).T)
+        if len(there) >= FEWEST and (np.ptp(logs, axis=1) > 0).all():
+            found[t][run] = np.clip(np.corrcoef(logs)[0, 1], _EQUAL - 1, 1 - _EQUAL)
+    lack = f"fewer than {FEWEST} checkpoints have both quantities, or one does not change"
+    counted = {t: by_run for t, by_run in found.items() if len(by_run) == len(every)}
+    if not counted:
+        raise Untestable(lack)
+    values = [float(np.tanh(np.mean(np.arctanh([by_run[run] for by_run in counted.values()])))) for run in every]
+    notes = [f"{used} of {len(rows)} checkpoints have a logarithm of both"]
+    if is_timed:
+        notes.append("by t: " + ", ".join(f"{short(t)}: {short(by_run[every[0]])}" for t, by_run in counted.items()))
+    if left := [short(t) for t in found if t not in counted]:
+        notes.append(f"left out, as of some seed {lack}: t = {', '.join(left)}")
+    return evidence.over_seeds(values, FISHER, *notes)
 
 
 def largest(rows: pd.DataFrame) -> pd.Series:
@@ -83,8 +85,9 @@ def curvature(evidence: Evidence, *, quantity: Callable[[pd.DataFrame], pd.Serie
 
 
 def _need_convergence(rows: pd.DataFrame, what: str) -> None:
-    if "converged" in rows and not rows["converged"].astype(bool).all():
-        raise Untestable(f"the {what} have not converged in the number of rotations")
+    known = rows.reindex(columns=["estimator", "converged"])
+    if not (known["estimator"].eq("exact") | known["converged"].eq(True)).all():
+        raise Untestable(f"not all {what} are known to have converged in the number of rotations")
 
 
 def roughness(evidence: Evidence, *, protocol: str) -> Found:

@@ -105,7 +105,6 @@ class Claim:
 
 _LOSS_FIGURES = ("losses", "losses_by_time")
 _SKILL_FIGURES = ("silence_and_symmetry", "silence_and_symmetry")
-_COMPUTE_FIGURES = ("loss_against_compute", "loss_against_compute")
 _HESSIANS = ("hessian_summary", "hessian_summary")
 _PLANES = ("landscape_roughness", "landscape_roughness")
 
@@ -188,9 +187,9 @@ CLAIMS = {
     ),
     "learned_faster": Claim(
         "Equivariance is learned faster than the main task.",
-        "when half of the loss is gone that the run unlearns at all: part of the null loss by which the twirled loss "
-        "exceeds its best, over the equivariance error as a part of the null loss; flow matching: the least over flow "
-        "times at which it learns",
+        "when half of the loss is gone that the run unlearns at all, between two evaluations: part of the null loss by "
+        "which the twirled loss exceeds its best, over the equivariance error as a part of the null loss; flow "
+        "matching: the least over flow times at which it learns",
         _MORE,
         losses.faster,
         "ratio",
@@ -318,20 +317,20 @@ CLAIMS = {
             _WINS,
             partial(losses.wins, averaged=bool(averaged), unit=unit),
             "ratio",
-            _COMPUTE_FIGURES,
+            (figure, figure),
             ("seed",),
             unshown={"": "no losses of equivariant networks against compute are published"},
         )
         for averaged in ("", "averaged_")
-        for word, unit, text in (
-            ("second", "s", "in seconds of steps timed in turns"),
-            ("flop", "FLOP", "in floating-point operations"),
+        for word, unit, text, figure in (
+            ("second", "s", "in seconds of steps timed in turns", "loss_against_seconds"),
+            ("flop", "FLOP", "in floating-point operations", "loss_against_compute"),
         )
     },
     "silent_at_first": Claim(
         "The share first falls while nothing is predicted.",
-        "skill (0 if negative) at the first evaluated step with a share of at most 2 %, which is reached after the "
-        "evaluation before; flow matching: the most over flow times at which it learns",
+        "skill (0 if negative) where the share first comes down to 2 %, between two evaluations; flow matching: the "
+        "most over flow times at which it learns",
         _SILENT,
         losses.silent,
         "skill",
@@ -339,29 +338,24 @@ CLAIMS = {
         _SHARE,
         by=OURS,
     ),
-    "equivariant_at_skill_0.2": Claim(
-        "What is learned first is nearly equivariant.",
-        "equivariance error over the energy of the prediction at the first step with a skill of 0.2; flow matching: "
-        "the most over flow times that reach it",
-        _TENTH,
-        partial(losses.at_skill, skill=0.2),
-        "fraction",
-        _SKILL_FIGURES,
-        ("seed",),
-        unshown={"": _NO_ENERGY},
-        by=OURS,
-    ),
-    "equivariant_at_skill_0.5": Claim(
-        "Half of the task is learned equivariantly.",
-        "the same at the first step with a skill of 0.5",
-        _LITTLE,
-        partial(losses.at_skill, skill=0.5),
-        "fraction",
-        _SKILL_FIGURES,
-        ("seed",),
-        unshown={"": _NO_ENERGY},
-        by=OURS,
-    ),
+    **{
+        f"equivariant_at_skill_{skill:g}": Claim(
+            statement,
+            f"equivariance error over the energy of the prediction where a skill of {skill:g} is first reached, "
+            "between two evaluations; flow matching: the most over flow times that reach it",
+            expected,
+            partial(losses.at_skill, skill=skill),
+            "fraction",
+            _SKILL_FIGURES,
+            ("seed",),
+            unshown={"": _NO_ENERGY},
+            by=OURS,
+        )
+        for skill, expected, statement in (
+            (0.2, _TENTH, "What is learned first is nearly equivariant."),
+            (0.5, _LITTLE, "Half of the task is learned equivariantly."),
+        )
+    },
     "equivariant_before_skilled": Claim(
         "Predictions become equivariant before half of the task is learned.",
         "step at which the equivariance error falls to 2 % of the energy of the prediction, to remain so until "

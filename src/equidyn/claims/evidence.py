@@ -8,7 +8,7 @@ what the authors have published, single curves without clusters (`equidyn.claims
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ RELATIVE = 0.02  # the same of the energy of what is predicted, which does not f
 WITHIN = (1_000, 10_000)  # "within 1k to 10k steps"
 FEWEST_SEEDS = 3  # of which the spread tells anything
 DENSE = 1.6  # evaluations further apart than by this factor can miss a fall
+LEARNS = 0.2  # best skill from which on a flow time counts: a quarter of it, the least part looked at, is still useful
 LASTS = 2.0  # a fall that lasts until this multiple of its step is seen by evaluations that far apart
 
 INTERVAL, EXAMPLES, RANGE, SINGLE = "interval", "interval of too few seeds", "range of a few values", "value"
@@ -62,19 +63,34 @@ class Settings:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Lower and upper bounds of a statistic, in the data (first row) and in each resample: arrays (S, ...)."""
+    """Lower and upper bounds of a statistic, in the data (first row) and in each resample: arrays (S, ...).
+
+    Attributes:
+        lower: Lower bounds.
+        upper: Upper bounds.
+        seen: What is found at evaluated steps, where that is not the upper bound.
+        smooth: Whether bounds follow the clusters' sums smoothly, so that they have a standard error.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
+    seen: np.ndarray | None = None
+    smooth: bool = False
 
     @classmethod
     def exact(cls, values: np.ndarray) -> Bounds:
         """Bounds of a statistic that is known exactly."""
-        return cls(values, values)
+        return cls(values, values, smooth=True)
+
+    @property
+    def value(self) -> np.ndarray:
+        """What is found."""
+        return self.upper if self.seen is None else self.seen
 
     def reduced(self, reduce: Callable[..., np.ndarray], times: np.ndarray) -> Bounds:
         """The extreme over some flow times, (S,)."""
-        return Bounds(reduce(self.lower[:, times], axis=1), reduce(self.upper[:, times], axis=1))
+        each = (self.lower, self.upper, self.value)
+        return Bounds(*(reduce(part[:, times], axis=1) for part in each), smooth=self.smooth)
 
 
 @dataclass(frozen=True)
@@ -145,16 +161,41 @@ class Curves:
         """The last evaluated step."""
         return int(self.steps[-1])
 
-    def learning(self, useful: float) -> np.ndarray:
-        """(T,) at which flow times the run predicts something at some step; all where there is but one.
+    def learning(self) -> np.ndarray:
+        """(T,) at which flow times the run learns something, so that parts of what it learns tell anything.
 
         Raises:
             Untestable: At none.
         """
         best = self.skill[0].max(axis=-1)
-        if not (best >= useful).any():
-            raise Untestable(f"nothing is learned: the best skill is {short(float(best.max()))}")
-        return best >= useful
+        if not (best >= LEARNS).any():
+            raise Untestable(f"too little is learned: the best skill is {short(float(best.max()))}, not {LEARNS:g}")
+        return best >= LEARNS
+
+    def at(self, quantity: np.ndarray, course: np.ndarray, level: float, *, smooth: bool) -> Bounds:
+        """Bounds (S, T) of a quantity (S, T, N) when a course (S, T, N) first comes up to a level.
+
+        That is between two evaluations. Where these are no further apart than by a factor `DENSE`, the quantity is
+        taken for a straight line over the course between them, in logarithms if it is positive; else its values at both
+        are the bounds. Nothing is known where the level is never reached. For `smooth`, see `Bounds`.
+        """
+        reached = course >= level
+        ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
+        before = np.maximum(at - 1, 0)
+        (start, low), (stop, high) = (
+            [np.take_along_axis(each, i[..., None], axis=-1)[..., 0] for each in (quantity, course)]
+            for i in (before, at)
+        )
+        with np.errstate(all="ignore"):  # of what is infinite, or never reached
+            part = np.where(high > low, (level - low) / (high - low), 1.0)
+            plain = start + part * (stop - start)
+            between = np.where((start > 0) & (stop > 0), start * (stop / start) ** part, plain)
+        is_known = (self.steps[at] <= DENSE * self.steps[before]) & np.isfinite(between)
+        lower, seen, upper = (
+            np.where(is_known, between, end) for end in (np.minimum(start, stop), stop, np.maximum(start, stop))
+        )
+        infinite = np.full_like(upper, np.inf)
+        return Bounds(np.where(ever, lower, 0), np.where(ever, upper, infinite), np.where(ever, seen, infinite), smooth)
 
     def first(self, reached: np.ndarray, until: float | None = None, gap: float = DENSE) -> Bounds:
         """Bounds (S, T) of the first step at which something (S, T, N) is reached: after the evaluation before.
@@ -220,6 +261,23 @@ class Training:
     curves: Curves
 
 
+@dataclass(frozen=True)
+class Trainings:
+    """Trainings that differ in network, learning rate, length and seed alone.
+
+    Attributes:
+        ours: Of the baseline's network and learning rate.
+        theirs: Of each exactly equivariant network that can be compared.
+        lacks: What is missing of the other equivariant networks.
+        anneals: Whether learning rates fall, so that only the end of a training is one.
+    """
+
+    ours: Sequence[Training]
+    theirs: Mapping[str, Sequence[Training]]
+    lacks: Mapping[str, str]
+    anneals: bool
+
+
 class Evidence(ABC):
     """Everything that is known of one task under one kind of weights.
 
@@ -254,8 +312,8 @@ class Evidence(ABC):
         """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
 
     @abstractmethod
-    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
-        """Trainings of the baseline's network; of exactly equivariant networks on the same data; whether rates fall.
+    def trainings(self, unit: str) -> Trainings:
+        """Trainings whose losses at equal cost are compared.
 
         Args:
             unit: Of their costs: "FLOP" or "s".

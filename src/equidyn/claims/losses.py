@@ -6,12 +6,14 @@ in each resample; how seeds and resamples make an interval is the evidence's mat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
 from equidyn.claims.evidence import (
+    LEARNS,
     PERCENT,
     RELATIVE,
     WITHIN,
@@ -38,10 +40,12 @@ def falls(evidence: Evidence, *, useful: bool = False, lasting: bool = False, si
     latest = {run: found.reduced(np.max, times) for run, (found, times) in first.items()}
     drawn = [_latest([latest[run] for run in (replicate, *others)]) for replicate in evidence.replicates]
     by_run = ", ".join(f"{run} {_step(found)}" for run, found in latest.items())
+    counted = {run: times for run, (_, times) in first.items()}
     if len(latest) > 1:
-        return evidence.combined(drawn, f"by run: {by_run}")
+        return evidence.combined(drawn, f"by run: {by_run}", *_left_out(evidence, counted, _TOO_LITTLE))
     found, times = first[evidence.replicates[0]]
-    return evidence.combined(drawn, *_by_time(evidence, [_step(found, i) for i in range(len(times))], times))
+    by_time = _by_time(evidence, [_step(found, i) for i in range(len(times))], times)
+    return evidence.combined(drawn, *by_time, *_left_out(evidence, counted, _TOO_LITTLE))
 
 
 def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tuple[Bounds, np.ndarray]:
@@ -49,7 +53,7 @@ def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tu
     reached, times = curves.percent <= PERCENT, np.ones(len(curves.times), dtype=bool)
     if useful:
         reached = reached & (curves.relative <= RELATIVE) & (curves.progress >= evidence.settings.skill)
-        times = curves.learning(evidence.useful_skill)
+        times = curves.learning()
     return curves.first_lasting(reached) if lasting else curves.first(reached), times
 
 
@@ -61,13 +65,13 @@ def faster(evidence: Evidence) -> Found:
     """What is left to learn of the twirled loss over the equivariance error, once half is learned; least over times."""
 
     def statistic(curves: Curves) -> Bounds:
-        twirled, equivariance = curves.twirled, curves.known("equivariance")
-        at = (curves.progress >= evidence.settings.skill).argmax(axis=-1)[..., None]
+        twirled, equivariance, skill = curves.twirled, curves.known("equivariance"), evidence.settings.skill
         left = twirled - twirled.min(axis=-1, keepdims=True)
-        if not np.take_along_axis(left, at, axis=-1)[0, curves.learning(evidence.useful_skill)].all():
+        at = (curves.progress >= skill).argmax(axis=-1)[..., None]
+        if not np.take_along_axis(left, at, axis=-1)[0, curves.learning()].all():
             raise Untestable("no evaluation lies between half and all of what is learned")
-        above, below = (np.take_along_axis(part, at, axis=-1)[..., 0] for part in (left, equivariance))
-        return Bounds.exact(np.divide(above, below, out=np.full_like(above, np.inf), where=below > 0))
+        ratio = np.divide(left, equivariance, out=np.full_like(left, np.inf), where=equivariance > 0)
+        return curves.at(ratio, curves.progress, skill, smooth=True)
 
     return _extreme(evidence, statistic, np.min, "null")
 
@@ -87,50 +91,41 @@ def penalty(evidence: Evidence) -> Found:
 
 
 def silent(evidence: Evidence) -> Found:
-    """Skill, or 0 if it is negative, at the first step with a small share, which lies between two evaluations.
-
-    The most over flow times.
-    """
+    """Skill, or 0 if it is negative, where the share has become small; the most over flow times."""
 
     def statistic(curves: Curves) -> Bounds:
-        reached = curves.percent <= PERCENT
-        if not reached[0].any(axis=-1)[curves.learning(evidence.useful_skill)].all():
+        if not (curves.percent <= PERCENT)[0].any(axis=-1)[curves.learning()].all():
             raise Untestable(f"the share does not fall to {PERCENT:g} % within training")
-        at = reached.argmax(axis=-1)[..., None]
-        skill = np.maximum(curves.skill, 0)
-        before, there = (np.take_along_axis(skill, i, axis=-1)[..., 0] for i in (np.maximum(at - 1, 0), at))
-        ever = reached.any(axis=-1)
-        return Bounds(np.where(ever, np.minimum(before, there), 0.0), np.where(ever, there, 1.0))
+        return curves.at(np.maximum(curves.skill, 0), -curves.percent, -PERCENT, smooth=False)
 
     return _extreme(evidence, statistic, np.max, "null")
 
 
 def at_skill(evidence: Evidence, *, skill: float) -> Found:
-    """Relative equivariance error at the first step with a skill; the most over flow times that reach it."""
+    """Relative equivariance error where a skill is reached; the most over flow times that reach it."""
     drawn: list[Bounds] = []
     texts: list[str] = []
+    counted: dict[str, np.ndarray] = {}
     for run in evidence.replicates:
         curves = evidence.curves(run)
-        reached = curves.skill >= skill
-        times = reached[0].any(axis=-1)
+        times = counted[run] = (curves.skill[0] >= skill).any(axis=-1)
         if not times.any():
             best = curves.skill[0].max()
             raise Untestable(f"run {run!r} does not reach a skill of {skill:g}: its best is {short(float(best))}")
-        found = np.take_along_axis(curves.relative, reached.argmax(axis=-1)[..., None], axis=-1)[..., 0]
-        ever = reached.any(axis=-1)
-        bounds = Bounds(np.where(ever, found, 0), np.where(ever, found, np.inf))
+        bounds = curves.at(curves.relative, curves.skill, skill, smooth=True)
         drawn.append(bounds.reduced(np.max, times))
-        texts = texts or _by_time(evidence, list(map(_said, found[0])), times)
-    return evidence.combined(drawn, *texts)
+        texts = texts or _by_time(evidence, _said_each(bounds), times)
+    return evidence.combined(drawn, *texts, *_left_out(evidence, counted, f"the skill stays below {skill:g}"))
 
 
 def order(evidence: Evidence) -> Found:
     """Step at which the relative error has fallen to stay, over that at which half is learned; most over flow times."""
     drawn: list[Bounds] = []
     texts: list[str] = []
+    counted: dict[str, np.ndarray] = {}
     for run in evidence.replicates:
         curves = evidence.curves(run)
-        times = curves.learning(evidence.useful_skill)
+        times = counted[run] = curves.learning()
         equivariant = curves.first_lasting(curves.relative <= RELATIVE)
         learned = curves.first(curves.progress >= evidence.settings.skill)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -141,7 +136,7 @@ def order(evidence: Evidence) -> Found:
         drawn.append(ratio.reduced(np.max, times))
         steps = [f"{_step(equivariant, i)} / {_step(learned, i)}" for i in range(len(times))]
         texts = texts or _by_time(evidence, steps, times)
-    return evidence.combined(drawn, *texts)
+    return evidence.combined(drawn, *texts, *_left_out(evidence, counted, _TOO_LITTLE))
 
 
 def returns(evidence: Evidence) -> Found:
@@ -199,14 +194,16 @@ def _extreme(
     """
     drawn: list[Bounds] = []
     texts: list[str] = []
-    every = [evidence.curves(run) for run in evidence.replicates]
-    for curves in [each for each in every if all(getattr(each, name) is not None for name in needs)] or every:
+    counted: dict[str, np.ndarray] = {}
+    every = {run: evidence.curves(run) for run in evidence.replicates}
+    known = {run: each for run, each in every.items() if all(getattr(each, name) is not None for name in needs)}
+    for run, curves in (known or every).items():
         everywhere = np.ones(len(curves.times), dtype=bool)
-        times = everywhere if curves.null is None else curves.learning(evidence.useful_skill)
+        times = counted[run] = everywhere if curves.null is None else curves.learning()
         values = statistic(curves)
         drawn.append(values.reduced(reduce, times))
-        texts = texts or _by_time(evidence, list(map(_said, values.upper[0])), times)
-    return evidence.combined(drawn, *texts)
+        texts = texts or _by_time(evidence, _said_each(values), times)
+    return evidence.combined(drawn, *texts, *_left_out(evidence, counted, _TOO_LITTLE))
 
 
 # Losses at equal cost.
@@ -223,28 +220,29 @@ def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
         averaged: Whether the baseline is averaged over rotations when it is used.
         unit: Of the budget: "FLOP" or "s".
     """
-    ours, theirs, anneals = evidence.trainings(unit)
-    if not theirs:
-        raise Untestable(f"no equivariant network has the training data of {evidence.replicates[0]!r}")
-    pairs = {}
-    for model in dict.fromkeys(training.model for training in theirs):
-        groups = ours, [training for training in theirs if training.model == model]
-        trained = {each.seed for each in groups[1]}
-        seeds = [seed for seed in dict.fromkeys(each.seed for each in ours) if seed in trained]
-        if seeds:
-            pairs[model] = [[_Frontier(group, seed, anneals) for group in groups] for seed in seeds]
-    if not pairs:
-        raise Untestable("no seed of the baseline was trained of any equivariant network")
-    budget = max(min(frontier.largest for pair in each for frontier in pair) for each in pairs.values())
-    found, lacks = [], []
+    compared = evidence.trainings(unit)
+    lacks, pairs, found = dict(compared.lacks), {}, []
+    for model, theirs in compared.theirs.items():
+        trained = {each.seed for each in theirs}
+        seeds = [seed for seed in dict.fromkeys(each.seed for each in compared.ours) if seed in trained]
+        groups = compared.ours, theirs
+        pairs[model] = [[_Frontier(group, seed, compared.anneals) for group in groups] for seed in seeds]
+        if not seeds:
+            lacks[model] = f"it was trained with no seed of {evidence.replicates[0]!r}"
+    budgets = [min(frontier.largest for pair in each for frontier in pair) for each in pairs.values() if each]
     for model, each in pairs.items():
         try:
-            found.append(_against(evidence, each, budget, averaged, unit))
+            found += [_against(evidence, each, max(budgets), averaged, unit)] if each else []
         except Untestable as lack:
-            lacks.append(f"{model}: {lack}")
+            lacks[model] = str(lack)
+    told = [f"{model} is not compared: {lack}" for model, lack in lacks.items()]
     if not found:
-        raise Untestable("; ".join(lacks))
-    return max(found, key=lambda each: each.value)
+        only = (
+            f"no equivariant network was trained like {evidence.replicates[0]!r}, but for its learning rate and length"
+        )
+        raise Untestable("; ".join(told) or only)
+    worst = max(found, key=lambda each: each.value)
+    return replace(worst, notes=(*worst.notes, *told))
 
 
 def _against(
@@ -321,6 +319,12 @@ def _said(value: float) -> str:
     return "unknown" if np.isnan(value) else short(value)
 
 
+def _said_each(bounds: Bounds) -> list[str]:
+    """Numbers in the data at all flow times."""
+    ends = zip(bounds.lower[0], bounds.upper[0], strict=True)
+    return [_said(low) if low == high else f"{_said(low)} to {_said(high)}" for low, high in ends]
+
+
 def _step(found: Bounds, i: int = 0) -> str:
     """The step in the data, at the i-th flow time if there are several."""
     lower, upper = (np.atleast_1d(each[0])[i] for each in (found.lower, found.upper))
@@ -333,5 +337,20 @@ def _by_time(evidence: Evidence, texts: Sequence[str], times: np.ndarray) -> lis
     if len(every) == 1:
         return []
     told = [f"{short(t)}: {text}" for t, text, counts in zip(every, texts, times, strict=True) if counts]
-    left = ", ".join(short(t) for t, counts in zip(every, times, strict=True) if not counts)
-    return [f"by t: {', '.join(told)}", *([f"left out: t = {left}"] if left else [])]
+    return [f"by t: {', '.join(told)}"]
+
+
+_TOO_LITTLE = f"the best skill is below {LEARNS:g}"
+
+
+def _left_out(evidence: Evidence, counted: Mapping[str, np.ndarray], why: str) -> list[str]:
+    """Flow times that do not count, of all runs if these are the same, else of each."""
+    left = {
+        run: ", ".join(short(t) for t, counts in zip(evidence.curves(run).times, times, strict=True) if not counts)
+        for run, times in counted.items()
+    }
+    if len(set(left.values())) == 1:
+        told = [f"t = {times}" for times in set(left.values()) if times]
+    else:
+        told = [f"t = {times} of {run}" for run, times in left.items() if times]
+    return [f"left out, as {why}: {'; '.join(told)}"] if told else []

@@ -25,7 +25,7 @@ from equidyn.claims.evidence import (
     Evidence,
     Found,
     Settings,
-    Training,
+    Trainings,
     Untestable,
 )
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
@@ -119,7 +119,7 @@ class SingleCurves(Evidence):
             raise Untestable(f"the study has not read the authors' curves {figure}")
         return rows
 
-    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
+    def trainings(self, unit: str) -> Trainings:
         """None of equivariant networks is published."""
         raise Untestable(f"no losses of equivariant networks against {unit} are published")
 
@@ -171,9 +171,9 @@ class Pilot(SingleCurves):
 
     def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
         """The value, and the outer ends of the samples."""
-        ((lower, upper),) = ((each.lower, each.upper) for each in drawn)
-        value = float(upper[0]) if value is None else value
-        return Found(value, float(lower.min()), float(upper.max()), notes, EXAMPLES)
+        (found,) = drawn
+        value = float(found.value[0]) if value is None else value
+        return Found(value, float(found.lower.min()), float(found.upper.max()), notes, EXAMPLES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,8 +234,8 @@ class Published(SingleCurves):
 
     def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
         """The median over seeds and their extremes."""
-        lower, upper = ([float(getattr(each, end)[0]) for each in drawn] for end in ("lower", "upper"))
-        value = float(np.median(upper)) if value is None else value
+        lower, upper, seen = ([float(getattr(each, what)[0]) for each in drawn] for what in ("lower", "upper", "value"))
+        value = float(np.median(seen)) if value is None else value
         return Found(value, min(lower), max(upper), notes, RANGE if len(drawn) > 1 else SINGLE)
 
 

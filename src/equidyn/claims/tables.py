@@ -27,11 +27,13 @@ from equidyn.claims.evidence import (
     Found,
     Settings,
     Training,
+    Trainings,
     Untestable,
 )
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
-from equidyn.study.choice import Choice, comparable
+from equidyn.study.choice import OPPONENT, Choice, comparable
+from equidyn.study.costs import spent
 from equidyn.study.selection import is_control, settings
 from equidyn.study.tables import prefer_estimator
 
@@ -84,11 +86,11 @@ class TaskTables(Evidence):
         """Runs that differ from the baseline in some columns, and in the seed, alone; no controls."""
         return [run for run in self._like(columns) if run not in self.replicates]
 
-    def _like(self, columns: Sequence[str], *, all_lengths: bool = False) -> list[str]:
+    def _like(self, columns: Sequence[str], **lengths_and_controls: bool) -> list[str]:
         baseline = self.choice.baseline
         if baseline not in self.runs.index:
             raise Untestable(f"no run {baseline!r} was evaluated")
-        return comparable(self.runs.to_dict("index"), baseline, columns, all_lengths=all_lengths)
+        return comparable(self.runs.to_dict("index"), baseline, columns, **lengths_and_controls)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -176,36 +178,38 @@ class TaskTables(Evidence):
         order = rows["run"].map(self.replicates.index)
         return rows.assign(_order=order).sort_values(["_order", "step"], kind="stable").drop(columns="_order")
 
-    def trainings(self, unit: str) -> tuple[list[Training], list[Training], bool]:
-        """Trainings of the baseline's network; of exactly equivariant networks on the same data; whether rates fall."""
-        controls = self.runs[is_control(self.runs)]
-        same = controls["train_subset"] == self.runs.loc[self.replicates[0], "train_subset"]
-        ours, theirs = self._like([], all_lengths=True), list(controls.index[same])
-        trainings = [self._training(run, unit) for run in (*ours, *theirs)]
-        return trainings[: len(ours)], trainings[len(ours) :], self.choice.anneals
+    def trainings(self, unit: str) -> Trainings:
+        """Trainings whose losses at equal cost are compared."""
+        ours = [self._training(run, unit) for run in self._like([], all_lengths=True)]
+        alike = self.runs.loc[self._like(OPPONENT, all_lengths=True, include_controls=True)]
+        theirs: dict[str, list[Training]] = {}
+        lacks: dict[str, str] = {}
+        for model, runs in alike[is_control(alike)].groupby("model"):
+            try:
+                theirs[model] = [self._training(run, unit) for run in runs.index]
+            except Untestable as lack:
+                lacks[model] = str(lack)
+        return Trainings(ours, theirs, lacks, self.choice.anneals)
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        column = {"FLOP": "step_flops", "s": "timed_seconds_per_step"}[unit]
-        if column not in self.costs:
-            raise Untestable("steps have not been timed in turns")
-        cost = self.costs.loc[self.costs["run"] == run, column].dropna()
-        if cost.empty:
+        costs = spent(self.costs, run, curves.steps, unit)
+        if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
-        return Training(run, design["model"], design["seed"], curves.steps * float(cost.iloc[0]), curves)
+        return Training(run, design["model"], design["seed"], costs, curves)
 
     def combined(self, drawn: Sequence[Bounds], *notes: str, value: float | None = None) -> Found:
         """A statistic from its samples (S,) for each seed, the baseline first; see the module.
 
-        Seeds are averaged in logarithms where all samples are positive, plainly where all are finite, and else by their
-        median. No two samples of a bounded statistic are averaged, as some may be infinite.
+        Seeds are averaged in logarithms where all samples are smooth, finite and positive, plainly where they are
+        smooth and finite, and else by their median.
         """
         count, clusters = len(drawn), len(self.labels)
-        lower, upper = (np.stack([getattr(each, end) for each in drawn]) for end in ("lower", "upper"))  # (R, S)
-        known = bool(np.isfinite(upper).all() and (lower == upper).all())
+        lower, upper, seen = (np.stack([getattr(each, what) for each in drawn]) for what in ("lower", "upper", "value"))
+        known = bool(np.isfinite(upper).all() and all(each.smooth for each in drawn))
         forward, back, mean = _scale(lower, known)
         seeds = f"{count} seeds" if count > 1 else "one seed, so that ends hold examples alone"
-        value = float(back(mean(forward(upper[:, 0]), np.median))) if value is None else value
+        value = float(back(mean(forward(seen[:, 0]), np.median))) if value is None else value
         if clusters < 2:
             return Found(value, np.nan, np.nan, (f"{clusters} cluster gives no interval", *notes))
         level, start = (1 + self.confidence) / 2, clusters + 1
@@ -220,11 +224,22 @@ class TaskTables(Evidence):
         tail = int(stats.norm.sf(quantile) * (len(ends[0]) - 1))
         low, high = ends[0][tail], ends[1][-1 - tail]
         if known:
-            student = self._student(forward(upper))
-            low, high = min(low, student[0]), max(high, student[1])
+            low = min(low, self._student(forward(lower))[0])
+            high = max(high, self._student(forward(upper))[1])
         low, high = float(back(low)), float(back(high))
         kind = INTERVAL if count >= FEWEST_SEEDS else EXAMPLES
-        return Found(value, min(low, value), max(high, value), (seeds, *notes), kind)
+        leverage = self._leverage(back(mean(forward(seen[:, :start]), np.median)))
+        return Found(value, min(low, value), max(high, value), (seeds, *notes, *leverage), kind)
+
+    def _leverage(self, values: np.ndarray) -> list[str]:
+        """The cluster that moves a statistic most, of its values (1 + C,) with all clusters and without each."""
+        whole, without = values[0], values[1:]
+        moves = np.abs(without - whole) if np.isfinite(whole) else np.zeros(1)
+        most = int(moves.argmax())
+        if moves[most] <= _ROUNDING * abs(whole):
+            return []
+        moved = f"from {short(whole)} to {short(without[most])}"
+        return [f"one of {len(without)} clusters, {self.labels[most]}, moves it most when it is left out, {moved}"]
 
     def _student(self, values: np.ndarray) -> tuple[float, float]:
         """Interval of the mean over seeds of values (R, S): in the data, without each cluster, and in resamples.

@@ -16,6 +16,8 @@ MODEL_SIZE = ("model",)
 TRAIN_SIZE = ("train_subset", "batch_size")
 OPTIMISER = ("optimiser", "lr")
 AUGMENTATION = ("augmentation",)
+OPPONENT = ("model", "lr")
+"""What an exactly equivariant network may differ in from the baseline that it is compared with."""
 
 
 @dataclass(frozen=True)

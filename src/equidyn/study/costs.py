@@ -56,6 +56,26 @@ def with_timings(costs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     return costs.merge(timed, on=key, how="left", validate="many_to_one")
 
 
+COSTS = {"FLOP": "step_flops", "s": "timed_seconds_per_step"}
+"""Columns of what a step costs, by unit: operations, and seconds of steps that were timed in turns with others."""
+
+
+def spent(costs: pd.DataFrame, runs: ArrayLike, steps: ArrayLike, unit: str) -> np.ndarray:
+    """What trainings cost until some steps, the axis on which they are compared at equal cost.
+
+    Args:
+        costs: One row per run, with the column of `COSTS` if it is known.
+        runs: (n,) their names, or one for all.
+        steps: (n,) the steps.
+        unit: One of `COSTS`.
+
+    Returns:
+        (n,) costs; NaN where those of a step are not known.
+    """
+    known = costs.set_index("run").reindex(columns=[COSTS[unit]])[COSTS[unit]]
+    return known.reindex(np.atleast_1d(runs)).to_numpy(dtype=float) * np.asarray(steps)
+
+
 def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Losses, with the training compute spent until then.
 
@@ -64,8 +84,8 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
         costs: The table of `run_costs` or `with_measured`, one row per run.
 
     Returns:
-        The rows of the evaluation with the further columns of the costs, and ``training_flops``: step times
-        ``step_flops``; and, where steps were timed in turns, ``training_seconds``.
+        The rows of the evaluation with the further columns of the costs, and what is `spent`: ``training_flops`` and
+        ``training_seconds``.
 
     Raises:
         ValueError: A run has no costs, or has them twice.
@@ -74,10 +94,8 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
         raise ValueError(f"no costs of run(s) {', '.join(unknown)}: take both tables from the same study")
     added = [name for name in costs if name == "run" or name not in evaluation]
     rows = evaluation.merge(costs[added], on="run", how="left", validate="many_to_one")
-    rows["training_flops"] = rows["step"] * rows["step_flops"]
-    if "timed_seconds_per_step" in rows:
-        rows["training_seconds"] = rows["step"] * rows["timed_seconds_per_step"]
-    return rows
+    axes = {"training_flops": "FLOP", "training_seconds": "s"}
+    return rows.assign(**{name: spent(costs, rows["run"], rows["step"], unit) for name, unit in axes.items()})
 
 
 def at_equal_compute(

@@ -1,7 +1,8 @@
 """Runs of a study without Snakemake: the scripts of the workflow in their order, with its files and its numbers.
 
 For machines that have no Snakemake, and for slices of a study that fit a short slot there. What is finished is kept,
-what was interrupted goes on, and Snakemake takes the results for its own.
+what was interrupted goes on, and Snakemake takes the results for its own. Several processes may run parts of one study:
+each job is done by one of them, which the others wait for.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from equidyn.core import process
+from equidyn.core import locks, process
 from equidyn.core.files import replacing
 from equidyn.core.settings import StudyError
 from equidyn.study.stages import Study
@@ -38,6 +39,7 @@ class Job:
         outputs: The files or folders that it makes.
         arguments: Arguments of the script's ``main`` but for the log.
         log_place: Position of the log among them.
+        is_given: Whether outputs that nothing is recorded of were brought here on purpose, as they cannot be made here.
     """
 
     script: str
@@ -46,6 +48,7 @@ class Job:
     outputs: Sequence[str]
     arguments: Sequence[Any]
     log_place: int
+    is_given: bool = False
 
 
 def run(study: Study, names: Sequence[str], say: Callable[[str], None] = print) -> None:
@@ -57,7 +60,8 @@ def run(study: Study, names: Sequence[str], say: Callable[[str], None] = print) 
         say: What tells of the jobs.
 
     Raises:
-        StudyError: A run is unknown, or the data of one would have to be downloaded.
+        StudyError: A run is unknown, the data of one would have to be downloaded, or nothing says what an output
+            that is there was made from.
         JobError: A job failed; those before it are finished.
     """
     if unknown := [name for name in names if name not in study.runs]:
@@ -70,10 +74,22 @@ def run(study: Study, names: Sequence[str], say: Callable[[str], None] = print) 
 def _do(study: Study, job: Job, say: Callable[[str], None]) -> None:
     """Do a job, unless it has been done with the same parameters."""
     record = Path(study.folder, "state", "told", job.script, f"{job.name}.json")
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with locks.one_at_a_time(record.with_suffix(".lock")):
+        _do_alone(study, job, record, say)
+
+
+def _do_alone(study: Study, job: Job, record: Path, say: Callable[[str], None]) -> None:
+    """Do a job, as `_do`; no other process may be at it."""
     told = json.dumps(job.told, sort_keys=True)
-    is_there = all(Path(output).exists() for output in job.outputs)
-    # What has no record is Snakemake's, which knows by itself whether it is up to date.
-    if is_there and (not record.exists() or record.read_text(encoding="utf-8") == told):
+    there = [output for output in job.outputs if Path(output).exists()]
+    if there and not record.exists() and not job.is_given:
+        raise StudyError(
+            f"{there[0]}: is there, but not what it was made from ({record} is missing), which Snakemake knows of "
+            f"what it made: go on with Snakemake, or remove {' and '.join(there)} to have this made here"
+        )
+    recorded = record.read_text(encoding="utf-8") if record.exists() else told
+    if len(there) == len(job.outputs) and recorded == told:
         say(f"{job.script} {job.name}: is there")
         return
     say(f"{job.script} {job.name}")
@@ -121,14 +137,12 @@ def _jobs(study: Study, run: str) -> Iterator[Job]:
     store, train, validation = (place(name, task=task) for name in ("store", "train", "validation"))
     chosen, checkpoints = study.subset_file(run), place("checkpoints", run=run)
 
-    if study.store_files(task) and not Path(store).exists():
-        raise StudyError(
-            f"data.{task}: {store} is made from downloads: make it with Snakemake, and bring it here with the rest of "
-            f"{study.folder}/data/{task}"
-        )
+    is_given = bool(study.store_files(task))
+    if is_given and not Path(store).exists():
+        raise StudyError(f"data.{task}: {store} is made from downloads: make it with Snakemake, and bring it here")
     told = study.store(task)
     cores = multiprocessing.cpu_count()
-    yield Job("make_store", task, told, [store], [[], store, cores, task, told, {}, state], 2)
+    yield Job("make_store", task, told, [store], [[], store, cores, task, told, {}, state], 2, is_given)
 
     told = study.split(task)
     yield Job(

@@ -1,4 +1,4 @@
-"""A figure of losses against training compute."""
+"""Figures of losses against what training costs."""
 
 from equidyn.figures.card import Family, Figure
 
@@ -17,6 +17,17 @@ CARD = Family(
             and is not counted. Step 0 is the untrained network.""",
             category="What it costs",
             tables=("evaluation", "costs"),
+            notes="notes",
+        ),
+        Figure(
+            "loss_against_seconds",
+            "Held-out loss against training time",
+            """The same against the time of training: steps times the median time of one step of each network, all of
+            which were trained in turns for some steps on one machine. Below: best losses so far divided by the
+            control's at equal time, linear in the logarithm of time between evaluations. Step 0 is the untrained
+            network.""",
+            category="What it costs",
+            tables=("evaluation", "costs", "timings"),
             notes="notes",
         ),
     ),

@@ -23,11 +23,13 @@ from equidyn.figures.parts.panels import by_run, has_replicates
 from equidyn.figures.parts.times import validation_loss
 from equidyn.figures.parts.variations import MODEL_SIZE
 from equidyn.study.costs import at_equal_compute, losses_by_compute
-from equidyn.study.selection import chosen, is_control, shown, varying
+from equidyn.study.selection import chosen, is_control, need, shown, varying
 
 LOSS, RATIO = "loss", "ratio"
 _LOSSES = ("total", "twirled", "null_loss")
-_COSTS = ("training_flops", "step_flops", "prediction_flops", "seconds", "seconds_per_step", "device")
+_COSTS = ("step_flops", "prediction_flops", "seconds", "seconds_per_step", "device")
+_AXES = {"training_flops": ("compute", "FLOP"), "training_seconds": ("time", "s")}
+"""Columns of what training has cost until a step, one of which a figure has: what they are called, and their unit."""
 _LOOKS = {
     "subject": (style.PALETTE[0], "o"),
     "averaged": drawing.PARTS["twirled"][1:],
@@ -41,7 +43,7 @@ _NULL = {"color": style.MUTED, "linewidth": 1.2, "linestyle": ":"}
 def loss_against_compute(
     evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Held-out loss against training compute for the baseline, other sizes and the control, and ratios to the latter.
+    """Held-out loss against operations of training: of the baseline, other sizes and the control, and ratios to these.
 
     Args:
         evaluation: Evaluation table.
@@ -55,28 +57,44 @@ def loss_against_compute(
     Raises:
         ValueError: As `losses_by_compute` and `equidyn.study.selection.varying`; or columns are missing.
     """
+    return _loss_against(evaluation, costs, options, "training_flops")
+
+
+def loss_against_seconds(
+    evaluation: pd.DataFrame, costs: pd.DataFrame, timings: pd.DataFrame, options: Options
+) -> tuple[Figure, pd.DataFrame]:
+    """The same, against seconds of steps timed in turns, `timings`, which costs have from `with_timings`."""
+    need(timings, ["name"])
+    return _loss_against(evaluation, costs, options, "training_seconds")
+
+
+def _loss_against(
+    evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options, axis: str
+) -> tuple[Figure, pd.DataFrame]:
     table = losses_by_compute(evaluation, costs)
     rows = varying(chosen(table, options), options.baseline, ["model"], include_controls=True, all_lengths=True)
     by_time = "t" in rows and rows["t"].notna().all()
-    columns = [*_LOSSES, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
+    columns = [*_LOSSES, axis, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
     data = shown(rows, columns, options, MODEL_SIZE.names(rows)).drop(columns="floor_control")
     if by_time:
         data = _over_times(data)
     data = _judged(data.assign(panel=LOSS, role=_roles(data, options)), options)
-    ratios = _ratios(data, options)
+    ratios = _ratios(data, options, axis)
+    what, unit = _AXES[axis]
     figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
     drawing.name_comparison(figure, data, options)
-    place = drawing.Steps(data["training_flops"], log=True)
+    place = drawing.Steps(data[axis], log=True)
     handles = _draw_losses(panels[0], data, place, options)
     place.dress(panels[-1])
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
-    panels[-1].set_xlabel("Training compute (FLOP)")
+    panels[-1].set_xlabel(f"Training {what} ({unit})")
     reading = drawing.skills(options, f"skill < {options.limit}: predicts nothing useful")
     if has_replicates(data):
         reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
     reading += drawing.averages(data)
     if len(ratios):
         reading.append(_draw_ratios(panels[1], ratios, place))
+        panels[1].set_ylabel(f"Loss / control's\nat equal {what}")
     drawing.legends(column, handles, "Network", reading)
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
 
@@ -103,10 +121,10 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     if control.empty:
         sentences.append(
             "The study has no equivariant control trained on the same data in the same way, so that nothing is "
-            "compared at equal compute."
+            f"compared at equal {_AXES[_axis(rows)][0]}."
         )
     elif ratios.empty:
-        sentences.append("Baseline and control were never evaluated at compute that both reached.")
+        sentences.append(f"Baseline and control were never evaluated at {_AXES[_axis(rows)][0]} that both reached.")
     else:
         sentences.append(_verdict(ratios, options))
     if len(control) and not options.control_is_exact(control):
@@ -152,7 +170,12 @@ def _control(data: pd.DataFrame) -> pd.DataFrame:
     return controls[controls["run"] == controls["run"].iloc[0]] if len(controls) else controls
 
 
-def _ratios(data: pd.DataFrame, options: Options) -> pd.DataFrame:
+def _axis(data: pd.DataFrame) -> str:
+    """The column of costs that a figure's rows have."""
+    return next(name for name in _AXES if name in data)
+
+
+def _ratios(data: pd.DataFrame, options: Options, axis: str) -> pd.DataFrame:
     """Best losses so far of each run of the subject, and of its average, over those of the control."""
     control = _control(data)
     if control.empty:
@@ -161,12 +184,10 @@ def _ratios(data: pd.DataFrame, options: Options) -> pd.DataFrame:
     for run, part in data[data["role"] == "subject"].groupby("run", sort=False):
         found: dict[str, object] = {"panel": RATIO, "role": "subject", "series": part["series"].iloc[0], "run": run}
         for name, suffix in (("total", ""), ("twirled", "_averaged")):
-            places, best, reference = at_equal_compute(
-                part["training_flops"], part[name], control["training_flops"], control["total"]
-            )
+            places, best, reference = at_equal_compute(part[axis], part[name], control[axis], control["total"])
             skill = 1 - np.maximum(best, reference) / part["null_loss"].iloc[0]
             found |= {f"ratio{suffix}": best / reference, f"unskilled{suffix}": ~(skill >= options.useful_skill)}
-        parts.append(pd.DataFrame({"training_flops": places, **found, "control": control["run"].iloc[0]}))
+        parts.append(pd.DataFrame({axis: places, **found, "control": control["run"].iloc[0]}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -182,7 +203,7 @@ def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: 
             sizes = (0.9, 3.2) if not main or role == "other size" else _BEHIND if role == "subject" else (1.7, 5.0)
             _line(axes, part, "total", place, colour, marker, *sizes)
             if main:
-                drawing.average(axes, place(part["training_flops"]), part, "total", colour, log_y=True)
+                drawing.average(axes, place(part[_axis(part)]), part, "total", colour, log_y=True)
     averaged = data[data["run"] == options.baseline]
     _line(axes, averaged, "twirled", place, *_LOOKS["averaged"], suffix="_averaged")
     handles = [
@@ -201,7 +222,6 @@ def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> Line
         if main:
             _line(axes, part, "ratio_averaged", place, *_LOOKS["averaged"], suffix="_averaged")
     axes.axhline(1, zorder=1, **drawing.THRESHOLD)
-    axes.set_ylabel("Loss / control's\nat equal compute")
     return Line2D([], [], label="as good as the control", **drawing.THRESHOLD)
 
 
@@ -217,7 +237,7 @@ def _line(
     *,
     suffix: str = "",
 ) -> None:
-    x = place(part["training_flops"])
+    x = place(part[_axis(part)])
     drawing.line(axes, x, part[name], part[f"unskilled{suffix}"], True, True, colour, marker, width, size)
 
 
@@ -253,9 +273,9 @@ def _times(rows: pd.DataFrame) -> str:
 
 
 def _verdict(ratios: pd.DataFrame, options: Options) -> str:
-    last = ratios[ratios["run"] == options.baseline].iloc[-1]
+    last, axis = ratios[ratios["run"] == options.baseline].iloc[-1], _axis(ratios)
     return (
-        f"Ratios are of the lowest losses so far on these same held-out data. At {short(last['training_flops'])} FLOP, "
+        f"Ratios are of the lowest losses so far on these same held-out data. At {short(last[axis])} {_AXES[axis][1]}, "
         f"the most that both reached, the baseline has {last['ratio']:.3g} times the loss of {last['control']}, and "
         f"averaged over rotations {last['ratio_averaged']:.3g} times."
     )

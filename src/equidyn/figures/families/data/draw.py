@@ -21,6 +21,8 @@ _LOOKS = {
     "validation": {"facecolor": "none", "edgecolor": style.PALETTE[1], "linewidth": 1.6},
 }
 _BINS = 30
+_ELONGATED = 1.5
+"""Radius of gyration of a chain that is called elongated, over that of globular ones of N residues, 2.2 N^0.38 Å."""
 
 
 def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -33,7 +35,7 @@ def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Data
 
     Returns:
         The figure, and its bins: quantity, side, low, high, examples and their share; and of how many examples and
-        clusters the side consists.
+        clusters the side consists. Of chains: how many of each side are elongated, and the clusters of these.
 
     Raises:
         ValueError: There is nothing to draw.
@@ -77,15 +79,28 @@ def _histograms(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
         counts, _ = np.histogram(rows[quantity], edges)
         columns = {"quantity": quantity, "side": side, "low": edges[:-1], "high": edges[1:], "examples": counts}
         sizes = {"of_examples": len(whole), "of_clusters": whole["cluster"].nunique()}
+        if {"residues", "radius_of_gyration"} <= set(table):
+            long = whole[whole["radius_of_gyration"] > _ELONGATED * 2.2 * whole["residues"] ** 0.38]
+            named = ", ".join(map(str, np.unique(long["cluster"])))
+            sizes |= {"elongated": len(long), "elongated_clusters": named}
         parts.append(pd.DataFrame({**columns, "share": counts / max(1, len(rows)), **sizes}))
     return pd.concat(parts, ignore_index=True)
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:
-    """How much data there is of each side, for captions."""
-    words = options.words
-    return [
+    """How much data there is of each side, and which held-out chains can weigh much, for captions."""
+    words, sides = options.words, data.drop_duplicates("side")
+    sentences = [
         f"{'Training' if side.side == 'train' else 'Validation'}: {side.of_examples:,} {words.examples} of "
         f"{side.of_clusters:,} {words.clusters}."
-        for side in data.drop_duplicates("side").itertuples()
+        for side in sides.itertuples()
     ]
+    if "elongated" in data:
+        held_out = sides.set_index("side").loc["validation"]
+        named = f" ({words.clusters} {held_out['elongated_clusters']})" if held_out["elongated"] else ""
+        sentences.append(
+            f"The radius of gyration of {held_out['elongated']} held-out {words.examples}{named} is more than "
+            f"{_ELONGATED:g} times that of globular ones of N residues, 2.2 N^0.38 Å. The equivariance error of such "
+            "chains is large, so that one can move an estimate: claims say which cluster moves them most."
+        )
+    return sentences
