@@ -89,8 +89,8 @@ class Bounds:
 
     def reduced(self, reduce: Callable[..., np.ndarray], times: np.ndarray) -> Bounds:
         """The extreme over some flow times, (S,)."""
-        each = (self.lower, self.upper, self.value)
-        return Bounds(*(reduce(part[:, times], axis=1) for part in each), smooth=self.smooth)
+        lower, upper, seen = (reduce(each[:, times], axis=1) for each in (self.lower, self.upper, self.value))
+        return Bounds(lower, upper, seen, self.smooth)
 
 
 @dataclass(frozen=True)
