@@ -6,10 +6,11 @@ import torch
 from linear_task import Matrix, Perceptron, VectorTask, matrix_equivariance
 from pydantic import ValidationError
 
-from equidyn.analysis.designs import draw_cosets, rule
 from equidyn.analysis.spectrum.card import BEYOND, COSET, SpectrumSettings
-from equidyn.analysis.spectrum.measure import characters, energies, measure
+from equidyn.analysis.spectrum.measure import measure
 from equidyn.core.decomposition import decompose
+from equidyn.core.degrees import characters, energies
+from equidyn.core.designs import draw_cosets, rule
 from equidyn.core.groups.so3.symmetry import ROTATIONS
 from equidyn.core.rotations import haar
 from equidyn.run.evaluation import decompose_task_exactly

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from equidyn.core.cosets import coset_size, nested
 from equidyn.core.groups.card import group_card
 from equidyn.core.settings import Distinct, Settings
 from equidyn.models.work import Work
@@ -23,8 +24,6 @@ ALL = "all"
 NEAR_OUTPUT = 0.02
 """Share of a network that derivatives in another block pass through: blocks that are looked at are near the output."""
 
-SIZES = (1, 2, 4, 12, 24)
-"""Numbers of rotations in groups of which each holds the one before, up to those of a cube."""
 
 INEXACT = "features of a network cannot be rotated exactly in this way"
 """The reason why an analysis of features cannot use a comparison."""
@@ -69,16 +68,6 @@ def of_second_derivatives(example: Work, how: Mapping[str, Any], told: Mapping[s
     count = how["examples"] if told.get("keep_graphs", True) else how["batch_size"]
     share = max(map(share_of, told["blocks"] if "blocks" in told else [told["block"]]))
     return count * copies * 3 * share * example.kept
-
-
-def coset_size(count: int) -> int:
-    """Rotations in each of two or more cosets that so many rotations can form: the most of `SIZES`, or one."""
-    return max(size for size in SIZES if size == 1 or (count % size == 0 and count >= 2 * size))
-
-
-def nested(size: int) -> list[int]:
-    """Rotations in the groups up to one of them, rising."""
-    return [smaller for smaller in SIZES if smaller <= size]
 
 
 def in_series(copies: int) -> int:

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from equidyn.analysis.card import nested
-from equidyn.analysis.designs import chain, draw_cosets, size_of_cosets
+from equidyn.core.cosets import nested
+from equidyn.core.designs import chain, draw_cosets, size_of_cosets
 from equidyn.run.batches import in_batches
 from equidyn.run.evaluation import draw_elements, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
@@ -47,7 +47,7 @@ class HeldOutLoss:
     have the precision of the network's parameters; double precision (``model.double()``) is what Hessians need.
 
     Group elements are independent, or they form cosets of the largest group of rotations that two or more cosets can
-    have (`equidyn.analysis.designs`), so that the same loss with fewer of them, nested in these, is at hand too. Both
+    have (`equidyn.core.designs`), so that the same loss with fewer of them, nested in these, is at hand too. Both
     parts of the loss are unbiased in either case.
 
     Args:

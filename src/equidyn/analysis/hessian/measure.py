@@ -30,7 +30,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """The Hessians of a checkpoint, one row per block and part of the loss.
 
-    Sampled rotations form cosets (`equidyn.analysis.designs`), and each Hessian is made from fewer of them too, the
+    Sampled rotations form cosets (`equidyn.core.designs`), and each Hessian is made from fewer of them too, the
     first of each coset that are a group, so that it shows whether their number suffices.
 
     Args:

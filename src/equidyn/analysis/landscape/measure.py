@@ -48,7 +48,7 @@ def measure(
     """Landscapes around a checkpoint, one row per plane, protocol, part of the loss and point of the grid.
 
     Rotations are sampled even where a closed form exists, as its surfaces have no sampling noise to show. Those that
-    all points share form cosets (`equidyn.analysis.designs`), so that the grid from fewer of them, nested in these, is
+    all points share form cosets (`equidyn.core.designs`), so that the grid from fewer of them, nested in these, is
     at hand too, and shows whether their number suffices. Those drawn anew are independent, as in the paper.
 
     Args:

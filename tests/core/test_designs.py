@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from equidyn.analysis.card import SIZES, coset_size, in_series, nested
-from equidyn.analysis.designs import chain, draw_cosets, rule, size_of_cosets
+from equidyn.analysis.card import in_series
+from equidyn.core.cosets import SIZES, coset_size, nested
+from equidyn.core.designs import chain, draw_cosets, rule, size_of_cosets
 from equidyn.core.groups.cube.symmetry import CUBE
 from equidyn.core.groups.so3.symmetry import ROTATIONS
 from equidyn.core.groups.translations.symmetry import TRANSLATIONS

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from equidyn.analysis.card import coset_size
+from equidyn.core.cosets import coset_size
 from equidyn.core.rotations import icosahedral_group, octahedral_group, quadrature, tetrahedral_group
 from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry
