@@ -48,7 +48,8 @@ def energies(
 
     Args:
         values: (K, n) the function at the rotations, coset by coset.
-        rotations: (cosets, m, 3, 3) two or more independent cosets of a set that is exact up to degree L.
+        rotations: (cosets, m, 3, 3) two or more independent cosets of a set that is exact up to degree L; or the set
+            itself, (1, m, 3, 3), if it is exact for the products of two values.
         weights: (m,) of the set, with sum 1.
         degrees: L.
 
@@ -60,7 +61,9 @@ def energies(
     mean = share @ values
     centred = values - mean  # changes no degree up to L but 0, and loses fewer digits
     number = torch.arange(cosets, device=values.device).repeat_interleave(len(weights))
-    pairs = torch.outer(share, share) * (number[:, None] != number) * cosets / (cosets - 1)
+    pairs = torch.outer(share, share)
+    if cosets > 1:
+        pairs = pairs * (number[:, None] != number) * cosets / (cosets - 1)
     flat = rotations.to(values).reshape(len(values), 9)
     products = pairs * (centred @ centred.T)
     by_degree = [

@@ -1,0 +1,116 @@
+"""Predictions and targets as users hold them, taken apart by example and property, and turned by their rank."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from equidyn.measuring.elements import Element
+from equidyn.measuring.examples import MeasureError
+
+KINDS = ("scalars", "vectors", "tensors")
+"""How values of rank 0, 1 and 2 transform."""
+
+USUAL_RANKS = {
+    **dict.fromkeys(("energy", "energies", "charge", "charges", "energy_per_atom"), 0),
+    **dict.fromkeys(("forces", "force", "dipole", "velocities", "displacements"), 1),
+    **dict.fromkeys(("stress", "virial", "polarizability", "polarisability"), 2),
+}
+"""Ranks of properties of these names, unless `ranks` says otherwise."""
+
+ONLY = "prediction"
+"""Name of the property of a model that predicts one."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of properties; those that nobody named are guessed from the shape of values, and noted.
+
+    Attributes:
+        given: Ranks by property.
+        guessed: Ranks that were guessed, filled while values are read.
+    """
+
+    given: Mapping[str, int]
+    guessed: dict[str, int]
+
+    @classmethod
+    def of(cls, ranks: Mapping[str, int] | int | None) -> "Ranks":
+        """The ranks that a user has given.
+
+        Raises:
+            MeasureError: A rank is not 0, 1 or 2.
+        """
+        given = {} if ranks is None else {ONLY: ranks} if isinstance(ranks, int) else dict(ranks)
+        for name, rank in given.items():
+            if rank not in range(len(KINDS)):
+                raise MeasureError(f"ranks: {name!r} has rank {rank!r}; expected 0 (scalar), 1 (vector) or 2 (tensor)")
+        return cls({**USUAL_RANKS, **given}, {})
+
+    def __call__(self, name: str, values: np.ndarray) -> int:
+        """The rank of a property, one of whose values is at hand."""
+        if name not in self.given and name not in self.guessed:
+            tail = values.shape[-2:]
+            self.guessed[name] = 2 if tail == (3, 3) else 1 if tail[-1:] == (3,) else 0
+        return self.given.get(name, self.guessed.get(name, 0))
+
+
+def by_example(found: Any, atoms: Sequence[int], argument: str) -> dict[str, list[np.ndarray]]:
+    """Values by property, a list with an array for each example.
+
+    Args:
+        found: A dictionary of arrays or lists, one of them alone, or a list with a dictionary for each example.
+        atoms: Number of atoms of each example.
+        argument: Name of what is read, for messages.
+
+    Raises:
+        MeasureError: There is no value for each example or each atom.
+    """
+    if isinstance(found, Mapping):
+        return {name: _split(values, atoms, f"{argument}: {name!r}") for name, values in found.items()}
+    if isinstance(found, Sequence) and len(found) and isinstance(found[0], Mapping):
+        names = list(found[0])
+        if any(list(one) != names for one in found):
+            raise MeasureError(f"{argument}: examples have different properties; give the same ones for each")
+        return {name: _split([one[name] for one in found], atoms, f"{argument}: {name!r}") for name in names}
+    return {ONLY: _split(found, atoms, argument)}
+
+
+def rows_of(values: np.ndarray, rank: int, what: str) -> np.ndarray:
+    """Values (rows, 3, …) of an example with `rank` threes; one row for a value of the example as a whole.
+
+    Raises:
+        MeasureError: The shape does not end in so many threes, or a value is not finite.
+    """
+    if values.shape[values.ndim - rank :] != (3,) * rank:
+        raise MeasureError(f"{what} has shape {values.shape}, whose end is not that of rank {rank}; see `ranks`")
+    if not np.isfinite(values).all():
+        raise MeasureError(f"{what} is not finite")
+    return values.reshape(-1, *(3,) * rank)
+
+
+def turn(rows: np.ndarray, rank: int, element: Element) -> np.ndarray:
+    """Rows of a rank, transformed by an element."""
+    return np.asarray(element.act(KINDS[rank], rows))
+
+
+def _split(values: Any, atoms: Sequence[int], what: str) -> list[np.ndarray]:
+    if isinstance(values, list | tuple) and len(values) == len(atoms):
+        return [_array(value) for value in values]
+    array = _array(values)
+    if array.ndim and len(array) == len(atoms):
+        return list(array)
+    if array.ndim and len(array) == sum(atoms):
+        return np.split(array, np.cumsum(atoms)[:-1])
+    raise MeasureError(
+        f"{what} has shape {array.shape}; expected {len(atoms)} values, one for each example, or {sum(atoms)}, "
+        "one for each atom of all examples end to end"
+    )
+
+
+def _array(values: Any) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=np.float64)
