@@ -53,7 +53,7 @@ def paper_study(folder, server, sources):
     config["data"] = {task: config["data"][task] | sources[task] for task in sources}
     config["training"] |= {"device": "cpu", "devices": 1, "checkpoint_steps": [0, STEPS], "state_every": 10}
     config["training"]["voxel_denoising"]["task"] |= {"side": 16, "spacing": 0.5}
-    config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 1, "resamples": 100, "weights": ["ema"]}
+    config["evaluation"] |= {"rotations": 2, "checkpoints_per_job": 1, "resamples": 100, "weights": ["raw"]}
     config["evaluation"]["flow_matching"]["conditions"]["t"] = [0.5]
     for task in MODELS:
         config["evaluation"][task] |= {"examples": 6, "batch_size": 6}

@@ -71,7 +71,7 @@ def project(tmp_path_factory):
     }
     project.config |= {"cluster": {"accelerator": accelerator, "max_runtime": 1, "max_memory_mb": 2 * MEMORY}}
     project.config["training"] |= {"checkpoint_steps": [0], "state_every": 5}
-    project.config["evaluation"] |= {"checkpoints_per_job": 1, "weights": ["ema"]}
+    project.config["evaluation"] |= {"checkpoints_per_job": 1, "weights": ["raw"]}
     project.rows = [row | {"steps": str(STEPS[row["name"]])} for row in project.rows[:2]]
     project.config["data"] = {"force_field": project.config["data"]["force_field"]}
     project.config["analysis"] = {"interpolation_floors": project.config["analysis"]["interpolation_floors"]}
@@ -148,7 +148,7 @@ def test_jobs_get_more_of_what_they_lacked(cluster, project):
         time.sleep(0.1)
 """,
     )
-    bad = project.results / f"train/fewer/ema/{STEPS['fewer']:08d}.safetensors"
+    bad = project.results / f"train/fewer/raw/{STEPS['fewer']:08d}.safetensors"
     assert bad.exists() or project.run("train").returncode == 0
     content = bad.read_bytes()
     bad.write_bytes(content[:1000])

@@ -297,13 +297,13 @@ class TestBadCheckpoint:
         for file in before:
             file.unlink()
         shutil.rmtree(finished.results / "state")
-        bad = finished.results / "train/augmented/ema/00000002.safetensors"
+        bad = finished.results / "train/augmented/raw/00000002.safetensors"
         with truncated(bad, 1000):
             result = finished.run("--keep-going", *targets)
         said = result.stderr + result.stdout
         assert result.returncode != 0
         assert "1 of 4 checkpoints cannot be used" in said, "of the part of two steps"
-        assert "1 of 3 checkpoints cannot be used" in said, "of the analysis, of averaged weights alone"
+        assert "1 of 3 checkpoints cannot be used" in said, "of the analysis, of raw weights alone"
         remedy = "restore the file, or delete results/tiny/train/augmented and train the run again"
         assert re.search(rf"{bad.relative_to(finished.folder)}: damaged or truncated \(.*\): {remedy}", said)
         kept = {folder.name.partition("-")[0]: folder for folder in (finished.results / "state").iterdir()}
