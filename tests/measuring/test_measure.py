@@ -213,6 +213,9 @@ class TestBadInput:
             ({"group": "SO(4)"}, "unknown group.*known groups"),
             ({"group": "translations", "exact": 3}, "no exact set"),
             ({"ranks": 3}, "rank 3; expected 0"),
+            ({"ranks": {"force": 1}}, "ranks: the model predicts.*not 'force'"),
+            ({"null": {"force": 0.0}}, "null: the model predicts.*not 'force'"),
+            ({"null": np.zeros(7)}, r"null: 'prediction' has shape \(7,\)"),
             ({"clusters": [1, 2]}, "give one for each"),
             ({"targets": TRUE[:3]}, "expected 40 values"),
             ({"targets": TRUE[:, :2]}, "example 0 has shape"),
@@ -230,6 +233,37 @@ class TestBadInput:
         arguments = {"predict": linear, "inputs": POINTS.copy(), "targets": TRUE} | options
         with pytest.raises(MeasureError, match=message):
             measure(**arguments)
+
+    @pytest.mark.parametrize(("predict", "rank"), [(linear, 1), (lambda points: points[..., 2], 0)])
+    def test_three_atoms_are_no_tensor(self, predict, rank):
+        with pytest.raises(MeasureError, match=f"of rank {rank + 1}, or of rank {rank} for each atom"):
+            measure(predict, POINTS[:, :3])
+        assert measure(predict, POINTS[:, :3], ranks=rank)["prediction"].per == "atom"
+
+    def test_three_atoms_among_others(self):
+        points = [POINTS[0, :3], *POINTS[1:]]
+        assert measure(lambda many: [linear(one) for one in many], points)["prediction"].rank == 1
+
+    def test_a_model_cannot_change_the_examples(self):
+        items = [{"pos": points.copy(), "z": np.ones(7), "names": ["H"] * 7} for points in POINTS]
+
+        def predict(many):
+            for one in many:
+                one["z"] += 1
+                one["names"].pop()
+                one["pos"] *= one["z"][:, None]
+            return [one["pos"] for one in many]
+
+        assert measure(predict, items)["prediction"].relative_error < 1e-14
+        assert all((one["z"] == 1).all() and len(one["names"]) == 7 for one in items)
+
+    def test_whole_numbers_turn(self):
+        assert measure(lambda points: points, np.arange(210).reshape(10, 7, 3))["prediction"].relative_error < 1e-14
+
+    def test_what_has_no_value_is_left_out_in_words(self):
+        text = str(measure(linear, POINTS[:1], np.zeros((1, 7, 3))))
+        assert "(no interval)" in text
+        assert "skill" not in text
 
     def test_few_clusters_are_noted(self):
         found = measure(linear, POINTS, TRUE, clusters=np.arange(40) % 4)

@@ -1,5 +1,6 @@
 """One element of a group, applied to arrays as users hold them: NumPy or PyTorch, of any floating type."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +50,14 @@ class Element:
             values: (..., 3), for tensors (..., 3, 3), NumPy or PyTorch.
 
         Returns:
-            The type, shape and device of `values`.
+            A copy of the type, shape and device of `values`; whole numbers become double precision if they turn.
         """
         if kind == "scalars":
-            return values
+            return values.detach().clone() if isinstance(values, Tensor) else deepcopy(values)
         tensor = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.asarray(values))
         tail = 2 if kind == "tensors" else 1
+        if not tensor.is_floating_point():
+            tensor = tensor.to(torch.float64)
         rows = tensor.to("cpu", torch.float64).reshape(-1, *tensor.shape[tensor.ndim - tail :])
         example = torch.zeros(len(rows), dtype=torch.int64)
         found: Tensor = getattr(self.symmetry, f"act_on_{kind}")(rows, self.value, example)

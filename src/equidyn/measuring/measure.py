@@ -21,7 +21,7 @@ from equidyn.core.symmetry import Symmetry, symmetry
 from equidyn.measuring.elements import Element
 from equidyn.measuring.examples import Examples, MeasureError, examples_of
 from equidyn.measuring.measurement import Measurement, Property
-from equidyn.measuring.outputs import Ranks, by_example, rows_of, turn
+from equidyn.measuring.outputs import ONLY, Ranks, by_example, rows_of, turn
 
 ROTATIONS = 24
 """Rotations of each example unless another number is asked for: two cosets of the rotations of a tetrahedron."""
@@ -52,7 +52,7 @@ def measure(
     rotate: Callable[[Any, np.ndarray], Any] | None = None,
     kinds: Mapping[str, str] | None = None,
     ranks: Mapping[str, int] | int | None = None,
-    null: Mapping[str, float | np.ndarray] | None = None,
+    null: Mapping[str, float | np.ndarray] | float | np.ndarray | None = None,
     clusters: Sequence[Any] | None = None,
     rotations: int = ROTATIONS,
     exact: int | None = None,
@@ -85,8 +85,8 @@ def measure(
         kinds: How fields of dictionaries and graphs transform: "points", "vectors", "pseudovectors", "tensors" or
             "scalars", by name.
         ranks: Ranks of properties by name: 0 for scalars, 1 for vectors, 2 for tensors; one number for the only one.
-        null: Prediction of a model that has learned nothing, by property. If absent: the mean target of scalars, zero
-            for vectors, the mean isotropic part of target tensors.
+        null: Prediction of a model that has learned nothing, by property; one alone for the only one. If absent: the
+            mean target of scalars, zero for vectors, the mean isotropic part of target tensors.
         clusters: Label of each example; intervals resample clusters, all conformers of one molecule for instance.
         rotations: Number of random elements, 2 or more; they form cosets where they can.
         exact: Take a fixed set of rotations instead, whose averages are exact up to this degree in their entries. For
@@ -125,11 +125,14 @@ def measure(
             elements = design.elements(numbers)
             found = [call(numbers, row) for row in elements]
             for name in found[0]:
-                parts.setdefault(name, []).append(_Part.of(name, found, elements, known))
+                parts.setdefault(name, []).append(_Part.of(name, found, elements, known, [counts[i] for i in numbers]))
             bar.update(len(numbers))
         floor = _floors(call, known, chosen, seed) if floors else {}
-    if unknown := set(truth) - set(parts):
-        raise MeasureError(f"targets: the model predicts {sorted(parts)}, but not {sorted(unknown)[0]!r}")
+    nulls = {} if null is None else null if isinstance(null, Mapping) else {ONLY: null}
+    own_ranks = {} if ranks is None else {ONLY: ranks} if isinstance(ranks, int) else ranks
+    for argument, names in {"targets": truth, "null": nulls, "ranks": own_ranks}.items():
+        if unknown := set(names) - set(parts):
+            raise MeasureError(f"{argument}: the model predicts {sorted(parts)}, but not {sorted(unknown)[0]!r}")
     for name in [name for name in parts if name == "energy"]:
         each, total = f"{name} per atom", parts[name]
         if all(len(rows) == 1 for part in total for rows in part.rows) and max(counts) > 1:
@@ -141,7 +144,7 @@ def measure(
             if name in floor:
                 floor[each] = floor[name] / float(np.mean(counts))
     properties = {
-        name: _property(name, known, several, truth.get(name), (null or {}).get(name), labels, design, exact, degrees,
+        name: _property(name, known, several, truth.get(name), nulls.get(name), labels, design, exact, degrees,
                         floor.get(name, np.nan), seed, level, resamples)
         for name, several in parts.items()
     }  # fmt: skip
@@ -245,9 +248,14 @@ class _Part:
 
     @classmethod
     def of(
-        cls, name: str, found: list[dict[str, list[np.ndarray]]], elements: list[list[Element]], ranks: Ranks
+        cls,
+        name: str,
+        found: list[dict[str, list[np.ndarray]]],
+        elements: list[list[Element]],
+        ranks: Ranks,
+        atoms: Sequence[int],
     ) -> "_Part":
-        rank = ranks(name, found[0][name][0])
+        rank = ranks.learn(name, found[0][name], atoms)
         twisted = []
         for place in range(len(elements[0])):
             values = [rows_of(one[name][place], rank, f"predict: {name!r}") for one in found]
@@ -282,7 +290,7 @@ def _property(
 ) -> Property:
     """The numbers of a property from its twisted predictions."""
     twisted = [values for part in parts for values in part.twisted]
-    rank = ranks(name, twisted[0][0])
+    rank = ranks[name]
     if truth is None:
         targets = [np.zeros(values.shape[1:]) for values in twisted]
     else:
@@ -294,6 +302,8 @@ def _property(
                     f"{values.shape[1:]}"
                 )
     nothing = _null(null, targets if truth is not None else None, rank)
+    if nothing.shape not in ((), (3,) * rank):
+        raise MeasureError(f"null: {name!r} has shape {nothing.shape}; expected a number or the shape {(3,) * rank}")
     one_by_one = [
         _decompose(values, target, np.zeros(target.shape) + nothing, design)
         for values, target in zip(twisted, targets, strict=True)
@@ -390,7 +400,7 @@ def _floors(call: _Call, ranks: Ranks, symmetry: Symmetry, seed: int) -> dict[st
     anywhere = [Element(symmetry, one[None]) for one in symmetry.sample(len(numbers), generator=generator)]
     found: dict[str, float] = {}
     for name, values in rounds[0].items():
-        rank = ranks(name, values[0])
+        rank = ranks[name]
         first = [rows_of(value, rank, name) for value in values]
         there = [turn(rows, rank, element) for rows, element in zip(first, anywhere, strict=True)]
         of_turning = _apart(first, there, rank, anywhere)

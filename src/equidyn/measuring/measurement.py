@@ -80,8 +80,10 @@ class Property:
         words = [f"{self.name}: equivariance error {short(error)} (RMS per component)"]
         if not np.isnan(self.percent):
             low, high = self.interval
-            words.append(f"{short(self.percent)} % of the loss ({short(low)} to {short(high)} %)")
-            words.append(f"skill {short(self.numbers['skill'])}")
+            between = "no interval" if np.isnan(low + high) else f"{short(low)} to {short(high)} %"
+            words.append(f"{short(self.percent)} % of the loss ({between})")
+            if not np.isnan(skill := self.numbers["skill"]):
+                words.append(f"skill {short(skill)}")
         if self.is_rounding is not None:
             words.append(f"{'round-off' if self.is_rounding else 'real'}, floor {short(self.floor)}")
         return "; ".join(words)

@@ -49,12 +49,26 @@ class Ranks:
                 raise MeasureError(f"ranks: {name!r} has rank {rank!r}; expected 0 (scalar), 1 (vector) or 2 (tensor)")
         return cls({**USUAL_RANKS, **given}, {})
 
-    def __call__(self, name: str, values: np.ndarray) -> int:
-        """The rank of a property, one of whose values is at hand."""
-        if name not in self.given and name not in self.guessed:
-            tail = values.shape[-2:]
-            self.guessed[name] = 2 if tail == (3, 3) else 1 if tail[-1:] == (3,) else 0
+    def __getitem__(self, name: str) -> int:
         return self.given.get(name, self.guessed.get(name, 0))
+
+    def learn(self, name: str, values: Sequence[np.ndarray], atoms: Sequence[int]) -> int:
+        """The rank of a property, values of which are at hand for examples of so many atoms.
+
+        Raises:
+            MeasureError: The examples have three atoms, and values could have one for each or be of a higher rank.
+        """
+        if name in self.given or name in self.guessed:
+            return self[name]
+        shapes = [value.shape for value in values]
+        rank = next((rank for rank in (2, 1) if all(shape[-rank:] == (3,) * rank for shape in shapes)), 0)
+        if rank and all(len(shape) == rank and count == 3 for shape, count in zip(shapes, atoms, strict=True)):
+            raise MeasureError(
+                f"ranks: {name!r} of shape {shapes[0]} for three atoms could be of rank {rank}, or of rank {rank - 1} "
+                f"for each atom; say which by ranks={{{name!r}: {rank - 1}}} or {{{name!r}: {rank}}}"
+            )
+        self.guessed[name] = rank
+        return rank
 
 
 def by_example(found: Any, atoms: Sequence[int], argument: str) -> dict[str, list[np.ndarray]]:
