@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -17,10 +17,14 @@ class Disk:
         self.path = path
 
     def fill(self, leave=0):
-        """Take all space but some bytes."""
-        free = os.statvfs(self.path)
+        """Take all space but some bytes, also while others write."""
         with (self.path / "filler").open("wb") as stream:
-            os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+            while True:
+                free = os.statvfs(self.path)
+                with suppress(OSError):
+                    os.posix_fallocate(stream.fileno(), 0, max(1, free.f_bavail * free.f_frsize - leave))
+                    return
+                stream.truncate(0)  # what was got before there was too little
 
     def empty(self):
         """Give the space back."""
