@@ -21,8 +21,11 @@ class Disk:
         with (self.path / "filler").open("wb") as stream:
             while True:
                 free = os.statvfs(self.path)
+                room = free.f_bavail * free.f_frsize - leave
+                if room <= 0:
+                    return
                 with suppress(OSError):
-                    os.posix_fallocate(stream.fileno(), 0, max(1, free.f_bavail * free.f_frsize - leave))
+                    os.posix_fallocate(stream.fileno(), 0, room)
                     return
                 stream.truncate(0)  # what was got before there was too little
 
