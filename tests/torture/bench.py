@@ -37,7 +37,7 @@ PACK, START = "pack", "start of the workflow"
 MEASURED = "^seconds|^timed_|^training_seconds$|^(?:least|most)$|^peak_.*bytes$"
 """Columns of tables that differ between equal studies: times, and memory."""
 NOT_COMPARED = re.compile(
-    r"^(logs|benchmarks|state)/|/throughput\.json$|^manifest\.json$|^report\.html$|/loss_against_compute\.(png|txt)$"
+    r"^(logs|benchmarks|state)/|/throughput\.json$|^manifest\.json$|^report\.html$|/loss_against_(compute|seconds)\.(png|txt)$"
 )
 """Files of a study that state such numbers elsewhere; figures in captions, which are in pictures and in the report."""
 
