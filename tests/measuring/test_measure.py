@@ -81,7 +81,7 @@ class TestClosedForms:
         assert found.numbers["equivariance"] == pytest.approx(variance, rel=1e-10)
         assert found.percent == pytest.approx(100)
         assert found.by_degree == pytest.approx((0, 100, 0), abs=1e-8)
-        assert found.is_rounding is False
+        assert found.verdict == "real"
 
     def test_exact_models(self):
         def predict(points):
@@ -90,7 +90,7 @@ class TestClosedForms:
         found = measure(predict, POINTS, {"energy": lengths(POINTS) + 0.1, "forces": TRUE})
         for name, one in found.properties.items():
             assert one.relative_error < 1e-14 or name.startswith("energy")
-            assert one.is_rounding
+            assert one.verdict == "round-off"
         assert found["energy"].percent < 1e-20
         assert found["stress"].numbers.keys() == found["forces"].numbers.keys()
         assert np.isnan(found["stress"].percent)
@@ -192,12 +192,12 @@ def test_rounding_is_told_from_error(dtype):
         return (waves[..., None] * (x[:, :, None] - x[:, None])).sum(2)
 
     found = measure(predict, POINTS, TRUE)["prediction"]
-    assert found.is_rounding
+    assert found.verdict == "round-off"
     assert found.percent < 1e-6
     found = measure(lambda points: predict(points) + 1e-3 * linear(points), POINTS, TRUE)["prediction"]
-    assert found.is_rounding is False
+    assert found.verdict == "real"
     jumps = measure(lambda points: np.round(points), POINTS, TRUE)["prediction"]
-    assert jumps.is_rounding is False
+    assert jumps.verdict == "real"
 
 
 class TestBadInput:

@@ -20,6 +20,13 @@ USUAL_KINDS = {
 """How fields of these names transform unless `kinds` says otherwise; all other fields are left alone."""
 
 
+CELLS = ("cell", "lattice", "box")
+"""Fields of these names hold the vectors of a periodic cell."""
+
+SPECIES = ("species", "symbols", "elements", "numbers", "atomic_numbers", "z")
+"""Fields of these names hold the chemical element of each atom."""
+
+
 class MeasureError(ValueError):
     """What was given cannot be measured; the message says which argument, and what to do."""
 
@@ -29,10 +36,10 @@ class Examples(ABC):
 
     Attributes:
         items: The examples.
-        turned: Names of what an element transforms, for the record.
+        kinds: How fields transform, by name: "points", "vectors", "pseudovectors", "tensors" or "scalars".
     """
 
-    turned: tuple[str, ...]
+    kinds: Mapping[str, str]
 
     def __init__(self, items: Sequence[Any]):
         self.items = items
@@ -40,27 +47,52 @@ class Examples(ABC):
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def turned(self) -> tuple[str, ...]:
+        """Names of what an element transforms, for the record."""
+        return tuple(sorted(name for name, kind in self.kinds.items() if kind != "scalars"))
+
     @abstractmethod
     def turn(self, item: Any, element: Element) -> Any:
         """A transformed copy of an example."""
 
     @abstractmethod
     def fields(self, item: Any) -> Mapping[str, Any]:
-        """The floating-point arrays of an example by name, from which two examples can be compared."""
+        """The fields of `kinds` that an example has, by name, from which two examples can be compared."""
 
     @abstractmethod
     def atoms(self, item: Any) -> int:
         """Number of points of an example."""
 
+    def others(self, item: Any) -> Mapping[str, Any]:
+        """The fields of an example that are not in `kinds`, which an element leaves as they are."""
+        return {}
+
     def join(self, items: list[Any]) -> Any:
         """What the model is given for several examples: a list of them, unless they have a form of their own."""
         return items
+
+    def species(self, item: Any) -> list[Any] | None:
+        """Chemical element of each atom, as a symbol or number; None if it is not known."""
+        return None
+
+    def turn_but_cell(self, item: Any, element: Element) -> Any | None:
+        """A transformed copy that keeps the cell as it was; None if there is no cell."""
+        return None
+
+    def without_cell(self, item: Any) -> Any | None:
+        """A copy without a cell; None if there is none, or it cannot be left out."""
+        return None
+
+    def in_double(self, item: Any) -> Any | None:
+        """A copy in double precision; None if there is no telling how."""
+        return None
 
 
 class Arrays(Examples):
     """Points alone: each example (n, 3), together in an array (E, n, 3) or in a list."""
 
-    turned = ("points",)
+    kinds = {"points": "points"}  # noqa: RUF012
 
     def __init__(self, items: Any, *, stacked: bool):
         super().__init__(items)
@@ -88,6 +120,10 @@ class Arrays(Examples):
             return torch.stack(items)
         return np.stack(items)
 
+    def in_double(self, item: Any) -> Any | None:
+        """The points, if they are a tensor."""
+        return item.double() if isinstance(item, Tensor) else None
+
 
 class Records(Examples):
     """Dictionaries of arrays, of which each transforms by its kind."""
@@ -98,7 +134,6 @@ class Records(Examples):
         if unknown := set(kinds or {}) - names:
             raise MeasureError(f"kinds: no example has the field {sorted(unknown)[0]!r}; fields are {sorted(names)}")
         self.kinds = {name: kind for name, kind in {**USUAL_KINDS, **(kinds or {})}.items() if name in names}
-        self.turned = tuple(sorted(name for name, kind in self.kinds.items() if kind != "scalars"))
         if "points" not in self.kinds.values():
             raise MeasureError(
                 f"inputs: none of the fields {sorted(names)} is known to hold positions: "
@@ -114,9 +149,29 @@ class Records(Examples):
         """The fields of known kinds."""
         return {name: item[name] for name in self.kinds if name in item}
 
+    def others(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of no known kind."""
+        return {name: value for name, value in item.items() if name not in self.kinds}
+
     def atoms(self, item: Mapping[str, Any]) -> int:
         """Number of points in the first field of points."""
         return int(np.prod(np.shape(item[self.points])[:-1]))
+
+    def species(self, item: Mapping[str, Any]) -> list[Any] | None:
+        """The first field that is named in `SPECIES`."""
+        name = next((name for name in SPECIES if name in item), None)
+        return None if name is None else np.asarray(item[name]).ravel().tolist()
+
+    def turn_but_cell(self, item: Mapping[str, Any], element: Element) -> dict[str, Any] | None:
+        """The example transformed, but for fields that are named in `CELLS`."""
+        kept = {name: item[name] for name in CELLS if name in item}
+        return self.turn(item, element) | kept if kept else None
+
+    def in_double(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The example with its floating-point tensors in double precision, if there are any."""
+        if not any(isinstance(value, Tensor) for value in item.values()):
+            return None
+        return {name: in_double(value) for name, value in item.items()}
 
 
 class Graphs(Examples):
@@ -125,18 +180,22 @@ class Graphs(Examples):
     def __init__(self, items: Sequence[Any], kinds: Mapping[str, str] | None):
         super().__init__(items)
         self.records = Records([item.to_dict() for item in items], kinds)
-        self.turned = self.records.turned
+        self.kinds = self.records.kinds
 
     def turn(self, item: Any, element: Element) -> Any:
         """A clone with its fields of known kinds transformed."""
         found = item.clone()
         for name, value in self.fields(item).items():
-            found[name] = element.act(self.records.kinds[name], value)
+            found[name] = element.act(self.kinds[name], value)
         return found
 
     def fields(self, item: Any) -> Mapping[str, Any]:
         """The fields of known kinds."""
         return self.records.fields(item.to_dict())
+
+    def others(self, item: Any) -> Mapping[str, Any]:
+        """The fields of no known kind."""
+        return self.records.others(item.to_dict())
 
     def atoms(self, item: Any) -> int:
         """Number of nodes."""
@@ -148,15 +207,39 @@ class Graphs(Examples):
 
         return Batch.from_data_list(items)
 
+    def species(self, item: Any) -> list[Any] | None:
+        """The first field that is named in `SPECIES`."""
+        return self.records.species(item.to_dict())
+
+    def turn_but_cell(self, item: Any, element: Element) -> Any | None:
+        """A turned clone, but for fields that are named in `CELLS`."""
+        kept = {name: value for name, value in self.fields(item).items() if name in CELLS}
+        if not kept:
+            return None
+        found = self.turn(item, element)
+        for name, value in kept.items():
+            found[name] = value
+        return found
+
+    def in_double(self, item: Any) -> Any | None:
+        """A clone with its floating-point tensors in double precision."""
+        found = item.clone()
+        for name, value in item.to_dict().items():
+            found[name] = in_double(value)
+        return found
+
 
 class Rotated(Examples):
     """Examples of any kind that the user's own function turns."""
 
-    turned = ("what `rotate` turns",)
-
     def __init__(self, examples: Examples, rotate: Callable[[Any, np.ndarray], Any]):
         super().__init__(examples.items)
-        self.examples, self.rotate = examples, rotate
+        self.examples, self.rotate, self.kinds = examples, rotate, examples.kinds
+
+    @property
+    def turned(self) -> tuple[str, ...]:
+        """That it is left to the function."""
+        return ("what `rotate` turns",)
 
     def turn(self, item: Any, element: Element) -> Any:
         """What the function returns."""
@@ -173,6 +256,19 @@ class Rotated(Examples):
     def join(self, items: list[Any]) -> Any:
         """As the examples are joined."""
         return self.examples.join(items)
+
+    def species(self, item: Any) -> list[Any] | None:
+        """As the examples have it."""
+        return self.examples.species(item)
+
+    def in_double(self, item: Any) -> Any | None:
+        """As the examples have it."""
+        return self.examples.in_double(item)
+
+
+def in_double(value: Any) -> Any:
+    """A value, in double precision if it is a tensor of a floating type."""
+    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def examples_of(

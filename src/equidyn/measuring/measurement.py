@@ -1,18 +1,35 @@
-"""What a measurement has found: numbers by property, in words, as a dictionary and as a table."""
+"""What a measurement has found: numbers by property, in words, as a dictionary and as tables."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from equidyn.core.numbers import short
+from equidyn.measuring.floors import Floor
 
 TIMES_FLOOR = 3.0
 """An error of at most so many times the floor is round-off."""
 
-NOISE = 1e-3
-"""A floor above this share of the prediction is no rounding: predictions jump."""
+STABLE = 0.01
+"""Relative change of a percent by twice the rotations above which the rotations do not suffice."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A cause of a real equivariance error that the evidence speaks for.
+
+    Attributes:
+        name: Short name of the cause.
+        evidence: What was found, in words.
+        clear: Whether the evidence is clear rather than weak.
+    """
+
+    name: str
+    evidence: str
+    clear: bool
 
 
 @dataclass(frozen=True)
@@ -24,23 +41,35 @@ class Property:
         rank: 0 for scalars, 1 for vectors, 2 for tensors.
         per: "atom" or "structure": what has a value each.
         numbers: The numbers of `equidyn.core.decomposition.summarise`; NaN where they need targets and none were given.
-        floor: Root mean square by which predictions differ where only rounding and chance can matter: for the same
-            input given twice, or turned by so small an angle that it is rounded and no more, whichever is larger,
-            together with what turning predictions rounds; NaN if floors were not measured.
+        floors: By how much predictions differ where only rounding and chance can matter; None if it was not measured.
+        in_double: Equivariance error (RMS per component) of the model in double precision over that of the model as it
+            is, for a few examples; NaN if the model cannot be turned to double precision.
         by_degree: Percent of the equivariance error by degree l of its dependence on the rotation, from 1; the last
             entry is of all degrees beyond. Empty if the group has no degrees.
-        worst: Numbers of the examples with the largest equivariance error per component, the worst first.
-        fewer: Percent from the first half of the rotations alone; NaN if they cannot be halved.
+        convergence: (n, 2) numbers of rotations, and the percent that they alone give; empty without targets.
+        averaging: (n, 2) numbers of rotations spread evenly, and the loss per component of predictions averaged over
+            them; empty without targets.
+        by_example: Table with a row for each example: `atoms`, `weight`, `equivariance` and, with targets, `total`,
+            sums over its components.
+        by_element: The same for atoms of each chemical element; empty if it is not known or values are not per atom.
+        suspects: Causes of a real error that the evidence speaks for, the clearest first.
+        by_angle: (n, 2) angles (degree) and the root mean square by which a turn by them changes the twisted
+            prediction; empty if no cause was looked for.
     """
 
     name: str
     rank: int
     per: str
     numbers: Mapping[str, float]
-    floor: float
+    floors: Floor | None
+    in_double: float
     by_degree: tuple[float, ...]
-    worst: tuple[int, ...]
-    fewer: float
+    convergence: np.ndarray
+    averaging: np.ndarray
+    by_example: pd.DataFrame
+    by_element: pd.DataFrame
+    suspects: tuple[Suspect, ...] = ()
+    by_angle: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
 
     @property
     def percent(self) -> float:
@@ -64,29 +93,87 @@ class Property:
         return float(np.sqrt(max(self.numbers["relative_equivariance"], 0)))
 
     @property
-    def is_rounding(self) -> bool | None:
-        """Whether the error is round-off; None if floors were not measured."""
-        if np.isnan(self.floor):
-            return None
-        size = np.sqrt(self.numbers["prediction_energy"])
-        return bool(self.rmse["equivariance"] <= TIMES_FLOOR * self.floor and not self.floor > NOISE * size)
+    def floor(self) -> float:
+        """Root mean square per component of what rounding and chance do; NaN if floors were not measured."""
+        if self.floors is None:
+            return np.nan
+        # The variance is found from differences from the targets, whose own rounding counts where they are large.
+        return float(np.fmax(self.floors.value, np.finfo(np.float64).eps * self.rmse["oriented"]))
 
-    def averaging(self, rotations: int) -> float:
-        """Loss per component of predictions averaged over so many independent rotations, which costs as many times."""
-        return self.numbers["twirled"] + self.numbers["equivariance"] / rotations
+    @property
+    def verdict(self) -> str:
+        """What the equivariance error is: "round-off", "real", "not repeatable", or "unknown" without floors."""
+        if self.floors is None:
+            return "unknown"
+        if self.in_double < AMPLIFIED:
+            return "round-off"
+        if self.rmse["equivariance"] > TIMES_FLOOR * self.floor:
+            return "real"
+        return "round-off" if self.floors.repeats else "not repeatable"
+
+    @property
+    def worst(self) -> tuple[int, ...]:
+        """Numbers of the examples with the largest equivariance error per component, the worst first."""
+        order = np.argsort(-(self.by_example["equivariance"] / self.by_example["weight"]), kind="stable")
+        return tuple(int(number) for number in order[:WORST])
+
+    @property
+    def sufficient(self) -> int | None:
+        """The number of rotations from which on the percent stays within 1 % of itself; None if it never does."""
+        if not len(self.convergence):
+            return None
+        last = self.convergence[-1, 1]
+        steady = np.abs(self.convergence[:, 1] - last) <= STABLE * abs(last)
+        if not steady[:-1].any() or not steady[-2]:
+            return None
+        first = len(steady) - int(np.argmin(steady[::-1])) if not steady.all() else 0
+        return int(self.convergence[first, 0])
 
     def __str__(self) -> str:
-        error = self.rmse["equivariance"]
-        words = [f"{self.name}: equivariance error {short(error)} (RMS per component)"]
+        words = [f"{self.name}: equivariance error {short(self.rmse['equivariance'])} (RMS per component)"]
         if not np.isnan(self.percent):
             low, high = self.interval
             between = "no interval" if np.isnan(low + high) else f"{short(low)} to {short(high)} %"
             words.append(f"{short(self.percent)} % of the loss ({between})")
             if not np.isnan(skill := self.numbers["skill"]):
                 words.append(f"skill {short(skill)}")
-        if self.is_rounding is not None:
-            words.append(f"{'round-off' if self.is_rounding else 'real'}, floor {short(self.floor)}")
+        if self.floors is not None:
+            words.append(f"{self.verdict}, floor {short(self.floor)}")
         return "; ".join(words)
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in a sentence, with its evidence and how sure it is."""
+        error = self.rmse["equivariance"]
+        if self.verdict == "unknown":
+            return f"Whether the error of {self.name!r} is round-off is unknown, as floors were not measured."
+        if self.verdict == "not repeatable":
+            return (
+                f"The same input gives different values of {self.name!r} each time: the model keeps state or draws "
+                "random numbers, and nothing can be said of its symmetry below that."
+            )
+        times = error / self.floor if self.floor else np.inf
+        if self.verdict == "round-off":
+            why = (
+                f"in double precision it is {short(self.in_double)} times as large"
+                if self.in_double < AMPLIFIED
+                else f"it is {short(times)} times what rounding does to the same input"
+            )
+            return f"The equivariance error of {self.name!r} is round-off: {why}."
+        start = f"The equivariance error of {self.name!r} is real, {short(times)} times what rounding does."
+        if not self.suspects:
+            return f"{start} The evidence speaks for no cause in particular."
+        first, *others = self.suspects
+        sure = "clearly" if first.clear else "weakly"
+        more = f" It could also be {' or '.join(one.name for one in others)}." if others else ""
+        return f"{start} The evidence speaks {sure} for {first.name}: {first.evidence}.{more}"
+
+
+AMPLIFIED = 1e-3
+"""A model whose error shrinks below this share of it in double precision shows round-off, however large."""
+
+WORST = 5
+"""Number of worst examples that are named."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +212,27 @@ class Measurement:
         return only.percent
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """All of it as plain values, for JSON."""
         found = asdict(self)
         for name, one in self.properties.items():
-            found["properties"][name] |= {"rmse": one.rmse, "relative_error": one.relative_error}
-            found["properties"][name] |= {"is_rounding": one.is_rounding}
+            entry = found["properties"][name]
+            entry |= {key: getattr(one, key) for key in ("rmse", "relative_error", "floor", "verdict", "sentence")}
+            entry |= {"worst": list(one.worst), "sufficient": one.sufficient}
+            entry |= {key: entry[key].tolist() for key in ("convergence", "averaging", "by_angle")}
+            entry |= {key: entry[key].to_dict("list") for key in ("by_example", "by_element")}
         return found
+
+    def table(self) -> pd.DataFrame:
+        """A row for each property, with all its numbers."""
+        rows = [
+            {"property": name, "rank": one.rank, "per": one.per, **one.numbers}
+            | {"floor": one.floor, "verdict": one.verdict, "group": self.group, "rotations": self.rotations}
+            for name, one in self.properties.items()
+        ]
+        return pd.DataFrame(rows)
 
     def __str__(self) -> str:
         elements = f"{self.rotations} elements of {self.group}" + ("" if self.exact is None else ", exact averages")
         lines = [f"{elements}; turned: {', '.join(self.turned)}", *map(str, self.properties.values())]
+        lines += [one.sentence for one in self.properties.values() if one.floors is not None]
         return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])

@@ -1,13 +1,13 @@
-"""Predictions and targets as users hold them, taken apart by example and property, and turned by their rank."""
+"""Predictions and targets as users hold them, taken apart by example and property."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from equidyn.measuring.elements import Element
 from equidyn.measuring.examples import MeasureError
 
 KINDS = ("scalars", "vectors", "tensors")
@@ -53,7 +53,7 @@ class Ranks:
         return self.given.get(name, self.guessed.get(name, 0))
 
     def learn(self, name: str, values: Sequence[np.ndarray], atoms: Sequence[int]) -> int:
-        """The rank of a property, values of which are at hand for examples of so many atoms.
+        """The rank of a property, from its values for examples of so many atoms.
 
         Raises:
             MeasureError: The examples have three atoms, and values could have one for each or be of a higher rank.
@@ -82,6 +82,8 @@ def by_example(found: Any, atoms: Sequence[int], argument: str) -> dict[str, lis
     Raises:
         MeasureError: There is no value for each example or each atom.
     """
+    if isinstance(found, tuple):
+        raise MeasureError(f"{argument}: a tuple does not say what is what; give a dictionary, such as {{'forces': …}}")
     if isinstance(found, Mapping):
         return {name: _split(values, atoms, f"{argument}: {name!r}") for name, values in found.items()}
     if isinstance(found, Sequence) and len(found) and isinstance(found[0], Mapping):
@@ -93,7 +95,7 @@ def by_example(found: Any, atoms: Sequence[int], argument: str) -> dict[str, lis
 
 
 def rows_of(values: np.ndarray, rank: int, what: str) -> np.ndarray:
-    """Values (rows, 3, …) of an example with `rank` threes; one row for a value of the example as a whole.
+    """Values (rows, 3, …) of an example with `rank` threes, in double precision; one row for one value of the whole.
 
     Raises:
         MeasureError: The shape does not end in so many threes, or a value is not finite.
@@ -102,12 +104,7 @@ def rows_of(values: np.ndarray, rank: int, what: str) -> np.ndarray:
         raise MeasureError(f"{what} has shape {values.shape}, whose end is not that of rank {rank}; see `ranks`")
     if not np.isfinite(values).all():
         raise MeasureError(f"{what} is not finite")
-    return values.reshape(-1, *(3,) * rank)
-
-
-def turn(rows: np.ndarray, rank: int, element: Element) -> np.ndarray:
-    """Rows of a rank, transformed by an element."""
-    return np.asarray(element.act(KINDS[rank], rows))
+    return values.astype(np.float64, copy=False).reshape(-1, *(3,) * rank)
 
 
 def _split(values: Any, atoms: Sequence[int], what: str) -> list[np.ndarray]:
@@ -125,6 +122,9 @@ def _split(values: Any, atoms: Sequence[int], what: str) -> list[np.ndarray]:
 
 
 def _array(values: Any) -> np.ndarray:
+    """An array of a floating type; whole numbers and types that NumPy lacks become double and single precision."""
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=np.float64)
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    array = np.asarray(values)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)

@@ -1,0 +1,126 @@
+"""Floors: by how much predictions differ where only rounding and chance can matter."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equidyn.core.rotations import haar
+from equidyn.core.seeding import seed_for
+from equidyn.core.symmetry import Symmetry
+from equidyn.measuring.elements import Elements
+from equidyn.measuring.model import Model
+from equidyn.measuring.outputs import KINDS
+from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twisted, turned_back
+
+EXAMPLES = 8
+"""Most examples that floors are measured with."""
+
+SMALL = 5e-7
+"""An angle (radian) of some units in the last place of single precision."""
+
+TINY = 5e-11
+"""An angle (radian) far below single precision, and far above double precision."""
+
+LARGE = 1e-3
+"""Differences above this share of the prediction are no rounding."""
+
+LARGE_IF_TINY = 1e-9
+"""Differences above this share of the prediction are no rounding of double precision."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Root mean squares per component, in the unit of the property.
+
+    Attributes:
+        size: Of the prediction itself.
+        repeat: Of differences between predictions for the same input.
+        turned: Of differences for inputs turned by so small an angle that they are rounded and no more.
+        turned_less: The same for an angle that only double precision can tell.
+        turning: Of what turning predictions and turning them back rounds, and of the last place of their type.
+    """
+
+    size: float
+    repeat: float
+    turned: float
+    turned_less: float
+    turning: float
+
+    def divided(self, count: float) -> "Floor":
+        """The floor of a property that is divided by a number."""
+        return Floor(*(value / count for value in astuple(self)))
+
+    @property
+    def value(self) -> float:
+        """The floor."""
+        rounded = 0.0 if self.at_once else self.turned
+        return float(np.hypot(self.turning, max(self.repeat, rounded) / np.sqrt(2)))  # both predictions are off
+
+    @property
+    def at_once(self) -> bool:
+        """Whether predictions jump as soon as the input is turned, by more than rounding can explain."""
+        if self.turned <= 3 * self.repeat:
+            return False
+        in_double = self.turned_less > max(LARGE_IF_TINY * self.size, 0.1 * self.turned)
+        return self.turned > LARGE * self.size or in_double
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same input gives the same prediction, up to rounding."""
+        return self.repeat <= LARGE * self.size
+
+
+def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dict[str, Floor]:
+    """The floor of each property."""
+    numbers = range(0, len(model.examples), -(-len(model.examples) // EXAMPLES))
+    still = Elements(symmetry, symmetry.identity(len(numbers)))
+    turns = [still, still]
+    if symmetry.card.has_angles or symmetry.name == "O(3)":
+        turns += [small_turns(symmetry, len(numbers), angle, seed) for angle in (SMALL, TINY)]
+    rounds = [model.of_turned(numbers, [turn[place] for place in range(len(numbers))]) for turn in turns]
+    generator = torch.Generator().manual_seed(seed_for(seed, "floor of turning"))
+    anywhere = Elements(symmetry, symmetry.sample(len(numbers), generator=generator))
+    found = {}
+    for name in rounds[0]:
+        one = twisted.properties[name]
+        first, *others = (
+            [turned_back(name, one.rank, [array], turn.select([place])) for place, array in enumerate(values[name])]
+            for values, turn in zip(rounds, turns, strict=True)
+        )
+        back = [
+            anywhere.select([place]).inverse.act(KINDS[one.rank], anywhere.select([place]).act(KINDS[one.rank], rows))
+            for place, rows in enumerate(first)
+        ]
+        size = rms(first)
+        last_place = max(one.precision / np.sqrt(12), np.finfo(np.float64).eps) * size
+        turning = max(rms(first, back), last_place)
+        repeat, turned, turned_less = [*(rms(first, other) for other in others), 0.0, 0.0][:3]
+        found[name] = Floor(size, repeat, turned, turned_less, turning)
+    if ENERGY_PER_ATOM in twisted.properties:
+        atoms = np.mean([model.examples.atoms(item) for item in model.examples.items])
+        found[ENERGY_PER_ATOM] = found[ENERGY].divided(float(atoms))
+    return found
+
+
+def small_turns(symmetry: Symmetry, count: int, angle: float, seed: int) -> Elements:
+    """Turns by one angle (radian) about axes drawn at random, the same ones for a seed."""
+    generator = torch.Generator().manual_seed(seed_for(seed, "axes"))
+    axes = haar(count, generator=generator)[:, 0]
+    return Elements(symmetry, turns_about(axes, angle))
+
+
+def turns_about(axes: Tensor, angle: float) -> Tensor:
+    """(n, 3, 3) turns by an angle (radian) about axes (n, 3) of length 1."""
+    x, y, z = (angle * axes.to(torch.float64)).unbind(-1)
+    zero = torch.zeros_like(x)
+    generators = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
+    return torch.linalg.matrix_exp(generators)
+
+
+def rms(first: Sequence[np.ndarray], other: Sequence[np.ndarray] | None = None) -> float:
+    """Root mean square of values, or of their differences from others."""
+    rows = first if other is None else [two - one for one, two in zip(first, other, strict=True)]
+    return float(np.sqrt(sum(np.square(one).sum() for one in rows) / sum(one.size for one in rows)))
