@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equidyn.measuring.measure import measure as measure
+    from equidyn.measuring.monitor import Monitor as Monitor
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"measure": "equidyn.measuring.measure"}
+_PUBLIC = {"measure": "equidyn.measuring.measure", "Monitor": "equidyn.measuring.monitor"}
 
 
 def __getattr__(name: str) -> Any:

@@ -96,7 +96,7 @@ def measure(
     )  # fmt: skip
     model, design = plan.model(predict), plan.design
     with evaluating(predict):
-        found = twisted(model, design, plan.ranks, progress=progress)
+        found = twisted(model, design, plan.ranks, range(len(plan.examples)), progress=progress)
         floor = floors_of(model, found, design.symmetry, seed) if floors else {}
         properties = plan.properties(found, floor)
         if floors:

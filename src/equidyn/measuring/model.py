@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from equidyn.measuring.elements import Element
@@ -32,6 +34,12 @@ class Model:
     examples: Examples
     batch_size: int
 
+    @cached_property
+    def device(self) -> torch.device | None:
+        """Where a module has its parameters, to which batches are sent; None for functions."""
+        parameters = self.predict.parameters() if isinstance(self.predict, nn.Module) else iter(())
+        return next((one.device for one in parameters), None)
+
     def of_turned(self, numbers: Sequence[int], elements: Sequence[Element]) -> Values:
         """Predictions for examples by number, each turned by its element."""
         return self.of_items(
@@ -44,7 +52,10 @@ class Model:
         for start in range(0, count, self.batch_size):
             items = [item(place) for place in range(start, min(start + self.batch_size, count))]
             atoms = [self.examples.atoms(one) for one in items]
-            for name, values in by_example(self.predict(self.examples.join(items)), atoms, "predict").items():
+            batch = self.examples.join(items)
+            if self.device is not None and hasattr(batch, "to"):
+                batch = batch.to(self.device)
+            for name, values in by_example(self.predict(batch), atoms, "predict").items():
                 found.setdefault(name, []).extend(values)
         return found
 

@@ -58,16 +58,16 @@ class Twisted:
     elements: list[Elements]
 
 
-def twisted(model: Model, design: Design, ranks: Ranks, *, progress: bool = False) -> Twisted:
-    """Twisted predictions of all examples.
+def twisted(model: Model, design: Design, ranks: Ranks, examples: Sequence[int], *, progress: bool = False) -> Twisted:
+    """Twisted predictions of examples, which are given by number.
 
     Raises:
         MeasureError: Predictions do not fit the examples or their ranks, change their shape, or are not finite.
     """
     count, found, elements = design.count, Values(), list[Elements]()
-    with tqdm(total=len(model.examples) * count, desc="measure", disable=not progress) as bar:
-        for start in range(0, len(model.examples), model.batch_size):
-            numbers = range(start, min(start + model.batch_size, len(model.examples)))
+    with tqdm(total=len(examples) * count, desc="measure", disable=not progress) as bar:
+        for start in range(0, len(examples), model.batch_size):
+            numbers = examples[start : start + model.batch_size]
             several = design.elements(numbers)
             each = [number for number in numbers for _ in range(count)]
             for place in range(0, len(each), model.batch_size):
@@ -79,7 +79,7 @@ def twisted(model: Model, design: Design, ranks: Ranks, *, progress: bool = Fals
                     found.setdefault(name, []).extend(arrays)
                 bar.update(len(chosen))
             elements += [several.select(range(i * count, (i + 1) * count)) for i in range(len(numbers))]
-    counts = [model.examples.atoms(item) for item in model.examples.items]
+    counts = [model.examples.atoms(model.examples.items[number]) for number in examples]
     properties = {}
     for name, arrays in found.items():
         rank = ranks.learn(name, arrays[::count], counts)
