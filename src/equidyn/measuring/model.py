@@ -60,6 +60,23 @@ class Model:
         return found
 
 
+class Bound(nn.Module):
+    """A module that predicts by a function of itself and of several examples."""
+
+    def __init__(self, module: nn.Module, predict: Callable[[Any, Any], Any]):
+        super().__init__()
+        self.module, self.predict = module, predict
+
+    @classmethod
+    def of(cls, module: nn.Module, predict: Callable[[Any, Any], Any] | None) -> nn.Module:
+        """The module itself if there is no function."""
+        return module if predict is None else cls(module, predict)
+
+    def forward(self, batch: Any) -> Any:
+        """What the function returns."""
+        return self.predict(self.module, batch)
+
+
 @contextmanager
 def evaluating(predict: Predict) -> Iterator[None]:
     """Put a module into evaluation mode for the time of the block."""

@@ -98,26 +98,26 @@ class Monitor:
             for name, predict in self.models.items():
                 found |= {f"{name}/{key}" if name else key: value for key, value in self._measure(predict).items()}
         self.history.append(found)
-        if self.log is not None and _rank() == 0:
+        if self.log is not None and rank_and_processes()[0] == 0:
             self.log(found)
         return found
 
     def _measure(self, predict: Predict) -> dict[str, float]:
         predict = predict.module if isinstance(predict, nn.parallel.DistributedDataParallel) else predict
-        own, summary = self.examples[_rank() :: _processes()], self.plan.summary
+        rank, processes = rank_and_processes()
+        own, summary = self.examples[rank::processes], self.plan.summary
         splits: dict[str, tuple[int, Decomposition]] = {}
         if own:
             with evaluating(predict):
                 twists = twisted(self.plan.model(predict), self.plan.design, self.plan.ranks, own).properties
             splits = {name: (one.rank, summary.rows(one, own).split(self.plan.design)) for name, one in twists.items()}
         everywhere = _gathered(splits)
-        shares = [self.examples[rank :: _processes()] for rank in range(_processes())]
+        shares = [self.examples[first::processes] for first in range(processes)]
         order = np.argsort(np.concatenate([share for share in shares if share]), kind="stable")
         found = {}
         for name in everywhere[0]:
-            rank = everywhere[0][name][0]
             split = concatenate([one[name][1] for one in everywhere if one]).select(order)
-            numbers = summary.numbers(name, rank, split, summary.clusters[self.examples])
+            numbers = summary.numbers(name, everywhere[0][name][0], split, summary.clusters[self.examples])
             numbers["relative_error"] = float(np.sqrt(max(numbers["relative_equivariance"], 0)))
             prefix = f"{name}/" if len(everywhere[0]) > 1 else ""
             for key in (*REPORTED, "relative_error"):
@@ -166,25 +166,21 @@ def _undisturbed() -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _is_distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
-def _rank() -> int:
-    return distributed.get_rank() if _is_distributed() else 0
-
-
-def _processes() -> int:
-    return distributed.get_world_size() if _is_distributed() else 1
+def rank_and_processes() -> tuple[int, int]:
+    """Number of this process in its process group, and of all in it."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 def _gathered(splits: dict[str, tuple[int, Decomposition]]) -> list[dict[str, tuple[int, Decomposition]]]:
     """The splits of all processes, first those of the first."""
-    if not _is_distributed():
+    _, processes = rank_and_processes()
+    if processes == 1:
         return [splits]
     plain = {
         name: (rank, [getattr(split, one.name) for one in fields(split)]) for name, (rank, split) in splits.items()
     }
-    everywhere: Sequence[Any] = [None] * _processes()
+    everywhere: Sequence[Any] = [None] * processes
     distributed.all_gather_object(everywhere, plain)
     return [{name: (rank, Decomposition(*parts)) for name, (rank, parts) in one.items()} for one in everywhere]
