@@ -277,9 +277,10 @@ def examples_of(
     """The examples that a user has given.
 
     Args:
-        inputs: An array (E, n, 3), NumPy or PyTorch, or a sequence of arrays (n, 3), dictionaries or graphs.
+        inputs: An array (E, n, 3), NumPy or PyTorch, or a sequence of arrays (n, 3), dictionaries, graphs or
+            structures of ASE.
         rotate: Function of an example and a matrix (3, 3), active, for row vectors, that returns a turned copy.
-        kinds: Kinds of fields of dictionaries and graphs by name, which go before `USUAL_KINDS`.
+        kinds: Kinds of fields of dictionaries, graphs and structures by name, which go before `USUAL_KINDS`.
 
     Raises:
         MeasureError: There are no examples, or they are of no known kind.
@@ -291,6 +292,8 @@ def examples_of(
 
 
 def _of_known_kind(inputs: Any, kinds: Mapping[str, str] | None) -> Examples:
+    from equidyn.measuring.structures import Structures, is_structure  # which stands on this module
+
     if isinstance(inputs, np.ndarray | Tensor):
         if inputs.ndim != 3 or inputs.shape[-1] != 3:
             raise MeasureError(
@@ -298,6 +301,8 @@ def _of_known_kind(inputs: Any, kinds: Mapping[str, str] | None) -> Examples:
             )
         return Arrays(inputs, stacked=True)
     first = inputs[0]
+    if is_structure(first):
+        return Structures(inputs, kinds)
     if isinstance(first, Mapping):
         return Records(inputs, kinds)
     if hasattr(first, "to_dict") and hasattr(first, "clone"):
