@@ -37,7 +37,7 @@ def structure():
 
 
 def element(group, matrix):
-    return Element(symmetry(group), torch.as_tensor(matrix, dtype=torch.float64)[None])
+    return Element.of(symmetry(group), torch.as_tensor(matrix, dtype=torch.float64)[None])
 
 
 ROTATION = np.array([[0, -1, 0], [0.6, 0, -0.8], [0.8, 0, 0.6]])
@@ -108,6 +108,30 @@ def test_collinear_moments_of_three_atoms_are_numbers():
     assert examples.turned == ("positions",)
     found = examples.turn(atoms, element("O(3)", -ROTATION))
     assert found.get_initial_magnetic_moments().tolist() == [1, 2, 3]
+
+
+def test_what_looks_like_vectors_is_noted():
+    atoms = structure()
+    atoms.arrays["spins"] = rng.normal(size=(4, 3))
+    found = measure(lambda many: [one.positions for one in many], [atoms], ranks=1)
+    for name in ("spins", "director"):
+        assert any(f"kinds={{{name!r}: 'vectors'}}" in text for text in found.warnings)
+    assert len([text for text in found.warnings if "kinds=" in text]) == 3  # stresses too
+
+
+def test_the_cell_can_stay_or_go():
+    atoms = structure()
+    examples = Structures([atoms, molecule("H2O")])
+    kept = examples.turn_but_cell(atoms, element("SO(3)", ROTATION))
+    np.testing.assert_array_equal(kept.cell, atoms.cell)
+    np.testing.assert_allclose(kept.positions, atoms.positions @ ROTATION.T, atol=1e-14)
+    bare = examples.without_cell(atoms)
+    assert not bare.cell.any()
+    assert not bare.pbc.any()
+    assert atoms.pbc.all()
+    assert examples.turn_but_cell(molecule("H2O"), element("SO(3)", ROTATION)) is None
+    assert examples.without_cell(molecule("H2O")) is None
+    assert examples.species(atoms) == ["Cu"] * 4
 
 
 @pytest.mark.parametrize("group", ["SO(3)", "O(3)", "cube", "translations"])

@@ -1,6 +1,6 @@
 """Calculators of ASE: which share of their error is broken symmetry."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,15 @@ def measure_calculator(
     one = _calculator(calculator)
     names = _properties(one, items, properties)
     labels, notes = _clusters(clusters, items)
+    truth = _targets(targets, items, names)
+    if isinstance(targets, Mapping):
+        items = [_without(item, targets.values()) for item in items]
 
     def predict(turned: list[Atoms]) -> list[dict[str, np.ndarray]]:
         return [_predicted(one, atoms, names, items) for atoms in turned]
 
     ranks = {name: RANKS[name] for name in names}
-    found = measure(predict, items, _targets(targets, items, names), ranks=ranks, clusters=labels, **settings)
+    found = measure(predict, items, truth, ranks=ranks, clusters=labels, **settings)
     return replace(found, warnings=(*found.warnings, *notes))
 
 
@@ -223,6 +226,16 @@ def _of_name(name: str, values: Any, items: list[Atoms]) -> Any:
                 raise MeasureError(f"targets: structure {number} has no array and no info {values!r}")
         values = [item.arrays[values] if values in item.arrays else item.info[values] for item in items]
     return [as_tensor(name, value) for value in values] if RANKS.get(name) == 2 else values
+
+
+def _without(item: Atoms, names: Iterable[Any]) -> Atoms:
+    """A copy without arrays and infos of some names, as true values are nothing that a model sees."""
+    found = item.copy()
+    for name in names:
+        if isinstance(name, str):
+            found.arrays.pop(name, None)
+            found.info.pop(name, None)
+    return found
 
 
 def _predicted(

@@ -1,7 +1,7 @@
 """Floors: by how much predictions differ where only rounding and chance can matter."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 import torch
@@ -27,8 +27,17 @@ TINY = 5e-11
 LARGE = 1e-3
 """Differences above this share of the prediction are no rounding."""
 
-LARGE_IF_TINY = 1e-9
-"""Differences above this share of the prediction are no rounding of double precision."""
+LARGE_IF_TINY = 1e-5
+"""Differences above this share of the prediction, as large for `TINY` as for `SMALL` turns, are no rounding either.
+
+Single precision may differ by less: a turn however small changes the order of neighbours, and so of sums.
+"""
+
+LAST_PLACES = 8
+"""Units in the last place of double precision by which sums of many numbers differ, though a few of them do not."""
+
+NOUGHT = 1e-2
+"""A prediction that is zero but for rounding counts as this share of the model's largest."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,8 @@ class Floor:
     """Root mean squares per component, in the unit of the property.
 
     Attributes:
-        size: Of the prediction itself.
+        size: Of the prediction itself; where it is zero but for rounding, as forces are that a crystal's symmetry
+            cancels, of the terms that it is made of, as far as other predictions of the model tell.
         repeat: Of differences between predictions for the same input.
         turned: Of differences for inputs turned by so small an angle that they are rounded and no more.
         turned_less: The same for an angle that only double precision can tell.
@@ -52,6 +62,11 @@ class Floor:
     def divided(self, count: float) -> "Floor":
         """The floor of a property that is divided by a number."""
         return Floor(*(value / count for value in astuple(self)))
+
+    @property
+    def noise(self) -> float:
+        """The largest of the differences."""
+        return max(self.repeat, self.turned, self.turned_less)
 
     @property
     def value(self) -> float:
@@ -95,14 +110,18 @@ def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dic
             for place, rows in enumerate(first)
         ]
         size = rms(first)
-        last_place = max(one.precision / np.sqrt(12), np.finfo(np.float64).eps) * size
+        last_place = max(one.precision / np.sqrt(12), LAST_PLACES * np.finfo(np.float64).eps) * size
         turning = max(rms(first, back), last_place)
         repeat, turned, turned_less = [*(rms(first, other) for other in others), 0.0, 0.0][:3]
         found[name] = Floor(size, repeat, turned, turned_less, turning)
     if ENERGY_PER_ATOM in twisted.properties:
         atoms = np.mean([model.examples.atoms(item) for item in model.examples.items])
         found[ENERGY_PER_ATOM] = found[ENERGY].divided(float(atoms))
-    return found
+    largest = max(floor.size for name, floor in found.items() if name != ENERGY or len(found) == 1)
+    return {
+        name: replace(floor, size=max(floor.size, NOUGHT * largest)) if floor.size <= 3 * floor.noise else floor
+        for name, floor in found.items()
+    }
 
 
 def small_turns(symmetry: Symmetry, count: int, angle: float, seed: int) -> Elements:

@@ -45,13 +45,10 @@ class Structures(Examples):
                 f"kinds: no structure has an array or an info of the name {sorted(unknown)[0]!r}; "
                 f"names are {sorted(names)}"
             )
-        self.kinds = {**USUAL_KINDS, **OWN_KINDS, **(kinds or {})}
         self.asked = set(kinds or {})
-        self.turned = tuple(sorted({name for item in items for name in self.kinds_of(item)}))
-
-    def kinds_of(self, item: Any) -> dict[str, str]:
-        """Kinds of what turns in a structure, by name."""
-        return {name: self.kinds[name] for name, _ in self._directed(item)}
+        self.kinds = {**USUAL_KINDS, **OWN_KINDS, **(kinds or {})}
+        present = {name for item in items for name in self.fields(item)}
+        self.kinds = {name: kind for name, kind in self.kinds.items() if name in present}
 
     def turn(self, item: Any, element: Element) -> Any:
         """A copy in which everything that has a direction is transformed; its attribute `origin` is the structure."""
@@ -72,12 +69,41 @@ class Structures(Examples):
         return found
 
     def fields(self, item: Any) -> Mapping[str, Any]:
-        """What turns, by name."""
-        return dict(self._directed(item))
+        """What turns, by name; tensors are (..., 3, 3)."""
+        return {
+            name: full_tensor(value) if self.kinds[name] == "tensors" and value.shape[-1] == 6 else value
+            for name, value in self._directed(item)
+        }
 
     def atoms(self, item: Any) -> int:
         """Number of atoms."""
         return len(item)
+
+    def others(self, item: Any) -> Mapping[str, Any]:
+        """What is left as it is; of arrays, those with more than a number for each atom."""
+        known = {**item.info, **{name: value for name, value in item.arrays.items() if value.ndim > 1}}
+        return {name: value for name, value in known.items() if name not in self.kinds}
+
+    def species(self, item: Any) -> list[Any] | None:
+        """Symbols of the elements."""
+        return list(item.symbols)
+
+    def turn_but_cell(self, item: Any, element: Element) -> Any | None:
+        """A turned copy with the cell as it was."""
+        if not item.cell.any():
+            return None
+        found = self.turn(item, element)
+        found.cell[:] = item.cell
+        return found
+
+    def without_cell(self, item: Any) -> Any | None:
+        """A copy without a cell, which is not periodic."""
+        if not item.cell.any():
+            return None
+        found = item.copy()
+        found.set_cell(None)
+        found.pbc = False
+        return found
 
     def _directed(self, item: Any) -> Iterator[tuple[str, np.ndarray]]:
         """Names and values of what turns; an array goes before an info of the same name."""
