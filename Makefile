@@ -5,6 +5,7 @@
 # make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
 # make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
+# make lock   resolve envs/lock.txt anew where pyproject.toml has changed; LOCK=--upgrade takes the newest versions
 # make reference   renew the tables of config/README.md from the descriptions in the library
 # make pack   make an archive of the published study, with checksums; of another study: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
@@ -28,7 +29,8 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run check test test-all torture lint style rules imports types units figures pack unpack plan reference clean clean-figures
+.PHONY: run check test test-all torture lint style rules imports types units figures pack unpack plan reference lock clean \
+	clean-figures
 .DELETE_ON_ERROR:
 
 run: .venv/study
@@ -50,6 +52,10 @@ unpack: .venv/workflow
 
 reference: .venv/workflow
 	@$(BIN)/equidyn reference config/README.md
+
+lock: .venv/test
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --annotation-style line --quiet \
+		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
 plan: .venv/study
 	@$(BIN)/equidyn plan --config $(STUDY)
@@ -92,9 +98,9 @@ clean:
 clean-figures:
 	rm -rf results/cpu/figures results/cpu/report.html
 
-# One environment; each stamp says that an extra of pyproject.toml is installed in it.
-.venv/workflow .venv/study .venv/test: .venv/%: pyproject.toml
+# One environment; each stamp says that an extra of pyproject.toml is installed in it, as the lock has it.
+.venv/workflow .venv/study .venv/test: .venv/%: pyproject.toml envs/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"
 	@touch $@

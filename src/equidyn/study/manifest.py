@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from equidyn import __version__
 from equidyn.study.provenance import PACKAGE
 
-_EXTRAS = ("", "workflow", "data", "train")  # their packages decide results; other extras test, format and submit
+_EXTRAS = ("", "workflow", "data", "measure", "train")  # their packages decide results, those of other extras do not
 
 
 def manifest(
@@ -115,7 +115,7 @@ def _packages() -> dict[str, str]:
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in _EXTRAS)
     ]
     installed = {}
-    for name in sorted(set(needed)):
+    for name in sorted({*needed} - {PACKAGE}):  # extras are made of others
         try:
             installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -147,7 +147,7 @@ def line(
             xs, ys = np.r_[mid_x[first - 1], xs], np.r_[mid_y[first - 1], ys]
         if last < len(x) - 1:
             xs, ys = np.r_[xs, mid_x[last]], np.r_[ys, mid_y[last]]
-        axes.plot(xs, ys, color=colour, linewidth=width, linestyle=DASHES if quiet else "-", zorder=2.5)
+        axes.plot(xs, ys, color=colour, linewidth=width, linestyle=DASHES if quiet and width else "-", zorder=2.5)
         axes.plot(
             x[first : last + 1], y[first : last + 1], linestyle="none", marker=marker, markersize=size, color=colour,
             markerfacecolor="white" if quiet else colour, markeredgewidth=1, zorder=3,
