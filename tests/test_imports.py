@@ -1,5 +1,6 @@
-"""The import contract of pyproject.toml holds, and fails where an import is planted that it forbids."""
+"""Imports: the contract of pyproject.toml holds and fails where it must, and the package's own names load when used."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import equidyn
 
 ROOT = Path(__file__).parents[1]
 READ_CARDS = """
@@ -86,3 +89,40 @@ def test_cards_need_no_heavy_library():
     loaded = set(result.stdout.split())
     assert "equidyn.tasks.force_field.card" in loaded
     assert not loaded & {"torch", "pandas", "matplotlib", "rdkit", "scipy", "jaxtyping"}
+
+
+def run(code):
+    """Run code in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_the_package_alone_loads_nothing_heavy():
+    """It is imported whenever the workflow is parsed."""
+    result = run("import sys, equidyn; print(*sys.modules)")
+    loaded = {name for name in result.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert "equidyn" in loaded
+    assert not {name for name in loaded if not name.startswith(("equidyn", "_"))}
+
+
+def test_public_names_are_there():
+    assert dir(equidyn) == sorted(equidyn.__all__)
+    for name in set(equidyn.__all__) - {"__version__"}:
+        assert getattr(equidyn, name).__name__ == name
+        assert getattr(equidyn, name).__doc__
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="module 'equidyn' has no attribute 'mesure'"):
+        _ = equidyn.mesure
+
+
+def test_type_checkers_know_all_public_names():
+    tree = ast.parse((ROOT / "src/equidyn/__init__.py").read_text())
+    (block,) = [statement for statement in tree.body if isinstance(statement, ast.If)]
+    assert {alias.name for line in block.body for alias in line.names} == {*equidyn.__all__} - {"__version__"}
+
+
+@pytest.mark.parametrize("missing", ["torch", "jaxtyping"])
+def test_without_pytorch_the_extra_is_named(missing):
+    result = run(f"import sys; sys.modules[{missing!r}] = None; from equidyn import measure")
+    assert f"equidyn.measure needs the package {missing}: pip install 'equidyn[measure]'" in result.stderr

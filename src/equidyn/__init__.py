@@ -1,26 +1,42 @@
 """Training dynamics of learned 3D-rotational equivariance.
 
-Importing the package imports nothing heavy, as the workflow does so whenever it is parsed; `measure` is loaded when it
-is first asked for.
+Importing the package imports nothing heavy, as the workflow does so whenever it is parsed; each public name is loaded
+when it is first asked for.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from equidyn.measuring.measure import measure as measure
-    from equidyn.measuring.monitor import Monitor as Monitor
+    from equidyn.measuring.examples import MeasureError
+    from equidyn.measuring.measure import measure
+    from equidyn.measuring.measurement import Measurement, Property
+    from equidyn.measuring.monitor import Monitor
 
 __version__ = "0.1.0"
+__all__ = ["MeasureError", "Measurement", "Monitor", "Property", "__version__", "measure"]
 
-_PUBLIC = {"measure": "equidyn.measuring.measure", "Monitor": "equidyn.measuring.monitor"}
+_PLACES = {
+    "MeasureError": "equidyn.measuring.examples",
+    "Measurement": "equidyn.measuring.measurement",
+    "Monitor": "equidyn.measuring.monitor",
+    "Property": "equidyn.measuring.measurement",
+    "measure": "equidyn.measuring.measure",
+}
+_EXTRAS = {"torch": "measure", "jaxtyping": "measure"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(_PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        if extra := _EXTRAS.get(error.name or ""):
+            hint = f"equidyn.{name} needs the package {error.name}: pip install 'equidyn[{extra}]'"
+            raise ModuleNotFoundError(hint, name=error.name) from error
+        raise
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted(__all__)

@@ -136,7 +136,8 @@ def turns_about(axes: Tensor, angle: float) -> Tensor:
     x, y, z = (angle * axes.to(torch.float64)).unbind(-1)
     zero = torch.zeros_like(x)
     generators = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    return torch.linalg.matrix_exp(generators)
+    turns: Tensor = torch.linalg.matrix_exp(generators)
+    return turns
 
 
 def rms(first: Sequence[np.ndarray], other: Sequence[np.ndarray] | None = None) -> float:
