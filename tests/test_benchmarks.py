@@ -1,6 +1,7 @@
 """Benchmarks of training: their examples, how they read a trace, and whole calls in miniature on the CPU."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,9 @@ def test_what_there_is_no_time_for_is_dropped(tmp_path):
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["times"] == found["checks"] == []
     assert found["lost"] == [f"{part}: time was up" for part in ("plain", "compiled", "checks", "more")]
+
+
+def test_measuring_a_calculator_in_miniature(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["measuring.py", "--structures", "1", "--rotations", "2"])
+    runpy.run_path(str(ROOT / "benchmarks/measuring.py"), run_name="__main__")
+    assert "2 calls of EMT, 32 atoms on average" in capsys.readouterr().out

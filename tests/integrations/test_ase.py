@@ -6,6 +6,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.calculators.lj import LennardJones
 from ase.calculators.mixing import SumCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -14,7 +15,7 @@ from ase.io import write
 from calculators import FewNeighbours, ForgottenCell, LabAxis, Pairs, Spring, crystals
 
 from equidyn import measure
-from equidyn.integrations.ase import measure_calculator, single_point
+from equidyn.integrations.ase import Symmetrised, measure_calculator, single_point
 from equidyn.measuring.examples import MeasureError
 
 CRYSTALS = crystals(10)
@@ -153,6 +154,68 @@ class TestMeasurement:
         single_point(calculator, CRYSTALS[1], ["forces"])
         np.testing.assert_array_equal(first["forces"], again["forces"])
         assert first["stress"].shape == (3, 3)
+
+
+class Fourth(Pairs):
+    """Energies of degree four in the rotation, which twelve rotations do not average out."""
+
+    def anisotropy(self, directions):
+        """1 + z⁴."""
+        by_direction = np.zeros_like(directions)
+        by_direction[:, 2] = 4 * directions[:, 2] ** 3
+        return 1 + directions[:, 2] ** 4, by_direction
+
+
+class TestSymmetrised:
+    @pytest.mark.parametrize("group", ["SO(3)", "O(3)", "cube"])
+    def test_forces_and_stress_are_derivatives_of_the_energy(self, group):
+        atoms = CRYSTALS[3].repeat((2, 1, 1))
+        atoms.calc = Symmetrised(Fourth, exact=2, group=group)
+        forces, stress = atoms.get_forces(), atoms.get_stress()
+        assert abs(forces - single_point(Fourth(), atoms, ["forces"])["forces"]).max() > 0.005
+        numerical = calculate_numerical_forces(atoms, eps=1e-4, iatoms=[0, 3])
+        assert forces[[0, 3]] == pytest.approx(numerical, abs=1e-8)
+        assert stress == pytest.approx(calculate_numerical_stress(atoms, eps=1e-5, force_consistent=False), abs=1e-10)
+
+    @pytest.mark.parametrize(("calculator", "exact"), [(LabAxis, 2), (Fourth, 5)])
+    def test_low_degrees_are_gone(self, calculator, exact):
+        found = measure_calculator(Symmetrised(calculator, exact=exact), CRYSTALS[:2], rotations=2)
+        for one in found.properties.values():
+            assert one.verdict == "round-off"
+
+    def test_deviations_are_those_of_the_measurement(self):
+        measured = measure_calculator(Fourth(), CRYSTALS, exact=5, floors=False)
+        calculator = Symmetrised(Fourth, exact=5)
+        for number in (0, 7):
+            calculator.calculate(CRYSTALS[number])
+            for name in ("energy", "forces", "stress"):
+                table = measured[name].by_example
+                deviation = calculator.results[f"{name}_std"]
+                assert np.square(deviation).sum() == pytest.approx(table["equivariance"][number], rel=1e-8), name
+        assert calculator.results["forces_std"].shape == (4,)
+
+    def test_it_is_a_calculator(self):
+        atoms = CRYSTALS[0].copy()
+        atoms.calc = Symmetrised(EMT(), exact=2)
+        exact = single_point(EMT(), atoms, ["energy", "forces", "stress", "energies"])
+        assert atoms.get_potential_energy() == pytest.approx(exact["energy"])
+        assert atoms.get_stress(voigt=False) == pytest.approx(exact["stress"])
+        assert atoms.get_potential_energies() == pytest.approx(exact["energies"])
+        assert set(atoms.get_properties(["forces"])) >= {"energy", "forces", "stress"}
+        assert atoms.calc.results["energy_std"] < 1e-13
+
+    def test_the_same_energy_each_time(self):
+        calculator = Symmetrised(Fourth(), exact=2)
+        first, second = (single_point(calculator, CRYSTALS[0], ["energy"])["energy"] for _ in range(2))
+        assert first == second
+
+    def test_bad_settings_are_refused(self):
+        with pytest.raises(MeasureError, match="no exact set of translations"):
+            Symmetrised(EMT(), group="translations")
+        with pytest.raises(MeasureError, match="exact: degree is 1000"):
+            Symmetrised(EMT(), exact=1000)
+        with pytest.raises(MeasureError, match="no calculator of ASE"):
+            Symmetrised("emt")
 
 
 class TestFiles:

@@ -1,4 +1,4 @@
-"""Calculators of ASE: which share of their error is broken symmetry."""
+"""Calculators of ASE: which share of their error is broken symmetry, and their averages over rotations."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, all_changes
+from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from ase.io import read
+from ase.outputs import Properties, all_outputs
 
+from equidyn.core.groups.card import USUAL_GROUP
+from equidyn.measuring.design import Design
 from equidyn.measuring.examples import MeasureError
 from equidyn.measuring.measure import measure
 from equidyn.measuring.measurement import Measurement
-from equidyn.measuring.structures import full_tensor, is_structure
+from equidyn.measuring.outputs import KINDS
+from equidyn.measuring.structures import Structures, full_tensor, is_structure, six_components
 
 RANKS = {
     **dict.fromkeys(("energy", "free_energy", "energies", "charges", "magmom", "magmoms"), 0),
@@ -81,8 +85,72 @@ def measure_calculator(
     return replace(found, warnings=(*found.warnings, *notes))
 
 
+class Symmetrised(Calculator):
+    """A calculator averaged over a fixed set of rotations: each calculation takes as many of the calculator.
+
+    The average of its energies over rotated copies is again an energy, the same each time, and forces and stresses,
+    turned back and averaged, are its derivatives if those of the calculator are. Beside each property stands in
+    `results` its root mean square deviation over the rotations, such as ``forces_std`` (n,), the length of the vector;
+    it says how far the calculator is from what the symmetry demands, and so bounds its error from below.
+
+    What the average does not depend on is told by the degree of the calculator's error in the rotation: all degrees up
+    to `exact` are gone, and others are left.
+
+    Args:
+        calculator: A calculator of ASE, or a class or function that makes one.
+        exact: Degree up to which averages are exact: 2 takes 12 rotations, 3 takes 24, 5 takes 60, more take many.
+        group: "SO(3)", "O(3)", which takes twice as many, or "cube".
+    """
+
+    def __init__(
+        self,
+        calculator: BaseCalculator | Callable[[], BaseCalculator],
+        *,
+        exact: int = 3,
+        group: str = USUAL_GROUP,
+    ):
+        super().__init__()
+        self.calculator = _calculator(calculator)
+        design = Design.of(group, 0, exact, 0)
+        self.elements, self.weights = design.elements([0]), design.weights.numpy()
+        self.implemented_properties = [name for name in self.calculator.implemented_properties if name in RANKS]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """All properties that the calculator gives when it is asked for some of them."""
+        super().calculate(atoms, properties, system_changes)
+        structures = Structures([self.atoms])
+        found = [
+            single_point(self.calculator, structures.turn(self.atoms, self.elements[number]), properties)
+            for number in range(len(self.elements))
+        ]
+        self.results = {}
+        for name in found[0]:
+            rank, shape = RANKS[name], found[0][name].shape
+            rows = np.stack([one[name].reshape(-1, *(3,) * rank) for one in found])
+            twisted = self.elements.inverse.act(KINDS[rank], rows)
+            mean = np.tensordot(self.weights, twisted, 1)
+            squares = np.square(twisted - mean).sum(tuple(range(2, 2 + rank)))
+            spread = np.sqrt(np.tensordot(self.weights, squares, 1)).reshape(shape[: len(shape) - rank])
+            self.results[name] = as_six(name, mean.reshape(shape))[()]
+            self.results[f"{name}_std"] = spread[()]
+
+    def reset(self) -> None:
+        """Forget all calculations."""
+        super().reset()
+        self.calculator.results = {}
+
+    def export_properties(self) -> Properties:
+        """The results, without their deviations, for which ASE has no names."""
+        return Properties({name: value for name, value in self.results.items() if name in all_outputs})
+
+
 def single_point(calculator: BaseCalculator, atoms: Atoms, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Properties of a structure, calculated anew; symmetric tensors are (..., 3, 3).
+    """Properties of a structure, calculated anew, and whatever of `RANKS` comes with them; see `as_tensor`.
 
     Raises:
         MeasureError: The calculator does not give one of them, or it is not finite.
@@ -91,23 +159,29 @@ def single_point(calculator: BaseCalculator, atoms: Atoms, names: Sequence[str])
     if hasattr(calculator, "reset"):
         calculator.reset()
     calculator.calculate(atoms, list(names), list(all_changes))
-    if missing := [name for name in names if name not in calculator.results]:
+    if missing := [name for name in names if calculator.results.get(name) is None]:
         raise MeasureError(f"there is no {missing[0]!r} among its results, {', '.join(map(repr, calculator.results))}")
-    found = {name: as_tensor(name, calculator.results[name]) for name in names}
-    for name, value in found.items():
-        if not np.isfinite(value).all():
+    known = {name: value for name, value in calculator.results.items() if name in RANKS and value is not None}
+    if np.ndim(known.get("magmoms", ())) > 1:
+        if "magmoms" in names:
+            raise MeasureError("its 'magmoms' are vectors, which cannot be measured: leave them out of `properties`")
+        del known["magmoms"]
+    found = {name: as_tensor(name, value) for name, value in known.items()}
+    for name in names:
+        if not np.isfinite(found[name]).all():
             raise MeasureError(f"its {name!r} is not finite")
     return found
 
 
 def as_tensor(name: str, value: Any) -> np.ndarray:
-    """A copy of a property as an array, symmetric tensors of six components as (..., 3, 3)."""
+    """A copy of a property as an array; symmetric tensors of six components become (..., 3, 3)."""
     array = np.array(value)
-    if RANKS[name] == 2 and array.shape[-1] == 6:
-        return full_tensor(array)
-    if name == "magmoms" and array.ndim == 2:
-        raise MeasureError("its 'magmoms' are vectors, which cannot be measured: leave them out of `properties`")
-    return array
+    return full_tensor(array) if RANKS[name] == 2 and array.shape[-1] == 6 else array
+
+
+def as_six(name: str, value: np.ndarray) -> np.ndarray:
+    """A property as ASE's calculators give it: stresses as six components."""
+    return six_components((value + value.swapaxes(-1, -2)) / 2) if name in OF_CELLS else value
 
 
 def _structures(given: str | Path | Atoms | Sequence[Atoms]) -> list[Atoms]:
@@ -242,7 +316,8 @@ def _predicted(
     calculator: BaseCalculator, atoms: Atoms, names: Sequence[str], items: list[Atoms]
 ) -> dict[str, np.ndarray]:
     try:
-        return single_point(calculator, atoms, names)
+        found = single_point(calculator, atoms, names)
+        return {name: found[name] for name in names}
     except Exception as error:
         number = next((number for number, item in enumerate(items) if item is getattr(atoms, "origin", None)), None)
         which = "a structure" if number is None else f"structure {number}"
