@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +27,40 @@ def main(arguments: list[str] | None = None) -> int:
             metavar="FILE",
             help="configuration of the study; later files are merged over earlier ones (default: %(default)s)",
         )
+    measure = commands.add_parser(
+        "measure", help="say which share of the error of a calculator of ASE is broken symmetry"
+    )
+    measure.add_argument(
+        "--calculator",
+        required=True,
+        metavar="WHAT",
+        help="module:name of a calculator or of a function or class that makes one; or a checkpoint of a force field",
+    )
+    measure.add_argument("--structures", required=True, metavar="FILE", help="any file that ASE reads, or FILE@INDEX")
+    measure.add_argument(
+        "--targets", nargs="+", metavar="NAME", help="'stored' results of the file, or PROPERTY=NAME of what holds it"
+    )
+    measure.add_argument("--properties", nargs="+", metavar="NAME", help="energy, forces, stress, …")
+    measure.add_argument("--rotations", type=int, default=24, metavar="K", help="for each structure (default: 24)")
+    measure.add_argument("--exact", type=int, metavar="DEGREE", help="exact averages up to a degree instead")
+    measure.add_argument("--group", default="SO(3)", help="SO(3), O(3), cube or translations (default: %(default)s)")
+    measure.add_argument(
+        "--clusters", metavar="N", help="consecutive structures that belong together, or 'structures' if none do"
+    )
+    measure.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    measure.add_argument(
+        "--out",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="a page (.html), all numbers (.json) or a table (.csv)",
+    )
+    measure.add_argument(
+        "--fail-above",
+        type=float,
+        metavar="PERCENT",
+        help="exit with status 2 if a property has a larger percent of its loss, or without targets of its prediction",
+    )
     commands.add_parser("schema", help="print the JSON schema of a study's configuration")
     reference = commands.add_parser("reference", help="renew the tables of configuration keys in a document")
     reference.add_argument("file", metavar="FILE", help="Markdown with the marks between which the tables go")
@@ -42,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _plan(options.config)
     if options.command == "run":
         return _run(options.config, options.runs)
+    if options.command == "measure":
+        return _measure(options)
     if options.command == "schema":
         return _schema()
     if options.command == "reference":
@@ -85,6 +122,43 @@ def _run(files: list[str], runs: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from equidyn.core.plugins import load
+    from equidyn.integrations.ase import measure_calculator
+    from equidyn.integrations.networks import NetworkCalculator
+    from equidyn.measuring.examples import MeasureError
+    from equidyn.report.measurement import WRITERS, write
+
+    targets: Any = options.targets
+    if targets == ["stored"]:
+        targets = "stored"
+    elif targets is not None:
+        targets = dict(one.partition("=")[::2] for one in targets)
+    clusters = int(options.clusters) if options.clusters and options.clusters.isdecimal() else options.clusters
+    try:
+        if unknown := [file for file in options.out if Path(file).suffix not in WRITERS]:
+            raise MeasureError(f"--out: {unknown[0]} ends in none of {', '.join(WRITERS)}")
+        is_file = options.calculator.endswith(".safetensors")
+        calculator = NetworkCalculator(options.calculator) if is_file else load(options.calculator)
+        found = measure_calculator(
+            calculator, options.structures, targets, properties=options.properties, rotations=options.rotations,
+            exact=options.exact, group=options.group, clusters=clusters, seed=options.seed,
+            progress=sys.stderr.isatty(),
+        )  # fmt: skip
+        for file in options.out:
+            write(file, found, f"{options.calculator} on {options.structures}")
+    except (ValueError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(found)
+    if options.fail_above is None:
+        return 0
+    above = [name for name, one in found.properties.items() if not one.share <= options.fail_above]
+    for name in above:
+        print(f"{name}: {found[name].share:.3g} % is more than {options.fail_above:g} %", file=sys.stderr)
+    return 2 if above else 0
 
 
 def _schema() -> int:

@@ -276,3 +276,20 @@ class TestBadInput:
         found = measure(lambda points: points + noise.normal(size=points.shape), POINTS)["prediction"]
         assert found.floor == pytest.approx(1, rel=0.1)
         assert found.rmse["equivariance"] == pytest.approx(1, rel=0.1)
+
+
+class TestPermutations:
+    ITEMS = tuple({"pos": points, "z": np.array([1, 1, 6, 6, 6, 8, 8])} for points in POINTS[:12])
+
+    def test_none(self):
+        found = measure(lambda many: [one["pos"] * one["z"][:, None] for one in many], self.ITEMS)
+        assert found["prediction"].permuted == 0
+        assert not any("change places" in text for text in found.warnings)
+
+    def test_order_matters(self):
+        found = measure(lambda many: [one["pos"] * np.arange(7)[:, None] for one in many], self.ITEMS)
+        assert found["prediction"].verdict == "round-off"
+        assert any("'prediction' changes by" in text and "change places" in text for text in found.warnings)
+
+    def test_unknown_elements(self):
+        assert np.isnan(measure(linear, POINTS)["prediction"].permuted)

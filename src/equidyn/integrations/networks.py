@@ -1,9 +1,9 @@
 """Force fields of this project as calculators of ASE: any checkpoint of a run, and two small networks that are shipped.
 
-The shipped networks are EScAIP of 59,000 and 127,000 parameters, trained on GFN2-xTB forces of conformers of small organic
-molecules, which lay in random orientations (runs `tiny` and `default` of the study `cpu`, raw weights after 10,000 steps).
-Nothing in them is equivariant but what they have learned. They are examples of unconstrained networks, not force fields
-for use.
+The shipped networks are EScAIP of 59,000 and 127,000 parameters, trained on GFN2-xTB forces of conformers of small
+organic molecules, which lay in random orientations (runs `tiny` and `default` of the study `cpu`, raw weights after
+10,000 steps). Nothing in them is equivariant but what they have learned. They are examples of unconstrained networks,
+not force fields for use.
 """
 
 from pathlib import Path
@@ -26,8 +26,8 @@ WEIGHTS = Path(__file__).with_name("weights")
 class NetworkCalculator(Calculator):
     """A force field of this project.
 
-    Its energies (eV) are relative to sums over atoms of references that were fitted to the training data, and its forces
-    (eV/Å) are predicted directly, not derivatives of energies. It knows molecules, no periodic cells.
+    Its energies (eV) are relative to sums over atoms of references that were fitted to the training data, and its
+    forces (eV/Å) are predicted directly, not derivatives of energies. It knows molecules, no periodic cells.
     """
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]

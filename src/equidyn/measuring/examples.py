@@ -76,6 +76,10 @@ class Examples(ABC):
         """Chemical element of each atom, as a symbol or number; None if it is not known."""
         return None
 
+    def permuted(self, item: Any, order: np.ndarray) -> Any | None:
+        """A copy with its atoms in another order; None if there is no telling how."""
+        return None
+
     def turn_but_cell(self, item: Any, element: Element) -> Any | None:
         """A transformed copy that keeps the cell as it was; None if there is no cell."""
         return None
@@ -161,6 +165,14 @@ class Records(Examples):
         """The first field that is named in `SPECIES`."""
         name = next((name for name in SPECIES if name in item), None)
         return None if name is None else np.asarray(item[name]).ravel().tolist()
+
+    def permuted(self, item: Mapping[str, Any], order: np.ndarray) -> dict[str, Any]:
+        """The example with all fields that have a row for each atom in another order."""
+        count = len(order)
+        return {
+            name: value[order] if np.shape(value)[:1] == (count,) and isinstance(value, np.ndarray | Tensor) else value
+            for name, value in item.items()
+        }
 
     def turn_but_cell(self, item: Mapping[str, Any], element: Element) -> dict[str, Any] | None:
         """The example transformed, but for fields that are named in `CELLS`."""

@@ -10,17 +10,22 @@ import torch
 from torch import nn
 
 from equidyn.core.groups.card import USUAL_GROUP
+from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
 from equidyn.measuring.elements import Elements
 from equidyn.measuring.floors import EXAMPLES as FLOOR_EXAMPLES
 from equidyn.measuring.floors import floors as floors_of
 from equidyn.measuring.floors import rms
-from equidyn.measuring.measurement import Measurement, Property
+from equidyn.measuring.measurement import TIMES_FLOOR, Measurement, Property
 from equidyn.measuring.model import Model, Predict, evaluating
+from equidyn.measuring.permutations import permuted
 from equidyn.measuring.plan import ROTATIONS, Plan
 from equidyn.measuring.turns import left_alone
 from equidyn.measuring.twists import ENERGY_PER_ATOM, Twisted, turned_back, twisted
 from equidyn.measuring.verdict import examine
+
+SUMS = 1e-6
+"""Share of the prediction by which sums differ in single precision when their terms change places."""
 
 FEW_CLUSTERS = 10
 """Fewer clusters than this give intervals that say little."""
@@ -102,6 +107,8 @@ def measure(
         if floors:
             for name, share in _in_double(model, found, plan).items():
                 properties[name] = replace(properties[name], in_double=share)
+            for name, change in permuted(model, found, seed).items():
+                properties[name] = replace(properties[name], permuted=change)
             properties = examine(properties, found.properties, model, design)
     warnings = tuple(_warnings(properties, plan))
     return Measurement(properties, group, design.count, exact, plan.examples.turned, warnings)
@@ -157,6 +164,8 @@ def _warnings(properties: Mapping[str, Property], plan: Plan) -> Iterator[str]:
     for name, rank in plan.ranks.guessed.items():
         yield f"{name!r} was taken for rank {rank} by its shape; say so by ranks={{{name!r}: {rank}}}"
     for name, one in properties.items():
+        if one.permuted > TIMES_FLOOR * max(one.floor, SUMS * one.size):
+            yield f"{name!r} changes by {short(one.permuted)} when atoms of one element change places"
         if len(one.convergence) > 1 and one.sufficient is None and one.verdict in ("real", "unknown"):
             (count, fewer), (_, percent) = one.convergence[-2:]
             yield (

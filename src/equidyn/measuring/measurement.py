@@ -44,6 +44,8 @@ class Property:
         floors: By how much predictions differ where only rounding and chance can matter; None if it was not measured.
         in_double: Equivariance error (RMS per component) of the model in double precision over that of the model as it
             is, for a few examples; NaN if the model cannot be turned to double precision.
+        permuted: Root mean square per component by which predictions change when atoms of one element change places;
+            NaN if the elements are not known.
         by_degree: Percent of the equivariance error by degree l of its dependence on the rotation, from 1; the last
             entry is of all degrees beyond. Empty if the group has no degrees.
         convergence: (n, 2) numbers of rotations, and the percent that they alone give; empty without targets.
@@ -63,6 +65,7 @@ class Property:
     numbers: Mapping[str, float]
     floors: Floor | None
     in_double: float
+    permuted: float
     by_degree: tuple[float, ...]
     convergence: np.ndarray
     averaging: np.ndarray
@@ -91,6 +94,18 @@ class Property:
     def relative_error(self) -> float:
         """Equivariance error as a share of the prediction, both root mean squares; NaN for scalars without targets."""
         return float(np.sqrt(max(self.numbers["relative_equivariance"], 0)))
+
+    @property
+    def size(self) -> float:
+        """Root mean square per component of the prediction; NaN if floors were not measured."""
+        return np.nan if self.floors is None else self.floors.size
+
+    @property
+    def share(self) -> float:
+        """`percent`; without targets, 100 times the error over the prediction, both root mean squares."""
+        if not np.isnan(self.percent):
+            return self.percent
+        return 100 * self.rmse["equivariance"] / self.size if self.size else 0.0
 
     @property
     def floor(self) -> float:

@@ -88,6 +88,10 @@ class Structures(Examples):
         """Symbols of the elements."""
         return list(item.symbols)
 
+    def permuted(self, item: Any, order: np.ndarray) -> Any:
+        """The structure with its atoms in another order."""
+        return item[order]
+
     def turn_but_cell(self, item: Any, element: Element) -> Any | None:
         """A turned copy with the cell as it was."""
         if not item.cell.any():

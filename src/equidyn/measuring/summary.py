@@ -62,6 +62,7 @@ class Summary:
             numbers=numbers,
             floors=floor,
             in_double=np.nan,
+            permuted=np.nan,
             by_degree=self._by_degree(twists, twisted),
             convergence=self._convergence(rows) if known else np.empty((0, 2)),
             averaging=self._averaging(rows, numbers) if known else np.empty((0, 2)),
