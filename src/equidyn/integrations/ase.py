@@ -70,7 +70,7 @@ def measure_calculator(
             named.
     """
     items = _structures(structures)
-    one = _calculator(calculator)
+    one = calculator_of(calculator)
     names = _properties(one, items, properties)
     labels, notes = _clusters(clusters, items)
     truth = _targets(targets, items, names)
@@ -110,7 +110,7 @@ class Symmetrised(Calculator):
         group: str = USUAL_GROUP,
     ):
         super().__init__()
-        self.calculator = _calculator(calculator)
+        self.calculator = calculator_of(calculator)
         design = Design.of(group, 0, exact, 0)
         self.elements, self.weights = design.elements([0]), design.weights.numpy()
         self.implemented_properties = [name for name in self.calculator.implemented_properties if name in RANKS]
@@ -184,6 +184,18 @@ def as_six(name: str, value: np.ndarray) -> np.ndarray:
     return six_components((value + value.swapaxes(-1, -2)) / 2) if name in OF_CELLS else value
 
 
+def calculator_of(given: BaseCalculator | Callable[[], BaseCalculator]) -> BaseCalculator:
+    """A calculator of ASE, from itself or from what makes it.
+
+    Raises:
+        MeasureError: It is neither.
+    """
+    found = given() if callable(given) and (isinstance(given, type) or not hasattr(given, "calculate")) else given
+    if not hasattr(found, "calculate"):
+        raise MeasureError(f"calculator: {found!r} is no calculator of ASE and no function that makes one")
+    return found
+
+
 def _structures(given: str | Path | Atoms | Sequence[Atoms]) -> list[Atoms]:
     if isinstance(given, str | Path):
         return _read(str(given))
@@ -210,13 +222,6 @@ def _read(name: str) -> list[Atoms]:
     if not found:
         raise MeasureError(f"structures: {name} holds none")
     return list(found)
-
-
-def _calculator(given: BaseCalculator | Callable[[], BaseCalculator]) -> BaseCalculator:
-    found = given() if callable(given) and (isinstance(given, type) or not hasattr(given, "calculate")) else given
-    if not hasattr(found, "calculate"):
-        raise MeasureError(f"calculator: {found!r} is no calculator of ASE and no function that makes one")
-    return found
 
 
 def _properties(calculator: BaseCalculator, items: list[Atoms], asked: Sequence[str] | None) -> list[str]:

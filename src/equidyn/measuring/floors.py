@@ -1,6 +1,6 @@
 """Floors: by how much predictions differ where only rounding and chance can matter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from equidyn.measuring.outputs import KINDS
 from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twisted, turned_back
 
 EXAMPLES = 8
-"""Most examples that floors are measured with."""
+"""Most examples that floors are measured with, those with the largest errors: rounding is not the same in all."""
 
 SMALL = 5e-7
 """An angle (radian) of some units in the last place of single precision."""
@@ -27,17 +27,11 @@ TINY = 5e-11
 LARGE = 1e-3
 """Differences above this share of the prediction are no rounding."""
 
-LARGE_IF_TINY = 1e-5
-"""Differences above this share of the prediction, as large for `TINY` as for `SMALL` turns, are no rounding either.
-
-Single precision may differ by less: a turn however small changes the order of neighbours, and so of sums.
-"""
+AMPLIFIED = 1e3
+"""A property may differ by so many times the rounding of the model's best one, as where large terms cancel."""
 
 LAST_PLACES = 8
 """Units in the last place of double precision by which sums of many numbers differ, though a few of them do not."""
-
-NOUGHT = 1e-2
-"""A prediction that is zero but for rounding counts as this share of the model's largest."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +40,13 @@ class Floor:
 
     Attributes:
         size: Of the prediction itself; where it is zero but for rounding, as forces are that a crystal's symmetry
-            cancels, of the terms that it is made of, as far as other predictions of the model tell.
+            cancels, of the largest other one, as of terms that it could be made of.
         repeat: Of differences between predictions for the same input.
         turned: Of differences for inputs turned by so small an angle that they are rounded and no more.
         turned_less: The same for an angle that only double precision can tell.
         turning: Of what turning predictions and turning them back rounds, and of the last place of their type.
+        unit: The share of a prediction that the model rounds, at most that of single precision: the least by which any
+            of its predictions differs, as types do not tell (a stress in double precision is made of forces in single).
     """
 
     size: float
@@ -58,10 +54,11 @@ class Floor:
     turned: float
     turned_less: float
     turning: float
+    unit: float = 0.0
 
     def divided(self, count: float) -> "Floor":
         """The floor of a property that is divided by a number."""
-        return Floor(*(value / count for value in astuple(self)))
+        return replace(Floor(*(value / count for value in astuple(self))), unit=self.unit)
 
     @property
     def noise(self) -> float:
@@ -79,7 +76,7 @@ class Floor:
         """Whether predictions jump as soon as the input is turned, by more than rounding can explain."""
         if self.turned <= 3 * self.repeat:
             return False
-        in_double = self.turned_less > max(LARGE_IF_TINY * self.size, 0.1 * self.turned)
+        in_double = self.turned_less > max(AMPLIFIED * self.unit * self.size, 0.1 * self.turned)
         return self.turned > LARGE * self.size or in_double
 
     @property
@@ -90,7 +87,7 @@ class Floor:
 
 def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dict[str, Floor]:
     """The floor of each property."""
-    numbers = range(0, len(model.examples), -(-len(model.examples) // EXAMPLES))
+    numbers = _worst(twisted)
     still = Elements(symmetry, symmetry.identity(len(numbers)))
     turns = [still, still]
     if symmetry.card.has_angles or symmetry.name == "O(3)":
@@ -117,9 +114,24 @@ def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dic
     if ENERGY_PER_ATOM in twisted.properties:
         atoms = np.mean([model.examples.atoms(item) for item in model.examples.items])
         found[ENERGY_PER_ATOM] = found[ENERGY].divided(float(atoms))
+    return _of_one_model(found)
+
+
+def _worst(twisted: Twisted) -> list[int]:
+    """Numbers of the examples that have the largest parts in the errors of all properties."""
+    errors = np.array([[values.var(0).mean() for values in one.values] for one in twisted.properties.values()])
+    shares = errors / np.maximum(errors.sum(1, keepdims=True), np.finfo(np.float64).tiny)
+    return sorted(np.argsort(-shares.sum(0), kind="stable")[:EXAMPLES].tolist())
+
+
+def _of_one_model(found: Mapping[str, Floor]) -> dict[str, Floor]:
+    """Floors that know of each other, see `Floor.size` and `Floor.unit`."""
+    shares = [(floor.turned_less or floor.turned) / floor.size for floor in found.values() if floor.size]
+    exact, single = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
+    unit = min([max(share, exact) for share in shares if share] + [single])
     largest = max(floor.size for name, floor in found.items() if name != ENERGY or len(found) == 1)
     return {
-        name: replace(floor, size=max(floor.size, NOUGHT * largest)) if floor.size <= 3 * floor.noise else floor
+        name: replace(floor, unit=unit, size=largest if floor.size <= 3 * floor.noise else floor.size)
         for name, floor in found.items()
     }
 
