@@ -1,5 +1,8 @@
 # Claims and report: tables in, verdicts and a page out; neither torch nor checkpoints are needed here.
-REPORT_TEMPLATE = f"{PACKAGE_FOLDER}/report/report.html.j2"
+REPORT_TEMPLATES = [
+    Path(PACKAGE_FOLDER, "report/study.html.j2"),
+    *sorted(Path(PACKAGE_FOLDER, "report/parts").iterdir()),
+]
 
 
 rule judge_claims:
@@ -63,7 +66,7 @@ rule write_report:
         origin=lambda wildcards: digest(
             [told_figure(figure, task) for task, figure in DRAWN],
             study.reported(),
-            file_digest(REPORT_TEMPLATE),
+            *map(file_digest, REPORT_TEMPLATES),
         ),
     message:
         "Writing the report"

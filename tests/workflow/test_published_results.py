@@ -10,7 +10,7 @@ from PIL import Image
 from project import ROOT, Project, read_study
 
 from equidyn.core.numbers import short
-from equidyn.report.page import SYMBOLS
+from equidyn.report.rendering import SYMBOLS
 from equidyn.tasks.registry import task_cards
 
 pytestmark = pytest.mark.workflow

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from equidyn.report.page import SYMBOLS, Picture, write_report
+from equidyn.report.rendering import SYMBOLS
+from equidyn.report.study import Picture, write_report
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -10,7 +10,7 @@ def main(inputs, output, log, params):
     process.start(log, threads=1)
     import pandas as pd
 
-    from equidyn.report.page import Picture, write_report
+    from equidyn.report.study import Picture, write_report
     from equidyn.study.choice import Choice
     from equidyn.study.selection import worst_examples
 

@@ -1,4 +1,5 @@
-"""The report: every figure with its caption, the claims and the costs on one page.
+"""Pages for people, each one file: a study with every figure, the claims and the costs; a single measurement.
 
-May import `equidyn.figures` and what lies below.
+`equidyn.report.rendering` makes them of the templates here, which share `parts`. May import `equidyn.figures` and what
+lies below.
 """

@@ -8,37 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.files import replacing
-from equidyn.core.numbers import short
+from equidyn.report.rendering import SYMBOLS, number, render
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
-
-SYMBOLS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
-"""The possible verdicts on a claim, each with its symbol."""
-
-_HEADERS = {
-    "train_subset": "training data",
-    "train_examples": "training examples",
-    "batch_size": "batch size",
-    "lr": "learning rate",
-    "augmentation": "share rotated",
-    "seconds": "training time (s)",
-    "seconds_per_step": "time per step (s)",
-    "training_flops": "training compute (FLOP)",
-    "percent": "percent at the end",
-    "final_percent": "percent at the end",
-    "skill": "skill at the end",
-    "final_skill": "skill at the end",
-    "t": "flow time",
-    "worst": "worst 1 %",
-    "total_in_worst": "their share of the loss (%)",
-    "equivariance_in_worst": "share of the equivariance error (%)",
-}  # other columns are named as they are, with spaces
-_NONE = "–"
 _CSS_DPI = 96
 
 
@@ -106,7 +80,7 @@ def write_report(
         config: The study's configuration, as text.
 
     Raises:
-        ValueError: A picture is missing, a task is unknown, or a verdict is none of `SYMBOLS`.
+        ValueError: A picture is missing, a task is unknown, or a verdict is none of `equidyn.report.rendering.SYMBOLS`.
     """
     if missing := [str(picture.png) for picture in pictures if not Path(picture.png).is_file()]:
         raise ValueError(f"figures to draw before the report: {', '.join(missing)}")
@@ -114,17 +88,14 @@ def write_report(
         raise ValueError(f"figures of unknown tasks {sorted(unknown)}; there are {list(tasks)}")
     if claims is not None and (unknown := set(claims["verdict"]) - set(SYMBOLS)):
         raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "cell": _cell, "expected": _expected, "header": _header, "number": _number, "numeric": _numeric,
-        "plain": _plain, "task": lambda name: tasks.get(name, name),
-    }  # fmt: skip
-    html = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    html = render(
+        "study.html.j2",
         study=study,
+        tasks=tasks,
         sections=_sections(pictures, tasks),
         figures={f"{picture.task}/{picture.name}": picture for picture in pictures},
         claims=[] if claims is None else _by_claim(claims),
-        verdicts=SYMBOLS,
+        expected=_expected,
         worst=worst,
         runs=runs,
         manifest=manifest,
@@ -148,41 +119,11 @@ def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, 
     return [(*claim, rows.to_dict("records")) for claim, rows in grouped]
 
 
-def _header(name: str) -> str:
-    return _HEADERS.get(name, name.replace("_", " "))
-
-
-def _numeric(table: pd.DataFrame) -> set[str]:
-    """Columns of numbers, which are set flush right."""
-    return {name for name in table if pd.api.types.is_numeric_dtype(table[name])}
-
-
-def _number(value: float) -> str:
-    """A number to the digits that matter, with a true minus sign."""
-    if pd.isna(value):
-        return _NONE
-    is_count = isinstance(value, int) and abs(value) < 1e9
-    text = f"{value:,}" if is_count else short(value)
-    return text.replace("-", "−", 1) if value < 0 else text
-
-
-def _cell(value: Any) -> str:
-    """A value of a table."""
-    return _number(value) if isinstance(value, int) and not isinstance(value, bool) else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    """A value of the manifest, where a whole number may be a seed or a year: all digits, without separators."""
-    if isinstance(value, float):
-        return _number(value)
-    return _NONE if value is None or value is pd.NA else str(value)
-
-
 def _expected(row: Mapping[str, Any]) -> str:
     """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
     low, high = row["expected_low"], row["expected_high"]
     if math.isinf(high):
-        return f"> {_number(low)}"
+        return f"> {number(low)}"
     if low == 0 or math.isinf(low):
-        return f"≤ {_number(high)}"
-    return f"{_number(low)} to {_number(high)}"
+        return f"≤ {number(high)}"
+    return f"{number(low)} to {number(high)}"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.planned import titles
-from equidyn.report.page import Picture, write_report
+from equidyn.report.study import Picture, write_report
 from equidyn.tasks.registry import task_cards
 
 VOID = {"br", "img", "meta"}
@@ -134,7 +134,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
 
 
 def test_writing_it_needs_no_plotting():
-    code = "import sys, equidyn.report.page; assert not {'torch', 'matplotlib', 'scipy'} & set(sys.modules)"
+    code = "import sys, equidyn.report.study; assert not {'torch', 'matplotlib', 'scipy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
