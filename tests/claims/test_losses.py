@@ -54,6 +54,16 @@ def test_a_fall_that_does_not_last_is_passed_over():
     assert (fall.value, fall.low) == (np.inf, pytest.approx(7500))
 
 
+def test_what_never_lasts_was_not_there_when_it_could_last_be_judged():
+    """Training ends at step 10,000, of which a half is 5,000, but evaluations until twice their step end at 3,300."""
+    steps = [*STEPS[:7], 7500, 10_000]
+    fall = found("falls_to_stay", run("base", [6.0] * 9, [*LOSS[:7], 0.1, 0.1], steps=steps))
+    assert (fall.value, fall.low) == (np.inf, 0)  # too far apart
+    steps = [*STEPS[:7], 5500, 7000, 10_000]
+    fall = found("falls_to_stay", run("base", [6.0] * 10, [*LOSS[:7], *[0.1] * 3], steps=steps))
+    assert (fall.value, fall.low) == (np.inf, pytest.approx(3300))
+
+
 def test_skill_is_that_of_the_run_itself():
     fall = found("falls_with_skill", run("base"))
     assert fall.value == 1000  # loss 0.4, between 1 and 0.1
@@ -77,7 +87,7 @@ def test_the_slowest_flow_time_counts_if_anything_is_learned_there():
     assert fall.value == 1000
     assert "by t: 0: 1,000, 0.6: 100" in fall.notes
     never = flow("base", (HIGH, SHARE), (little, LOSS))
-    for claim, value in (("falls_with_skill", 1000), ("equivariant_before_skilled", 1), ("silent_at_first", 0.1)):
+    for claim, value in (("falls_with_skill", 1000), ("equivariant_before_skilled", 0.1), ("silent_at_first", 0.1)):
         fall = found(claim, never)
         assert fall.value == pytest.approx(value)
         assert left in fall.notes
@@ -151,9 +161,11 @@ def test_silence():
 
 def test_the_order_of_two_falls():
     order = found("equivariant_before_skilled", run("base"))  # steps 100 and 1,000
-    assert (order.value, order.low) == (pytest.approx(1), pytest.approx(10 / 1000))
+    assert (order.value, order.low, order.high) == pytest.approx((100 / 1000, 10 / 1000, 100 / 100))
     order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 6 + [1.0] * 5))  # steps 3,300 and 1,000
-    assert order.low == pytest.approx(2250 / 1000)
+    assert (order.value, order.low) == pytest.approx((3300 / 1000, 2250 / 1000))
+    order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 11))
+    assert (order.value, order.low, order.high) == (np.inf, pytest.approx(7500 / 1000), np.inf)
 
 
 def test_returns():

@@ -200,8 +200,9 @@ class Curves:
     def first(self, reached: np.ndarray, until: float | None = None, gap: float = DENSE) -> Bounds:
         """Bounds (S, T) of the first step at which something (S, T, N) is reached: after the evaluation before.
 
-        Where it never is, it is later than the step `until` (the last evaluated one); where evaluations are further
-        apart than by a factor `gap`, it may have been at any time, as may one after the steps of interest.
+        Where it never is, it is later than the step `until`, the last that could show it (the last evaluated one);
+        where evaluations are further apart than by a factor `gap`, it may have been at any time, as may one after the
+        steps of interest.
         """
         until = float(self.steps[-1]) if until is None else until
         before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
@@ -221,18 +222,20 @@ class Curves:
 
     def first_lasting(self, reached: np.ndarray) -> Bounds:
         """The same, of what then remains so until a multiple `LASTS` of its step."""
-        return self.first(self.lasting(reached), self.ends / LASTS, LASTS)
+        judged = self.steps[self._until() <= self.ends]
+        return self.first(self.lasting(reached), float(judged[-1]) if len(judged) else -np.inf, LASTS)
 
     def lasting(self, reached: np.ndarray) -> np.ndarray:
         """Whether something is reached at a step, the next one, and all until a multiple `LASTS` of it."""
-        until = [
-            max(LASTS * step, following) for step, following in zip(self.steps, [*self.steps[1:], np.inf], strict=True)
-        ]
         kept = [
             reached[..., (self.steps >= step) & (self.steps <= last)].all(axis=-1) & (last <= self.ends)
-            for step, last in zip(self.steps, until, strict=True)
+            for step, last in zip(self.steps, self._until(), strict=True)
         ]
         return np.stack(kept, axis=-1)
+
+    def _until(self) -> np.ndarray:
+        """(N,) until which step something must remain that is reached at each step, to last."""
+        return np.maximum(LASTS * self.steps, [*self.steps[1:], np.inf])
 
     def over_times(self, losses: np.ndarray) -> np.ndarray:
         """(S, N): the mean over flow times of a loss divided by (1 - t)², its weight in training."""

@@ -132,6 +132,7 @@ def order(evidence: Evidence) -> Found:
             ratio = Bounds(
                 np.nan_to_num(equivariant.lower / learned.upper, nan=0.0),
                 np.nan_to_num(equivariant.upper / learned.lower, nan=np.inf, posinf=np.inf),
+                np.nan_to_num(equivariant.value / learned.value, nan=np.inf, posinf=np.inf),
             )
         drawn.append(ratio.reduced(np.max, times))
         steps = [f"{_step(equivariant, i)} / {_step(learned, i)}" for i in range(len(times))]
