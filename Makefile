@@ -1,4 +1,5 @@
-# make run    the default study, from nothing to figures and a report
+# make   this help
+# make run   the default study, from nothing to figures and a report; or another one: make run STUDY=config/cpu.yaml
 # make check   formatting, static checks, imports, types and tests of functions, within a minute
 # make test   all tests that need neither SLURM nor long waits
 # make test-all   the checks and all tests, as continuous integration runs them
@@ -9,14 +10,14 @@
 # make reference   renew the tables of config/README.md from the descriptions in the library
 # make pack   make an archive of the published study, with checksums; of another study: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
-# make plan   estimate the costs of the paper's study; of another study: make plan STUDY=config/config.yaml
+# make plan   estimate the costs of the paper's study; of another study: make plan STUDY=config/gpu.yaml
 # make clean   remove the default study's results (the environment stays)
 # make clean-figures   remove the published study's figures and report, which make figures draws again
 
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
-STUDY ?= config/paper.yaml
+STUDY ?=
 RESULTS ?= results/cpu
 INTO ?= results
 FORMATS ?= png
@@ -29,20 +30,21 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: run check test test-all torture lint style rules imports types units figures pack unpack plan reference lock clean \
+.PHONY: help run check test test-all torture lint style rules imports types units figures pack unpack plan reference lock clean \
 	clean-figures
 .DELETE_ON_ERROR:
 
+help:
+	@awk -F '   +' '/^# make/ {printf "%-30s %s\n", substr($$1, 3), $$2}' Makefile
+
 run: .venv/study
-	@$(BIN)/snakemake --cores $(CORES)
-	@echo "Figures: results/mini/figures/   Report: results/mini/report.html"
+	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
 
 # What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Jobs per second are not
 # limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
 		--config archive=True "figures={formats: [$(FORMATS)]}"
-	@echo "Figures: results/cpu/figures/   Report: results/cpu/report.html"
 
 pack: .venv/workflow
 	@$(BIN)/equidyn pack $(RESULTS)
@@ -57,8 +59,8 @@ lock: .venv/test
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --annotation-style line --quiet \
 		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
-plan: .venv/study
-	@$(BIN)/equidyn plan --config $(STUDY)
+plan: .venv/workflow
+	@$(BIN)/equidyn plan --config $(or $(STUDY),config/paper.yaml)
 
 check: .venv/test
 	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync style rules imports types units

@@ -24,6 +24,17 @@ localrules:
     report,
 
 
+onsuccess:
+    print(f"Figures: {STUDY}/figures/   Report: {STUDY}/report.html")
+
+
+onerror:
+    logger.error(
+        "Stopped. What was finished is kept, and trainings go on where they last saved their state. "
+        f"Mend what is named above (logs: {STUDY}/logs), then give the same command again."
+    )
+
+
 rule all:
     default_target: True
     input:

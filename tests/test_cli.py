@@ -1,9 +1,12 @@
 """The command line, but for `verify`, which has tests of its own."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from equidyn import __version__
 from equidyn.cli import main
 from equidyn.models.registry import configurations
 
@@ -43,3 +46,18 @@ def test_plan_of_a_study_that_cannot_fit_is_refused(capsys, monkeypatch, tmp_pat
     (tmp_path / "mine.yaml").write_text("cluster: {max_gpus: 2}\n")
     assert main(["plan", "--config", "config/paper.yaml", str(tmp_path / "mine.yaml")]) == 1
     assert "run '400M', training.flow_matching: 4 GPUs, but cluster.max_gpus is 2" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"equidyn {__version__}\n"
+
+
+def test_make_alone_says_what_it_can_do():
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^\.PHONY: (.*?)(?<!\\)$", (ROOT / "Makefile").read_text(), re.DOTALL | re.MULTILINE)[0]
+    told = {line.split()[1] for line in said.splitlines() if line.startswith("make ")}
+    parts = {"style", "rules", "imports", "types", "units", "help"}  # of make check and make lint
+    assert set(targets.replace("\\", "").split()) - parts <= told

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from equidyn import __version__
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
     parser = argparse.ArgumentParser(prog="equidyn", description="Learned rotational equivariance.")
+    parser.add_argument("--version", action="version", version=f"equidyn {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("models", help="list every model configuration with its parameters")
     verify = commands.add_parser("verify", help="compare models with recorded golden numbers")
