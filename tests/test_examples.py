@@ -1,14 +1,19 @@
 """Each example runs as it stands and prints what it promises."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 EXAMPLES = {
-    "ase_calculator": ("'energy' is round-off", "'energy' is real", "feature tied to the z axis"),
+    "ase_calculator": ([], ("'energy' is round-off", "'energy' is real", "feature tied to the z axis")),
+    "calculators": (
+        ["emt", "gfn2-xtb", "--structures", "1", "--rotations", "2"],
+        ("| 1, displaced | forces |", "gfn2-xtb (tblite"),
+    ),
 }
-"""What each prints, among other things."""
+"""Arguments of each, and what it prints, among other things."""
 
 FOLDER = Path(__file__).parents[1] / "examples"
 
@@ -19,8 +24,10 @@ def test_all_are_known():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name, capsys, tmp_path, monkeypatch):
+    arguments, texts = EXAMPLES[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
     runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
     printed = capsys.readouterr().out
-    for text in EXAMPLES[name]:
+    for text in texts:
         assert text in printed

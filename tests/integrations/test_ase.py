@@ -1,5 +1,8 @@
 """Calculators of ASE: exact ones, wrong ones, those with known closed forms, files, and bad input."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -18,6 +21,7 @@ from equidyn import measure
 from equidyn.integrations.ase import Symmetrised, measure_calculator, single_point
 from equidyn.measuring.examples import MeasureError
 
+REAL = runpy.run_path(str(Path(__file__).parents[2] / "examples/calculators.py"))["CASES"]
 CRYSTALS = crystals(10)
 METALS = CRYSTALS[:7]  # of which EMT has parameters
 A = np.array([[1.0, 0.2, 0.0], [0.2, 1.5, -0.3], [0.0, -0.3, 0.5]])
@@ -154,6 +158,22 @@ class TestMeasurement:
         single_point(calculator, CRYSTALS[1], ["forces"])
         np.testing.assert_array_equal(first["forces"], again["forces"])
         assert first["stress"].shape == (3, 3)
+
+
+@pytest.mark.filterwarnings("ignore")  # of other packages
+@pytest.mark.parametrize("name", REAL)
+def test_calculators_of_people_are_round_off(name):
+    """In double and in single precision, with distances that are equal by symmetry and without."""
+    case = REAL[name]
+    if case.package not in ("ase", "tblite"):
+        pytest.importorskip(case.package, reason=f"{case.package} is not installed, see the extra calculators")
+    calculator = case.make()
+    for rattle in (0, case.rattle):
+        items = case.structures()[:3]
+        for number, atoms in enumerate(items):
+            atoms.rattle(rattle, seed=number)
+        found = measure_calculator(calculator, items, rotations=4)
+        assert {one.verdict for one in found.properties.values()} == {"round-off"}, found
 
 
 class Fourth(Pairs):

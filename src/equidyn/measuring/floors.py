@@ -30,6 +30,9 @@ LARGE = 1e-3
 AMPLIFIED = 1e3
 """A property may differ by so many times the rounding of the model's best one, as where large terms cancel."""
 
+UNITS = 3.0
+"""A floor is at least so many times the rounding of the model's best property, as a few examples may show less."""
+
 LAST_PLACES = 8
 """Units in the last place of double precision by which sums of many numbers differ, though a few of them do not."""
 
@@ -69,7 +72,8 @@ class Floor:
     def value(self) -> float:
         """The floor."""
         rounded = 0.0 if self.at_once else self.turned
-        return float(np.hypot(self.turning, max(self.repeat, rounded) / np.sqrt(2)))  # both predictions are off
+        seen = np.hypot(self.turning, max(self.repeat, rounded) / np.sqrt(2))  # both predictions are off
+        return float(max(seen, UNITS * self.unit * self.size))
 
     @property
     def at_once(self) -> bool:
