@@ -85,6 +85,13 @@ def test_environments_of_the_makefile_are_locked():
     assert all("--constraint envs/lock.txt" in line for line in lines), lines
 
 
+def test_files_of_the_package_are_installed_with_it():
+    package = ROOT / "src/equidyn"
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["equidyn"]
+    files = {file for file in package.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    assert files == {file for pattern in patterns for file in package.glob(pattern)}
+
+
 @pytest.mark.parametrize("kind", CONDA_EXTRAS)
 def test_conda_environments_have_what_the_lock_has(kind, requirements, lock):
     entries = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())["dependencies"]
