@@ -8,6 +8,7 @@
 # make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
 # make lock   resolve envs/lock.txt anew where pyproject.toml has changed; LOCK=--upgrade takes the newest versions
 # make reference   renew the tables of config/README.md from the descriptions in the library
+# make docs   build the site of the documentation; a link or a name that leads nowhere is an error
 # make pack   make an archive of the published study, with checksums; of another study: make pack RESULTS=results/mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
 # make plan   estimate the costs of the paper's study; of another study: make plan STUDY=config/gpu.yaml
@@ -30,8 +31,8 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help run check test test-all torture lint style rules imports types units figures pack unpack plan reference lock clean \
-	clean-figures
+.PHONY: help run check test test-all torture lint style rules imports types units figures pack unpack plan reference docs lock \
+	clean clean-figures
 .DELETE_ON_ERROR:
 
 help:
@@ -54,6 +55,10 @@ unpack: .venv/workflow
 
 reference: .venv/workflow
 	@$(BIN)/equidyn reference config/README.md
+
+docs: .venv/docs
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs
+	@echo "Documentation: build/docs/index.html"
 
 lock: .venv/test
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --annotation-style line --quiet \
@@ -101,7 +106,7 @@ clean-figures:
 	rm -rf results/cpu/figures results/cpu/report.html
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it, as the lock has it.
-.venv/workflow .venv/study .venv/test: .venv/%: pyproject.toml envs/lock.txt
+.venv/workflow .venv/study .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"

@@ -3,7 +3,7 @@
 For a model f, a rotation g and h_g(x) = g⁻¹ f(g x), with the twirl f̄(x) = E_g h_g(x) over Haar
 rotations, the squared error against a target y splits in two:
 
-    E_g |h_g - y|²   =   |f̄ - y|²   +   E_g |h_g - f̄|²
+    E_g ‖h_g - y‖²   =   ‖f̄ - y‖²   +   E_g ‖h_g - f̄‖²
     total            =   twirled    +   equivariance
 
 This is the decomposition of Shen et al. 2025 (arXiv 2512.02303); ``percent`` is its equivariance
@@ -47,8 +47,8 @@ class Decomposition:
         equivariance: unbiased estimate of the equivariance error.
         equivariance_plugin: mean squared distance to the mean of the sampled rotations; too small
             on average, by the factor (K - 1) / K for K independent rotations.
-        prediction_energy: |h - n|², mean over rotations: the energy of the prediction beyond the null prediction n.
-        null_energy: |n - y|², squared error of the null prediction.
+        prediction_energy: ‖h - n‖², mean over rotations: the energy of the prediction beyond the null prediction n.
+        null_energy: ‖n - y‖², squared error of the null prediction.
         gap_weight: number of vectors compared, over which the gaps sum.
         gap_mae: Jensen gap of the length of the error vector.
         gap_huber: Jensen gap of the Huber loss of that length, threshold `HUBER_DELTA`.
@@ -80,7 +80,7 @@ class Decomposition:
 
     @property
     def twirled_plugin(self) -> Float64[np.ndarray, " E"]:
-        """Plug-in twirled loss (E,): |h̄ - y|² of the mean h̄ of the sampled rotations; too large."""
+        """Plug-in twirled loss (E,): ‖h̄ - y‖² of the mean h̄ of the sampled rotations; too large."""
         twirled: np.ndarray = self.total - self.equivariance_plugin
         return twirled
 
@@ -111,11 +111,11 @@ def decompose(
     distributed by itself, and freely dependent within one (`rotations.randomised_cosets`). With
     h_bi the prediction for rotation i of coset b, h̄_b the mean of that coset and h̄ that of all,
 
-        s² = mean_bi |h_bi - h̄_b|²  +  Σ_b |h̄_b - h̄|² / (B - 1).
+        s² = mean_bi ‖h_bi - h̄_b‖²  +  Σ_b ‖h̄_b - h̄‖² / (B - 1).
 
-    It is unbiased: the first term has mean E|h|² - E|h̄_b|², the second
-    Var(h̄_b) = E|h̄_b|² - |f̄|², and their sum is the equivariance error E|h|² - |f̄|². With
-    independent rotations (m = 1) only the second term is left, the usual Σ|h_k - h̄|² / (K - 1) of
+    It is unbiased: the first term has mean E‖h‖² - E‖h̄_b‖², the second
+    Var(h̄_b) = E‖h̄_b‖² - ‖f̄‖², and their sum is the equivariance error E‖h‖² - ‖f̄‖². With
+    independent rotations (m = 1) only the second term is left, the usual Σ‖h_k - h̄‖² / (K - 1) of
     the paper's percent; the paper's twirled loss is `twirled_plugin`. With a single coset (B = 1)
     the second term cannot be estimated and is left out: s² is then too low by Var(h̄_b), which
     vanishes when averages over the group are exact for the degree of h_g in g, as for the
@@ -198,8 +198,8 @@ def decompose_exact(
     (h_R)_a = Σ_k R_ka F_k(R x). From E[R_ka R_kb] = δ_ab / 3,
 
         f̄_a           =  Σ_k T_ka / 3,
-        E|h|²         =  Σ_ka T_ka² / 3,
-        E|h - f̄|²     =  Σ_ka T_ka² / 3 - |f̄|²  =  Σ_ka (T_ka - f̄_a)² / 3,
+        E‖h‖²         =  Σ_ka T_ka² / 3,
+        E‖h - f̄‖²     =  Σ_ka T_ka² / 3 - ‖f̄‖²  =  Σ_ka (T_ka - f̄_a)² / 3,
 
     the last form being the centred one that is used. Nothing is sampled: the plug-in values equal
     the unbiased ones, as for infinitely many rotations. The Jensen gaps come from a quadrature of

@@ -1,0 +1,58 @@
+"""The site of the documentation: `make docs`. Its root is the repository, so that links work there, too."""
+
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import equidyn
+
+project = "equidyn"
+author = copyright = "The equidyn developers"
+version = release = equidyn.__version__
+
+root_doc = "docs/index"
+include_patterns = [
+    "docs/**",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "config/README.md",
+    "results/README.md",
+]
+exclude_patterns = [".*", "build", "downloads", "results/*/*", "src", "tests"]
+html_additional_pages = {"index": "moved.html"}
+templates_path = ["_templates"]
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+napoleon_use_ivar = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_mock_imports = ["lightning", "torchmetrics", "transformers"]  # need not be installed to describe callbacks
+default_role = "py:obj"  # single backticks in docstrings
+
+html_theme = "furo"
+html_title = f"equidyn {version}"
+
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!equidyn\.).*")]
+"""References that lead nowhere are errors, but those to other packages and names of arguments."""
+
+
+def named(app: Any, env: Any, node: Any, shown: Any) -> Any:
+    """What is shown for a reference to something that is there, and on no page; None if there is no such thing."""
+    parts = node["reftarget"].split(".")
+    for count in range(len(parts), 0, -1):
+        with suppress(ImportError, AttributeError):
+            found = import_module(".".join(parts[:count]))
+            for part in parts[count:]:
+                found = getattr(found, part)
+            return shown
+    return None
+
+
+def setup(app: Any) -> None:
+    """Let names of the package that have no page be."""
+    app.connect("missing-reference", named)
