@@ -12,8 +12,14 @@ EXAMPLES = {
         ["emt", "gfn2-xtb", "--structures", "1", "--rotations", "2"],
         ("| 1, displaced | forces |", "gfn2-xtb (tblite"),
     ),
+    "monitor_loop": ([], ("step   0:", "% averaged", "step 464:")),
+    "monitor_lightning": ([], ("percent", "100")),
+    "monitor_transformers": ([], ("step   0:", "step 100:")),
 }
 """Arguments of each, and what it prints, among other things."""
+
+NEEDED = {"monitor_lightning": ("lightning",), "monitor_transformers": ("transformers", "accelerate")}
+"""Packages without which an example is skipped."""
 
 FOLDER = Path(__file__).parents[1] / "examples"
 
@@ -22,9 +28,12 @@ def test_all_are_known():
     assert {file.stem for file in FOLDER.glob("*.py")} == set(EXAMPLES)
 
 
+@pytest.mark.filterwarnings("ignore")  # trainers warn of whatever could be set otherwise
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name, capsys, tmp_path, monkeypatch):
     arguments, texts = EXAMPLES[name]
+    for package in NEEDED.get(name, ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")

@@ -25,11 +25,13 @@ class Suspect:
         name: Short name of the cause.
         evidence: What was found, in words.
         clear: Whether the evidence is clear rather than weak.
+        remedy: What to do next.
     """
 
     name: str
     evidence: str
     clear: bool
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,21 @@ class Property:
         if self.floors is not None:
             words.append(f"{self.verdict}, floor {short(self.floor)}")
         return "; ".join(words)
+
+    @property
+    def next_step(self) -> str:
+        """What to do next, in a sentence or two."""
+        if self.verdict == "unknown":
+            return "Measure again with floors=True."
+        if self.verdict == "not repeatable":
+            return "Switch off dropout and noise, fix seeds, reset what the model keeps between calls; measure again."
+        if self.verdict == "round-off":
+            return "Nothing needs to be done: the model is equivariant as far as its precision can show."
+        return (
+            self.suspects[0].remedy
+            if self.suspects
+            else "Measure more examples or rotations, and look at the worst ones."
+        )
 
     @property
     def sentence(self) -> str:

@@ -111,7 +111,9 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             without noise.
     """
     if design.symmetry.name == "O(3)" and max(evidence.changes) < CLEAR * one.rmse["equivariance"]:
-        yield Suspect("a feature that tells left from right", "no turn changes predictions, only reflections do", True)
+        remedy = "Whether this is a fault depends on the target: chiral molecules differ in some properties."
+        reason = "no turn changes predictions, only reflections do"
+        yield Suspect("a feature that tells left from right", reason, True, remedy)
         return
     known = False
     if evidence.cell_ignored:
@@ -121,6 +123,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             "predictions are the same whether the cell is turned with the atoms or not, so that the model does not "
             "read the cell that it is given, or keeps an older one",
             True,
+            "Let the model read the cell of each structure anew, and turn it wherever positions are turned.",
         )
     elif evidence.without_cell < WEAK:
         known = True
@@ -129,6 +132,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             f"without the cell {_percent(evidence.without_cell)} of the error is left, so that look whether the model "
             "turns the cell, and how it searches neighbours in a cell that is not aligned with the axes",
             evidence.without_cell < CLEAR,
+            "Compare with a cell that is turned to lie along the axes; look at how images and neighbours are found.",
         )
     if evidence.within < WEAK:
         known = True
@@ -136,6 +140,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             "a cubic grid",
             f"rotations of a cube cause {_percent(evidence.within)} of the error",
             evidence.within < CLEAR,
+            "Refine the grid or raise the order of interpolation, and see whether the error shrinks.",
         )
     square = np.square(evidence.axes)
     axis = int(np.argmin(square))
@@ -146,6 +151,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             f"a feature tied to the {'xyz'[axis]} axis of the laboratory",
             f"turns about {'xyz'[axis]} cause {_percent(share)} of the error that turns about the other axes cause",
             share < CLEAR,
+            "Look for inputs or frames that name this axis: fields, surfaces, a first axis of a local frame.",
         )
     powers = evidence.exponents
     if powers and max(powers) < 0.2:
@@ -154,6 +160,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             "a choice between equals, such as a list of neighbours cut off among equally distant ones",
             f"predictions jump by as much for a turn of {ANGLES[0]:g} rad as for large ones",
             len(powers) > 1,
+            "Give the list of neighbours more room, or a cut-off by distance that falls smoothly to zero.",
         )
     elif powers and not all(0.8 < power < 1.2 for power in powers):
         yield Suspect(
@@ -161,6 +168,7 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
             f"predictions change with the power {min(powers):.2f} to {max(powers):.2f} of a small angle, smooth ones "
             "with 1",
             len(powers) > 1,
+            "Give lists of neighbours more room, let weights fall smoothly to zero, and refine grids.",
         )
     elif powers and not known:
         exact = not design.cosets
@@ -169,7 +177,11 @@ def suspects(one: Property, evidence: Evidence, design: Design) -> Iterator[Susp
         smooth = "predictions change smoothly, in proportion to the angle"
         more = "" if np.isnan(low) else f", and {low:.1f} % of the error {what}"
         clear = len(powers) > 1 and not low < LOW
-        yield Suspect("a network that is not constrained to be equivariant", smooth + more, clear)
+        remedy = (
+            "Train longer or with rotated examples, or average predictions over a few rotations; look at the gain of "
+            "averaging before you pay for it."
+        )
+        yield Suspect("a network that is not constrained to be equivariant", smooth + more, clear, remedy)
 
 
 def _experiments(
