@@ -139,6 +139,7 @@ def _measure(options: argparse.Namespace) -> int:
         targets = "stored"
     elif targets is not None:
         targets = dict(one.partition("=")[::2] for one in targets)
+    sys.path.insert(0, "")  # calculators of the folder that one works in
     clusters = int(options.clusters) if options.clusters and options.clusters.isdecimal() else options.clusters
     try:
         if unknown := [file for file in options.out if Path(file).suffix not in WRITERS]:

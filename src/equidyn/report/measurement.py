@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from equidyn import __version__
 from equidyn.core.files import replacing
-from equidyn.figures.parts import style
+from equidyn.figures.parts import drawing, style
 from equidyn.measuring.measurement import Measurement, Property
-from equidyn.report.page import rendered
+from equidyn.report.rendering import render
 
-PANEL = (3.3, 2.5)
+PANEL = (4.2, 2.9)
 """Width and height of a panel, inch."""
 
 SIZES = 4
@@ -34,9 +35,10 @@ def page(measurement: Measurement, title: str) -> str:
     """The measurement as one HTML page, which needs nothing else: the verdict first, then where the error lies."""
     shown = [one for name, one in measurement.properties.items() if not name.endswith(" per atom")]
     per_atom = [one for name, one in measurement.properties.items() if name.endswith(" per atom")]
-    return rendered(
+    return render(
         "measurement.html.j2",
         title=title,
+        version=__version__,
         measurement=measurement,
         properties=shown,
         table=_table([*shown, *per_atom]),
@@ -53,10 +55,10 @@ def _table(properties: list[Property]) -> pd.DataFrame:
         rows.append({
             "property": one.name,
             "verdict": one.verdict,
-            "percent": one.percent,
+            "% of the loss": one.percent,
             "from": low,
             "to": high,
-            "skill": one.numbers["skill"],
+            "Skill": one.numbers["skill"],
             "RMSE": one.rmse["oriented"] if not np.isnan(one.percent) else np.nan,
             "RMSE of the average": one.rmse["averaged"] if not np.isnan(one.percent) else np.nan,
             "equivariance error (RMS)": one.rmse["equivariance"],
@@ -126,6 +128,9 @@ def _angles(axes: Axes, by_angle: np.ndarray, floor: float) -> None:
         axes.axhline(floor, color=style.PALETTE[1], linestyle="--", label="floor")
         axes.set_ylim(bottom=floor / 10)
     axes.set(title="By angle of a further turn", xlabel="angle (degree)", ylabel="change (RMS)")
+    axes.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+    drawing.log_labels(axes.yaxis)
+    axes.minorticks_off()
     axes.legend()
 
 
@@ -145,7 +150,7 @@ def _by_size(by_example: pd.DataFrame) -> pd.DataFrame:
     classes = pd.qcut(atoms, min(SIZES, atoms.nunique()), duplicates="drop")
     found = by_example.groupby(classes, observed=True)
     ends = found["atoms"].agg(["min", "max"])
-    names = [str(low) if low == high else f"{low} to {high}" for low, high in ends.itertuples(index=False)]
+    names = [str(low) if low == high else f"{low}–{high}" for low, high in ends.itertuples(index=False)]
     return found.sum().reset_index(drop=True).assign(size=names)
 
 
