@@ -18,6 +18,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
 from equidyn.integrations.ase import measure_calculator
+from equidyn.integrations.networks import escaip_small, escaip_tiny
 
 METALS = {"Cu": 3.61, "Ag": 4.09, "Au": 4.08, "Al": 4.05, "Ni": 3.52, "Pd": 3.89, "Pt": 3.92}
 CRYSTALS = [
@@ -30,6 +31,10 @@ CRYSTALS = [
 MOLECULES = (
     "H2O", "NH3", "CH4", "CO2", "C2H4", "CH3OH", "HCN", "H2CO", "C2H6", "CH3CN", "SO2", "HCl", "CH3SH", "N2H4", "C2H2",
     "HCOOH", "CH3ONO", "C6H6", "CH3CHO", "PH3",
+)  # fmt: skip
+ORGANIC = (
+    "CH4", "CH3OH", "H2CO", "C2H6", "CH3CN", "CH3SH", "HCOOH", "C6H6", "CH3CHO", "CH3CH2OH", "CH3COOH", "C3H8",
+    "CH3COCH3", "CH3CONH2", "C5H5N", "C4H4O", "C4H4NH", "CH3CH2NH2", "HCOOCH3", "C2H4",
 )  # fmt: skip
 
 
@@ -62,6 +67,10 @@ def molecules():
     return [molecule(name) for name in MOLECULES]
 
 
+def organic():
+    return [molecule(name) for name in ORGANIC]
+
+
 def tblite():
     from tblite.ase import TBLite
 
@@ -86,6 +95,8 @@ CASES = {
     "gfn2-xtb": Case(tblite, "tblite", molecules, 0.05),
     "chgnet": Case(chgnet, "chgnet", crystals),
     "sevennet": Case(sevennet, "sevenn", crystals),
+    "escaip_tiny": Case(escaip_tiny, "equidyn", organic, 0.05),
+    "escaip_small": Case(escaip_small, "equidyn", organic, 0.05),
 }
 
 
