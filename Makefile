@@ -61,7 +61,7 @@ docs: .venv/docs
 	@echo "Documentation: build/docs/index.html"
 
 lock: .venv/test
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --annotation-style line --quiet \
+	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --annotation-style line --quiet \
 		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
 plan: .venv/workflow
