@@ -1,5 +1,6 @@
 """Each example runs as it stands and prints what it promises."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -15,10 +16,15 @@ EXAMPLES = {
     "monitor_loop": ([], ("step   0:", "% averaged", "step 464:")),
     "monitor_lightning": ([], ("percent", "100")),
     "monitor_transformers": ([], ("step   0:", "step 100:")),
+    "point_cloud": ([], ("Trained:\n96 elements", "not constrained to be equivariant", "\n   240    ")),
 }
 """Arguments of each, and what it prints, among other things."""
 
-NEEDED = {"monitor_lightning": ("lightning",), "monitor_transformers": ("transformers", "accelerate")}
+NEEDED = {
+    "calculators": ("tblite",),
+    "monitor_lightning": ("lightning",),
+    "monitor_transformers": ("transformers", "accelerate"),
+}
 """Packages without which an example is skipped."""
 
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -26,6 +32,8 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 def test_all_are_known():
     assert {file.stem for file in FOLDER.glob("*.py")} == set(EXAMPLES)
+    page = (FOLDER.parent / "docs/examples.md").read_text("utf-8")
+    assert set(re.findall(r"examples/(\w+)\.py", page)) == set(EXAMPLES)
 
 
 @pytest.mark.filterwarnings("ignore")  # trainers warn of whatever could be set otherwise

@@ -165,8 +165,7 @@ class TestMeasurement:
 def test_calculators_of_people_are_round_off(name):
     """In double and in single precision, with distances that are equal by symmetry and without."""
     case = REAL[name]
-    if case.package not in ("ase", "tblite"):
-        pytest.importorskip(case.package, reason=f"{case.package} is not installed, see the extra calculators")
+    pytest.importorskip(case.package, reason=f"{case.package} is not installed, see the extra calculators")
     calculator = case.make()
     for rattle in (0, case.rattle):
         items = case.structures()[:3]
