@@ -48,3 +48,22 @@ def test_example(name, capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     for text in texts:
         assert text in printed
+
+
+README = (FOLDER.parent / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "not constrained"), (1, "'forces' is round-off"), (2, "'step': 100")])
+def test_snippet_of_the_readme(number, text, tmp_path, monkeypatch, capsys):
+    """Each runs as printed, by itself, and is short."""
+    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(snippets) == 3
+    assert len(snippets[number].strip().splitlines()) <= 12
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippets[number], "README.md", "exec"), {"__name__": "__main__"})
+    assert text in capsys.readouterr().out
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
+    assert len(README.split()) <= 1200

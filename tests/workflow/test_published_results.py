@@ -1,4 +1,4 @@
-"""What is published with the repository: its figures and claims follow from its tables, and the README states them."""
+"""What is published with the repository: its figures and claims follow from its tables, and the documentation states them."""
 
 import json
 import shutil
@@ -67,14 +67,14 @@ def test_runs_are_those_of_the_run_table():
             assert costs.loc[run, column] == float(row[column])
 
 
-def test_the_readme_states_the_claims_of_the_table():
+def test_the_documentation_states_the_claims_of_the_table():
     """One line for each claim, one cell for each task."""
     claims = pd.read_parquet(PUBLISHED / "tables/claims.parquet").query("weights == 'ema'")
-    readme = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/results.md").read_text()
     for claim, rows in claims.groupby("claim", sort=False):
         cells = dict.fromkeys(task_cards(), "")
         for row in rows.itertuples():
             interval = "no interval" if np.isnan(row.low) else f"{short(row.low)} to {short(row.high)}"
             found = "" if np.isnan(row.value) else f" {short(row.value)} ({interval})"
             cells[row.task] = SYMBOLS[row.verdict] + found
-        assert f"| `{claim}` | {' | '.join(cells.values())} |" in readme, claim
+        assert f"| `{claim}` | {' | '.join(cells.values())} |" in text, claim
