@@ -113,7 +113,7 @@ def test_caption_tells_of_each_task(table):
     assert "Flow matching: run base-flow_matching, skill against the best multiple of the noisy input" in text
     assert "without self-conditioning" in text
     assert "256 validation conformers of 31 molecules" in text
-    assert '"all, trilinear" (all of SO(3)' in text
+    assert '"all, trilinear" (about any axis' in text
     assert text.count("Rotations:") == 1
     assert "Faint" not in text
 

@@ -114,7 +114,7 @@ def test_figures_show_the_selected_rows(table, name):
     assert set(data["run"]) == set(SHOWN.get(name, ["base", "again"]))
     chosen = choose(table[table["task"] == "voxel_denoising"], conditions={"comparison": "trilinear"})
     assert_rows_of(data, chosen[chosen["run"].isin(set(data["run"]))], ["run", "step"])
-    assert "Rotations: all of SO(3), the predicted grid being turned back by trilinear" in text
+    assert "Rotations: about any axis, by any angle, the predicted grid being turned back by trilinear" in text
     assert "16 validation conformers of 12 molecules" in text
     assert "2 sampled rotations" in text
     assert "loss of a blank grid" in text

@@ -1,6 +1,7 @@
 """What is published with the repository: its figures and claims follow from its tables, and the documentation states them."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from PIL import Image
 from project import ROOT, Project, read_study
 
+from equidyn.analysis.pilot import pilot_curves
+from equidyn.claims.definitions import judged_of_published
+from equidyn.claims.published import Pilot
 from equidyn.core.numbers import short
 from equidyn.report.rendering import SYMBOLS
 from equidyn.tasks.registry import task_cards
@@ -78,3 +82,27 @@ def test_the_documentation_states_the_claims_of_the_table():
             found = "" if np.isnan(row.value) else f" {short(row.value)} ({interval})"
             cells[row.task] = SYMBOLS[row.verdict] + found
         assert f"| `{claim}` | {' | '.join(cells.values())} |" in text, claim
+
+
+def test_the_prose_states_what_is_found_in_the_pilot_run():
+    curves, fall = pilot_curves(), "falls_below_2_percent"
+    raw, ema = (judged_of_published(Pilot("force_field", curves, weights)) for weights in ("raw", "ema"))
+    claims = pd.read_parquet(PUBLISHED / "tables/claims.parquet").query("weights == 'ema'").set_index(["claim", "task"])
+    authors = claims.loc[(fall, "force_field"), "published_value"]
+    steps = [short(each.value) for each in (raw[fall][0], ema[fall][0], raw["falls_with_skill"][0])]
+    skill = short(raw["silent_at_first"][0].value)
+    readme, results = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/results.md"))
+    said = f"fall to 2 % at step {steps[0]}; averages of its weights, which are what the authors evaluate, at step {steps[1]}"
+    assert said in readme
+    assert (
+        f"a share of 2 % by step {steps[0]}, at a skill of {skill}, and its average by step {steps[1]}, where the "
+        f"authors' averages have it by step {short(authors)}. Half of what it learns it has learned, equivariantly, by "
+        f"step {steps[2]}."
+    ) in results
+    docs = (ROOT / "docs/claims.md").read_text()
+    rows = re.findall(r"^\| `([\w.]+)`: [^|]+ \| (.+) \| (.+) \| .+ \|$", docs, re.MULTILINE)
+    assert len(rows) > 5
+    for claim, *cells in rows:
+        for (found, *_), cell in zip((raw[claim], ema[claim]), cells, strict=True):
+            said = [float(number.replace("∞", "inf").replace(",", "")) for number in re.findall(r"[\d.,]+|∞", cell)]
+            assert said == pytest.approx([found.value, found.low, found.high][: len(said)], rel=0.02, abs=1e-3), claim

@@ -52,18 +52,19 @@ CARD = TaskCard(
         ),
         "trilinear": Comparison(
             "all, trilinear",
-            "all of SO(3), the predicted grid being turned back by trilinear interpolation between voxels",
+            "about any axis, by any angle, the predicted grid being turned back by trilinear interpolation between "
+            "voxels",
             needs="leaves_origin",
         ),
         "cubic": Comparison(
             "all, cubic splines",
-            "all of SO(3), the predicted grid being turned back by cubic splines",
+            "about any axis, by any angle, the predicted grid being turned back by cubic splines",
             needs="leaves_origin",
         ),
         "atoms": Comparison(
             "all, at the atoms",
-            "all of SO(3), no grid being turned back: compared is the overlap of the predicted density with that of "
-            "each atom, so that the loss is one per atom",
+            "about any axis, by any angle, no grid being turned back: compared is the overlap of the predicted density "
+            "with that of each atom, so that the loss is one per atom",
             needs="leaves_origin",
         ),
     },
