@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose
+from equidyn.tasks.registry import task_cards
 
 COMPARISONS = of_task("voxel_denoising").comparisons
 OPTIONS = of_task(task="voxel_denoising")
@@ -120,6 +121,12 @@ def test_figures_show_the_selected_rows(table, name):
     assert "loss of a blank grid" in text
     assert "constant" not in text
     assert figure.get_suptitle() == "Rotations: all, trilinear"
+
+
+def test_comparisons_are_said_of_any_group():
+    """The group has a sentence of its own."""
+    told = [comparison.text for card in task_cards().values() for comparison in card.comparisons.values()]
+    assert not [text for text in told if "O(3)" in text]
 
 
 def test_another_action_is_chosen(table):
