@@ -1,4 +1,4 @@
-"""What is published with the repository: its figures and claims follow from its tables, and the documentation states them."""
+"""What is published with the repository follows from its tables, figures and claims, and the documentation states it."""
 
 import json
 import re
