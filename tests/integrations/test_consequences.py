@@ -49,6 +49,13 @@ def test_forces_of_a_run_deviate_as_they_are_measured_to(of_whirl):
     assert str(of_whirl).count("drift") == str(of_whirl).count("second derivatives") == 2
 
 
+def test_atoms_move_by_the_temperature():
+    atoms = crystals(1, rattle=0)[0]
+    cold, warm, hot = (constant_energy(Pairs(), atoms, 40, 5, temperature=one).fluctuation for one in (0, 10, 40))
+    assert cold < 1e-15
+    assert hot / warm == pytest.approx(4, rel=0.2)
+
+
 def test_torque_is_of_energies_that_depend_on_the_orientation():
     assert constant_energy(Pairs(), cluster(), 5).torque < 1e-15
     assert constant_energy(LabAxis(), cluster(), 5).torque > 1e-4
