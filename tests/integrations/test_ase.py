@@ -100,12 +100,16 @@ class TestMeasurement:
             assert one.rmse["equivariance"] < most
             assert one.verdict == "round-off"
 
-    @pytest.mark.parametrize("calculator", [ForgottenCell(), LabAxis()])
-    def test_wrong_calculators_are_wrong(self, calculator):
+    @pytest.mark.parametrize(
+        ("calculator", "suspect"),
+        [(ForgottenCell(), "a cell that is not turned"), (LabAxis(), "a feature tied to the z axis of the laboratory")],
+    )
+    def test_wrong_calculators_are_wrong(self, calculator, suspect):
         found = measure_calculator(calculator, CRYSTALS)
         for one in found.properties.values():
             assert one.rmse["equivariance"] > 1e-5
             assert one.verdict == "real"
+            assert one.suspects[0].name == suspect
 
     def test_ties_that_rounding_breaks_are_an_error(self):
         found = measure_calculator(FewNeighbours(), crystals(10, rattle=0))
