@@ -67,3 +67,19 @@ def test_snippet_of_the_readme(number, text, tmp_path, monkeypatch, capsys):
 def test_readme_is_short():
     assert len(README.splitlines()) <= 150
     assert len(README.split()) <= 1200
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of Jupyter, in its own process and in this one
+def test_notebook(tmp_path):
+    """It runs, and what it shows is kept in order."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    book = nbformat.read(FOLDER / "measure.ipynb", as_version=4)
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    shown = [output.output_type for cell in cells for output in cell.outputs]
+    assert shown.count("display_data") == 2
+    assert "error" not in shown
+    nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    again = [output.output_type for cell in cells for output in cell.outputs]
+    assert again == shown
