@@ -32,6 +32,9 @@ def test_correlations_of_each_seed_make_an_interval():
     ends = np.tanh([np.mean(z), np.mean(z) - reach, np.mean(z) + reach])
     assert [row.value, row.low, row.high] == pytest.approx(ends)
     assert "71 of 72 checkpoints have a logarithm of both" in row.notes
+    some = table[table["run"] != "one"]
+    row = found("tracks_head_deviation", *seeds(), analyses={("head", FORCE): some})
+    assert "without one, of which the analysis has no such numbers" in row.notes
     row = found("tracks_head_deviation", run("base"), analyses={("head", FORCE): table})
     assert (row.value, row.kind) == (pytest.approx(np.tanh(z[0])), RANGE)
 

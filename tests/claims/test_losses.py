@@ -17,9 +17,9 @@ def test_a_fall_lies_between_two_evaluations():
 
 
 def test_what_never_falls_is_refuted_by_long_and_dense_evaluation_alone():
-    fall = found("falls_below_2_percent", run("base", HIGH))
+    fall = found("falls_below_2_percent", run("base", HIGH, dense=True))
     assert (fall.value, fall.low, fall.high) == (np.inf, pytest.approx(15_000), np.inf)
-    fall = found("falls_below_2_percent", run("base", HIGH[:5], LOSS[:5], steps=STEPS[:5]))
+    fall = found("falls_below_2_percent", run("base", HIGH[:5], LOSS[:5], steps=STEPS[:5], dense=True))
     assert (fall.low, fall.high) == (pytest.approx(1500), np.inf)
     some = [0, 1, 2, 3, 6, 9, 10]
     seldom = [np.array(values)[some] for values in (HIGH, LOSS, STEPS)]
@@ -28,11 +28,12 @@ def test_what_never_falls_is_refuted_by_long_and_dense_evaluation_alone():
 
 
 def test_what_rare_evaluations_can_have_missed_is_not_refuted():
-    """No fall is seen until step 15,000, or none, but nobody looked from step 1,000 to 10,000, or from 10 to 1,500."""
+    """No fall is seen until step 15,000, or none, but nobody looked in between, or soon."""
     for share, kept in (([6.0] * 10 + [1.0], [0, 1, 2, 3, 9, 10]), (HIGH, [0, 1, *range(4, 11)])):
         seldom = [np.array(values)[kept] for values in (share, LOSS, STEPS)]
-        assert found("falls_below_2_percent", run("base", *seldom[:2], steps=seldom[2])).low == 0
-    late = found("falls_below_2_percent", run("base", [6.0] * 10 + [1.0]))
+        assert found("falls_below_2_percent", run("base", *seldom[:2], steps=seldom[2], dense=True)).low == 0
+    assert found("falls_below_2_percent", run("base", HIGH)).low == 0
+    late = found("falls_below_2_percent", run("base", [6.0] * 10 + [1.0], dense=True))
     assert (late.low, late.high) == (pytest.approx(10_000), 15_000)
 
 
@@ -50,17 +51,17 @@ def test_a_fall_that_does_not_last_is_passed_over():
     share[STEPS.index(100)], share[STEPS.index(2250)] = 5.0, 3.0
     assert found("falls_to_stay", run("base", share)).value == 3300
     late = (50.0,) * 9 + (1.0,) * 2
-    fall = found("falls_to_stay", run("base", late))  # at 10,000, but 20,000 is not seen
+    fall = found("falls_to_stay", run("base", late, dense=True))  # at 10,000, but 20,000 is not seen
     assert (fall.value, fall.low) == (np.inf, pytest.approx(7500))
 
 
 def test_what_never_lasts_was_not_there_when_it_could_last_be_judged():
     """Training ends at step 10,000, of which a half is 5,000, but evaluations until twice their step end at 3,300."""
     steps = [*STEPS[:7], 7500, 10_000]
-    fall = found("falls_to_stay", run("base", [6.0] * 9, [*LOSS[:7], 0.1, 0.1], steps=steps))
+    fall = found("falls_to_stay", run("base", [6.0] * 9, [*LOSS[:7], 0.1, 0.1], steps=steps, dense=True))
     assert (fall.value, fall.low) == (np.inf, 0)  # too far apart
     steps = [*STEPS[:7], 5500, 7000, 10_000]
-    fall = found("falls_to_stay", run("base", [6.0] * 10, [*LOSS[:7], *[0.1] * 3], steps=steps))
+    fall = found("falls_to_stay", run("base", [6.0] * 10, [*LOSS[:7], *[0.1] * 3], steps=steps, dense=True))
     assert (fall.value, fall.low) == (np.inf, pytest.approx(3300))
 
 
@@ -114,6 +115,10 @@ def test_the_slowest_of_several_runs_counts(claim, column, value):
     fall = found(claim, base, run("slow", (50, 9, 8, *[1] * 8), **{column: value}))
     assert fall.value == 1000
     assert "by run: base 100, slow 1,000" in fall.notes
+    alone = "of one seed, so that ends hold no spread over seeds of it: "
+    assert f"{alone}slow" in fall.notes
+    again = [run(f"other{seed}", seed=seed, **{column: value}) for seed in range(2)]
+    assert not any(note.startswith(alone) for note in found(claim, base, *again).notes)
     assert found(claim, base, run("never", HIGH, **{column: value})).value == np.inf
 
 
@@ -164,7 +169,7 @@ def test_the_order_of_two_falls():
     assert (order.value, order.low, order.high) == pytest.approx((100 / 1000, 10 / 1000, 100 / 100))
     order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 6 + [1.0] * 5))  # steps 3,300 and 1,000
     assert (order.value, order.low) == pytest.approx((3300 / 1000, 2250 / 1000))
-    order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 11))
+    order = found("equivariant_before_skilled", run("base", energy=[1e-4] * 11, dense=True))
     assert (order.value, order.low, order.high) == (np.inf, pytest.approx(7500 / 1000), np.inf)
 
 
@@ -226,6 +231,13 @@ def test_a_win_needs_three_seeds():
     assert found("wins_per_flop", *runs, baseline="net0").kind == INTERVAL
 
 
+def test_every_seed_must_predict_something():
+    pairs = [run(f"{model}{seed}", model=model, seed=seed) for model in ("net", "control-net") for seed in range(2)]
+    silent = run("control-net1", (0,) * 11, [0.97] * 11, model="control-net", seed=1)
+    with pytest.raises(Untestable, match=r"at 1\.5e10 FLOP control-net1 predicts nothing"):
+        found("wins_per_flop", *pairs[:3], silent, baseline="net0")
+
+
 def test_constant_rates_are_compared_all_along():
     runs = run("base"), run("control", (0,) * 11, LOSS, model="control-net")
     ratio = found("wins_per_flop", *runs, flops={"control": 1e5}, anneals=False)
@@ -255,7 +267,7 @@ def test_the_strongest_opponent_counts_and_none_is_said():
             found("wins_per_flop", base, odd)
         assert found("wins_per_flop", base, weak, strong, odd).value == pytest.approx(2)
     silent = run("control", (0,) * 11, [0.97] * 11, model="control-net")
-    with pytest.raises(Untestable, match="one of both predicts nothing"):
+    with pytest.raises(Untestable, match="control predicts nothing"):
         found("wins_per_flop", base, silent)
 
 

@@ -73,6 +73,15 @@ def test_curves_between_their_points_are_straight_in_logarithms(evidence):
     np.testing.assert_allclose(curves.total[0, 0], np.exp(expected), rtol=1e-12)
 
 
+def test_what_steps_count_and_which_seeds_are_not_published_is_said(evidence):
+    for task, published in evidence.items():
+        _, _, reason = judged_of_published(published)["falls_below_2_percent"]
+        assert reason.endswith("published steps are rows of a log, as the paper counts them, and not updates of the "
+                               "optimiser") == (task == "flow_matching")  # fmt: skip
+    faster = CLAIMS["learned_faster"].find(evidence["force_field"])
+    assert "what it needs is not published of replicate 2, replicate 3" in faster.notes
+
+
 def test_what_is_not_read_is_said():
     published = Published("voxel_denoising", published_curves(), published_landscapes())
     found, decision, reason = judged_of_published(published)["falls_below_2_percent"]

@@ -7,6 +7,7 @@ from drawing_checks import assert_on_page, draw_checked, of_task
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS
 from equidyn.claims.evidence import INTERVAL, RANGE
+from equidyn.claims.published import ROWS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.figures.families.claims.draw import VERDICTS, notes, verdicts
 from equidyn.tasks.registry import task_cards
@@ -92,6 +93,9 @@ def test_ranges_look_otherwise_and_nothing_is_drawn_without_a_value(table):
     assert "95 %" in text
     assert "is missing: better_conditioned (Force field)." in text
     assert "is missing" not in " ".join(notes(data.dropna(subset="value"), OPTIONS))
+    assert "rows of a log" not in text
+    data["published_reason"] = np.where(data["task"] == "flow_matching", f"the value; {ROWS}", "")
+    assert f"Of {OPTIONS['flow_matching'].words.title}, {ROWS}." in " ".join(notes(data, OPTIONS))
 
 
 def test_some_tasks_and_any_order(table):

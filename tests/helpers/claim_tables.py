@@ -12,6 +12,7 @@ from equidyn.claims.tables import TaskTables
 from equidyn.study.choice import choice_of
 from equidyn.tasks.registry import task_cards
 
+_BETWEEN = (15, 22, 32, 46, 68, 147, 215, 316, 464, 681)
 STEPS = (0, 10, 100, 1000, 1500, 2250, 3300, 5000, 7500, 10_000, 15_000)
 SHARE = (50.0, 9.0, 1.5, 0.5, *[0.3] * 7)  # percent
 LOSS = (2.0, 1.0, 0.9, 0.4, 0.3, 0.25, 0.2, 0.15, 0.12, 0.1, 0.1)  # null loss: 1
@@ -23,21 +24,29 @@ DESIGN = {
 HERE = {"weights": "raw", "estimator": "exact"}
 
 
-def run(name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, scatter=0.0, comparison=None, **design):
+def run(
+    name, share=SHARE, loss=LOSS, *, steps=STEPS, times=None, energy=1.0, scatter=0.0, comparison=None, dense=False,
+    **design,
+):  # fmt: skip
     """A run's rows of the evaluation and its sums over twelve clusters, which scatter about losses given per step.
 
-    Share and loss are lists for one curve, or for each flow time.
+    Share and loss are lists for one curve, or for each flow time. A dense one has evaluations from step 10 to 1,000
+    that are as close as later ones, with the numbers of the step before.
     """
+    known = np.array(steps)
+    steps = np.array(sorted({*steps, *(step for step in _BETWEEN if dense and step < steps[-1])}))
+    at = np.searchsorted(known, steps, side="right") - 1
+    energy = np.broadcast_to(energy, known.shape)[at]
     rng = np.random.default_rng(1)
     factors = np.exp(scatter * rng.normal(size=(2, 12)))
     factors /= factors.mean(axis=1, keepdims=True)
     parts = []
     for i, t in enumerate(times or [np.nan]):
-        shares, losses = (np.array(values[i] if times else values) for values in (share, loss))
+        shares, losses = (np.array(values[i] if times else values)[at] for values in (share, loss))
         for cluster, (even, uneven) in enumerate(factors.T):
             equivariance = 10 * shares / 100 * losses * uneven
             part = {"total": 10 * losses * (1 - shares / 100) * even + equivariance, "equivariance": equivariance}
-            part |= {"weight": 10.0, "null_energy": 10.0, "prediction_energy": 10.0 * np.array(energy)}
+            part |= {"weight": 10.0, "null_energy": 10.0, "prediction_energy": 10.0 * energy}
             condition = {"t": t, "self_conditioning": False if times else None, "comparison": comparison}
             parts.append(pd.DataFrame({"run": name, **HERE, **condition, "step": steps, "cluster": cluster, **part}))
     designs = {**DESIGN, **design, "variant": variant(design.get("model", "net"))}

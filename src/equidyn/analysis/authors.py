@@ -85,6 +85,8 @@ COLUMNS = (
     "high", "smoothed", "rotations", "source",
 )  # fmt: skip
 """Columns of tables of published curves."""
+OPTIMISER_STEP, LOG_ROW = "optimiser step", "log row"
+"""Values of ``step_unit``: rows of a log where real steps are not published."""
 
 VOXMOL_ROTATIONS = 4  # K
 _PREFIX = "equivar_loss_term_"
@@ -160,7 +162,7 @@ def published_curves() -> pd.DataFrame:
         One row per point: ``study`` ("published"); ``figure``, its published name; ``task``; ``model``;
         ``train_subset``, as the figure calls it; ``series``, the curve of the figure, from small to large where they
         are sizes; ``quantity``: "percent", "equivariance", "twirled" or "total"; flow time ``t`` (missing: none);
-        ``step`` and ``step_unit`` ("optimiser step"; "log row" where real steps are not published); ``value``, percent
+        ``step`` and ``step_unit``, `OPTIMISER_STEP` or `LOG_ROW`; ``value``, percent
         or loss in the authors' units, median of the points in a bin of steps, and their extremes ``low`` and ``high``;
         ``smoothed``; ``rotations``, K; ``source`` ("digitised"). Percent and equivariance error include the factor
         K/(K − 1); the twirled loss is as published, that of the mean over K predictions, which is too large by 1/K of
@@ -179,7 +181,7 @@ def published_curves() -> pd.DataFrame:
             "task": "flow_matching" if flows else "force_field",
             "quantity": drawn.quantity or series.map(_LOSSES),
             "t": series.str.removeprefix("t=").astype(float) if flows else np.nan,
-            "step_unit": "log row" if flows else "optimiser step",
+            "step_unit": LOG_ROW if flows else OPTIMISER_STEP,
             "smoothed": flows,
             "rotations": 10,
             "source": "digitised",
@@ -251,7 +253,7 @@ def voxmol_curves(files: Mapping[str, Path]) -> pd.DataFrame:
                 **table._asdict() | {"series": series},
                 task="voxel_denoising",
                 t=np.nan,
-                step_unit="optimiser step",
+                step_unit=OPTIMISER_STEP,
                 smoothed=False,
                 rotations=VOXMOL_ROTATIONS,
                 source="authors' table",

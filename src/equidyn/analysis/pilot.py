@@ -8,7 +8,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from equidyn.analysis.authors import COLUMNS
+from equidyn.analysis.authors import COLUMNS, OPTIMISER_STEP
 
 PILOT = "pilot-escaip-6M"
 """Its ``figure`` in the table of published curves."""
@@ -42,7 +42,7 @@ def pilot_curves() -> pd.DataFrame:
         model="EScAIP 6M",
         train_subset="39,640 conformers",
         t=np.nan,
-        step_unit="optimiser step",
+        step_unit=OPTIMISER_STEP,
         smoothed=False,
         rotations=0,
         source="own run",

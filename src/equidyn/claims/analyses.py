@@ -5,7 +5,7 @@ Each is a number for each seed; an interval needs at least three of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def correlation(evidence: Evidence, *, kind: str, x: str, y: str) -> Found:
     if not counted:
         raise Untestable(lack)
     values = [float(np.tanh(np.mean(np.arctanh([by_run[run] for by_run in counted.values()])))) for run in every]
-    notes = [f"{used} of {len(rows)} checkpoints have a logarithm of both"]
+    notes = [f"{used} of {len(rows)} checkpoints have a logarithm of both", *_without_rows(evidence, every)]
     if is_timed:
         notes.append("by t: " + ", ".join(f"{short(t)}: {short(by_run[every[0]])}" for t, by_run in counted.items()))
     if left := [short(t) for t in found if t not in counted]:
@@ -126,5 +126,12 @@ def _ratios(evidence: Evidence, rows: pd.DataFrame, keys: list[str], what: str) 
         raise Untestable("; ".join([f"no {what} of both losses is known", *notes]))
     values = np.exp(np.log(ratios).groupby(level="run").mean())
     runs = [run for run in evidence.replicates if run in values.index]
+    notes += _without_rows(evidence, runs)
     notes.insert(0, f"{what}s of the first seed: " + ", ".join(short(ratio) for ratio in ratios.loc[[runs[0]]]))
     return evidence.over_seeds([float(values[run]) for run in runs], LOGARITHM, *notes)
+
+
+def _without_rows(evidence: Evidence, runs: Sequence[str]) -> list[str]:
+    """Which seeds are missing, if any is."""
+    missing = [run for run in evidence.replicates if run not in runs]
+    return [f"without {', '.join(missing)}, of which the analysis has no such numbers"] if missing else []

@@ -36,7 +36,7 @@ COLUMNS = (
 PAPER, OURS = "paper", "ours"
 
 # Expected ranges. Closed at infinity: a ratio may be beyond all bounds.
-_STEPS = pd.Interval(0, WITHIN[1], closed="both")  # sooner is no contradiction
+_STEPS = pd.Interval(0, WITHIN, closed="both")  # sooner is no contradiction
 _MORE = pd.Interval(1, np.inf, closed="right")  # "faster", "smoother", "better conditioned": more than the other
 _STRONG = pd.Interval(0.5, 1, closed="both")  # "correlates strongly": by the usual convention, 0.5 and more
 _RETURNS = pd.Interval(2, np.inf, closed="both")  # the share at least doubles again

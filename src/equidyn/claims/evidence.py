@@ -19,7 +19,8 @@ from equidyn.core.numbers import short
 
 PERCENT = 2.0  # "at or below 2 % of the held-out loss"
 RELATIVE = 0.02  # the same of the energy of what is predicted, which does not fall when predictions vanish
-WITHIN = (1_000, 10_000)  # "within 1k to 10k steps"
+WITHIN = 10_000  # "within 1k to 10k steps"; sooner is no contradiction
+EARLIEST = 10  # steps after which a fall is looked for
 FEWEST_SEEDS = 3  # of which the spread tells anything
 DENSE = 1.6  # evaluations further apart than by this factor can miss a fall
 LEARNS = 0.2  # best skill from which on a flow time counts: a quarter of it, the least part looked at, is still useful
@@ -209,13 +210,13 @@ class Curves:
         ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
         is_dense = self.is_dense(gap)
         later = np.nextafter(until, np.inf) if is_dense else 0.0
-        seen = ever & (is_dense | (self.steps[at] <= WITHIN[1]))
+        seen = ever & (is_dense | (self.steps[at] <= WITHIN))
         lower = np.where(seen, before[at], np.where(ever, 0.0, later))
         return Bounds(lower, np.where(ever, self.steps[at].astype(float), np.inf))
 
     def is_dense(self, gap: float) -> bool:
-        """Whether no two evaluations about the steps of interest are further apart than by a factor."""
-        start, stop = (self.steps[self.steps <= WITHIN[0]], self.steps[self.steps >= WITHIN[1]])
+        """Whether no two evaluations from step `EARLIEST` to `WITHIN` are further apart than by a factor."""
+        start, stop = (self.steps[self.steps <= EARLIEST], self.steps[self.steps >= WITHIN])
         first, last = (start[-1] if len(start) else np.inf, stop[0] if len(stop) else self.ends)
         marks = self.steps[(self.steps >= first) & (self.steps <= last)]
         return len(marks) > 0 and bool((marks[1:] <= gap * marks[:-1]).all())
@@ -305,6 +306,10 @@ class Evidence(ABC):
     @abstractmethod
     def others(self, columns: Sequence[str]) -> list[str]:
         """Runs that differ from the baseline in some columns of the design, and in the seed, alone; no controls."""
+
+    def alone(self, runs: Sequence[str]) -> list[str]:
+        """Those of some runs that have no further seed among them."""
+        return list(runs)
 
     @abstractmethod
     def curves(self, run: str) -> Curves:

@@ -42,7 +42,10 @@ def falls(evidence: Evidence, *, useful: bool = False, lasting: bool = False, si
     by_run = ", ".join(f"{run} {_step(found)}" for run, found in latest.items())
     counted = {run: times for run, (_, times) in first.items()}
     if len(latest) > 1:
-        return evidence.combined(drawn, f"by run: {by_run}", *_left_out(evidence, counted, _TOO_LITTLE))
+        told = [f"by run: {by_run}"]
+        if alone := evidence.alone(others):
+            told.append(f"of one seed, so that ends hold no spread over seeds of it: {', '.join(alone)}")
+        return evidence.combined(drawn, *told, *_left_out(evidence, counted, _TOO_LITTLE))
     found, times = first[evidence.replicates[0]]
     by_time = _by_time(evidence, [_step(found, i) for i in range(len(times))], times)
     return evidence.combined(drawn, *by_time, *_left_out(evidence, counted, _TOO_LITTLE))
@@ -149,7 +152,7 @@ def returns(evidence: Evidence) -> Found:
         rises = np.divide(curves.percent, lowest, out=np.ones_like(lowest), where=np.isfinite(lowest))
         return rises.max(axis=-1)
 
-    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN[1], least=None)
+    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN, least=None)
 
 
 def ends_above(evidence: Evidence) -> Found:
@@ -191,7 +194,7 @@ def _extreme(
 ) -> Found:
     """A statistic's extreme over the flow times at which something is learned; all where no null loss is known.
 
-    Seeds of which something that it needs is not published are left out, unless it is of none.
+    Seeds of which something that it needs is not published are left out and named, unless it is of none.
     """
     drawn: list[Bounds] = []
     texts: list[str] = []
@@ -204,7 +207,9 @@ def _extreme(
         values = statistic(curves)
         drawn.append(values.reduced(reduce, times))
         texts = texts or _by_time(evidence, _said_each(values), times)
-    return evidence.combined(drawn, *texts, *_left_out(evidence, counted, _TOO_LITTLE))
+    unnamed = f"what it needs is not published of {', '.join(run for run in every if run not in counted)}"
+    lacking = [unnamed] if len(counted) < len(every) else []
+    return evidence.combined(drawn, *texts, *lacking, *_left_out(evidence, counted, _TOO_LITTLE))
 
 
 # Losses at equal cost.
@@ -255,10 +260,10 @@ def _against(
                 raise Untestable(
                     f"{frontier.name} has no whole schedule within {short(budget)} {unit}, the largest common budget"
                 )
+            if frontier.skill(budget) < evidence.useful_skill:
+                raise Untestable(f"at {short(budget)} {unit} {frontier.name} predicts nothing")
     drawn = [Bounds.exact(_ratio(pair, budget, averaged)) for pair in pairs]
     first = pairs[0]
-    if any(frontier.skill(budget) < evidence.useful_skill for frontier in first):
-        raise Untestable(f"at {short(budget)} {unit} one of both predicts nothing")
     budgets = sorted({cost for frontier in first for cost in frontier.whole if cost <= budget})
     common = [cost for cost in budgets if cost >= max(frontier.least for frontier in first)]
     shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]

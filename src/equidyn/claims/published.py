@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from equidyn.analysis.authors import LOG_ROW
 from equidyn.analysis.pilot import PILOT, SERIES
 from equidyn.claims.evidence import (
     EXAMPLES,
@@ -32,6 +33,9 @@ from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 
 DECAY = 0.999
 """Decay of the authors' average of the weights."""
+
+ROWS = "published steps are rows of a log, as the paper counts them, and not updates of the optimiser"
+"""Note on curves of which no other steps are published."""
 
 _QUANTITIES = ("percent", "total", "equivariance")
 
@@ -219,6 +223,10 @@ class Published(SingleCurves):
         null = self._null() if self._published.plateau and "total" in found else None
         return Curves(steps, times, null=null, **found)
 
+    @property
+    def _counts_rows(self) -> bool:
+        return (self.table.loc[self.table["task"] == self.task, "step_unit"] == LOG_ROW).any()
+
     def _null(self) -> np.ndarray:
         figure, first, last = self._published.plateau or ("", 0, 0)
         rows = self._rows(figure, None)
@@ -236,6 +244,8 @@ class Published(SingleCurves):
         """The median over seeds and their extremes."""
         lower, upper, seen = ([float(getattr(each, what)[0]) for each in drawn] for what in ("lower", "upper", "value"))
         value = float(np.median(seen)) if value is None else value
+        if self._counts_rows:
+            notes = (*notes, ROWS)
         return Found(value, min(lower), max(upper), notes, RANGE if len(drawn) > 1 else SINGLE)
 
 

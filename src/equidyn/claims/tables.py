@@ -32,6 +32,7 @@ from equidyn.claims.evidence import (
 )
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
+from equidyn.run.recipe import DESIGN
 from equidyn.study.choice import OPPONENT, Choice, comparable
 from equidyn.study.costs import spent
 from equidyn.study.selection import is_control, settings
@@ -85,6 +86,11 @@ class TaskTables(Evidence):
     def others(self, columns: Sequence[str]) -> list[str]:
         """Runs that differ from the baseline in some columns, and in the seed, alone; no controls."""
         return [run for run in self._like(columns) if run not in self.replicates]
+
+    def alone(self, runs: Sequence[str]) -> list[str]:
+        """Those of some runs that have no further seed among them."""
+        design = self.runs.loc[list(runs), list(DESIGN)].astype(str)
+        return list(design.index[~design.duplicated(keep=False)])
 
     def _like(self, columns: Sequence[str], **lengths_and_controls: bool) -> list[str]:
         baseline = self.choice.baseline

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from equidyn.analysis.authors import OPTIMISER_STEP
 from equidyn.analysis.pilot import PILOT, SERIES
 from equidyn.claims.published import DECAY, Pilot, Published
 from equidyn.core.numbers import short
@@ -155,7 +156,7 @@ def _fall(part: pd.DataFrame, options: Options) -> dict[str, float | bool]:
 def _theirs(published: pd.DataFrame, options: Options) -> pd.DataFrame:
     """The fall of each published replicate and of the pilot run, a row each; none where steps are not known."""
     need(published, ["task", "step_unit", "figure"])
-    known = published[(published["task"] == options.task) & (published["step_unit"] == "optimiser step")]
+    known = published[(published["task"] == options.task) & (published["step_unit"] == OPTIMISER_STEP)]
     authors = Published(options.task, known, pd.DataFrame())
     runs = [("published", name, DECAY, authors.curves(name)) for name in (authors.replicates if len(known) else ())]
     if (known["figure"] == PILOT).any():

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from equidyn.analysis.authors import LOG_ROW, OPTIMISER_STEP
 from equidyn.analysis.overfitting import overfitted
 from equidyn.analysis.pilot import PILOT
 from equidyn.core.numbers import count, short
@@ -251,7 +252,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
             "Points are read from the vector paths of the figures: medians in bins of steps, 40 per factor of ten; "
             "bands are a bin's extremes, no intervals."
         )
-    if (theirs["step_unit"] == "log row").any():
+    if (theirs["step_unit"] == LOG_ROW).any():
         sentences.append(
             "Published steps count the rows of a log; the optimiser steps are not published, so positions along the "
             "step axis cannot be compared. Both sides are moving averages, ours with what was measured behind them."
@@ -361,7 +362,7 @@ def _ours(rows: pd.DataFrame, options: Options, quantity: str, series: Sequence[
         data = smoothed(data, [quantity])
     named = {name: name.replace(quantity, "value", 1) for name in data if name.startswith(quantity)}
     return data.rename(columns=named).assign(
-        origin="here", quantity=quantity, step_unit="optimiser step", source="evaluation table"
+        origin="here", quantity=quantity, step_unit=OPTIMISER_STEP, source="evaluation table"
     )
 
 
@@ -600,7 +601,7 @@ def _label(pair: list[Axes], row: _Row, options: Options) -> None:
 
 
 def _step_label(data: pd.DataFrame) -> str:
-    return "Row of the log (not optimiser steps)" if data["step_unit"].iloc[0] == "log row" else drawing.STEP
+    return "Row of the log (not optimiser steps)" if data["step_unit"].iloc[0] == LOG_ROW else drawing.STEP
 
 
 def _keys(axes: Axes, row: _Row, options: Options) -> None:

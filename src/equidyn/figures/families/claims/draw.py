@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS, EMA, RAW
 from equidyn.claims.evidence import INTERVAL, RANGE
+from equidyn.claims.published import ROWS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
@@ -107,6 +108,9 @@ def notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
         "before; per compute, of the loss to that of an equivariant network.",
         "A step that was not reached lies anywhere after the end of training.",
     ]
+    rows = data["published_reason"].str.contains(ROWS, na=False)
+    if told := [options[task].words.title for task in dict.fromkeys(data.loc[rows, "task"])]:
+        sentences.append(f"Of {' and '.join(told)}, {ROWS}.")
     known = data.groupby(["claim", "task"], sort=False)["value"].count()
     if gone := [f"{claim} ({options[task].words.title})" for claim, task in known.index[known == 0]]:
         sentences.append(f"Without a value, as something that they need is missing: {', '.join(gone)}.")
