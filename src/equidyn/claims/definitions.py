@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from equidyn.claims import analyses as of_analyses
-from equidyn.claims import losses
+from equidyn.claims import budgets, losses
 from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, Settings, Untestable
 from equidyn.claims.published import DECAY, Published, SingleCurves
 from equidyn.claims.tables import TaskTables
@@ -315,7 +315,7 @@ CLAIMS = {
             f"network at the largest common training budget, {text}, each trained by a whole schedule; the most over "
             "equivariant networks; flow matching: loss as in training",
             _WINS,
-            partial(losses.wins, averaged=bool(averaged), unit=unit),
+            partial(budgets.wins, averaged=bool(averaged), unit=unit),
             "ratio",
             (figure, figure),
             ("seed",),

@@ -7,7 +7,6 @@ in each resample; how seeds and resamples make an interval is the evidence's mat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -21,7 +20,6 @@ from equidyn.claims.evidence import (
     Curves,
     Evidence,
     Found,
-    Training,
     Untestable,
 )
 from equidyn.core.numbers import short
@@ -210,111 +208,6 @@ def _extreme(
     unnamed = f"what it needs is not published of {', '.join(run for run in every if run not in counted)}"
     lacking = [unnamed] if len(counted) < len(every) else []
     return evidence.combined(drawn, *texts, *lacking, *_left_out(evidence, counted, _TOO_LITTLE))
-
-
-# Losses at equal cost.
-
-
-def wins(evidence: Evidence, *, averaged: bool, unit: str) -> Found:
-    """Loss of the baseline over that of an equivariant network, both trained in full within the largest common budget.
-
-    That is the largest which the baseline and some equivariant network have used. Each of these is taken at its best
-    within it, and the one that the baseline does worst against counts. Seeds are compared in pairs.
-
-    Args:
-        evidence: About a task.
-        averaged: Whether the baseline is averaged over rotations when it is used.
-        unit: Of the budget: "FLOP" or "s".
-    """
-    compared = evidence.trainings(unit)
-    lacks, pairs, found = dict(compared.lacks), {}, []
-    for model, theirs in compared.theirs.items():
-        trained = {each.seed for each in theirs}
-        seeds = [seed for seed in dict.fromkeys(each.seed for each in compared.ours) if seed in trained]
-        groups = compared.ours, theirs
-        pairs[model] = [[_Frontier(group, seed, compared.anneals) for group in groups] for seed in seeds]
-        if not seeds:
-            lacks[model] = f"it was trained with no seed of {evidence.replicates[0]!r}"
-    budgets = [min(frontier.largest for pair in each for frontier in pair) for each in pairs.values() if each]
-    for model, each in pairs.items():
-        try:
-            found += [_against(evidence, each, max(budgets), averaged, unit)] if each else []
-        except Untestable as lack:
-            lacks[model] = str(lack)
-    told = [f"{model} is not compared: {lack}" for model, lack in lacks.items()]
-    if not found:
-        only = (
-            f"no equivariant network was trained like {evidence.replicates[0]!r}, but for its learning rate and length"
-        )
-        raise Untestable("; ".join(told) or only)
-    worst = max(found, key=lambda each: each.value)
-    return replace(worst, notes=(*worst.notes, *told))
-
-
-def _against(
-    evidence: Evidence, pairs: Sequence[Sequence[_Frontier]], budget: float, averaged: bool, unit: str
-) -> Found:
-    for pair in pairs:
-        for frontier in pair:
-            if frontier.least > budget:
-                raise Untestable(
-                    f"{frontier.name} has no whole schedule within {short(budget)} {unit}, the largest common budget"
-                )
-            if frontier.skill(budget) < evidence.useful_skill:
-                raise Untestable(f"at {short(budget)} {unit} {frontier.name} predicts nothing")
-    drawn = [Bounds.exact(_ratio(pair, budget, averaged)) for pair in pairs]
-    first = pairs[0]
-    budgets = sorted({cost for frontier in first for cost in frontier.whole if cost <= budget})
-    common = [cost for cost in budgets if cost >= max(frontier.least for frontier in first)]
-    shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]
-    curve = ", ".join(f"{short(cost)}: {_said(float(_ratio(first, cost, averaged)[0]))}" for cost in shown)
-    names = " and ".join(f"{frontier.name} to {short(frontier.largest)}" for frontier in first)
-    return evidence.combined(drawn, f"ratio by budget in {unit}: {curve}", f"trained: {names}")
-
-
-class _Frontier:
-    """The best losses (S,) that trainings of one network and seed have reached, by what they cost.
-
-    Where learning rates fall, a training counts at its end alone; where they do not, every step is an end.
-    """
-
-    def __init__(self, trainings: Sequence[Training], seed: int, anneals: bool):
-        chosen = sorted((each for each in trainings if each.seed == seed), key=lambda each: each.costs[-1])
-        self.parts = chosen if anneals else chosen[-1:]
-        self.name, self.anneals = chosen[-1].run, anneals
-        self.whole = [each.costs[-1] for each in chosen] if anneals else [x for x in chosen[-1].costs if x > 0]
-        self.least, self.largest = min(self.whole), max(self.whole)
-
-    def loss(self, budget: float, averaged: bool) -> np.ndarray:
-        """(S,) the lowest loss until a budget, linear in logarithms between, that of the largest beyond it."""
-        columns = [
-            (each.curves.over_times(each.curves.twirled if averaged else each.curves.known("total")), each.costs)
-            for each in self.parts
-        ]
-        if self.anneals:
-            losses, costs = np.stack([loss[:, -1] for loss, _ in columns], axis=1), np.array(self.whole)
-        else:
-            losses, costs = columns[0][0][:, columns[0][1] > 0], np.array(self.whole)
-        best = np.log(np.maximum(np.minimum.accumulate(losses, axis=1), np.finfo(float).tiny))
-        different = np.append(np.diff(costs) > 0, True)  # of trainings at equal cost the best counts
-        best, costs = best[:, different], costs[different]
-        place = np.clip(np.searchsorted(costs, budget), 1, len(costs) - 1) if len(costs) > 1 else 0
-        if len(costs) == 1:
-            return np.exp(best[:, 0])
-        low, high = np.log(costs[place - 1]), np.log(costs[place])
-        part = min((np.log(budget) - low) / (high - low), 1.0)
-        return np.exp(best[:, place - 1] * (1 - part) + best[:, place] * part)
-
-    def skill(self, budget: float) -> float:
-        """Skill at a budget, in the data."""
-        curves = self.parts[-1].curves
-        null = curves.over_times(np.broadcast_to(curves.known("null"), curves.known("total").shape))[0, -1]
-        return float(1 - self.loss(budget, averaged=False)[0] / null)
-
-
-def _ratio(pair: Sequence[_Frontier], budget: float, averaged: bool) -> np.ndarray:
-    baseline, opponent = pair
-    return baseline.loss(budget, averaged) / opponent.loss(budget, averaged=False)
 
 
 # Words.

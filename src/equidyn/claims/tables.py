@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from equidyn.claims.budgets import trainings
 from equidyn.claims.evidence import (
     EXAMPLES,
     FEWEST_SEEDS,
@@ -33,9 +34,9 @@ from equidyn.claims.evidence import (
 from equidyn.core.numbers import short
 from equidyn.core.seeding import seed_for
 from equidyn.run.recipe import DESIGN
-from equidyn.study.choice import OPPONENT, Choice, comparable
+from equidyn.study.choice import Choice, comparable
 from equidyn.study.costs import spent
-from equidyn.study.selection import is_control, settings
+from equidyn.study.selection import settings
 from equidyn.study.tables import prefer_estimator
 
 _ROUNDING = 1e-6
@@ -186,16 +187,10 @@ class TaskTables(Evidence):
 
     def trainings(self, unit: str) -> Trainings:
         """Trainings whose losses at equal cost are compared."""
-        ours = [self._training(run, unit) for run in self._like([], all_lengths=True)]
-        alike = self.runs.loc[self._like(OPPONENT, all_lengths=True, include_controls=True)]
-        theirs: dict[str, list[Training]] = {}
-        lacks: dict[str, str] = {}
-        for model, runs in alike[is_control(alike)].groupby("model"):
-            try:
-                theirs[model] = [self._training(run, unit) for run in runs.index]
-            except Untestable as lack:
-                lacks[model] = str(lack)
-        return Trainings(ours, theirs, lacks, self.choice.anneals)
+        baseline = self.replicates[0]
+        return trainings(
+            self.runs.to_dict("index"), baseline, self.choice.anneals, lambda run: self._training(run, unit)
+        )
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
