@@ -10,6 +10,7 @@ from project import ROOT
 from equidyn.analysis.authors import published_curves
 from equidyn.analysis.pilot import pilot_curves
 from equidyn.claims.published import Published
+from equidyn.figures.parts import style
 
 DECAYS = {"raw": np.nan, "ema-0.9": 0.9, "ema": 0.99, "ema-0.9999": 0.9999, "ema-0.99999": 0.99999}
 PUBLISHED = pd.concat([published_curves(), pilot_curves()])
@@ -64,7 +65,14 @@ def test_the_published_fall_is_that_of_the_claim():
         share = dict(zip(curves.steps, curves.percent[0, 0], strict=True))
         assert share[row.fall_by] <= 2 < share[row.fall_after]
         assert 1000 < row.fall_after < row.fall_by < 2000
-    assert {"published, 3 runs", "authors' recipe, our run"} <= set(legend_texts(figure))
+    assert {"published, 3 runs", "authors' recipe, our run", "grey inside: of unknown skill"} <= set(
+        legend_texts(figure)
+    )
+    # Losses are published of the first replicate alone, which falls with a skill of 0.06.
+    assert [None if pd.isna(known) else bool(known) for known in theirs["fall_unskilled"]] == [False, None, None]
+    stars = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata())]
+    fills = [line.get_markerfacecolor() for line in stars]
+    assert fills == [style.PALETTE[1], style.MUTED, style.MUTED, "white", "white"]
     assert "as published, with a decay of 0.999" in caption
     pilot = data[data["origin"] == "pilot"].set_index("series")
     assert pilot["memory"].to_dict() == pytest.approx({"raw weights": 1, "averaged weights": 1000})

@@ -8,7 +8,10 @@ from drawing_checks import assert_averages_beside, draw_checked, legend_texts, o
 from evaluation_rows import evaluation_row
 from matplotlib.legend import Legend
 
+from equidyn.claims.budgets import wins
+from equidyn.claims.tables import TaskTables
 from equidyn.figures.families.compute.draw import duration, loss_against_compute
+from equidyn.study.choice import Choice
 
 STEPS = (0, 1, 10, 100, 1000)
 TOTALS = np.array([4.0, 3.0, 1.0, 0.4, 0.1])
@@ -73,21 +76,56 @@ def test_averaged_weights_stand_beside_raw_ones():
 
 
 def test_ratios_are_of_the_best_losses_at_equal_compute():
-    totals = [4.0, 3.0, 1.0, 2.0, 0.5]  # worse at 100
+    totals = [4.0, 3.0, 0.9, 2.0, 0.5]  # worse at 100
     table = costed(rows("base", totals), rows("control", [0.9, 0.8, 0.6, 0.3, 0.15], [0.0] * 5, **RUNS["control"]))
-    figure, data, caption = drawn(table)
+    figure, data, caption = drawn(table, of_task(anneals=False))
     found = data[data["panel"] == "ratio"]
     assert set(found["run"]) == {"base"}
     assert list(found["training_flops"]) == [1000, 10_000, 100_000]
-    assert list(found["ratio"]) == pytest.approx([3 / 0.6, 1 / 0.3, 1 / 0.15])  # control at steps 10, 100, 1000
-    assert list(found["ratio_averaged"]) == pytest.approx([1.8 / 0.6, 0.8 / 0.3, 0.8 / 0.15])
-    assert list(found["unskilled"]) == [True, True, True]  # the best at 100,000 is still the null loss
+    assert list(found["ratio"]) == pytest.approx([3 / 0.6, 0.9 / 0.3, 0.9 / 0.15])  # control at steps 10, 100, 1000
+    assert list(found["ratio_averaged"]) == pytest.approx([1.8 / 0.6, 0.72 / 0.3, 0.72 / 0.15])
+    assert list(found["unskilled"]) == [True, False, False]
     assert list(found["unskilled_averaged"]) == [True, False, False]
-    assert "At 1e5 FLOP, the most that both reached, the baseline has 6.67 times the loss of control" in caption
-    assert "averaged over rotations 5.33 times" in caption
+    assert "At 1e5 FLOP, the largest common budget, the baseline has 6 times the loss of control" in caption
+    assert "averaged over rotations 4.8 times" in caption
     below = figure.axes[1]
     assert [1.0, 1.0] in [list(line.get_ydata()) for line in below.get_lines()]
     assert below.get_ylim()[0] < 1
+
+
+def test_what_is_drawn_is_what_the_claim_judges():
+    """Two networks as opponents, one of them with two learning rates, of which the better counts, at ends alone."""
+    tables = {
+        "base": rows("base"),
+        "short": rows("short", [4.0, 3.0, 1.0, 0.8, 0.7]).query("step <= 100"),
+        "control": all_runs()[-1],
+        "strong": rows("strong", TOTALS / 5, [0.0] * 5, model="control-strong", lr=0.5),
+        "weak": rows("weak", TOTALS / 4, [0.0] * 5, model="control-strong", lr=0.1),
+    }
+    flops = {"base": 1000.0, "short": 1000.0, "control": 100.0, "strong": 400.0, "weak": 400.0}
+    evaluation, costs = costed(*tables.values(), step_flops=flops)
+    figure, data, caption = drawn((evaluation, costs))
+    judged = tables_of_claims(evaluation, costs)
+    found = data[(data["panel"] == "ratio") & (data["training_flops"] == data["budget"])].set_index("model")
+    for averaged, name in ((False, "ratio"), (True, "ratio_averaged")):
+        claim = wins(judged, averaged=averaged, unit="FLOP")
+        ends = [found.loc["control-strong", f"{name}{end}"] for end in ("", "_low", "_high")]
+        assert ends == pytest.approx([claim.value, claim.low, claim.high])
+    assert found.loc["control-strong", ["control", "training_flops"]].tolist() == ["strong", 4e5]
+    assert found["ratio"].to_dict() == pytest.approx({"control-strong": 0.8 / 0.02, "control-small": 0.8 / 0.05})
+    assert "40 (5 to 40, as none ends there) times the loss of strong" in caption
+    assert "of weaker controls: 16 (control-small)." in caption
+    rings = [line for line in figure.axes[0].get_lines() if line.get_markersize() == 11]
+    assert len(rings) == 5
+
+
+def tables_of_claims(evaluation, costs):
+    """The same as evidence, of two clusters that are alike."""
+    sums = evaluation.rename(columns={"null_loss": "null_energy"}).assign(weight=1.0, prediction_energy=1.0)
+    parts = [sums.assign(cluster=cluster) for cluster in range(2)]
+    clusters = dict(iter(pd.concat(parts).groupby("run")))
+    choice = Choice("force_field", weights=OPTIONS.weights, estimator=OPTIONS.estimator)
+    return TaskTables(choice, evaluation, clusters, {}, costs, 50, 0.95, 0)
 
 
 def test_time_has_an_axis_of_its_own():
@@ -95,7 +133,7 @@ def test_time_has_an_axis_of_its_own():
     evaluation, costs = costed(*all_runs())
     timings = pd.DataFrame({"name": ["base", "big", "control"]})
     costs = costs.assign(timed_seconds_per_step=0.5)
-    figure, data, caption = draw_checked("loss_against_seconds", evaluation, costs, timings, OPTIONS)
+    figure, data, caption = draw_checked("loss_against_seconds", evaluation, costs, timings, of_task(anneals=False))
     assert list(data.loc[(data["run"] == "base") & (data["panel"] == "loss"), "training_seconds"]) == [
         0,
         0.5,
@@ -104,7 +142,7 @@ def test_time_has_an_axis_of_its_own():
         500,
     ]
     assert list(data.loc[(data["run"] == "base") & (data["panel"] == "ratio"), "ratio"]) == pytest.approx([2] * 4)
-    assert "At 500 s, the most that both reached, the baseline has 2 times the loss of control" in caption
+    assert "At 500 s, the largest common budget, the baseline has 2 times the loss of control" in caption
     assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["", "Training time (s)"]
     assert "at equal time" in figure.axes[1].get_ylabel()
     assert "training_flops" not in data
@@ -132,8 +170,10 @@ def test_without_a_control_there_is_one_panel_and_it_says_so():
 def test_compute_need_not_overlap():
     table, costs = costed(rows("base"), rows("control", TOTALS / 2, [0.0] * 5, **RUNS["control"]))
     _, data, caption = drawn((table[(table["run"] == "base") | (table["step"] <= 1)], costs))
-    assert set(data["panel"]) == {"loss"}
-    assert "Baseline and control were never evaluated at compute that both reached." in caption
+    assert data.loc[data["panel"] == "ratio", "reason"].tolist() == [
+        "base has no whole schedule within 100 FLOP, the largest common budget"
+    ]
+    assert "control-small is not compared: base has no whole schedule within 100 FLOP" in caption
 
 
 def test_caption_tells_costs_times_and_estimators():
@@ -142,7 +182,8 @@ def test_caption_tells_costs_times_and_estimators():
     assert "33.3 FLOP (net), 167 FLOP (net-big), 3.33 FLOP (control-small)" in caption
     assert "leaves 1/K of the equivariance error; drawn is the limit of large K." in caption
     assert "(cpu)" in caption
-    assert "base 5 min (300 ms a step), big 25 min (1,500 ms a step), control 30 s (30 ms a step)" in caption
+    assert "base 5 min (300 ms a step), big 25 min (1,500 ms a step), again 5 min (300 ms a step)" in caption
+    assert "control 30 s (30 ms a step)" in caption
     assert "2 sampled rotations per example" in caption
     exact = table.assign(estimator=table["estimator"].where(table["model"] != "net", "exact"))
     assert "which this network has in closed form, in one pass." in drawn((exact, costs))[2]

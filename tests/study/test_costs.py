@@ -1,4 +1,4 @@
-"""Costs are those of plans, and curves meet at equal compute."""
+"""Costs are those of plans, and losses have theirs."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from equidyn.core.rooms import cards
 from equidyn.models.costs import work
-from equidyn.study.costs import MEASURED, at_equal_compute, losses_by_compute, spent, with_measured, with_timings
+from equidyn.study.costs import MEASURED, losses_by_compute, spent, with_measured, with_timings
 from equidyn.study.planning import plan, run_costs
 from equidyn.study.reading import read_study
 
@@ -119,33 +119,6 @@ class TestLosses:
             losses_by_compute(EVALUATION, COSTS[:1])
         with pytest.raises(ValueError, match="many-to-one"):
             losses_by_compute(EVALUATION, pd.concat([COSTS, COSTS[:1]]))
-
-
-class TestEqualCompute:
-    def test_logarithmic_curves_are_met_everywhere(self):
-        """Curves linear in the logarithm are interpolated exactly, at all places of either in the common range."""
-        x, other = np.array([1.0, 10, 100, 1000, 10_000]), np.array([20.0, 50, 70, 2000])
-        places, first, second = at_equal_compute(x, 9 - np.log(x) / 2, other, 30 - np.log(other))
-        assert list(places) == [20, 50, 70, 100, 1000, 2000]
-        assert first == pytest.approx(9 - np.log(places) / 2)
-        assert second == pytest.approx(30 - np.log(places))
-        swapped = at_equal_compute(other, 30 - np.log(other), x, 9 - np.log(x) / 2)
-        np.testing.assert_array_equal(swapped, (places, second, first))
-
-    def test_the_best_so_far_counts(self):
-        places, first, second = at_equal_compute([1, 10, 100], [5, 2, 8], [1, 10, 100], [3, 4, 1])
-        assert list(places) == [1, 10, 100]
-        assert list(first) == [5, 2, 2]
-        assert list(second) == [3, 3, 1]
-
-    def test_step_zero_counts_but_has_no_place(self):
-        places, first, _ = at_equal_compute([0, 2, 4], [1, 3, 0.5], [0, 2, 4], [1, 1, 1])
-        assert list(places) == [2, 4]
-        assert list(first) == [1, 0.5]
-
-    @pytest.mark.parametrize(("x", "y"), [([10, 20], [1, 1]), ([0], [1]), ([], [])])
-    def test_there_may_be_no_common_range(self, x, y):
-        assert [len(part) for part in at_equal_compute([1, 2], [1, 1], x, y)] == [0, 0, 0]
 
 
 def test_torch_is_not_imported():

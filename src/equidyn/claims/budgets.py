@@ -201,5 +201,5 @@ def _found(
 
 def _told(ratio: Bounds) -> str:
     """A ratio in the data."""
-    low, high = ratio.lower[0], ratio.upper[0]
-    return short(float(low)) if low == high else f"{short(float(low))} to {short(float(high))}"
+    low, high = (short(float(end[0])) for end in (ratio.lower, ratio.upper))
+    return low if low == high else f"{low} to {high}"

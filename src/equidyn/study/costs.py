@@ -96,32 +96,3 @@ def losses_by_compute(evaluation: pd.DataFrame, costs: pd.DataFrame) -> pd.DataF
     rows = evaluation.merge(costs[added], on="run", how="left", validate="many_to_one")
     axes = {"training_flops": "FLOP", "training_seconds": "s"}
     return rows.assign(**{name: spent(costs, rows["run"], rows["step"], unit) for name, unit in axes.items()})
-
-
-def at_equal_compute(
-    flops: ArrayLike, loss: ArrayLike, other_flops: ArrayLike, other_loss: ArrayLike
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The best loss so far of two trainings at equal cost.
-
-    Args:
-        flops: (n,) cost of the first training until each evaluation, ascending from zero or more.
-        loss: (n,) its losses.
-        other_flops: (m,) cost of the second training, like `flops`.
-        other_loss: (m,) its losses.
-
-    Returns:
-        (k,) compute at which either was evaluated, within the range that both cover; (k,) the lowest loss of the first
-        until then, and (k,) that of the second, linear in the logarithm of compute between evaluations. Empty without a
-        common range.
-    """
-    curves = []
-    for x, y in ((flops, loss), (other_flops, other_loss)):
-        x, best = np.asarray(x, dtype=float), np.minimum.accumulate(np.asarray(y, dtype=float))
-        curves.append((x[x > 0], best[x > 0]))
-    if not all(len(x) for x, _ in curves):
-        return np.empty(0), np.empty(0), np.empty(0)
-    places = np.unique(np.concatenate([x for x, _ in curves]))
-    low, high = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    places = places[(low <= places) & (places <= high)]
-    first, second = (np.interp(np.log(places), np.log(x), best) for x, best in curves)
-    return places, first, second

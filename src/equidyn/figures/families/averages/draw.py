@@ -101,7 +101,8 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         at = "" if t is None else f"At t = {short(t)} the"
         told.append(f"{at or 'The'} share is first at most {options.threshold:g} % at step {said}.")
     texts = {
-        "published": f"Stars, to the right of their place: as published, with a decay of {DECAY:g}, of unknown skill",
+        "published": f"Stars, to the right of their place: as published, with a decay of {DECAY:g}, grey inside where "
+        "the skill is not known",
         "pilot": f"the authors' network and recipe, trained once by this package, raw and with a decay of {DECAY:g}",
     }
     stars = [
@@ -145,12 +146,16 @@ def _memory(decay: pd.Series) -> pd.Series:
     return 1 / (1 - decay.fillna(0))
 
 
-def _fall(part: pd.DataFrame, options: Options) -> dict[str, float | bool]:
-    """Steps after and by which a curve has first fallen to the threshold, the latter infinite if it never has."""
+def _fall(part: pd.DataFrame, options: Options) -> dict[str, float | bool | None]:
+    """Steps after and by which a curve has first fallen to the threshold, the latter infinite if it never has.
+
+    And whether it has little skill there, None if nobody knows.
+    """
     below, steps = (part["percent"] <= options.threshold).to_numpy(), part["step"].to_numpy(dtype=float)
     first = int(below.argmax()) if below.any() else len(steps)
     by, skilless = (steps[first], part["unskilled"].iloc[first]) if below.any() else (np.inf, True)
-    return {"fall_after": steps[first - 1] if first else 0.0, "fall_by": by, "fall_unskilled": bool(skilless)}
+    known = None if skilless is None else bool(skilless)
+    return {"fall_after": steps[first - 1] if first else 0.0, "fall_by": by, "fall_unskilled": known}
 
 
 def _theirs(published: pd.DataFrame, options: Options) -> pd.DataFrame:
@@ -165,8 +170,9 @@ def _theirs(published: pd.DataFrame, options: Options) -> pd.DataFrame:
         runs += [("pilot", SERIES[weights], decay, pilots[weights]) for weights, decay in decays.items()]
     rows = []
     for origin, series, decay, curves in runs:
-        unskilled = curves.skill[0, 0] < options.useful_skill if origin == "pilot" else False
-        path = pd.DataFrame({"step": curves.steps, "percent": curves.percent[0, 0], "unskilled": unskilled})
+        known = curves.total is not None and curves.null is not None
+        unskilled = [bool(skill < options.useful_skill) for skill in curves.skill[0, 0]] if known else None
+        path = pd.DataFrame({"step": curves.steps, "percent": curves.percent[0, 0]}).assign(unskilled=unskilled)
         rows.append({"origin": origin, "series": series, "decay": decay, "unskilled": False, **_fall(path, options)})
     theirs = pd.DataFrame(rows, columns=["origin", "series", "decay", "unskilled", *_FALL])
     return theirs.assign(memory=_memory(theirs["decay"].astype(float)))
@@ -199,7 +205,9 @@ def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
         if np.isfinite(fall.fall_by):
             high = max(fall.fall_by, bottom)
             axes.plot([x, x], [low, high], color=look["color"], linewidth=2)
-            axes.plot(x, high, **look | {"markerfacecolor": "white" if fall.fall_unskilled else look["color"]})
+            known = not pd.isna(fall.fall_unskilled)
+            filled = ("white" if fall.fall_unskilled else look["color"]) if known else style.MUTED
+            axes.plot(x, high, **look | {"markerfacecolor": filled})
         else:
             axes.annotate("", (x, top), (x, low), arrowprops=_ARROW | {"color": look["color"]})
     for axis in (axes.xaxis, axes.yaxis):
@@ -231,6 +239,9 @@ def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Op
                 else "authors' recipe, our run"
             )
             falls.append(Line2D([], [], label=text, linestyle="none", **look))
+    if theirs["fall_unskilled"].isna().any():
+        unknown = _STAR | {"color": style.PALETTE[1], "markerfacecolor": style.MUTED}
+        falls.append(Line2D([], [], label="grey inside: of unknown skill", linestyle="none", **unknown))
     return {
         "Decay of the average": [drawing.sample(*look, series) for series, look in looks.items()],
         "How to read": drawing.guide(options, shading=False, band=False),

@@ -1,5 +1,6 @@
-"""What training buys: held-out loss against compute, beside an exactly equivariant network.
+"""What training buys: held-out loss against compute, beside exactly equivariant networks.
 
+What is compared at equal cost is what the claims compare (`equidyn.claims.budgets`), of the same trainings.
 The conventions of all figures are in `equidyn.figures.parts.drawing`. Step 0 has cost nothing and stands at the left
 end.
 """
@@ -15,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from equidyn.claims.budgets import Contest, contests, trainings, unfit
+from equidyn.claims.evidence import Curves, Training, Untestable
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
@@ -22,8 +25,9 @@ from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import by_run, has_replicates
 from equidyn.figures.parts.times import validation_loss
 from equidyn.figures.parts.variations import MODEL_SIZE
-from equidyn.study.costs import at_equal_compute, losses_by_compute
-from equidyn.study.selection import chosen, is_control, need, shown, varying
+from equidyn.study.choice import OPPONENT
+from equidyn.study.costs import losses_by_compute
+from equidyn.study.selection import chosen, is_control, need, settings, shown, varying
 
 LOSS, RATIO = "loss", "ratio"
 _LOSSES = ("total", "twirled", "null_loss")
@@ -37,13 +41,14 @@ _LOOKS = {
 }
 _OTHERS = [(style.PALETTE[i], marker) for i, marker in ((3, "D"), (5, "v"), (7, "P"), (1, "X"))]
 _BEHIND = (3.6, 8.0)  # width and marker of a line that shows behind one that it nearly equals
+_END = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "linestyle": "none"}
 _NULL = {"color": style.MUTED, "linewidth": 1.2, "linestyle": ":"}
 
 
 def loss_against_compute(
     evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Held-out loss against operations of training: of the baseline, other sizes and the control, and ratios to these.
+    """Held-out loss against operations of training: of the baseline, other sizes and controls, and ratios to one.
 
     Args:
         evaluation: Evaluation table.
@@ -52,7 +57,8 @@ def loss_against_compute(
 
     Returns:
         The figure, and what it shows: rows of the ``panel`` "loss", one per evaluation, and of "ratio", one for each
-        run of the baseline and compute that it and the control both reached.
+        seed of the baseline, control and cost at which a training of either counts, until the largest common budget,
+        where a ``reason`` says why a control is not compared.
 
     Raises:
         ValueError: As `losses_by_compute` and `equidyn.study.selection.varying`; or columns are missing.
@@ -71,8 +77,10 @@ def loss_against_seconds(
 def _loss_against(
     evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options, axis: str
 ) -> tuple[Figure, pd.DataFrame]:
-    table = losses_by_compute(evaluation, costs)
-    rows = varying(chosen(table, options), options.baseline, ["model"], include_controls=True, all_lengths=True)
+    table = chosen(losses_by_compute(evaluation, costs), options)
+    sizes = varying(table, options.baseline, MODEL_SIZE.columns, all_lengths=True)
+    alike = varying(table, options.baseline, OPPONENT, include_controls=True, all_lengths=True)
+    rows = pd.concat([sizes, alike[is_control(alike) & ~alike["run"].isin(sizes["run"])]], ignore_index=True)
     by_time = "t" in rows and rows["t"].notna().all()
     columns = [*_LOSSES, axis, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
     data = shown(rows, columns, options, MODEL_SIZE.names(rows)).drop(columns="floor_control")
@@ -80,8 +88,9 @@ def _loss_against(
         data = _over_times(data)
     data = _judged(data.assign(panel=LOSS, role=_roles(data, options)), options)
     ratios = _ratios(data, options, axis)
+    drawable = _strongest(ratios)
     what, unit = _AXES[axis]
-    figure, panels, column = drawing.stacked(*([2.1, 1] if len(ratios) else [1]))
+    figure, panels, column = drawing.stacked(*([2.1, 1] if len(drawable) else [1]))
     drawing.name_comparison(figure, data, options)
     place = drawing.Steps(data[axis], log=True)
     handles = _draw_losses(panels[0], data, place, options)
@@ -90,10 +99,13 @@ def _loss_against(
     panels[-1].set_xlabel(f"Training {what} ({unit})")
     reading = drawing.skills(options, f"skill < {options.limit}: predicts nothing useful")
     if has_replicates(data):
-        reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin, same colour: further seeds"))
+        said = "thin, same colour: further seeds,\nlengths or learning rates"
+        reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label=said))
+    if options.anneals:
+        reading.append(Line2D([], [], color=style.INK, label="ring: a schedule ends,\nwhich alone is compared", **_END))
     reading += drawing.averages(data)
-    if len(ratios):
-        reading.append(_draw_ratios(panels[1], ratios, place))
+    if len(drawable):
+        reading += _draw_ratios(panels[1], drawable, place)
         panels[1].set_ylabel(f"Loss / control's\nat equal {what}")
     drawing.legends(column, handles, "Network", reading)
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
@@ -117,18 +129,20 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         + (", which this network has in closed form, in one pass." if closed else ".")
     )
     sentences.append(_times(rows))
-    control = _control(rows)
-    if control.empty:
+    controls = rows[rows["role"] == "control"]
+    strongest = _strongest(ratios)
+    if controls.empty:
         sentences.append(
             "The study has no equivariant control trained on the same data in the same way, so that nothing is "
             f"compared at equal {_AXES[_axis(rows)][0]}."
         )
-    elif ratios.empty:
-        sentences.append(f"Baseline and control were never evaluated at {_AXES[_axis(rows)][0]} that both reached.")
-    else:
-        sentences.append(_verdict(ratios, options))
-    if len(control) and not options.control_is_exact(control):
-        last = control.iloc[-1]
+    if len(ratios):
+        sentences += [f"{row.model} is not compared: {row.reason}." for row in ratios.itertuples() if row.reason]
+    if len(strongest):
+        sentences.append(_verdict(ratios, strongest, options))
+    if len(controls) and not options.control_is_exact(controls):
+        control = (strongest["control"] if len(strongest) else controls["run"]).iloc[0]
+        last = controls[controls["run"] == control].iloc[-1]
         sentences.append(
             "The control is equivariant under the rotations of a cube alone: of its last loss here, "
             f"{short(100 * (1 - last['twirled'] / last['total']))} % is equivariance error."
@@ -164,31 +178,62 @@ def _judged(data: pd.DataFrame, options: Options) -> pd.DataFrame:
     return data.assign(skill=skill, unskilled=~(skill >= useful), unskilled_averaged=~(averaged >= useful))
 
 
-def _control(data: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the control, of the first if there are several."""
-    controls = data[data["role"] == "control"]
-    return controls[controls["run"] == controls["run"].iloc[0]] if len(controls) else controls
-
-
 def _axis(data: pd.DataFrame) -> str:
     """The column of costs that a figure's rows have."""
     return next(name for name in _AXES if name in data)
 
 
 def _ratios(data: pd.DataFrame, options: Options, axis: str) -> pd.DataFrame:
-    """Best losses so far of each run of the subject, and of its average, over those of the control."""
-    control = _control(data)
-    if control.empty:
-        return pd.DataFrame()
-    parts = []
-    for run, part in data[data["role"] == "subject"].groupby("run", sort=False):
-        found: dict[str, object] = {"panel": RATIO, "role": "subject", "series": part["series"].iloc[0], "run": run}
-        for name, suffix in (("total", ""), ("twirled", "_averaged")):
-            places, best, reference = at_equal_compute(part[axis], part[name], control[axis], control["total"])
-            skill = 1 - np.maximum(best, reference) / part["null_loss"].iloc[0]
-            found |= {f"ratio{suffix}": best / reference, f"unskilled{suffix}": ~(skill >= options.useful_skill)}
-        parts.append(pd.DataFrame({axis: places, **found, "control": control["run"].iloc[0]}))
-    return pd.concat(parts, ignore_index=True)
+    """Losses of each seed of the baseline, and of its average, over those of each control, as claims compare them."""
+    unit = _AXES[axis][1]
+
+    def train(run: str) -> Training:
+        rows = data[data["run"] == run]
+        if rows[axis].isna().any():
+            raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
+        losses = {name: rows[name].to_numpy(dtype=float)[None, None] for name in ("total", "twirled", "null_loss")}
+        spread = losses["total"] - losses["twirled"]
+        curves = Curves(
+            rows["step"].to_numpy(), np.zeros(1), 100 * spread / losses["total"], losses["total"], spread,
+            losses["null_loss"],
+        )  # fmt: skip
+        return Training(run, rows["model"].iloc[0], rows["seed"].iloc[0], rows[axis].to_numpy(dtype=float), curves)
+
+    try:
+        compared = trainings(settings(data).to_dict("index"), options.baseline, options.anneals, train)
+    except Untestable as lack:
+        return pd.DataFrame([{"panel": RATIO, "model": "the baseline", "reason": str(lack)}])
+    every, budget, lacks = contests(compared)
+    lacks |= {each.model: told for each in every if (told := unfit(each, budget, options.useful_skill, unit))}
+    fit = [each for each in every if each.model not in lacks]
+    parts = [pd.DataFrame([{"panel": RATIO, "model": model, "reason": lack}]) for model, lack in lacks.items()]
+    parts += [_course(each, seed, budget, options, axis) for each in fit for seed in range(len(each.pairs))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _course(contest: Contest, seed: int, budget: float, options: Options, axis: str) -> pd.DataFrame:
+    """Ratios of one seed at all costs until the largest common budget."""
+    ours, theirs = contest.pairs[seed]
+    rows = []
+    for cost in dict.fromkeys([*contest.common(seed, budget), budget]):
+        row: dict[str, object] = {"panel": RATIO, "role": "subject", "model": contest.model, "reason": ""}
+        row |= {"run": ours.name, "control": theirs.name, axis: cost, "budget": budget}
+        for averaged, suffix in ((False, ""), (True, "_averaged")):
+            found = contest.ratio(seed, cost, averaged)
+            row |= {f"ratio{suffix}": found.value[0], f"ratio{suffix}_low": found.lower[0]}
+            row[f"ratio{suffix}_high"] = found.upper[0]
+            skill = min(ours.skill(cost, averaged), theirs.skill(cost))
+            row[f"unskilled{suffix}"] = not skill >= options.useful_skill
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _strongest(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Ratios to the control that the baseline does worst against at the largest common budget, if there is one."""
+    if "ratio" not in ratios:
+        return ratios[:0]
+    ends = ratios[ratios[_axis(ratios)] == ratios["budget"]]
+    return ratios[ratios["model"] == ends.groupby("model")["ratio"].median().idxmax()]
 
 
 def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: Options) -> list[Line2D]:
@@ -202,6 +247,8 @@ def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: 
             role = part["role"].iloc[0]
             sizes = (0.9, 3.2) if not main or role == "other size" else _BEHIND if role == "subject" else (1.7, 5.0)
             _line(axes, part, "total", place, colour, marker, *sizes)
+            if options.anneals and role != "other size":
+                axes.plot(place(part[_axis(part)])[-1], part["total"].iloc[-1], color=colour, **_END)
             if main:
                 drawing.average(axes, place(part[_axis(part)]), part, "total", colour, log_y=True)
     averaged = data[data["run"] == options.baseline]
@@ -214,15 +261,32 @@ def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: 
     return [*handles, Line2D([], [], label=f"Loss of {options.words.null}", **_NULL)]
 
 
-def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> Line2D:
-    """Ratios to the control at equal compute; the entry of the break-even line."""
-    drawing.scale(axes, ratios[["ratio", "ratio_averaged"]], log=True, include=1.0)
+def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> list[Line2D]:
+    """Ratios to a control at equal cost, with ends where a loss is not known; entries of the legend."""
+    names = [f"ratio{suffix}{end}" for suffix in ("", "_averaged") for end in ("", "_low", "_high")]
+    drawing.scale(axes, ratios[names], log=True, include=1.0)
     for part, main in reversed(by_run(ratios)):
-        _line(axes, part, "ratio", place, *_LOOKS["subject"], *(_BEHIND if main else (0.9, 3.2)))
+        _ratio(axes, part, "", place, *_LOOKS["subject"], *(_BEHIND if main else (0.9, 3.2)))
         if main:
-            _line(axes, part, "ratio_averaged", place, *_LOOKS["averaged"], suffix="_averaged")
+            _ratio(axes, part, "_averaged", place, *_LOOKS["averaged"], 1.7, 5.0)
     axes.axhline(1, zorder=1, **drawing.THRESHOLD)
-    return Line2D([], [], label="as good as the control", **drawing.THRESHOLD)
+    reading = [Line2D([], [], label="as good as the control", **drawing.THRESHOLD)]
+    if (ratios["ratio_low"] < ratios["ratio_high"]).any():
+        bar = {"marker": "|", "markersize": 9, "markeredgewidth": 1.2, "linestyle": "none"}
+        reading.append(
+            Line2D([], [], color=style.INK, label="what it may be, between\nlosses at costs far apart", **bar)
+        )
+    return reading
+
+
+def _ratio(
+    axes: Axes, part: pd.DataFrame, suffix: str, place: drawing.Steps, colour: str, marker: str, width: float,
+    size: float,
+) -> None:  # fmt: skip
+    _line(axes, part, f"ratio{suffix}", place, colour, marker, width, size, suffix=suffix)
+    open_ended = part[part[f"ratio{suffix}_low"] < part[f"ratio{suffix}_high"]]
+    x, ends = place(open_ended[_axis(part)]), open_ended[[f"ratio{suffix}_low", f"ratio{suffix}_high"]]
+    axes.vlines(x, *ends.to_numpy().T, color=colour, linewidth=1.2, alpha=0.6)
 
 
 def _line(
@@ -272,12 +336,26 @@ def _times(rows: pd.DataFrame) -> str:
     return f"Measured training times, which depend on the machine ({devices}) and on what else it did: {said}."
 
 
-def _verdict(ratios: pd.DataFrame, options: Options) -> str:
-    last, axis = ratios[ratios["run"] == options.baseline].iloc[-1], _axis(ratios)
+def _verdict(ratios: pd.DataFrame, strongest: pd.DataFrame, options: Options) -> str:
+    """What is found at the largest common budget, of the baseline's first seed."""
+    unit = _AXES[_axis(ratios)][1]
+    counted = "trainings, each by a whole schedule," if options.anneals else "trainings so far"
+    last = strongest[strongest["run"] == strongest["run"].iloc[0]].iloc[-1]
+    said = {
+        suffix: f"{last[f'ratio{suffix}']:.3g}"
+        + (
+            f" ({last[f'ratio{suffix}_low']:.3g} to {last[f'ratio{suffix}_high']:.3g}, as none ends there)"
+            if last[f"ratio{suffix}_low"] < last[f"ratio{suffix}_high"]
+            else ""
+        )
+        for suffix in ("", "_averaged")
+    }
+    others = ratios[(ratios[_axis(ratios)] == ratios["budget"]) & (ratios["model"] != last["model"])]
+    weaker = ", ".join(f"{row.ratio:.3g} ({row.model})" for row in others.drop_duplicates("model").itertuples())
     return (
-        f"Ratios are of the lowest losses so far on these same held-out data. At {short(last[axis])} {_AXES[axis][1]}, "
-        f"the most that both reached, the baseline has {last['ratio']:.3g} times the loss of {last['control']}, and "
-        f"averaged over rotations {last['ratio_averaged']:.3g} times."
+        f"Ratios are of the lowest losses of {counted} on these same held-out data. At {short(last['budget'])} {unit}, "
+        f"the largest common budget, the baseline has {said['']} times the loss of {last['control']}, and averaged "
+        f"over rotations {said['_averaged']} times" + (f"; of weaker controls: {weaker}." if weaker else ".")
     )
 
 
