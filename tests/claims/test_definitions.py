@@ -76,6 +76,21 @@ def test_what_hangs_on_a_setting_is_not_testable():
     assert row["reason"].startswith("reproduced under the usual settings only; the interval")
 
 
+def test_what_hangs_on_the_decay_of_an_average_is_not_testable():
+    """Shares with a decay of 0.9 never fall, but for the claims that do not look at them."""
+    three = [weighted(each, share=(50, 9, 8, 7, 6, 5, *[1] * 5)) for each in seeds(dense=True)]
+    row = judged(*three, weights=EMA).loc["falls_below_2_percent"]
+    assert (row["verdict"], row["value"]) == (NOT_TESTABLE, 3300)
+    assert "decay 0.9: not" in row["sensitivity"]
+    alike = [(design, pd.concat([rows.assign(weights=name) for name in design["weights"].unique()])) for design, rows in
+             ((weighted(each)[0], each[1]) for each in seeds())]  # fmt: skip
+    row = judged(*alike, weights=EMA).loc["falls_below_2_percent"]
+    assert (row["verdict"], row["sensitivity"]) == (REPRODUCED, "the same under 11 other settings")
+    fewer = [(design, rows[rows["weights"] != "ema"]) for design, rows in alike]
+    row = judged(*fewer, weights=EMA).loc["falls_below_2_percent"]
+    assert (row["verdict"], row["sensitivity"]) == (REPRODUCED, "the same under 10 other settings")
+
+
 def test_a_range_of_few_seeds_decides_nothing():
     x = np.geomspace(1, 100, 24)
     head = pd.DataFrame(

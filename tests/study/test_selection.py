@@ -6,7 +6,7 @@ import pytest
 from evaluation_rows import evaluation_row
 
 from equidyn.study.choice import Choice
-from equidyn.study.selection import WORST, worst_examples
+from equidyn.study.selection import WORST, chosen, worst_examples
 
 
 def evaluated(**columns):
@@ -19,6 +19,21 @@ def sums(run, step, worst, **columns):
     total[7] = worst
     key = {"run": run, "step": step, "weights": "ema", "estimator": "sampled", "group": "SO(3)"}
     return pd.DataFrame(key | {"comparison": "vectors", "total": total, "equivariance": total**2} | columns)
+
+
+def test_the_average_is_that_which_claims_judge():
+    """Of the authors' decay, where the baseline has it, whatever a study calls its own."""
+    decays = {"raw": np.nan, "ema": 0.99, "ema-0.999": 0.999}
+    table = pd.DataFrame(
+        evaluation_row(2.0, share, 4.0, {"step": 5, "weights": name, "decay": decay})
+        for share, (name, decay) in enumerate(decays.items())
+    )
+    for own, percent in ((table, 2.0), (table[table["weights"] != "ema-0.999"], 1.0)):
+        assert chosen(own, Choice("force_field", weights="raw"))[["percent", "percent_ema"]].iloc[0].tolist() == [
+            0.0,
+            percent,
+        ]
+        assert chosen(own, Choice("force_field", weights="ema"))["percent"].tolist() == [percent]
 
 
 def test_the_worst_examples_at_the_last_step_of_each_run_and_condition():

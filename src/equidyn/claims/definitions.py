@@ -10,6 +10,7 @@ The paper's claims are those of Shen et al. 2025 (arXiv 2512.02303).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,13 +20,13 @@ import pandas as pd
 
 from equidyn.claims import analyses as of_analyses
 from equidyn.claims import budgets, losses
-from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, Settings, Untestable
-from equidyn.claims.published import DECAY, Published, SingleCurves
+from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, NotEvaluated, Settings, Untestable
+from equidyn.claims.published import Published, SingleCurves
 from equidyn.claims.tables import TaskTables
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.core.numbers import short
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
-from equidyn.study.selection import EMA, RAW
+from equidyn.study.selection import EMA, RAW, averages, usual_average
 
 COLUMNS = (
     "claim", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high",
@@ -418,11 +419,14 @@ def judge(
         own = evaluation[evaluation["task"] == task]
         published = judged_of_published(Published(task, curves, landscapes))
         for weights in (RAW, EMA):
-            told, note = _average(own, choice) if weights == EMA else (RAW, "")
+            decays = averages(own, choice.baseline)
+            told = usual_average(own, choice.baseline) if weights == EMA else RAW
+            note = f"averaged with a decay of {decays[told]:g}" if decays.get(told, np.nan) > 0 else ""
             evidence = TaskTables(
                 replace(choice, weights=told), own, clusters, analyses, costs, resamples, confidence, seed
             )
-            judged = _firm(evidence, {name: _judged(claim, evidence) for name, claim in _about(task)})
+            others = {f"decay {decay:g}": name for name, decay in decays.items() if weights == EMA and name != told}
+            judged = _firm(evidence, {name: _judged(claim, evidence) for name, claim in _about(task)}, others)
             rows += [_row(name, choice, weights, note, *judged[name], published[name]) for name, _ in _about(task)]
     ranks = list(CLAIMS)
     return pd.DataFrame(sorted(rows, key=lambda row: ranks.index(row["claim"])), columns=list(COLUMNS))
@@ -437,21 +441,15 @@ def _about(task: str) -> list[tuple[str, Claim]]:
     return [(name, claim) for name, claim in CLAIMS.items() if not claim.tasks or task in claim.tasks]
 
 
-def _average(evaluation: pd.DataFrame, choice: Choice) -> tuple[str, str]:
-    """Name of the average that is judged, and a note on its decay."""
-    rows = evaluation[(evaluation["run"] == choice.baseline) & (evaluation["weights"] != RAW)]
-    if "decay" not in rows or rows["decay"].isna().all():
-        return EMA, ""
-    decays = dict(zip(rows["weights"], rows["decay"], strict=True))
-    name = next((name for name, decay in decays.items() if decay == DECAY), EMA)
-    return name, f"averaged with a decay of {decays[name]:g}" if name in decays else ""
-
-
 _Judged = tuple[Found, str, str]
 
 
-def _judged(claim: Claim, evidence: Evidence) -> _Judged:
-    """A statistic, the verdict and its reason."""
+def _judged(claim: Claim, evidence: Evidence, *, is_usual: bool = True) -> _Judged:
+    """A statistic, the verdict and its reason.
+
+    Raises:
+        NotEvaluated: Something was not evaluated with these weights, which are not the usual ones.
+    """
     try:
         if isinstance(evidence, Published) and evidence.task in claim.printed:
             printed = claim.printed[evidence.task]
@@ -459,6 +457,8 @@ def _judged(claim: Claim, evidence: Evidence) -> _Judged:
         else:
             found = claim.find(evidence)
     except Untestable as lack:
+        if isinstance(lack, NotEvaluated) and not is_usual:
+            raise
         return Found(np.nan, np.nan, np.nan), NOT_TESTABLE, str(lack)
     decision, why = verdict(claim.expected, found.low, found.high, found.kind)
     if found.kind != INTERVAL and not evidence.judges_values and not np.isnan(found.low):
@@ -467,8 +467,13 @@ def _judged(claim: Claim, evidence: Evidence) -> _Judged:
     return found, decision, "; ".join((why, *found.notes))
 
 
-def _firm(evidence: TaskTables, judged: dict[str, _Judged]) -> dict[str, tuple[Found, str, str, str]]:
-    """Verdicts that are the same under all settings; the others are not testable. With what was found of each."""
+def _firm(
+    evidence: TaskTables, judged: dict[str, _Judged], decays: Mapping[str, str]
+) -> dict[str, tuple[Found, str, str, str]]:
+    """Verdicts that are the same under all settings; the others are not testable. With what was found of each.
+
+    Other averages of the weights are settings, too, for what was evaluated with them: their names, by words for them.
+    """
     others: dict[str, dict[str, str]] = {name: {} for name in judged}
     places: dict[tuple[str, Settings], list[str]] = {}
     for name, (_, decision, _) in judged.items():
@@ -478,6 +483,12 @@ def _firm(evidence: TaskTables, judged: dict[str, _Judged]) -> dict[str, tuple[F
         changed = evidence.under(settings)
         for name in names:
             others[name][words] = _judged(CLAIMS[name], changed)[1]
+    for words, weights in decays.items():
+        changed = evidence.of_weights(weights)
+        for name, (_, decision, _) in judged.items():
+            with suppress(NotEvaluated):
+                if decision != NOT_TESTABLE:
+                    others[name][words] = _judged(CLAIMS[name], changed, is_usual=False)[1]
     result = {}
     for name, (found, decision, why) in judged.items():
         flipped = {words: other for words, other in others[name].items() if other != decision}

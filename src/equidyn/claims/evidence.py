@@ -35,6 +35,10 @@ class Untestable(Exception):  # noqa: N818
     """Something that a statistic needs is missing; the message says what."""
 
 
+class NotEvaluated(Untestable):
+    """Nothing was evaluated with the weights that are judged."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A statistic, its ends (NaN if there are none), notes, and what the ends are."""
@@ -137,7 +141,8 @@ class Curves:
     @property
     def penalty(self) -> np.ndarray:
         """What the loss exceeds the twirled loss by, percent."""
-        return 100 * self.percent / np.maximum(100 - self.percent, 0)
+        with np.errstate(divide="ignore"):
+            return 100 * self.percent / np.maximum(100 - self.percent, 0)
 
     @property
     def skill(self) -> np.ndarray:

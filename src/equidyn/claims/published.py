@@ -31,9 +31,6 @@ from equidyn.claims.evidence import (
 )
 from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 
-DECAY = 0.999
-"""Decay of the authors' average of the weights."""
-
 ROWS = "published steps are rows of a log, as the paper counts them, and not updates of the optimiser"
 """Note on curves of which no other steps are published."""
 

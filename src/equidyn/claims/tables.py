@@ -26,6 +26,7 @@ from equidyn.claims.evidence import (
     Curves,
     Evidence,
     Found,
+    NotEvaluated,
     Settings,
     Training,
     Trainings,
@@ -63,6 +64,10 @@ class TaskTables(Evidence):
         """The same evidence under other settings."""
         kept = self._kept if settings.seed == self.settings.seed else {}
         return replace(self, settings=settings, _kept=kept)
+
+    def of_weights(self, weights: str) -> TaskTables:
+        """The same evidence of another average of the weights."""
+        return replace(self, choice=replace(self.choice, weights=weights), _sums={}, _kept={})
 
     @property
     def useful_skill(self) -> float:
@@ -118,7 +123,7 @@ class TaskTables(Evidence):
             raise Untestable(f"no sums by cluster of run {run!r}")
         rows = _only(self.clusters[run], self.weights, self.choice.conditions)
         if rows.empty:
-            raise Untestable(f"run {run!r} was not evaluated with {self.weights} weights")
+            raise NotEvaluated(f"run {run!r} was not evaluated with {self.weights} weights")
         return rows
 
     def curves(self, run: str) -> Curves:
@@ -179,7 +184,7 @@ class TaskTables(Evidence):
         rows = _only(table[table["run"].isin(self.replicates)], self.weights, conditions)
         if rows.empty:
             made = ", ".join(sorted(set(table["weights"])))
-            raise Untestable(
+            raise NotEvaluated(
                 f"the {kind} analysis has no rows of run {self.replicates[0]!r} with {self.weights} weights, but {made}"
             )
         order = rows["run"].map(self.replicates.index)

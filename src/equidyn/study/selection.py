@@ -28,6 +28,9 @@ KEYS = (
 RAW, EMA = "raw", "ema"
 """Values of the column ``weights``: the network itself, and the study's own average of its weights along training."""
 
+DECAY = 0.999
+"""Decay of the average of the weights that the paper's authors evaluate."""
+
 ACTION_FLOOR = "floor_action_equivariance"
 """Column of the interpolation floor: the equivariance error of a perfect prediction, compared in the same way."""
 
@@ -35,22 +38,35 @@ ACTION_FLOOR = "floor_action_equivariance"
 def chosen(table: pd.DataFrame, choice: Choice, *, every: Sequence[str] = ()) -> pd.DataFrame:
     """Rows of the task, as `choose` chooses them: under the conditions of the choice, but for every value of some.
 
-    Where raw weights are chosen, rows of runs that were evaluated with averaged weights too have the losses of these
-    beside their own, in columns whose names end in ``_ema``; ``decay_ema`` is the average's decay.
+    Averaged weights are those of `usual_average`. Where raw weights are chosen, rows of runs that were evaluated with
+    averaged weights too have the losses of these beside their own, in columns whose names end in ``_ema``;
+    ``decay_ema`` is the average's decay.
     """
     rows = table[table["task"] == choice.task] if "task" in table else table
     if "task" in table and rows.empty:
         there = ", ".join(sorted(table["task"].unique())) or "no rows"
         raise ValueError(f"no rows of task {choice.task!r} to draw; the evaluation table has {there}")
     conditions = {name: value for name, value in choice.conditions.items() if name not in every}
-    found = choose(rows, choice.weights, choice.estimator, conditions)
-    averaged = rows[rows["weights"] == EMA]
+    average = usual_average(rows, choice.baseline)
+    found = choose(rows, average if choice.weights == EMA else choice.weights, choice.estimator, conditions)
+    averaged = rows[rows["weights"] == average]
     if choice.weights != RAW or averaged.empty:
         return found
-    averaged = choose(averaged, EMA, choice.estimator, conditions)
+    averaged = choose(averaged, average, choice.estimator, conditions)
     curve = ["run", "step", *(name for name in CONDITIONS if name in rows)]
     losses = {name: f"{name}_ema" for name in _AVERAGED if name in averaged}
     return found.merge(averaged[[*curve, *losses]].rename(columns=losses), on=curve, how="left")
+
+
+def averages(evaluation: pd.DataFrame, run: str) -> dict[str, float]:
+    """Averages of a run's weights, by their names in the column ``weights``, each with its decay, NaN if unknown."""
+    rows = evaluation[(evaluation["run"] == run) & (evaluation["weights"] != RAW)]
+    return dict(zip(rows["weights"], rows.get("decay", pd.Series(math.nan, rows.index)), strict=True))
+
+
+def usual_average(evaluation: pd.DataFrame, run: str) -> str:
+    """Name of the average that figures show and claims judge: of the authors' decay if the run has it, else its own."""
+    return next((name for name, decay in averages(evaluation, run).items() if decay == DECAY), EMA)
 
 
 def shown(rows: pd.DataFrame, columns: Sequence[str], choice: Choice, series: Iterable[str]) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter
 
 from equidyn.analysis.authors import OPTIMISER_STEP
 from equidyn.analysis.pilot import PILOT, SERIES
-from equidyn.claims.published import DECAY, Pilot, Published
+from equidyn.claims.published import Pilot, Published
 from equidyn.core.numbers import short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import evidence
@@ -28,7 +28,7 @@ from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT
 from equidyn.figures.parts.times import at_times
 from equidyn.figures.parts.variations import Looks
-from equidyn.study.selection import KEYS, need, of_analysis
+from equidyn.study.selection import DECAY, KEYS, need, of_analysis
 from equidyn.study.tables import CONDITIONS
 
 RAW = "raw weights"
