@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equidyn.study.tables import cluster_sums, minima, with_evaluation, without_lists, write_table
+from equidyn.study.tables import CONDITIONS, cluster_sums, minima, with_evaluation, without_lists, write_table
+from equidyn.tasks.registry import task_cards
 
 STEPS = [0, 10, 100, 1000]
 DESIGN = {
@@ -25,6 +26,12 @@ def curve(percent, **columns):
         "comparison": "vectors",
     }
     return pd.DataFrame({**DESIGN, **curve, **columns, "step": STEPS[: len(percent)], **measured})
+
+
+def test_conditions_are_those_of_the_tasks():
+    """Named once more, as evaluations would run again if the module that writes tables imported the cards."""
+    own = {name for card in task_cards().values() if card.conditions for name in card.conditions.model_fields}
+    assert set(CONDITIONS) == {"group", "comparison", *own}
 
 
 def test_minima_by_hand():
