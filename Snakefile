@@ -12,6 +12,9 @@ if not workflow.overwrite_configfiles:
     configfile: STUDY_FILE
 
 
+report: "workflow/report/study.rst"
+
+
 include: "rules/engine.smk"
 include: "rules/common.smk"
 include: "rules/figures.smk"

@@ -25,7 +25,16 @@ rule redraw_figures:
         tables=ARCHIVED_TABLES,
         claims=rules.judge_claims.output.claims,
     output:
-        figure_files(),
+        figure_files([format for format in (*FORMATS, "csv") if format != "png"]),
+        [
+            in_report(
+                f"{STUDY}/figures/{task}/{figure}.{kind}",
+                part,
+                lambda wildcards, place=(task, figure): place,
+            )
+            for task, figure in DRAWN
+            for kind, part in {"png": "picture", "txt": "caption"}.items()
+        ],
     log:
         f"{STUDY}/logs/redraw_figures.log",
     conda:

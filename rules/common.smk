@@ -156,3 +156,17 @@ def figure_files(kinds=(*FORMATS, "csv", "txt")):
         for task, figure in DRAWN
         for kind in kinds
     ]
+
+
+def in_report(file, part, place=lambda wildcards: (wildcards.task, wildcards.figure)):
+    """A file of a figure, which Snakemake's report shows under its task; the place says of which task and figure."""
+    return report(
+        file,
+        caption="../workflow/report/figure.rst",
+        category=lambda wildcards: titles(study.tasks)[place(wildcards)[0]],
+        subcategory=lambda wildcards: known_figures()[place(wildcards)[1]].category,
+        labels=lambda wildcards: {
+            "figure": known_figures()[place(wildcards)[1]].title,
+            "part": part,
+        },
+    )

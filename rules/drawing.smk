@@ -5,9 +5,14 @@ rule draw_figure:
     input:
         tables=lambda wildcards: tables_of(wildcards.figure, wildcards.task),
     output:
-        [f"{STUDY}/figures/{{task}}/{{figure}}.{format}" for format in FORMATS],
+        [
+            f"{STUDY}/figures/{{task}}/{{figure}}.{format}"
+            for format in FORMATS
+            if format != "png"
+        ],
+        png=in_report(f"{STUDY}/figures/{{task}}/{{figure}}.png", "picture"),
         csv=f"{STUDY}/figures/{{task}}/{{figure}}.csv",
-        caption=f"{STUDY}/figures/{{task}}/{{figure}}.txt",
+        caption=in_report(f"{STUDY}/figures/{{task}}/{{figure}}.txt", "caption"),
     log:
         f"{STUDY}/logs/draw_figure/{{task}}/{{figure}}.log",
     benchmark:

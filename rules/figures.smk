@@ -15,7 +15,12 @@ rule judge_claims:
         curves=[study.table(kind) for kind in study.authors_curves],
     output:
         claims=study.table("claims"),
-        csv=f"{STUDY}/tables/claims.csv",
+        csv=report(
+            f"{STUDY}/tables/claims.csv",
+            caption="../workflow/report/claims.rst",
+            category="Claims",
+            labels={"figure": "Verdicts on claims", "part": "table"},
+        ),
     log:
         f"{STUDY}/logs/judge_claims.log",
     benchmark:

@@ -22,7 +22,7 @@ PUBLISHED = ROOT / "results/cpu"
 
 
 @pytest.fixture(scope="module")
-def redrawn(tmp_path_factory):
+def project(tmp_path_factory):
     """A copy of the project and of the published tables, in which everything has been drawn anew."""
     config, named = read_study("cpu-first", "cpu-first")
     project = Project(tmp_path_factory.mktemp("published"), config, list(named.values()))
@@ -32,6 +32,11 @@ def redrawn(tmp_path_factory):
         shutil.copy(PUBLISHED / name, project.results / name)
     result = project.run("figures", "report", "--config", "archive=True")
     assert result.returncode == 0, result.stderr[-5000:]
+    return project
+
+
+@pytest.fixture(scope="module")
+def redrawn(project):
     return project.results
 
 
@@ -57,6 +62,27 @@ def test_captions_are_those_of_the_tables(redrawn):
 def test_claims_are_those_of_the_tables(redrawn):
     published, ours = (pd.read_parquet(folder / "tables/claims.parquet") for folder in (PUBLISHED, redrawn))
     pd.testing.assert_frame_equal(published, ours, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_report_of_snakemake_has_every_figure_and_the_claims(project):
+    result = project.run("figures", "report", "--config", "archive=True", "--report", "snakemake.html")
+    assert result.returncode == 0, result.stderr[-5000:]
+    html = (project.folder / "snakemake.html").read_text()
+    results, categories = (
+        json.JSONDecoder().raw_decode(html, html.index(f"var {name} = {{") + len(f"var {name} = "))[0]
+        for name in ("results", "categories")
+    )
+    folder = project.results.relative_to(project.folder)
+    published = [file for kind in ("png", "txt") for file in PUBLISHED.glob(f"figures/*/*.{kind}")]
+    drawn = {str(folder / file.relative_to(PUBLISHED)) for file in published}
+    assert set(results) == drawn | {f"{folder}/tables/claims.csv"}
+    assert len(drawn) > 100
+    for path, shown in results.items():
+        part = {"png": "picture", "txt": "caption", "csv": "table"}[path.rpartition(".")[2]]
+        assert shown["labels"]["part"] == part
+        assert "95 % confidence" in shown["caption"] or part == "table"
+    assert set(categories) == {"All tasks", "Claims", "Flow matching", "Force field", "Voxel denoising"}
 
 
 def test_runs_are_those_of_the_run_table():
