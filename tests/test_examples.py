@@ -1,10 +1,13 @@
 """Each example runs as it stands and prints what it promises."""
 
+import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 EXAMPLES = {
@@ -48,6 +51,21 @@ def test_example(name, capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     for text in texts:
         assert text in printed
+
+
+@pytest.mark.slow
+def test_own_task(tmp_path):
+    """The study of a task of one's own trains and is evaluated, and the network learns."""
+    root = FOLDER.parent
+    for part in ("config", "workflow", "examples"):
+        (tmp_path / part).symlink_to(root / part)
+    path = os.pathsep.join([str(root / "examples/own_task"), str(root / "src")])
+    command = [sys.executable, "-m", "equidyn.cli", "run", "plain", "--config", "examples/own_task/study.yaml"]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, check=True)
+    rows = pd.read_parquet(tmp_path / "results/own-task/tables/runs/plain.parquet").query("weights == 'raw'")
+    assert rows["step"].iloc[[0, -1]].tolist() == [0, 1000]
+    assert rows["skill"].iloc[-1] > 0.9
+    assert rows["relative_equivariance"].iloc[-1] < 0.1
 
 
 README = (FOLDER.parent / "README.md").read_text("utf-8")
