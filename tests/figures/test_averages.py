@@ -55,6 +55,16 @@ def test_curves_fall_when_their_memory_ends():
     assert "step 100 (raw weights), 100 (0.9), 1,000 (0.99), 20,000 (0.9999), later than 20,000" in caption
 
 
+def test_the_studys_own_average_is_a_curve_beside_one_of_the_authors_decay():
+    names = averages()
+    table = names.assign(
+        weights=names["weights"].replace("ema-0.9999", "ema-0.999"), decay=names["decay"].replace(0.9999, 0.999)
+    )
+    _, data, _ = draw_checked("averaging", table, PUBLISHED, of_task())
+    assert data.loc[data["origin"] == "here", "series"].value_counts().nunique() == 1
+    assert {"0.99", "0.999"} <= set(data["series"])
+
+
 def test_the_published_fall_is_that_of_the_claim():
     figure, data, caption = draw_checked("averaging", averages(), PUBLISHED, of_task())
     theirs = data[data["origin"] == "published"]

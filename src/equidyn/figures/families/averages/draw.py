@@ -121,7 +121,8 @@ def _ours(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     if table.empty:
         raise ValueError("the table of averages has no rows: analyse a run first")
     kinds = table.sort_values("decay", na_position="first", kind="stable").drop_duplicates("decay")["weights"]
-    rows = pd.concat([of_analysis(table, replace(options, weights=kind), _LOSSES) for kind in kinds], ignore_index=True)
+    parts = [(table[table["weights"] == kind], replace(options, weights=kind)) for kind in kinds]
+    rows = pd.concat([of_analysis(*part, _LOSSES) for part in parts], ignore_index=True)
     known = list(dict.fromkeys(name for name in (*KEYS, *CONDITIONS) if name in rows))
     rows = at_times(rows[[*known, "decay", *_LOSSES, "skill", "unskilled"]])
     rows = rows.assign(
