@@ -1,6 +1,7 @@
 # Claims and report: tables in, verdicts and a page out; neither torch nor checkpoints are needed here.
 REPORT_TEMPLATES = [
     Path(PACKAGE_FOLDER, "report/study.html.j2"),
+    Path(PACKAGE_FOLDER, "report/explorer.js"),
     *sorted(Path(PACKAGE_FOLDER, "report/parts").iterdir()),
 ]
 
@@ -66,6 +67,7 @@ rule write_report:
             for task, name in DRAWN
         ],
         tasks=titles(study.tasks),
+        formats=[*FORMATS, "csv"],
         choices=lambda wildcards: study.judging()["choices"],
         code=study.code("write_report"),
         origin=lambda wildcards: digest(

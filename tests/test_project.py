@@ -26,7 +26,7 @@ PUBLISHED_FIGURES = {
 }  # fmt: skip
 CONDA_NAMES = {"pytorch": "torch", "tblite-python": "tblite"}
 CONDA_EXTRAS = {
-    "figures": {""},
+    "figures": {"", "report"},
     "data": {"", "data"},
     "train": {"", "measure", "train", "mace"},
 }  # "" is the base

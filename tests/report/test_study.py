@@ -1,6 +1,8 @@
 """A report holds every figure, claim and run, links only to itself, and escapes what it shows."""
 
 import base64
+import io
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -11,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from report_parts import claim, report_parts
 
-from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
-from equidyn.figures.planned import titles
-from equidyn.report.study import Picture, write_report
-from equidyn.tasks.registry import task_cards
+from equidyn.claims.verdicts import NOT_TESTABLE, REPRODUCED
+from equidyn.report.rendering import vega
+from equidyn.report.study import write_report
 
-VOID = {"br", "img", "meta"}
+VOID = {"br", "img", "input", "meta"}
 
 
 class Page(HTMLParser):
@@ -48,65 +50,9 @@ class Page(HTMLParser):
         return [element[name] for found in self.elements.values() for element in found if name in element]
 
 
-def claim(name="falls", task="force_field", verdict=REPRODUCED, **values):
-    return {
-        "claim": name, "by": "paper", "task": task, "weights": "raw", "statement": f"The error {name}.",
-        "statistic": "first step",
-        "expected_low": 0.0, "expected_high": 10000.0, "value": 56.0, "low": 31.6, "high": 100.0,
-        "ends": "interval", "published_value": 1680.0, "published_verdict": REPRODUCED, "published_reason": "as read",
-        "verdict": verdict, "reason": "interval within the expected range", "sensitivity": "",
-        "figure": "force_field/percent_loglog",
-    } | values  # fmt: skip
-
-
 @pytest.fixture
 def parts(tmp_path):
-    """A report's input, figures out of order."""
-    pictures = []
-    for shade, (task, name, category) in enumerate(
-        [
-            ("voxel_denoising", "losses", "Training dynamics"),
-            ("force_field", "percent_loglog", "Training dynamics"),
-            ("force_field", "hessian", "Why it is easy"),
-            ("force_field", "losses", "Training dynamics"),
-            ("all", "summary", "All tasks"),
-        ]
-    ):
-        png = tmp_path / f"{task}-{name}.png"
-        Image.new("RGB", (320, 160), (shade, 90, 160)).save(png, dpi=(160, 160))
-        pictures.append(Picture(task, name, f"Title of {name}", category, png, f"Caption of {name} in {task}."))
-    runs = pd.DataFrame(
-        {
-            "run": ["default", "control"],
-            "task": "force_field",
-            "parameters": [58913, 60000],
-            "lr": [0.001, 3e-4],
-            "train_subset": ["all", "500"],
-            "training_flops": [1_200_000_000_000, 7],
-            "skill": [-0.5, None],
-        }
-    )
-    worst = pd.DataFrame(
-        {
-            "task": ["force_field", "flow_matching"],
-            "run": ["default", "chains"],
-            "t": [None, 0.5],
-            "step": 100,
-            "worst": ["10 of 1,000 examples", "1 of 51 clusters"],
-            "total_in_worst": [61.25, 2.0],
-            "equivariance_in_worst": [93.1, 4.0],
-        }
-    )
-    return {
-        "study": "tiny",
-        "tasks": titles(task_cards()),
-        "pictures": pictures,
-        "claims": pd.DataFrame([claim(), claim(task="flow_matching", verdict=NOT_REPRODUCED)]),
-        "worst": worst,
-        "runs": runs,
-        "manifest": {"machine": {"cores": 2}, "seeds": {"runs": {"default": 2025}}, "seconds": 61.53, "steps": [0, 10]},
-        "config": "study: tiny\n",
-    }
+    return report_parts(tmp_path)
 
 
 def written(tmp_path, parts, **changed):
@@ -122,15 +68,30 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         "figure-force_field-hessian", "figure-voxel_denoising-losses",
     ]  # fmt: skip
     by_id = {figure.anchor: figure for figure in parts["pictures"]}
-    for id, image in zip(ids, page.elements["img"], strict=True):
+    first, *images = page.elements["img"]
+    assert first == images[0], "the summary is on the first screen, too"
+    for id, image in zip(ids, images, strict=True):
         figure = by_id[id]
         kind, data = image["src"].split(",")
-        assert kind == "data:image/png;base64"
-        assert base64.b64decode(data, validate=True) == figure.png.read_bytes()
+        assert kind == "data:image/webp;base64"
+        with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as shown, Image.open(figure.png) as drawn:
+            assert shown.convert("RGB").getcolors() == drawn.getcolors()
         assert image["alt"] == figure.title
-        assert (image["width"], image["height"], image["loading"]) == ("192", "96", "lazy"), "the size drawn for"
-        assert figure.caption in page.text(id)
-    assert page.text("h2").startswith("ClaimsAll tasksForce fieldVoxel denoisingWorst examplesRuns")
+        assert (image["width"], image["height"], image["loading"]) == ("192", "48", "lazy"), "the size drawn for"
+        assert figure.caption.split(". ")[0] in page.text(id)
+    assert page.text("h2").startswith("Explore the curvesRuns and resultsClaimsAll tasksForce fieldVoxel denoising")
+
+
+def test_a_caption_says_first_what_is_drawn_and_folds_the_rest(tmp_path, parts):
+    caption = "Share of the loss (variance over g). Step 0 is untrained: 2.5 % at t = 0.2. Seeds differ."
+    pictures = [replace(parts["pictures"][0], caption=caption)]
+    page = Page(written(tmp_path, parts, pictures=pictures))
+    assert pictures[0].said == (
+        "Share of the loss (variance over g).",
+        "Step 0 is untrained: 2.5 % at t = 0.2. Seeds differ.",
+    )
+    assert "Method, and how to read itStep 0 is untrained" in page.text("details")
+    assert replace(pictures[0], caption="All.").said == ("All.", "")
 
 
 def test_writing_it_needs_no_plotting():
@@ -145,13 +106,17 @@ def test_the_page_needs_nothing_but_itself(tmp_path, parts):
     assert len(ids) == len(set(ids))
     links = page.attributes("href")
     assert {f"#{figure.anchor}" for figure in parts["pictures"]} <= set(links)
-    for link in links:
+    beside = {file for figure in parts["pictures"] for file in figure.files.values()}
+    for link in set(links) - beside:
         assert link.startswith("#")
         assert link[1:] in ids
     assert all(source.startswith("data:") for source in page.attributes("src"))
-    assert not {"script", "link", "iframe", "object", "base"} & set(page.elements)
+    assert not {"link", "iframe", "object", "base"} & set(page.elements)
+    own = html.replace(vega(), "")
+    assert len(own) < len(html)
     for outside in ("url(", "@import", "http:", "https:"):
-        assert outside not in html
+        assert outside not in own
+    assert len(html) < 2e6, "the library draws little of its 8 MB"
 
 
 def test_claims_tell_range_value_and_reason(tmp_path, parts):
@@ -165,13 +130,13 @@ def test_claims_tell_range_value_and_reason(tmp_path, parts):
     page = Page(written(tmp_path, parts, claims=pd.DataFrame(rows)))
     texts = {name: page.text(f"claim-{name}") for name in "abcde"}
     assert texts["a"] == (
-        "The error a. (ours) a Measured: first step Force field (raw) first reason Sensitivity: skill 0.6: not "
-        "reproduced Figure: Title of percent_loglog ≤ 10,000 56 31.6 to 100 (interval) 1,680 reproduced: as read "
-        "✓ reproduced"
+        "✓reproduced: Force field, raw The error a. (ours) Measured: first step. Named a. VerdictTaskFound "
+        "ExpectedWhy the verdictAuthors’ data ✓ reproduced Force field (raw) 56 31.6 to 100 (interval) ≤ 10,000 first "
+        "reason Sensitivity: skill 0.6: not reproduced Figure: Title of percent_loglog 1,680 reproduced: as read"
     )
-    assert "> 1 ∞ −2.5 to ∞ (interval)" in texts["b"]
-    assert "0.5 to 1 – – reproduced: as read ✓" in texts["c"]
-    assert "≤ 2 12,345 1e-5 to 0.123" in texts["d"]
+    assert "∞ −2.5 to ∞ (interval) > 1" in texts["b"]
+    assert "(raw) – 0.5 to 1 interval" in texts["c"]
+    assert "12,345 1e-5 to 0.123 (interval) ≤ 2" in texts["d"]
     assert "Figure" not in texts["e"]
 
 
@@ -182,12 +147,15 @@ def test_a_statement_is_said_once_for_its_tasks(tmp_path, parts):
     assert text.index("Force field") < text.index("Flow matching")
 
 
-def test_verdicts_are_badges_and_nobody_counts_them(tmp_path, parts):
+def test_verdicts_are_badges_and_signs(tmp_path, parts):
     verdicts = [REPRODUCED] * 3 + [NOT_TESTABLE]
     claims = pd.DataFrame([claim(str(number), verdict=verdict) for number, verdict in enumerate(verdicts)])
     page = Page(written(tmp_path, parts, claims=claims))
     classes = Counter(element["class"] for element in page.elements["span"] if "verdict" in element.get("class", ""))
-    assert classes == {"verdict verdict-1": 3, "verdict verdict-3": 1}
+    own, legend = {"verdict verdict-1": 2 * 3, "verdict verdict-3": 2 * 1}, 1  # on each claim, and in its table
+    authors = 4  # all reproduced
+    in_matrix = {"sign verdict-1": 3 + authors + legend, "sign verdict-2": legend, "sign verdict-3": 1 + legend}
+    assert classes == own | in_matrix
 
 
 def test_a_study_without_claims(tmp_path, parts):
@@ -196,18 +164,21 @@ def test_a_study_without_claims(tmp_path, parts):
     assert len(page.elements["figure"]) == 5
 
 
-def test_runs_manifest_and_configuration(tmp_path, parts):
+def test_costs_manifest_and_configuration(tmp_path, parts):
     page = Page(written(tmp_path, parts, config="study: tiny\nthreshold: <2>\n"))
-    assert "run task parameters learning rate training data training compute (FLOP) skill at the end" in page.text(
-        "main"
-    )
-    assert "default Force field 58,913 0.001 all 1.2e12 −0.5" in page.text("main")
-    assert "control Force field 60,000 3e-4 500 7 –" in page.text("main")
-    numbers = [element for element in page.elements["td"] if element.get("class") == "number"]
-    assert len(numbers) == 2 * 4 + 2 * 2 + 2 * 4  # of runs, of claims and of worst examples
-    assert page.text("dl") == "machine cores2 seeds runs default2025 seconds61.5 steps0, 10"
-    assert len(page.elements["dl"]) == 4
+    assert "run task parameters learning rate training data training time (s) time per step (s)" in page.text("main")
+    assert "default Force field 58,913 0.001 all 50 0.5 1e9" in page.text("main")
+    assert "machine cores2 seeds runs default2025 lasted61.5 steps0, 10" in page.text("dl")
+    assert "commit0123abcd" in page.text("dl")
     assert page.texts["pre"] == "study: tiny\nthreshold: <2>\n"
+
+
+def test_stages_tell_their_times(tmp_path, parts):
+    assert "Training 3 runs Evaluation of checkpoints Analyses" in Page(written(tmp_path, parts)).text("ol")
+    manifest = {"seconds": {"training": 21869.9, "evaluation": 42.0}}
+    told = Page(written(tmp_path, parts, manifest=manifest, commit="")).text("main")
+    assert "Training 3 runs, 6 h 4 min Evaluation of checkpoints, 42 s Analyses" in told
+    assert "written at commitunknown" in told
 
 
 def test_what_the_worst_examples_carry(tmp_path, parts):
@@ -226,7 +197,7 @@ def test_text_is_escaped(tmp_path, parts):
     page = Page(written(tmp_path, parts, pictures=figures, study=sly, claims=pd.DataFrame([claim(statement=sly)])))
     assert len(page.elements["b"]) == len(plain.elements["b"])
     assert page.elements["img"][-1]["alt"] == sly
-    assert page.text("figure-voxel_denoising-losses") == f"{sly} {sly}"
+    assert page.text("figure-voxel_denoising-losses").startswith(f"{sly} {sly} ")
     assert sly in page.text("title")
     assert sly in page.text("claim-falls")
 
@@ -234,15 +205,17 @@ def test_text_is_escaped(tmp_path, parts):
 def test_tables_manifest_and_configuration_are_escaped(tmp_path, parts):
     plain = Page(written(tmp_path, parts))
     sly = "</pre></td><script>alert(1)</script><img src=x onerror=alert(1)> ${7*7} {{ 7*7 }} {% raw %} ../../etc\n'\""
-    tables = {name: parts[name].assign(**{sly: sly, "run": sly}) for name in ("runs", "worst")}
-    page = Page(written(tmp_path, parts, **tables, manifest={sly: [sly, {"inner": sly}]}, config=sly))
+    tables = {name: parts[name].assign(**{sly: sly}) for name in ("costs", "worst")}
+    tables["evaluation"] = parts["evaluation"].replace({"escaip-tiny": sly, "chains": sly, "vectors": sly})
+    choices = [parts["choices"][0], replace(parts["choices"][1], baseline=sly)]
+    page = Page(written(tmp_path, parts, **tables, choices=choices, manifest={sly: [sly, {"inner": sly}]}, config=sly))
     assert {tag: len(found) for tag, found in page.elements.items() if tag in ("script", "img", "pre")} == {
         tag: len(found) for tag, found in plain.elements.items() if tag in ("script", "img", "pre")
     }
-    assert "script" not in page.elements
     assert page.texts["pre"] == sly
     assert page.texts["dl"].count(sly) == 3
-    assert page.texts["td"].count(sly) == 4
+    assert page.texts["td"].count(sly) == 3 + 2 + 5  # costs, worst examples, and models of runs
+    assert json.loads(page.texts["study-data"])["tasks"]["flow_matching"]["baseline"] == sly
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path, parts):

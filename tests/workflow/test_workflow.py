@@ -142,7 +142,10 @@ class TestFinishedStudy:
         assert len(figures) > 30
         for figure in figures:
             assert f'id="figure-{figure.parent}-{figure.stem}"' in page
-        assert not re.search(r"(src|href)=[\"'](?!#|data:)", page)
+        linked = re.findall(r"href=[\"'](figures/[^\"']*)", page)
+        assert len(linked) >= 2 * len(figures), "data, and other formats"
+        assert all((finished.results / link).is_file() for link in linked)
+        assert not re.search(r"(src|href)=[\"'](?!#|data:|figures/)", page)
 
     def test_second_run_does_nothing(self, finished):
         assert finished.planned() == {}

@@ -1,6 +1,7 @@
 """Write the report: one HTML file with every figure, claim, run and setting."""
 
 import json
+import subprocess
 from pathlib import Path
 
 from equidyn.core import process
@@ -14,26 +15,38 @@ def main(inputs, output, log, params):
     from equidyn.study.choice import Choice
     from equidyn.study.selection import worst_examples
 
-    pictures = []
+    folder, pictures = Path(output).parent, []
     for (task, name, title, category), png, text in zip(params.figures, inputs.figures, inputs.captions, strict=True):
         caption = Path(text).read_text(encoding="utf-8").removeprefix(f"{title}. ")
-        pictures.append(Picture(task, name, title, category, Path(png), caption))
-    worst = worst_examples(
-        pd.read_parquet(inputs.evaluation),
-        {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
-        [Choice(**fields) for fields in params.choices.values()],
-    )
+        files = {kind.upper(): Path(png).with_suffix(f".{kind}") for kind in params.formats}
+        links = {kind: file.relative_to(folder).as_posix() for kind, file in files.items()}
+        pictures.append(Picture(task, name, title, category, Path(png), caption, links))
+    evaluation = pd.read_parquet(inputs.evaluation)
+    choices = [Choice(**fields) for fields in params.choices.values()]
+    clusters = {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters}
     write_report(
         output,
         study=params.study,
         tasks=params.tasks,
         pictures=pictures,
         claims=pd.read_parquet(inputs.claims),
-        worst=worst,
-        runs=pd.read_parquet(inputs.costs),
+        evaluation=evaluation,
+        costs=pd.read_parquet(inputs.costs),
+        choices=choices,
+        worst=worst_examples(evaluation, clusters, choices),
         manifest=json.loads(Path(inputs.manifest).read_text(encoding="utf-8")),
         config=Path(inputs.config).read_text(encoding="utf-8"),
+        commit=commit(),
     )
+
+
+def commit():
+    """The commit of the working folder; empty where there is none."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=False)
+    except FileNotFoundError:
+        return ""
+    return found.stdout.strip()
 
 
 if __name__ == "__main__":

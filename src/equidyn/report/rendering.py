@@ -1,5 +1,6 @@
 """Pages made of the templates of this room, which share a base, a style and macros in `parts`."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,17 @@ def render(template: str, **values: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(values)
 
 
+@cache
+def vega() -> str:
+    """The scripts of Vega-Lite as a module that defines ``vegaEmbed``, for pages that draw.
+
+    Vega-Lite is the smallest of the maintained libraries, 0.9 MB beside Bokeh's 1.3 and Plotly's 4.8, and draws in SVG.
+    """
+    import vl_convert
+
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
 def _header(name: str) -> str:
     return _HEADERS.get(name, name.replace("_", " "))
 
@@ -86,6 +98,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ENVIRONMENT.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
 _ENVIRONMENT.globals["verdicts"] = SYMBOLS
 _ENVIRONMENT.filters |= {
     "cell": _cell, "header": _header, "number": number, "numeric": _numeric, "plain": _plain,

@@ -1,9 +1,13 @@
-"""The report of a study: one HTML file that holds its figures and needs nothing else, no network and no script."""
+"""The report of a study: one HTML file that holds its figures, results and scripts, and needs no network."""
 
 import base64
+import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,15 @@ import pandas as pd
 from PIL import Image
 
 from equidyn.core.files import replacing
-from equidyn.report.rendering import SYMBOLS, number, render
+from equidyn.report.curves import MEASURES, curves, ends, findings, matrix
+from equidyn.report.rendering import SYMBOLS, number, render, vega
+from equidyn.study.choice import Choice
+
+SUMMARY = "all/summary"
+"""Task and name of the figure of the first screen, where a study has it."""
 
 _CSS_DPI = 96
+_COLOURS = 96  # of a picture: drawings have few, and take a fifth of the bytes with no more
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,8 @@ class Picture:
         title: Its heading.
         category: Name of its group among the figures of the task.
         png: The image.
-        caption: Plain text.
+        caption: Plain text, of which the first sentence says what is drawn.
+        files: Further files of it by kind, such as CSV, relative to the report.
     """
 
     task: str
@@ -35,6 +46,7 @@ class Picture:
     category: str
     png: Path
     caption: str
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def anchor(self) -> str:
@@ -42,9 +54,19 @@ class Picture:
         return f"figure-{self.task}-{self.name}"
 
     @property
+    def said(self) -> tuple[str, str]:
+        """The first sentence of the caption, and the others."""
+        first, *others = re.split(r"(?<=[a-z)]\.) (?=[A-Z])", self.caption, maxsplit=1)
+        return first, " ".join(others)
+
+    @cached_property
     def data(self) -> str:
-        """The picture as base64."""
-        return base64.b64encode(Path(self.png).read_bytes()).decode("ascii")
+        """The picture in few colours, a WebP without loss as base64."""
+        buffer = io.BytesIO()
+        with Image.open(self.png) as image:
+            few = image.convert("RGB").quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.convert("RGB").save(buffer, "webp", lossless=True, quality=30, method=2)
+        return base64.b64encode(buffer.getvalue()).decode("ascii")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -60,10 +82,13 @@ def write_report(
     tasks: Mapping[str, str],
     pictures: Sequence[Picture],
     claims: pd.DataFrame | None,
+    evaluation: pd.DataFrame,
+    costs: pd.DataFrame,
+    choices: Sequence[Choice],
     worst: pd.DataFrame,
-    runs: pd.DataFrame,
     manifest: Mapping[str, Any],
     config: str,
+    commit: str = "",
 ) -> None:
     """Write a study's report. The same input gives the same bytes.
 
@@ -74,10 +99,13 @@ def write_report(
         pictures: Figures in the order to show them, task by task.
         claims: The table of `equidyn.claims.definitions.judge`; None if none were judged. A figure that is not in
             the report is not linked.
+        evaluation: Evaluation table.
+        costs: What each run cost, a row per run: ``seconds``, ``seconds_per_step``, ``step_flops``, and any columns.
+        choices: Baseline, weights and conditions of each task.
         worst: The table of `equidyn.study.selection.worst_examples`.
-        runs: One row per run, with any columns.
         manifest: Record of how the results were made: scalars, lists and mappings of these.
         config: The study's configuration, as text.
+        commit: Commit of the code that writes it; empty if unknown.
 
     Raises:
         ValueError: A picture is missing, a task is unknown, or a verdict is none of `equidyn.report.rendering.SYMBOLS`.
@@ -88,18 +116,36 @@ def write_report(
         raise ValueError(f"figures of unknown tasks {sorted(unknown)}; there are {list(tasks)}")
     if claims is not None and (unknown := set(claims["verdict"]) - set(SYMBOLS)):
         raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
+    with ThreadPoolExecutor() as pool:  # Pillow compresses beside Python
+        list(pool.map(lambda picture: picture.data, pictures))
+    shown = {f"{picture.task}/{picture.name}": picture for picture in pictures}
+    judged = [] if claims is None else _by_claim(claims)
     html = render(
         "study.html.j2",
         study=study,
         tasks=tasks,
         sections=_sections(pictures, tasks),
-        figures={f"{picture.task}/{picture.name}": picture for picture in pictures},
-        claims=[] if claims is None else _by_claim(claims),
+        figures=shown,
+        summary=shown.get(SUMMARY),
+        findings=findings(evaluation, choices, tasks, claims),
+        claims=judged,
+        columns={} if claims is None else matrix(claims, tasks),
         expected=_expected,
+        duration=_duration,
+        results=ends(evaluation, costs, choices),
+        costs=costs,
         worst=worst,
-        runs=runs,
         manifest=manifest,
         config=config,
+        commit=commit,
+        vega=vega(),
+        data={
+            "study": study,
+            "titles": tasks,
+            "measures": MEASURES,
+            "verdicts": {claim: [statement, _verdicts(rows)] for claim, statement, _, rows in judged},
+            **curves(evaluation, costs, choices),
+        },
     )
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8", newline="\n")
@@ -119,6 +165,11 @@ def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, 
     return [(*claim, rows.to_dict("records")) for claim, rows in grouped]
 
 
+def _verdicts(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Verdicts of a claim by task and weights, in words."""
+    return {f"{row['task']} {row['weights']}": row["verdict"] for row in rows}
+
+
 def _expected(row: Mapping[str, Any]) -> str:
     """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
     low, high = row["expected_low"], row["expected_high"]
@@ -127,3 +178,11 @@ def _expected(row: Mapping[str, Any]) -> str:
     if low == 0 or math.isinf(low):
         return f"≤ {number(high)}"
     return f"{number(low)} to {number(high)}"
+
+
+def _duration(seconds: float) -> str:
+    """A time as people tell it, such as 6 h 4 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
