@@ -58,7 +58,7 @@ rule write_report:
     conda:
         "../envs/figures.yaml"
     resources:
-        mem_mb=asks_for("mem_mb", 1000),
+        mem_mb=asks_for("mem_mb", 1500),
         runtime=asks_for("runtime", 10),
     params:
         study=config["study"],
