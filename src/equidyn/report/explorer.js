@@ -51,7 +51,7 @@ function element(tag, properties = {}, ...children) {
 
 function ticks(task, kind, label, values) {
   const boxes = values.map(value => {
-    const box = element("input", {type: "checkbox", value, checked: state.ticks[task][kind].includes(value)});
+    const box = element("input", {type: "checkbox", id: `tick ${task} ${kind} ${value}`, value, checked: state.ticks[task][kind].includes(value)});
     box.addEventListener("change", () => {
       const ticked = new Set(state.ticks[task][kind]);
       box.checked ? ticked.add(value) : ticked.delete(value);
@@ -64,6 +64,7 @@ function ticks(task, kind, label, values) {
 }
 
 function offer() {
+  const focused = document.activeElement?.id; // what is made anew loses the focus
   choices.replaceChildren(...tasks().map((task, place) => {
     const sets = [ticks(task, "run", "runs", runs_of(task)), ticks(task, "weights", "weights", of_task(task, "weights"))];
     if (of_task(task, "conditions").length > 1) sets.splice(1, 0, ticks(task, "condition", "conditions", of_task(task, "conditions")));
@@ -72,6 +73,7 @@ function offer() {
       element("summary", {textContent: `${titles[task] ?? task}: ${ticked.run.length} of ${runs_of(task).length} runs`, onclick: () => opened.has(task) ? opened.delete(task) : opened.add(task)}), ...sets);
   }));
   for (const key of ["y", "x", "scale"]) form.elements[key].value = state[key];
+  if (focused?.startsWith("tick ")) $(focused)?.focus();
 }
 const opened = new Set();
 
