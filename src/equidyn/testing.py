@@ -35,7 +35,7 @@ def assert_equivariant(
         allowed = "round-off" if rtol is None else f"{short(rtol)} of the prediction"
         lines = [f"the model is not equivariant under {found.group} (allowed: {allowed})"]
         for one in failed:
-            share = one.rmse["equivariance"] / one.floors.size if one.floors and one.floors.size else float("inf")
+            share = one.rmse["equivariance"] / one.size if one.size else float("inf")
             lines.append(
                 f"  {one.name}: off by {short(one.rmse['equivariance'])} (RMS per component), {short(share)} of the "
                 f"prediction; floor {short(one.floor)}; worst examples {', '.join(map(str, one.worst))}"
@@ -49,4 +49,4 @@ def assert_equivariant(
 def _holds(one: Property, rtol: float | None) -> bool:
     if rtol is None or one.floors is None:
         return one.verdict == "round-off"
-    return one.rmse["equivariance"] <= rtol * one.floors.size
+    return one.rmse["equivariance"] <= rtol * one.size

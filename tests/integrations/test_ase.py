@@ -293,11 +293,11 @@ class TestClusters:
         assert any("frames of a trajectory" in text and "Cu4" in text for text in found.warnings)
         found = measure_calculator(Pairs(), items, rotations=2, floors=False, clusters=8)
         assert found["energy"].numbers["clusters"] == 3
-        assert any("3 clusters" in text for text in found.warnings)
+        assert any("clusters of examples (3)" in text for text in found.warnings)
 
     def test_one_structure_is_noted(self):
         found = measure_calculator(Pairs(), CRYSTALS[0], rotations=2, floors=False)
-        assert any("1 clusters" in text for text in found.warnings)
+        assert any("clusters of examples (1)" in text for text in found.warnings)
 
 
 class TestBadInput:

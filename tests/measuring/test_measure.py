@@ -267,7 +267,7 @@ class TestBadInput:
 
     def test_few_clusters_are_noted(self):
         found = measure(linear, POINTS, TRUE, clusters=np.arange(40) % 4)
-        assert any("4 clusters" in text for text in found.warnings)
+        assert any("clusters of examples (4)" in text for text in found.warnings)
         one = measure(linear, POINTS[:1], TRUE[:1])
         assert np.isnan(one["prediction"].interval).all()
 

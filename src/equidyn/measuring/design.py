@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from equidyn.core.designs import chain, draw_cosets, rule, size_of_cosets
+from equidyn.core.rotations import haar
+from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry, symmetry
 from equidyn.measuring.elements import Elements
 from equidyn.measuring.examples import MeasureError
@@ -46,6 +48,9 @@ class Design:
             raise MeasureError(f"group: {error}") from None
         if exact is not None:
             rotations, weights = _exact_set(chosen, exact)
+            if not chosen.card.permutes_voxels:
+                # Turned once more, after each of the set: a cubic grid would see no turn by the cube's own rotations.
+                rotations = haar(1, generator=torch.Generator().manual_seed(seed_for(seed, "exact"))) @ rotations
             return cls(chosen, rotations, weights, 0, exact, seed)
         if count < 2:
             raise MeasureError(f"rotations: {count} show no variance; give 2 or more")

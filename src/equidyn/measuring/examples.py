@@ -20,8 +20,8 @@ USUAL_KINDS = {
 """How fields of these names transform unless `kinds` says otherwise; all other fields are left alone."""
 
 
-CELLS = ("cell", "lattice", "box")
-"""Fields of these names hold the vectors of a periodic cell."""
+CELL = "cell"
+"""A field of this name holds the vectors of a periodic cell, unless a field ``pbc`` says that there is none."""
 
 SPECIES = ("species", "symbols", "elements", "numbers", "atomic_numbers", "z")
 """Fields of these names hold the chemical element of each atom."""
@@ -175,9 +175,10 @@ class Records(Examples):
         }
 
     def turn_but_cell(self, item: Mapping[str, Any], element: Element) -> dict[str, Any] | None:
-        """The example transformed, but for fields that are named in `CELLS`."""
-        kept = {name: item[name] for name in CELLS if name in item}
-        return self.turn(item, element) | kept if kept else None
+        """The example transformed, but for its `CELL`; None if it is not periodic."""
+        if CELL not in item or not np.asarray(item.get("pbc", True)).any():
+            return None
+        return self.turn(item, element) | {CELL: item[CELL]}
 
     def in_double(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         """The example with its floating-point tensors in double precision, if there are any."""
@@ -224,13 +225,12 @@ class Graphs(Examples):
         return self.records.species(item.to_dict())
 
     def turn_but_cell(self, item: Any, element: Element) -> Any | None:
-        """A turned clone, but for fields that are named in `CELLS`."""
-        kept = {name: value for name, value in self.fields(item).items() if name in CELLS}
-        if not kept:
+        """A turned clone, but for its `CELL`; None if it is not periodic."""
+        fields = item.to_dict()
+        if CELL not in fields or not np.asarray(fields.get("pbc", True)).any():
             return None
         found = self.turn(item, element)
-        for name, value in kept.items():
-            found[name] = value
+        found[CELL] = fields[CELL]
         return found
 
     def in_double(self, item: Any) -> Any | None:

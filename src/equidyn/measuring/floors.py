@@ -1,7 +1,7 @@
 """Floors: by how much predictions differ where only rounding and chance can matter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,12 @@ TINY = 5e-11
 LARGE = 1e-3
 """Differences above this share of the prediction are no rounding."""
 
+LARGE_IF_TINY = 1e-5
+"""Differences above this share are no rounding if a turn by `TINY` causes them, which single precision cannot see."""
+
+REPEATED = 1e-5
+"""Differences above this share, for the same input, are no rounding of single precision."""
+
 AMPLIFIED = 1e3
 """A property may differ by so many times the rounding of the model's best one, as where large terms cancel."""
 
@@ -48,6 +54,7 @@ class Floor:
         turned: Of differences for inputs turned by so small an angle that they are rounded and no more.
         turned_less: The same for an angle that only double precision can tell.
         turning: Of what turning predictions and turning them back rounds, and of the last place of their type.
+        precision: Distance from 1 to the next number of the type of predictions.
         unit: The share of a prediction that the model rounds, at most that of single precision: the least by which any
             of its predictions differs, as types do not tell (a stress in double precision is made of forces in single).
     """
@@ -57,11 +64,13 @@ class Floor:
     turned: float
     turned_less: float
     turning: float
+    precision: float
     unit: float = 0.0
 
     def divided(self, count: float) -> "Floor":
         """The floor of a property that is divided by a number."""
-        return replace(Floor(*(value / count for value in astuple(self))), unit=self.unit)
+        names = ("size", "repeat", "turned", "turned_less", "turning")
+        return replace(self, **{name: getattr(self, name) / count for name in names})
 
     @property
     def noise(self) -> float:
@@ -80,25 +89,25 @@ class Floor:
         """Whether predictions jump as soon as the input is turned, by more than rounding can explain."""
         if self.turned <= 3 * self.repeat:
             return False
-        in_double = self.turned_less > max(AMPLIFIED * self.unit * self.size, 0.1 * self.turned)
+        large = min(AMPLIFIED * self.unit, LARGE_IF_TINY) * self.size
+        in_double = self.turned_less > max(large, 0.1 * self.turned)
         return self.turned > LARGE * self.size or in_double
 
     @property
     def repeats(self) -> bool:
         """Whether the same input gives the same prediction, up to rounding."""
-        return self.repeat <= LARGE * self.size
+        return self.repeat <= max(REPEATED, LAST_PLACES * self.precision) * self.size
 
 
 def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dict[str, Floor]:
     """The floor of each property."""
-    numbers = _worst(twisted)
-    still = Elements(symmetry, symmetry.identity(len(numbers)))
-    turns = [still, still]
-    if symmetry.card.has_angles or symmetry.name == "O(3)":
-        turns += [small_turns(symmetry, len(numbers), angle, seed) for angle in (SMALL, TINY)]
+    numbers = worst(twisted, EXAMPLES)
+    generator = torch.Generator().manual_seed(seed_for(seed, "floor"))
+    # Anywhere, as numbers that lie on the grid of a type already are rounded less.
+    start = symmetry.sample(len(numbers), generator=generator)
+    anywhere = Elements(symmetry, start)
+    turns = [anywhere, anywhere, *(_further(symmetry, start, size, generator) for size in (SMALL, TINY))]
     rounds = [model.of_turned(numbers, [turn[place] for place in range(len(numbers))]) for turn in turns]
-    generator = torch.Generator().manual_seed(seed_for(seed, "floor of turning"))
-    anywhere = Elements(symmetry, symmetry.sample(len(numbers), generator=generator))
     found = {}
     for name in rounds[0]:
         one = twisted.properties[name]
@@ -110,22 +119,22 @@ def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dic
             anywhere.select([place]).inverse.act(KINDS[one.rank], anywhere.select([place]).act(KINDS[one.rank], rows))
             for place, rows in enumerate(first)
         ]
-        size = rms(first)
+        size = rms(one.values)
         last_place = max(one.precision / np.sqrt(12), LAST_PLACES * np.finfo(np.float64).eps) * size
         turning = max(rms(first, back), last_place)
-        repeat, turned, turned_less = [*(rms(first, other) for other in others), 0.0, 0.0][:3]
-        found[name] = Floor(size, repeat, turned, turned_less, turning)
+        repeat, turned, turned_less = (rms(first, other) for other in others)
+        found[name] = Floor(size, repeat, turned, turned_less, turning, one.precision)
     if ENERGY_PER_ATOM in twisted.properties:
         atoms = np.mean([model.examples.atoms(item) for item in model.examples.items])
         found[ENERGY_PER_ATOM] = found[ENERGY].divided(float(atoms))
     return _of_one_model(found)
 
 
-def _worst(twisted: Twisted) -> list[int]:
-    """Numbers of the examples that have the largest parts in the errors of all properties."""
+def worst(twisted: Twisted, count: int) -> list[int]:
+    """Numbers of so many examples, those that have the largest parts in the errors of all properties."""
     errors = np.array([[values.var(0).mean() for values in one.values] for one in twisted.properties.values()])
     shares = errors / np.maximum(errors.sum(1, keepdims=True), np.finfo(np.float64).tiny)
-    return sorted(np.argsort(-shares.sum(0), kind="stable")[:EXAMPLES].tolist())
+    return sorted(np.argsort(-shares.sum(0), kind="stable")[:count].tolist())
 
 
 def _of_one_model(found: Mapping[str, Floor]) -> dict[str, Floor]:
@@ -140,11 +149,12 @@ def _of_one_model(found: Mapping[str, Floor]) -> dict[str, Floor]:
     }
 
 
-def small_turns(symmetry: Symmetry, count: int, angle: float, seed: int) -> Elements:
-    """Turns by one angle (radian) about axes drawn at random, the same ones for a seed."""
-    generator = torch.Generator().manual_seed(seed_for(seed, "axes"))
-    axes = haar(count, generator=generator)[:, 0]
-    return Elements(symmetry, turns_about(axes, angle))
+def _further(symmetry: Symmetry, start: Tensor, size: float, generator: torch.Generator) -> Elements:
+    """Elements (n, ...), each moved on by so small an angle (radian), or by so small a share of another element."""
+    if start.shape[1:] == (3, 3):
+        axes = haar(len(start), generator=generator)[:, 0]
+        return Elements(symmetry, turns_about(axes, size) @ start)
+    return Elements(symmetry, start + size * symmetry.sample(len(start), generator=generator))
 
 
 def turns_about(axes: Tensor, angle: float) -> Tensor:

@@ -15,7 +15,7 @@ from equidyn.core.seeding import seed_for
 from equidyn.measuring.elements import Elements
 from equidyn.measuring.floors import EXAMPLES as FLOOR_EXAMPLES
 from equidyn.measuring.floors import floors as floors_of
-from equidyn.measuring.floors import rms
+from equidyn.measuring.floors import rms, worst
 from equidyn.measuring.measurement import TIMES_FLOOR, Measurement, Property
 from equidyn.measuring.model import Model, Predict, evaluating
 from equidyn.measuring.permutations import permuted
@@ -122,7 +122,7 @@ def _in_double(model: Model, found: Twisted, plan: Plan) -> dict[str, float]:
     module, examples = model.predict, plan.examples
     if not isinstance(module, nn.Module) or all(one.dtype == torch.float64 for one in module.parameters()):
         return {}
-    numbers = range(0, len(examples), -(-len(examples) // FLOOR_EXAMPLES))
+    numbers = worst(found, FLOOR_EXAMPLES)
     items = [examples.in_double(examples.items[number]) for number in numbers]
     if any(item is None for item in items):
         return {}
@@ -160,7 +160,7 @@ def _warnings(properties: Mapping[str, Property], plan: Plan) -> Iterator[str]:
         yield f"{name!r} looks like vectors and is not turned; if it should be, give kinds={{{name!r}: 'vectors'}}"
     clusters = len(np.unique(plan.summary.clusters))
     if clusters < FEW_CLUSTERS:
-        yield f"{clusters} clusters of examples are few: the interval says little, give {FEW_CLUSTERS} or more"
+        yield f"the interval says little with so few clusters of examples ({clusters}): give {FEW_CLUSTERS} or more"
     for name, rank in plan.ranks.guessed.items():
         yield f"{name!r} was taken for rank {rank} by its shape; say so by ranks={{{name!r}: {rank}}}"
     for name, one in properties.items():

@@ -42,6 +42,7 @@ class Property:
         name: Its name.
         rank: 0 for scalars, 1 for vectors, 2 for tensors.
         per: "atom" or "structure": what has a value each.
+        size: Root mean square per component of the prediction, over all examples and rotations.
         numbers: The numbers of `equidyn.core.decomposition.summarise`; NaN where they need targets and none were given.
         floors: By how much predictions differ where only rounding and chance can matter; None if it was not measured.
         in_double: Equivariance error (RMS per component) of the model in double precision over that of the model as it
@@ -64,6 +65,7 @@ class Property:
     name: str
     rank: int
     per: str
+    size: float
     numbers: Mapping[str, float]
     floors: Floor | None
     in_double: float
@@ -96,11 +98,6 @@ class Property:
     def relative_error(self) -> float:
         """Equivariance error as a share of the prediction, both root mean squares; NaN for scalars without targets."""
         return float(np.sqrt(max(self.numbers["relative_equivariance"], 0)))
-
-    @property
-    def size(self) -> float:
-        """Root mean square per component of the prediction; NaN if floors were not measured."""
-        return np.nan if self.floors is None else self.floors.size
 
     @property
     def share(self) -> float:
@@ -184,7 +181,7 @@ class Property:
                 f"The same input gives different values of {self.name!r} each time: the model keeps state or draws "
                 "random numbers, and nothing can be said of its symmetry below that."
             )
-        times = error / self.floor if self.floor else np.inf
+        times = error / self.floor if self.floor else 0.0
         if self.verdict == "round-off":
             why = (
                 f"in double precision it is {short(self.in_double)} times as large"
@@ -193,6 +190,8 @@ class Property:
             )
             return f"The equivariance error of {self.name!r} is round-off: {why}."
         start = f"The equivariance error of {self.name!r} is real, {short(times)} times what rounding does."
+        if self.floors is not None and not self.floors.repeats:
+            start += f" The same input gives values that differ by {short(self.floors.repeat)} (RMS), too."
         if not self.suspects:
             return f"{start} The evidence speaks for no cause in particular."
         first, *others = self.suspects

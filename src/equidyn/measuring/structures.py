@@ -94,7 +94,7 @@ class Structures(Examples):
 
     def turn_but_cell(self, item: Any, element: Element) -> Any | None:
         """A turned copy with the cell as it was."""
-        if not item.cell.any():
+        if not item.cell.any() or not item.pbc.any():
             return None
         found = self.turn(item, element)
         found.cell[:] = item.cell
@@ -102,7 +102,7 @@ class Structures(Examples):
 
     def without_cell(self, item: Any) -> Any | None:
         """A copy without a cell, which is not periodic."""
-        if not item.cell.any():
+        if not item.cell.any() or not item.pbc.any():
             return None
         found = item.copy()
         found.set_cell(None)

@@ -15,7 +15,7 @@ from equidyn.core.degrees import energies
 from equidyn.core.seeding import seed_for
 from equidyn.measuring.design import Design
 from equidyn.measuring.examples import Examples, MeasureError
-from equidyn.measuring.floors import Floor
+from equidyn.measuring.floors import Floor, rms
 from equidyn.measuring.measurement import Property
 from equidyn.measuring.outputs import rows_of
 from equidyn.measuring.twists import Twisted, Twists
@@ -59,6 +59,7 @@ class Summary:
             name=twists.name,
             rank=twists.rank,
             per=twists.per,
+            size=rms(twists.values),
             numbers=numbers,
             floors=floor,
             in_double=np.nan,
@@ -129,8 +130,10 @@ class Summary:
         card, design = self.design.symmetry.card, self.design
         if not card.has_angles or card.permutes_voxels or design.cosets == 1:
             return ()
-        # An exact set tells degrees apart whose sum is within its own.
-        degrees = self.degrees if design.exact is None else min(self.degrees, design.exact // 2)
+        # An exact set tells degrees apart whose products with one another and with a degree more are within its own.
+        degrees = self.degrees if design.exact is None else min(self.degrees, (design.exact - 1) // 2)
+        if degrees < 1:
+            return ()
         sums = np.zeros(degrees + 2)
         for values, elements in zip(twists.values, twisted.elements, strict=True):
             drawn = elements.values.unflatten(0, (-1, design.size))

@@ -43,6 +43,12 @@ def check_turns(examples: Examples, symmetry: Symmetry) -> None:
                 f"rotate: turning {name!r} twice is not one turn by the product of the matrices: is it turned by the "
                 "inverse? For row vectors it is x @ R.T, not x @ R"
             )
+        apart = _centred(turned[name]) - _centred(should.get(name, turned[name]))
+        if examples.kinds.get(name) == "points" and np.abs(apart).max(initial=0) > max(tolerance, 1e-6 * size):
+            raise MeasureError(
+                f"rotate: {name!r} is turned by another rotation than that of the matrix, which is for row vectors "
+                f"(x, y, z); if it holds no positions, say so by kinds={{{name!r}: 'scalars'}}"
+            )
         if np.array_equal(turned[name], start) and not np.allclose(should[name], start, rtol=0, atol=tolerance):
             raise MeasureError(
                 f"rotate: it leaves {name!r} as it is, which should turn with the points; turn it too, or say that it "
@@ -60,8 +66,14 @@ def left_alone(examples: Examples) -> list[str]:
     ]
 
 
+def _centred(points: np.ndarray) -> np.ndarray:
+    """Points about their mean, as a rotation may be about any centre."""
+    rows = points.reshape(-1, 3)
+    return np.asarray(rows - rows.mean(0))
+
+
 def _numbers(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
+    return np.asarray(value.detach().cpu().double() if isinstance(value, Tensor) else value, dtype=np.float64)
 
 
 def _precision(value: Any) -> float:
