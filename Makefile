@@ -3,6 +3,7 @@
 # make check   formatting, static checks, imports, types and tests of functions, within a minute
 # make test   all tests that need neither SLURM nor long waits
 # make test-all   the checks and all tests, as continuous integration runs them
+# make oldest   install the oldest versions that the ranges admit and test equidyn.measure with them; downloads 3 GB
 # make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
 # make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
@@ -31,7 +32,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help run check test test-all torture lint style rules imports types units figures pack unpack plan reference docs lock \
+.PHONY: help oldest run check test test-all torture lint style rules imports types units figures pack unpack plan reference docs lock \
 	clean clean-figures
 .DELETE_ON_ERROR:
 
@@ -75,6 +76,9 @@ test: .venv/test
 
 test-all: lint
 	@$(PYTEST)
+
+oldest: .venv/test
+	@.ci/oldest
 
 torture: .venv/test
 	@PYTHONPATH=tests:tests/helpers $(BIN)/python -m torture.bench \
