@@ -7,6 +7,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from equidyn import measure
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*was taken for rank")
+
 rng = np.random.default_rng(3)
 INPUTS = torch.from_numpy(rng.normal(size=(32, 5, 3)).astype(np.float32))
 TARGETS = INPUTS.square()

@@ -1,11 +1,16 @@
 """A monitor measures what `measure` does, at the steps that it should, and leaves the training alone."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch import multiprocessing
 
 from equidyn import Monitor, measure
+from equidyn.measuring.examples import MeasureError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*(was taken for rank|so few clusters)")
 
 rng = np.random.default_rng(2)
 POINTS = rng.normal(size=(30, 5, 3)).astype(np.float32)
@@ -116,3 +121,107 @@ def test_processes_share_the_examples(tmp_path, examples):
     expected = Monitor(network(), INPUTS[:examples], TARGETS[:examples], clusters=np.arange(examples) // 2)(0)
     for rank in range(2):
         assert torch.load(f"{file}.{rank}") == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_diverged_network_is_recorded_and_the_training_goes_on():
+    model = network()
+    monitor = Monitor({"raw": model, "same": network()}, INPUTS, {"prediction": TARGETS})
+    before = monitor(0)
+    with torch.no_grad():
+        model[0].weight.fill_(torch.nan)
+    found = monitor(1)
+    assert found.keys() == before.keys()
+    assert all(np.isnan(value) == name.startswith("raw/") for name, value in found.items())
+    assert np.isnan(Monitor(model, INPUTS, TARGETS)(0)["percent"])
+
+
+class Drawing(torch.nn.Module):
+    """A network with dropout whose predictions leave gradients."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = network()
+
+    def forward(self, points):
+        found = self.layers(points)
+        found.sum().backward()
+        return found.detach()
+
+
+def test_bound_methods_and_gradients_are_left_alone():
+    model = Drawing()
+    for one in model.parameters():
+        one.grad = torch.ones_like(one)
+    model.layers[0].bias.grad = None
+    found = Monitor(model.forward, INPUTS, TARGETS)(0)
+    assert found == Monitor(model, INPUTS, TARGETS)(0)
+    assert model.training
+    assert model.layers[0].bias.grad is None
+    assert all(bool((one.grad == 1).all()) for one in model.parameters() if one.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "measured"),
+    [("log", [117, 234, 351, 468, 702, 1053]), (500, [117, 585, 1053]), ([200, 201, 1053], [234, 1053])],
+)
+def test_a_due_step_is_made_up_for_once(schedule, measured):
+    monitor, found = Monitor(lambda points: points, POINTS, schedule=schedule), []
+    for step in range(117, 1171, 117):
+        found += [step] if monitor(np.int64(step)) else []
+        again = Monitor(lambda points: points, POINTS, schedule=schedule)
+        again.load_state_dict(monitor.state_dict())
+        monitor = again
+    assert found == measured
+    assert json.loads(json.dumps(monitor.state_dict())) == monitor.state_dict()
+
+
+def test_targets_have_the_name_of_a_property():
+    def predict(points):
+        return {"forces": points}
+
+    with pytest.raises(MeasureError, match=r"targets: the model predicts .'forces'., but not 'force'"):
+        Monitor(predict, POINTS, {"force": TRUE})(0)
+    assert Monitor(predict, POINTS, TRUE)(0) == Monitor(predict, POINTS, {"forces": TRUE})(0)
+
+
+def test_warnings_come_once():
+    inputs = [{"positions": points, "arrow": points} for points in POINTS[:3]]
+    monitor = Monitor(lambda batch: [one["positions"] for one in batch], inputs)
+    with pytest.warns(UserWarning, match="looks like vectors|so few clusters|was taken for rank") as found:
+        monitor(0), monitor(1)
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("name", ["max_examples", "batch_size"])
+def test_is_refused(name):
+    with pytest.raises(MeasureError, match=f"{name}: 0"):
+        Monitor(lambda points: points, POINTS, **{name: 0})
+
+
+def test_numbers_of_numpy_and_no_steps():
+    monitor = Monitor(lambda points: points, POINTS, schedule=np.int64(5))
+    assert [step for step in range(12) if monitor(step)] == [0, 5, 10]
+    with pytest.raises(MeasureError, match="step: -1"):
+        monitor(-1)
+
+
+def failing(rank, processes, file):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=processes)
+
+    def predict(points):
+        if rank:
+            raise RuntimeError("out of memory")
+        return points
+
+    with pytest.raises(RuntimeError if rank else MeasureError, match="out of memory"):
+        Monitor(predict, INPUTS, ranks=1)(0)
+    model = network()
+    if rank:
+        model[0].weight.data.fill_(torch.nan)
+    assert np.isnan(Monitor(model, INPUTS, TARGETS, ranks=1)(0)["percent"])
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_no_process_waits_for_one_that_failed(tmp_path):
+    multiprocessing.spawn(failing, (2, tmp_path / "meeting"), nprocs=2)

@@ -5,12 +5,16 @@ Each kind of example knows how it is turned, how several are handed to a model t
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from equidyn.measuring.elements import Element
+
+KNOWN_KINDS = ("points", "vectors", "pseudovectors", "tensors", "scalars")
+"""How a field can transform."""
 
 USUAL_KINDS = {
     **dict.fromkeys(("positions", "pos", "coords", "coordinates", "xyz"), "points"),
@@ -295,12 +299,30 @@ def examples_of(
         kinds: Kinds of fields of dictionaries, graphs and structures by name, which go before `USUAL_KINDS`.
 
     Raises:
-        MeasureError: There are no examples, or they are of no known kind.
+        MeasureError: There are no examples, they are of no known kind, or something in them that turns is not finite.
     """
+    for name, kind in (kinds or {}).items():
+        if kind not in KNOWN_KINDS:
+            near = get_close_matches(str(kind), KNOWN_KINDS, 1)
+            asked = f"did you mean {near[0]!r}? Kinds" if near else "kinds"
+            raise MeasureError(f"kinds: {name!r} has the kind {kind!r}; {asked} are {', '.join(KNOWN_KINDS)}")
+    if isinstance(inputs, Mapping | str) or not (hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__")):
+        raise MeasureError(
+            f"inputs: {type(inputs).__name__} is no sequence of examples: give an array (E, n, 3) or a list with an "
+            "entry for each example"
+        )
     if len(inputs) == 0:
         raise MeasureError("inputs: there are no examples; give ten or more")
     found = _of_known_kind(inputs, kinds)
+    for number, item in enumerate(found.items):
+        for name, value in found.fields(item).items():
+            if found.kinds.get(name) != "scalars" and not _finite(value):
+                raise MeasureError(f"inputs: {name!r} of example {number} is not finite")
     return found if rotate is None else Rotated(found, rotate)
+
+
+def _finite(value: Any) -> bool:
+    return bool((value.isfinite() if isinstance(value, Tensor) else np.isfinite(value)).all())
 
 
 def _of_known_kind(inputs: Any, kinds: Mapping[str, str] | None) -> Examples:
@@ -312,7 +334,10 @@ def _of_known_kind(inputs: Any, kinds: Mapping[str, str] | None) -> Examples:
                 f"inputs: an array has shape (E, n, 3), E examples of n points; this one has {tuple(inputs.shape)}"
             )
         return Arrays(inputs, stacked=True)
-    first = inputs[0]
+    try:
+        first = inputs[0]
+    except (KeyError, TypeError, AttributeError):
+        raise MeasureError(f"inputs: {type(inputs).__name__} has no entries by number: give a list") from None
     if is_structure(first):
         return Structures(inputs, kinds)
     if isinstance(first, Mapping):

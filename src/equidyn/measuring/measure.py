@@ -20,15 +20,11 @@ from equidyn.measuring.measurement import TIMES_FLOOR, Measurement, Property
 from equidyn.measuring.model import Model, Predict, evaluating
 from equidyn.measuring.permutations import permuted
 from equidyn.measuring.plan import ROTATIONS, Plan
-from equidyn.measuring.turns import left_alone
 from equidyn.measuring.twists import ENERGY_PER_ATOM, Twisted, turned_back, twisted
 from equidyn.measuring.verdict import examine
 
 SUMS = 1e-6
 """Share of the prediction by which sums differ in single precision when their terms change places."""
-
-FEW_CLUSTERS = 10
-"""Fewer clusters than this give intervals that say little."""
 
 
 def measure(
@@ -156,13 +152,7 @@ def _in_double(model: Model, found: Twisted, plan: Plan) -> dict[str, float]:
 
 
 def _warnings(properties: Mapping[str, Property], plan: Plan) -> Iterator[str]:
-    for name in left_alone(plan.examples):
-        yield f"{name!r} looks like vectors and is not turned; if it should be, give kinds={{{name!r}: 'vectors'}}"
-    clusters = len(np.unique(plan.summary.clusters))
-    if clusters < FEW_CLUSTERS:
-        yield f"the interval says little with so few clusters of examples ({clusters}): give {FEW_CLUSTERS} or more"
-    for name, rank in plan.ranks.guessed.items():
-        yield f"{name!r} was taken for rank {rank} by its shape; say so by ranks={{{name!r}: {rank}}}"
+    yield from plan.warnings()
     for name, one in properties.items():
         if one.permuted > TIMES_FLOOR * max(one.floor, SUMS * one.size):
             yield f"{name!r} changes by {short(one.permuted)} when atoms of one element change places"

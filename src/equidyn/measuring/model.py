@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from equidyn.measuring.asking import module_of, noting
 from equidyn.measuring.elements import Element
 from equidyn.measuring.examples import Examples
 from equidyn.measuring.outputs import by_example
@@ -37,14 +38,15 @@ class Model:
     @cached_property
     def device(self) -> torch.device | None:
         """Where a module has its parameters, to which batches are sent; None for functions."""
-        parameters = self.predict.parameters() if isinstance(self.predict, nn.Module) else iter(())
-        return next((one.device for one in parameters), None)
+        module = module_of(self.predict)
+        return None if module is None else next((one.device for one in module.parameters()), None)
 
     def of_turned(self, numbers: Sequence[int], elements: Sequence[Element]) -> Values:
         """Predictions for examples by number, each turned by its element."""
-        return self.of_items(
-            lambda place: self.examples.turn(self.examples.items[numbers[place]], elements[place]), len(numbers)
-        )
+        with noting(self.predict, self.examples, numbers):
+            return self.of_items(
+                lambda place: self.examples.turn(self.examples.items[numbers[place]], elements[place]), len(numbers)
+            )
 
     def of_items(self, item: Callable[[int], Any], count: int) -> Values:
         """Predictions for items, which are made as they are needed."""
@@ -79,8 +81,9 @@ class Bound(nn.Module):
 
 @contextmanager
 def evaluating(predict: Predict) -> Iterator[None]:
-    """Put a module into evaluation mode for the time of the block."""
-    modules = [module for module in predict.modules() if module.training] if isinstance(predict, nn.Module) else []
+    """Put a module, or that of a method, into evaluation mode for the time of the block; plain functions stay."""
+    found = module_of(predict)
+    modules = [] if found is None else [module for module in found.modules() if module.training]
     for module in modules:
         module.training = False
     try:

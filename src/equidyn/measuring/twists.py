@@ -10,7 +10,7 @@ from equidyn.measuring.design import Design
 from equidyn.measuring.elements import Elements
 from equidyn.measuring.examples import MeasureError
 from equidyn.measuring.model import Model, Values
-from equidyn.measuring.outputs import KINDS, Ranks, rows_of
+from equidyn.measuring.outputs import KINDS, Ranks, precision, rows_of
 
 ENERGY = "energy"
 """Name of a property that is also measured per atom."""
@@ -87,7 +87,7 @@ def twisted(model: Model, design: Design, ranks: Ranks, examples: Sequence[int],
             turned_back(name, rank, arrays[number * count : (number + 1) * count], one)
             for number, one in enumerate(elements)
         ]
-        properties[name] = Twists(name, rank, values, float(np.finfo(arrays[0].dtype).eps))
+        properties[name] = Twists(name, rank, values, precision(arrays[0]))
     energy = properties.get(ENERGY)
     if energy is not None and energy.per == "structure" and max(counts) > 1:
         properties[ENERGY_PER_ATOM] = energy.per_atom(counts)
