@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--fail-above",
         type=float,
         metavar="PERCENT",
-        help="exit with status 2 if a property has a larger percent of its loss, or without targets of its prediction",
+        help="exit with status 2 if a property has a larger percent of its loss, or without targets of its prediction, "
+        "and this is not round-off",
     )
     commands.add_parser("schema", help="print the JSON schema of a study's configuration")
     reference = commands.add_parser("reference", help="renew the tables of configuration keys in a document")
@@ -134,16 +136,25 @@ def _measure(options: argparse.Namespace) -> int:
     from equidyn.measuring.examples import MeasureError
     from equidyn.report.measurement import WRITERS, write
 
-    targets: Any = options.targets
-    if targets == ["stored"]:
-        targets = "stored"
-    elif targets is not None:
-        targets = dict(one.partition("=")[::2] for one in targets)
     sys.path.insert(0, "")  # calculators of the folder that one works in
     clusters = int(options.clusters) if options.clusters and options.clusters.isdecimal() else options.clusters
     try:
-        if unknown := [file for file in options.out if Path(file).suffix not in WRITERS]:
-            raise MeasureError(f"--out: {unknown[0]} ends in none of {', '.join(WRITERS)}")
+        for file in map(Path, options.out):
+            if file.suffix.lower() not in WRITERS:
+                raise MeasureError(f"--out: {file} ends in none of {', '.join(WRITERS)}")
+            if not file.parent.is_dir():
+                raise MeasureError(f"--out: there is no folder {file.parent}; make it first")
+            if not os.access(file.parent, os.W_OK) or file.is_dir():
+                raise MeasureError(f"--out: {file} cannot be written")
+        if options.fail_above is not None and not options.fail_above >= 0:
+            raise MeasureError(f"--fail-above: {options.fail_above:g} is no percentage; give 0 or more")
+        targets: Any = options.targets
+        if targets == ["stored"]:
+            targets = "stored"
+        elif targets is not None:
+            if unnamed := [one for one in targets if not all(one.partition("="))]:
+                raise MeasureError(f"--targets: {unnamed[0]!r} is neither 'stored' nor of the form PROPERTY=NAME")
+            targets = dict(one.split("=", 1) for one in targets)
         is_file = options.calculator.endswith(".safetensors")
         calculator = NetworkCalculator(options.calculator) if is_file else load(options.calculator)
         found = measure_calculator(
@@ -151,15 +162,16 @@ def _measure(options: argparse.Namespace) -> int:
             exact=options.exact, group=options.group, clusters=clusters, seed=options.seed,
             progress=sys.stderr.isatty(),
         )  # fmt: skip
+        print(found)
         for file in options.out:
             write(file, found, f"{options.calculator} on {options.structures}")
     except (ValueError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(found)
     if options.fail_above is None:
         return 0
-    above = [name for name, one in found.properties.items() if not one.share <= options.fail_above]
+    real = {name: one for name, one in found.properties.items() if one.verdict != "round-off"}
+    above = [name for name, one in real.items() if not one.share <= options.fail_above]
     for name in above:
         print(f"{name}: {found[name].share:.3g} % is more than {options.fail_above:g} %", file=sys.stderr)
     return 2 if above else 0

@@ -163,3 +163,13 @@ class TestTorchMetrics:
         metric = EquivariancePercent(name="forces")
         metric.update(predict, INPUTS, {"forces": TARGETS})
         assert metric.compute()["percent"] < 1e-6
+
+    def test_forward_draws_anew_and_nothing_is_refused(self):
+        pytest.importorskip("torchmetrics", reason="TorchMetrics is not installed")
+        from equidyn.integrations.torchmetrics import EquivariancePercent
+
+        metric = EquivariancePercent(settings={"ranks": 1})
+        one, other = (metric(lambda points: points.square(), INPUTS, 2 * TARGETS) for _ in range(2))
+        assert one["percent"] != other["percent"]
+        with pytest.raises(ValueError, match="clusters: "):
+            EquivariancePercent(settings={"clusters": [0]})

@@ -83,9 +83,9 @@ class TestCommand:
 
     def test_round_off(self, folder, capsys):
         arguments = ["--calculator", "ase.calculators.emt:EMT", "--structures", "some.extxyz", "--rotations", "12"]
-        assert main(["measure", *arguments, "--out", "page.html", "all.json", "table.csv", "--fail-above", "1"]) == 0
+        assert main(["measure", *arguments, "--out", "page.HTML", "all.json", "table.csv", "--fail-above", "0"]) == 0
         assert "'forces' is round-off" in capsys.readouterr().out
-        assert {file.name for file in folder.glob("*.[hjc]*")} == {"page.html", "all.json", "table.csv"}
+        assert {file.name for file in folder.glob("*.[Hjc]*")} == {"page.HTML", "all.json", "table.csv"}
 
     def test_fails_above(self, folder, capsys):
         arguments = ["--calculator", "calculators_of_test:Tilted", "--structures", "some.extxyz", "--rotations", "12"]
@@ -99,7 +99,11 @@ class TestCommand:
         [
             ({"--calculator": "nothing"}, "does not have the form"),
             ({"--calculator": "nowhere:EMT"}, "No module named 'nowhere'"),
-            ({"--calculator": "absent.safetensors"}, "no such checkpoint"),
+            ({"--calculator": "absent.safetensors"}, "there is no checkpoint absent.safetensors"),
+            ({"--calculator": "operator:neg"}, "neg() fails: TypeError"),
+            ({"--targets": "forces"}, "nor of the form PROPERTY=NAME"),
+            ({"--out": "absent/page.html"}, "there is no folder absent"),
+            ({"--fail-above": "nan"}, "--fail-above: nan"),
             ({"--structures": "absent.xyz"}, "there is no file absent.xyz"),
             ({"--out": "page.pdf"}, "ends in none of .html, .json, .csv"),
             ({"--group": "SO(4)"}, "unknown group"),

@@ -188,9 +188,15 @@ def calculator_of(given: BaseCalculator | Callable[[], BaseCalculator]) -> BaseC
     """A calculator of ASE, from itself or from what makes it.
 
     Raises:
-        MeasureError: It is neither.
+        MeasureError: It is neither, or making it fails.
     """
-    found = given() if callable(given) and (isinstance(given, type) or not hasattr(given, "calculate")) else given
+    found: Any = given
+    if callable(given) and (isinstance(given, type) or not hasattr(given, "calculate")):
+        try:
+            found = given()
+        except Exception as error:
+            name = getattr(given, "__qualname__", repr(given))
+            raise MeasureError(f"calculator: {name}() fails: {type(error).__name__}: {error}") from error
     if not hasattr(found, "calculate"):
         raise MeasureError(f"calculator: {found!r} is no calculator of ASE and no function that makes one")
     return found

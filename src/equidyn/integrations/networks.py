@@ -42,7 +42,12 @@ class NetworkCalculator(Calculator):
             CheckpointError: The file is missing or damaged, or holds no force field.
         """
         super().__init__()
-        weights, metadata = load_checkpoint(checkpoint)
+        if not Path(checkpoint).is_file():
+            raise CheckpointError(f"there is no checkpoint {checkpoint}")
+        try:
+            weights, metadata = load_checkpoint(checkpoint)
+        except CheckpointError as error:
+            raise CheckpointError(f"{checkpoint} is damaged, or no checkpoint of this project") from error
         if metadata["task"] != ForceField.name:
             raise CheckpointError(f"{checkpoint}: a network of the task {metadata['task']}, not of {ForceField.name}")
         recipe = Recipe(**metadata["recipe"])

@@ -47,6 +47,12 @@ class EquivarianceCallback(TrainerCallback):
         """Choose the examples, and measure the model as it is."""
         model: nn.Module = kwargs["model"]
         self.monitor = Monitor(Bound.of(model, self.predict), self.inputs, self.targets, **self.settings)
+        marked = [one for one in state.log_history if any(self._is_own(name) for name in one)]  # of a checkpoint
+        self.monitor.history = [
+            {name.removeprefix(self.prefix): value for name, value in one.items() if name.startswith(self.prefix)}
+            | {"step": one["step"]}
+            for one in marked
+        ]
         self._measure(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -54,9 +60,10 @@ class EquivarianceCallback(TrainerCallback):
         self._measure(state)
 
     def _measure(self, state: TrainerState) -> None:
-        step, name = state.global_step, f"{self.prefix}equivariance"
-        seen = any(name in one and one["step"] == step for one in state.log_history)  # by what a checkpoint holds
-        found = self.monitor(step) if self.monitor is not None and not seen else None
+        found = self.monitor(state.global_step) if self.monitor is not None else None
         if found is not None:
             named = {self.prefix + name: value for name, value in found.items() if name != "step"}
-            state.log_history.append(named | {"step": step})
+            state.log_history.append(named | {"step": state.global_step})
+
+    def _is_own(self, name: str) -> bool:
+        return name.startswith(self.prefix) and name.endswith("equivariance")

@@ -26,7 +26,7 @@ SIZES = 4
 
 def write(path: str | Path, measurement: Measurement, title: str) -> None:
     """Write a measurement, in full or not at all, in the format that the file's name ends in, one of `WRITERS`."""
-    text = WRITERS[Path(path).suffix](measurement, title)
+    text = WRITERS[Path(path).suffix.lower()](measurement, title)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
