@@ -59,6 +59,17 @@ class TestClosedForms:
         error = np.std(values) / np.sqrt(len(values))
         assert np.mean(values) == pytest.approx(SPREAD * np.square(POINTS).mean(), abs=4 * error + 1e-12)
 
+    @pytest.mark.parametrize("rotations", [24, 48])
+    def test_degrees_from_samples(self, rotations):
+        found = [
+            measure(linear, POINTS, rotations=rotations, seed=seed, floors=False)["prediction"] for seed in range(16)
+        ]
+        values = np.array([one.by_degree for one in found])
+        error = values.std(0, ddof=1) / np.sqrt(len(values))
+        odd = np.square(A - A.T).sum() / 2 / 3
+        expected = np.array([100 * odd / 2 / SPREAD, 100 - 100 * odd / 2 / SPREAD, 0, 0])
+        assert (np.abs(values.mean(0) - expected) <= 4 * error + 1e-9).all()
+
     def test_constant_vector(self):
         vector = np.array([1.0, -2, 0.5])
         found = measure(lambda points: np.tile(vector, (len(points), 1)), POINTS, TRUE[:, 0], exact=3)["prediction"]

@@ -27,7 +27,7 @@ TINY = 5e-11
 LARGE = 1e-3
 """Differences above this share of the prediction are no rounding."""
 
-LARGE_IF_TINY = 1e-5
+LARGE_IF_TINY = 5e-5
 """Differences above this share are no rounding if a turn by `TINY` causes them, which single precision cannot see."""
 
 REPEATED = 1e-5
