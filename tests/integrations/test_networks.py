@@ -53,5 +53,5 @@ def test_refuses_what_it_does_not_know(tmp_path):
         atoms.calc = escaip_tiny()
         with pytest.raises(ValueError, match=message):
             atoms.get_forces()
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
         NetworkCalculator(tmp_path / "absent.safetensors")

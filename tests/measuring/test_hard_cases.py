@@ -158,8 +158,9 @@ def test_translations_of_double_precision():
     assert found.verdict == "real"
 
 
-def test_half_precision():
-    found = only(lambda points: -points, torch.from_numpy(X).half(), ranks=1)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    found = only(lambda points: -points, torch.from_numpy(X).to(dtype), ranks=1)
     assert found.verdict == "round-off"
 
 
