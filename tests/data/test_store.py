@@ -1,5 +1,6 @@
 """The store: round trips, bounded and atomic writing, and errors that say what to do."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -613,6 +614,7 @@ def test_a_file_that_is_written_anew_in_place_is_read_on_only_if_it_is_the_same(
 
 
 def test_files_are_closed_with_the_store(small):
+    gc.collect()  # of tests before
     before = len(list(Path("/proc/self/fd").iterdir()))
     store = Store(small)
     assert len(list(Path("/proc/self/fd").iterdir())) > before
