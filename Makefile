@@ -113,5 +113,5 @@ clean-figures:
 .venv/workflow .venv/study .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"
 	@touch $@

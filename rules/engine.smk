@@ -1,4 +1,5 @@
-# The engine: what this project changes in Snakemake itself, for times, locks, signals, and folders with odd names.
+# The engine: what this project changes in Snakemake itself: times, locks, signals, folders with odd names, its output.
+import time
 from _thread import start_new_thread
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -6,10 +7,11 @@ from pathlib import Path
 from snakemake.exceptions import LockException, WorkflowError
 from snakemake.io import _IOFile
 from snakemake.jobs import Job
-from snakemake.logging import logger
+from snakemake.logging import DefaultFormatter, get_event, logger
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.sourcecache import LocalSourceFile
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from equidyn.core import locks
 from equidyn.study.attempts import fruitless
@@ -127,3 +129,46 @@ if "lock" not in vars(FilePersistence):
     # With --unlock, all are removed.
     FilePersistence.cleanup_locks = FilePersistence._delete_locks
     FilePersistence._delete_locks = delete_own_locks
+
+
+class Brief(DefaultFormatter):
+    """Snakemake's messages, but one line for each job that starts; all the others are in its log file."""
+
+    LEFT_OUT = {
+        LogEvent.WORKFLOW_STARTED,
+        LogEvent.RESOURCES_INFO,
+        LogEvent.RUN_INFO,
+        LogEvent.JOB_STARTED,
+        LogEvent.JOB_FINISHED,
+        LogEvent.PROGRESS,
+    }
+    done, total = 0, 0
+
+    def filter(self, record):
+        """Whether a message is shown; those that count jobs are noted."""
+        event = get_event(record)
+        if event == LogEvent.RUN_INFO:
+            self.total = record.stats["total"]
+        elif event == LogEvent.PROGRESS:
+            self.done, self.total = record.done, record.total
+        return event not in self.LEFT_OUT and record.msg != "Select jobs to execute..."
+
+    def format_job_info(self, job):
+        done = f"{self.done:>{len(str(self.total))}} of {self.total} done"
+        return f"{time.strftime('%X')}  {done}  {job['rule_msg'] or job['rule_name']}"
+
+
+if (
+    Path(workflow.main_snakefile).is_relative_to(PROJECT)
+    and not workflow.output_settings.dryrun
+    and not workflow.output_settings.verbose
+):
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler":
+            handler.setFormatter(
+                brief := Brief(
+                    workflow.output_settings.quiet,
+                    workflow.output_settings.show_failed_logs,
+                )
+            )
+            handler.addFilter(brief)

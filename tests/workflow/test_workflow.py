@@ -358,6 +358,11 @@ class TestArchive:
         assert result.returncode == 0, result.stderr[-5000:]
         figures = {file.relative_to(finished.results): file for file in finished.results.glob("figures/**/*.*")}
         assert len(figures) > 150
+        shown = [line for line in result.stderr.splitlines() if not line.startswith("figures:")]
+        jobs = [line.split(maxsplit=1)[1] for line in shown if " done " in line]
+        told = ["Judging the paper's claims", "Drawing all figures", "Writing the report"]
+        assert jobs == [f"{number} of 3 done  {job}" for number, job in enumerate(told)]
+        assert len(shown) < 20, result.stderr
         for name, file in figures.items():
             redrawn = archived.results / name
             if file.suffix == ".csv":  # another process may round the last digit otherwise
