@@ -1,5 +1,8 @@
 """The table of claims: both weights, the authors' data beside, and verdicts that do not hang on settings."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,3 +139,15 @@ def test_every_claim_has_a_row_with_a_figure():
                 assert claim.figures[task == FLOW] in figures_for(task)
     assert set(table["figure"].str.split("/").str[0]) == {FLOW}
     assert set(table["by"]) == {"paper", "ours"}
+
+
+def test_labels_are_short_and_each_of_one_claim():
+    labels = [claim.label for claim in CLAIMS.values()]
+    assert len(set(labels)) == len(labels)
+    assert max(map(len, labels)) <= 36
+
+
+def test_the_documentation_lists_the_claims():
+    text = (Path(__file__).parents[2] / "docs/claims.md").read_text()
+    listed = re.findall(r"^\| ([^|]+) \| `([\w.]+)` \| (\w+) \| (.+) \|$", text, re.MULTILINE)
+    assert listed == [(claim.label, name, claim.by, claim.statement) for name, claim in CLAIMS.items()]

@@ -18,8 +18,9 @@ OPTIONS = {task: of_task(task=task) for task in task_cards()}
 def row(claim, task, value=np.nan, low=np.nan, high=np.nan, verdict=NOT_TESTABLE, **values):
     expected = CLAIMS[claim].expected
     numbers = {"expected_low": expected.left, "expected_high": expected.right, "value": value, "low": low, "high": high}
-    identity = {"claim": claim, "task": task, "weights": "raw", "verdict": verdict, "ends": INTERVAL}
-    return dict.fromkeys(COLUMNS, "") | identity | numbers | {"published_value": np.nan} | values
+    identity = {"claim": claim, "label": CLAIMS[claim].label, "task": task, "weights": "raw"}
+    judged = {"verdict": verdict, "ends": INTERVAL, "published_value": np.nan}
+    return dict.fromkeys(COLUMNS, "") | identity | judged | numbers | values
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_values_intervals_and_words(table):
     assert list(panels) == ["Optimiser step", "Ratio", "Percent", "Pearson's R of logarithms", "Skill"]
     axes = panels["Optimiser step"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "Falls below 2 percent:  Force field", "Flow matching",
+        "Falls to 2 %:  Force field", "Flow matching",
     ]  # fmt: skip
     assert [text.get_text() for text in axes.texts] == [
         "raw: 178: reproduced", "ema: 300: reproduced", "raw: not reached: not reproduced",
@@ -91,7 +92,7 @@ def test_ranges_look_otherwise_and_nothing_is_drawn_without_a_value(table):
     assert skill.get_xlim()[1] < 2
     text = " ".join(notes(data, OPTIONS))
     assert "95 %" in text
-    assert "is missing: better_conditioned (Force field)." in text
+    assert "is missing: Better conditioned (Force field)." in text
     assert "is missing" not in " ".join(notes(data.dropna(subset="value"), OPTIONS))
     assert "rows of a log" not in text
     data["published_reason"] = np.where(data["task"] == "flow_matching", f"the value; {ROWS}", "")

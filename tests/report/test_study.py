@@ -130,7 +130,7 @@ def test_claims_tell_range_value_and_reason(tmp_path, parts):
     page = Page(written(tmp_path, parts, claims=pd.DataFrame(rows)))
     texts = {name: page.text(f"claim-{name}") for name in "abcde"}
     assert texts["a"] == (
-        "✓reproduced: Force field, raw The error a. (ours) Measured: first step. Named a. VerdictTaskFound "
+        "✓reproduced: Force field, raw A (ours) The error a. Measured: first step. Named a. VerdictTaskFound "
         "ExpectedWhy the verdictAuthors’ data ✓ reproduced Force field (raw) 56 31.6 to 100 (interval) ≤ 10,000 first "
         "reason Sensitivity: skill 0.6: not reproduced Figure: Title of percent_loglog 1,680 reproduced: as read"
     )

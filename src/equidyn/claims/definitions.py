@@ -29,8 +29,9 @@ from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 from equidyn.study.selection import EMA, RAW, averages, usual_average
 
 COLUMNS = (
-    "claim", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "value", "low", "high",
-    "ends", "published_value", "published_verdict", "published_reason", "verdict", "reason", "sensitivity", "figure",
+    "claim", "label", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "value",
+    "low", "high", "ends", "published_value", "published_verdict", "published_reason", "verdict", "reason",
+    "sensitivity", "figure",
 )  # fmt: skip
 """Columns of the table of claims."""
 
@@ -67,6 +68,7 @@ class Claim:
     """A claim.
 
     Attributes:
+        label: The claim in a few words, for axes and rows of tables.
         statement: The claim in plain words.
         statistic: The statistic that tests it, in words.
         expected: Range of the statistic that would reproduce it.
@@ -80,6 +82,7 @@ class Claim:
         by: Whose claim it is.
     """
 
+    label: str
     statement: str
     statistic: str
     expected: pd.Interval
@@ -111,6 +114,7 @@ _PLANES = ("landscape_roughness", "landscape_roughness")
 
 CLAIMS = {
     "falls_below_2_percent": Claim(
+        "Falls to 2 %",
         "Equivariance error falls to 2 % of the held-out loss or less within 1,000 to 10,000 training steps.",
         "first evaluated step at which the share is at most 2 %, which lies after the evaluation before; flow "
         "matching: the last over flow times",
@@ -121,7 +125,9 @@ CLAIMS = {
         _SHARE,
     ),
     "falls_with_skill": Claim(
-        "The same, of networks that have learned something: a share of a loss is small, too, if nothing is predicted.",
+        "Falls to 2 % with skill",
+        "Equivariance error falls as soon in networks that have learned something: where nothing is predicted, it is "
+        "small without that.",
         "first evaluated step at which the share is at most 2 %, the equivariance error at most 2 % of the energy of "
         "the prediction, and half of the loss gone that this run unlearns at all; flow matching: the last over flow "
         "times at which it learns",
@@ -134,7 +140,8 @@ CLAIMS = {
         by=OURS,
     ),
     "falls_to_stay": Claim(
-        "The fall lasts.",
+        "Falls to 2 % for good",
+        "Once the equivariance error is at most 2 % of the held-out loss, it remains so.",
         "first evaluated step at which the share is at most 2 % and remains so until twice that step; flow matching: "
         "the last over flow times",
         _STEPS,
@@ -145,6 +152,7 @@ CLAIMS = {
         by=OURS,
     ),
     "robust_to_model_size": Claim(
+        "Falls with all model sizes",
         "Equivariance error falls as soon for all model sizes.",
         "the last, over model sizes, of the first steps at which the share is at most 2 %",
         _STEPS,
@@ -155,6 +163,7 @@ CLAIMS = {
         unshown={_VOXELS: _RARELY},
     ),
     "robust_to_data_size": Claim(
+        "Falls with all training sets",
         "Equivariance error falls as soon for all sizes of the training set.",
         "the last, over training sets, of the first steps at which the share is at most 2 %",
         _STEPS,
@@ -165,6 +174,7 @@ CLAIMS = {
         unshown={_VOXELS: _RARELY},
     ),
     "robust_to_optimiser": Claim(
+        "Falls with all optimisers",
         "Equivariance error falls as soon with all optimisers and learning rates.",
         "the last, over optimisers, of the first steps at which the share is at most 2 %",
         _STEPS,
@@ -175,6 +185,7 @@ CLAIMS = {
         unshown={_FLOW: _ONE_OPTIMISER, _VOXELS: _ONE_OPTIMISER},
     ),
     "robust_with_skill": Claim(
+        "Falls with skill, all model sizes",
         "Networks of all sizes that have learned something have as small a share as soon.",
         "the last, over model sizes, of the first steps with a small share, a small relative error and half of the "
         "loss gone that each run unlearns at all",
@@ -187,6 +198,7 @@ CLAIMS = {
         by=OURS,
     ),
     "learned_faster": Claim(
+        "Learned faster than the task",
         "Equivariance is learned faster than the main task.",
         "when half of the loss is gone that the run unlearns at all, between two evaluations: part of the null loss by "
         "which the twirled loss exceeds its best, over the equivariance error as a part of the null loss; flow "
@@ -199,6 +211,7 @@ CLAIMS = {
         unshown={_FLOW: _NO_NULL, _VOXELS: _NO_NULL},
     ),
     "penalty_small_throughout": Claim(
+        "Small penalty throughout",
         "Networks pay little for not being equivariant, throughout training.",
         "what the loss exceeds the twirled loss by (%), the most from the first skill of 5 % on; flow matching: the "
         "most over flow times at which the run learns; at most a quarter",
@@ -209,6 +222,7 @@ CLAIMS = {
         _SHARE,
     ),
     "late_return": Claim(
+        "Returns at later flow times",
         "At later flow times the share comes back after its early minimum.",
         "largest ratio of the share to its lowest value before: geometric mean over flow times from 0.4 on",
         _RETURNS,
@@ -219,6 +233,7 @@ CLAIMS = {
         (_FLOW,),
     ),
     "ends_above_2_percent_late": Claim(
+        "Ends above 2 % at later flow times",
         "At later flow times long training ends with a share above 2 %.",
         "share at the last step (%), the least over flow times from 0.6 on; counts from 100,000 steps on",
         _ABOVE,
@@ -229,6 +244,7 @@ CLAIMS = {
         (_FLOW,),
     ),
     "smoother": Claim(
+        "Smoother in the weights",
         "The equivariance error is smoother in the weights than the twirled loss.",
         "largest eigenvalue of the twirled loss' Hessian over that of the equivariance error's, in the same unit: "
         "geometric mean over steps and blocks, of each seed",
@@ -239,6 +255,7 @@ CLAIMS = {
         unshown={"": "no Hessians are published"},
     ),
     "smoother_landscape_as_published": Claim(
+        "Smoother landscape, as published",
         "The equivariance error's landscape is smoother than the twirled loss', by the authors' protocol.",
         "roughness of the twirled loss over that of the equivariance error, with rotations drawn anew at every point "
         "of a plane: geometric mean over planes, of each seed",
@@ -249,8 +266,10 @@ CLAIMS = {
         unshown={_VOXELS: "no landscape is published"},
     ),
     "smoother_landscape": Claim(
+        "Smoother landscape, without noise",
         "The equivariance error's landscape is smoother than the twirled loss', without the noise of rotations.",
-        "the same, with the same rotations at all points of a plane",
+        "roughness of the twirled loss over that of the equivariance error, with the same rotations at all points of a "
+        "plane: geometric mean over planes, of each seed",
         _MORE,
         partial(of_analyses.roughness, protocol="common"),
         "ratio",
@@ -259,6 +278,7 @@ CLAIMS = {
         by=OURS,
     ),
     "better_conditioned": Claim(
+        "Better conditioned",
         "The equivariance error's Hessian is better conditioned than the twirled loss'.",
         "largest eigenvalue over the mean magnitude, of the twirled loss over that of the equivariance error: "
         "geometric mean over steps and blocks, of each seed",
@@ -269,8 +289,10 @@ CLAIMS = {
         unshown={"": "no Hessians are published"},
     ),
     "better_conditioned_by_smallest": Claim(
-        "The same, of the condition number of textbooks.",
-        "the same, of the largest over the smallest positive eigenvalue, along which the authors draw landscapes",
+        "Better conditioned, as in textbooks",
+        "The equivariance error's Hessian has the smaller condition number of textbooks.",
+        "largest eigenvalue over the smallest positive one, along which the authors draw landscapes, of the twirled "
+        "loss over that of the equivariance error: geometric mean over steps and blocks, of each seed",
         _MORE,
         partial(of_analyses.curvature, quantity=of_analyses.published_condition),
         "ratio",
@@ -278,6 +300,7 @@ CLAIMS = {
         unshown={"": "no Hessians are published"},
     ),
     "tracks_gradient_norm_ratio": Claim(
+        "Follows gradient norms",
         "The share follows the ratio of gradient norms, of the equivariance error and the twirled loss.",
         "Pearson's R of the logarithms of share and ratio along training, of each seed, with norms as they are, which "
         "noise makes too large, as published; flow matching: mean over flow times on Fisher's scale",
@@ -289,8 +312,10 @@ CLAIMS = {
         unshown={_VOXELS: _PAIRS.replace("only the figures'", "no")},
     ),
     "tracks_unbiased_gradient_norm_ratio": Claim(
-        "The same, of norms without the part that noise adds.",
-        "the same, with unbiased squares of norms, which can be negative",
+        "Follows gradient norms, unbiased",
+        "The share follows the ratio of gradient norms without the part that noise adds to them.",
+        "Pearson's R of the logarithms of share and ratio along training, of each seed, with unbiased squares of "
+        "norms, which can be negative; flow matching: mean over flow times on Fisher's scale",
         _STRONG,
         partial(of_analyses.correlation, kind="gradients", x="ratio", y="percent"),
         "correlation",
@@ -299,6 +324,7 @@ CLAIMS = {
         by=OURS,
     ),
     "tracks_head_deviation": Claim(
+        "Follows the last layer",
         "Equivariance error follows the last layer's distance from equivariance.",
         "Pearson's R of the logarithms of |w⊥|² and equivariance error along training, of each seed",
         _STRONG,
@@ -310,6 +336,7 @@ CLAIMS = {
     ),
     **{
         f"{averaged}wins_per_{word}": Claim(
+            f"Lower loss per {label}" + (", averaged" if averaged else ""),
             "For the same training compute, networks that learn equivariance may reach a lower loss than equivariant "
             "ones" + (", if they are averaged over rotations when used." if averaged else "."),
             f"loss of the baseline{', averaged over rotations,' if averaged else ''} over that of an equivariant "
@@ -323,12 +350,13 @@ CLAIMS = {
             unshown={"": "no losses of equivariant networks against compute are published"},
         )
         for averaged in ("", "averaged_")
-        for word, unit, text, figure in (
-            ("second", "s", "in seconds of steps timed in turns", "loss_against_seconds"),
-            ("flop", "FLOP", "in floating-point operations", "loss_against_compute"),
+        for word, label, unit, text, figure in (
+            ("second", "second", "s", "in seconds of steps timed in turns", "loss_against_seconds"),
+            ("flop", "FLOP", "FLOP", "in floating-point operations", "loss_against_compute"),
         )
     },
     "silent_at_first": Claim(
+        "Silent at first",
         "The share first falls while nothing is predicted.",
         "skill (0 if negative) where the share first comes down to 2 %, between two evaluations; flow matching: the "
         "most over flow times at which it learns",
@@ -341,6 +369,7 @@ CLAIMS = {
     ),
     **{
         f"equivariant_at_skill_{skill:g}": Claim(
+            f"Equivariant at a skill of {skill:g}",
             statement,
             f"equivariance error over the energy of the prediction where a skill of {skill:g} is first reached, "
             "between two evaluations; flow matching: the most over flow times that reach it",
@@ -358,6 +387,7 @@ CLAIMS = {
         )
     },
     "equivariant_before_skilled": Claim(
+        "Equivariant before skilled",
         "Predictions become equivariant before half of the task is learned.",
         "step at which the equivariance error falls to 2 % of the energy of the prediction, to remain so until "
         "twice that step, over that at which half of the loss is gone that the run unlearns at all; flow matching: the "
@@ -513,9 +543,9 @@ def _row(
         zip(
             COLUMNS,
             (
-                name, claim.by, choice.task, weights, claim.statement, claim.statistic, claim.expected.left,
-                claim.expected.right, found.value, found.low, found.high, ends, theirs.value, their_decision,
-                theirs_said, decision, "; ".join(filter(None, (why, note))), told,
+                name, claim.label, claim.by, choice.task, weights, claim.statement, claim.statistic,
+                claim.expected.left, claim.expected.right, found.value, found.low, found.high, ends, theirs.value,
+                their_decision, theirs_said, decision, "; ".join(filter(None, (why, note))), told,
                 f"{choice.task}/{claim.figures[choice.timed]}",
             ),
             strict=True,

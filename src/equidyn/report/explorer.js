@@ -161,10 +161,10 @@ function update() {
 
 function compare(other) {
   const [here] = studies, changed = [];
-  for (const [claim, [statement, found]] of Object.entries(here.verdicts)) {
+  for (const [claim, [label, found]] of Object.entries(here.verdicts)) {
     for (const [where, verdict] of Object.entries(found)) {
       const there = other.verdicts[claim]?.[1][where];
-      if (there && there !== verdict) changed.push([statement, where.replace(/^\S+/, task => titles[task] ?? task), verdict, there]);
+      if (there && there !== verdict) changed.push([label, where.replace(/^\S+/, task => titles[task] ?? task), verdict, there]);
     }
   }
   const row = (tag, cells) => element("tr", {}, ...cells.map(text => element(tag, {textContent: text})));

@@ -143,7 +143,7 @@ def write_report(
             "study": study,
             "titles": tasks,
             "measures": MEASURES,
-            "verdicts": {claim: [statement, _verdicts(rows)] for claim, statement, _, rows in judged},
+            "verdicts": {claim: [label, _verdicts(rows)] for claim, label, *_, rows in judged},
             **curves(evaluation, costs, choices),
         },
     )
@@ -159,9 +159,9 @@ def _sections(pictures: Sequence[Picture], tasks: Iterable[str]) -> dict[str, di
     return sections
 
 
-def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, list[dict[str, Any]]]]:
-    """Id, statement, statistic and rows of each claim, in the table's order."""
-    grouped = claims.groupby(["claim", "statement", "statistic"], sort=False)
+def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, str, list[dict[str, Any]]]]:
+    """Id, label, statement, statistic and rows of each claim, in the table's order."""
+    grouped = claims.groupby(["claim", "label", "statement", "statistic"], sort=False)
     return [(*claim, rows.to_dict("records")) for claim, rows in grouped]
 
 

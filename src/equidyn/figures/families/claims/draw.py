@@ -111,8 +111,8 @@ def notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
     rows = data["published_reason"].str.contains(ROWS, na=False)
     if told := [options[task].words.title for task in dict.fromkeys(data.loc[rows, "task"])]:
         sentences.append(f"Of {' and '.join(told)}, {ROWS}.")
-    known = data.groupby(["claim", "task"], sort=False)["value"].count()
-    if gone := [f"{claim} ({options[task].words.title})" for claim, task in known.index[known == 0]]:
+    known = data.groupby(["label", "task"], sort=False)["value"].count()
+    if gone := [f"{label} ({options[task].words.title})" for label, task in known.index[known == 0]]:
         sentences.append(f"Without a value, as something that they need is missing: {', '.join(gone)}.")
     return sentences
 
@@ -135,7 +135,7 @@ def _panel(axes: Axes, data: pd.DataFrame, options: Mapping[str, Options], axis:
         if first <= published <= last:
             axes.plot(published, place, marker="*", markersize=8, color=style.INK, markeredgecolor="white", zorder=2.8)
         title = options[task].words.title
-        name = f"{claim.replace('_', ' ').capitalize()}:  "
+        name = f"{rows['label'].iloc[0]}:  "
         labels.append(title if claim in starts else name + title)
         starts.setdefault(claim, place)
     for start in list(starts.values())[1:]:
