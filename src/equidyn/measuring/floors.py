@@ -1,11 +1,13 @@
 """Floors: by how much predictions differ where only rounding and chance can matter."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidyn.core.rotations import haar
 from equidyn.core.seeding import seed_for
@@ -13,7 +15,7 @@ from equidyn.core.symmetry import Symmetry
 from equidyn.measuring.elements import Elements
 from equidyn.measuring.model import Model
 from equidyn.measuring.outputs import KINDS
-from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twisted, turned_back
+from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twisted, each_turned_back
 
 EXAMPLES = 8
 """Most examples that floors are measured with, those with the largest errors: rounding is not the same in all."""
@@ -112,8 +114,7 @@ def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dic
     for name in rounds[0]:
         one = twisted.properties[name]
         first, *others = (
-            [turned_back(name, one.rank, [array], turn.select([place])) for place, array in enumerate(values[name])]
-            for values, turn in zip(rounds, turns, strict=True)
+            each_turned_back(name, one.rank, values[name], turn) for values, turn in zip(rounds, turns, strict=True)
         )
         back = [
             anywhere.select([place]).inverse.act(KINDS[one.rank], anywhere.select([place]).act(KINDS[one.rank], rows))
@@ -128,6 +129,41 @@ def floors(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dic
         atoms = np.mean([model.examples.atoms(item) for item in model.examples.items])
         found[ENERGY_PER_ATOM] = found[ENERGY].divided(float(atoms))
     return _of_one_model(found)
+
+
+def in_double(model: Model, twisted: Twisted, symmetry: Symmetry, seed: int) -> dict[str, float]:
+    """By property, the equivariance error of a module in double precision over that of the module as it is.
+
+    Empty if the model is no module of single or lower precision, or cannot be turned to double precision.
+    """
+    module, examples = model.predict, model.examples
+    if not isinstance(module, nn.Module) or all(one.dtype == torch.float64 for one in module.parameters()):
+        return {}
+    numbers = worst(twisted, EXAMPLES)
+    items = [examples.in_double(examples.items[number]) for number in numbers]
+    if any(item is None for item in items):
+        return {}
+    generator = torch.Generator().manual_seed(seed_for(seed, "in double"))
+    pair = [Elements(symmetry, symmetry.sample(len(numbers), generator=generator)) for _ in range(2)]
+
+    def error(model: Model, items: Sequence[Any]) -> dict[str, float]:
+        def predictions(turn: Elements) -> dict[str, list[np.ndarray]]:
+            values = model.of_items(lambda place: examples.turn(items[place], turn[place]), len(items))
+            ranks = {name: twisted.properties[name].rank for name in values}
+            return {name: each_turned_back(name, ranks[name], values[name], turn) for name in values}
+
+        first, second = map(predictions, pair)
+        return {name: rms(first[name], second[name]) for name in first}
+
+    single = error(model, [examples.items[number] for number in numbers])
+    try:
+        double = error(replace(model, predict=deepcopy(module).double()), items)
+    except (RuntimeError, TypeError, ValueError, AttributeError):
+        return {}  # a module that is written for single precision
+    shares = {name: double[name] / single[name] if single[name] else 0.0 for name in single}
+    if ENERGY_PER_ATOM in twisted.properties:
+        shares[ENERGY_PER_ATOM] = shares[ENERGY]
+    return shares
 
 
 def worst(twisted: Twisted, count: int) -> list[int]:

@@ -1,26 +1,20 @@
 """Measure a model: predictions for transformed inputs, transformed back, compared with their average and the target."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 from equidyn.core.groups.card import USUAL_GROUP
 from equidyn.core.numbers import short
-from equidyn.core.seeding import seed_for
-from equidyn.measuring.elements import Elements
-from equidyn.measuring.floors import EXAMPLES as FLOOR_EXAMPLES
 from equidyn.measuring.floors import floors as floors_of
-from equidyn.measuring.floors import rms, worst
+from equidyn.measuring.floors import in_double
 from equidyn.measuring.measurement import TIMES_FLOOR, Measurement, Property
-from equidyn.measuring.model import Model, Predict, evaluating
+from equidyn.measuring.model import Predict, evaluating
 from equidyn.measuring.permutations import permuted
 from equidyn.measuring.plan import ROTATIONS, Plan
-from equidyn.measuring.twists import ENERGY_PER_ATOM, Twisted, turned_back, twisted
+from equidyn.measuring.twists import twisted
 from equidyn.measuring.verdict import examine
 
 SUMS = 1e-6
@@ -101,54 +95,13 @@ def measure(
         floor = floors_of(model, found, design.symmetry, seed) if floors else {}
         properties = plan.properties(found, floor)
         if floors:
-            for name, share in _in_double(model, found, plan).items():
+            for name, share in in_double(model, found, design.symmetry, seed).items():
                 properties[name] = replace(properties[name], in_double=share)
             for name, change in permuted(model, found, seed).items():
                 properties[name] = replace(properties[name], permuted=change)
             properties = examine(properties, found.properties, model, design)
     warnings = tuple(_warnings(properties, plan))
     return Measurement(properties, group, design.count, exact, plan.examples.turned, warnings)
-
-
-def _in_double(model: Model, found: Twisted, plan: Plan) -> dict[str, float]:
-    """By property, the equivariance error of a module in double precision over that of the module as it is.
-
-    Empty if the model is no module of single or lower precision, or cannot be turned to double precision.
-    """
-    module, examples = model.predict, plan.examples
-    if not isinstance(module, nn.Module) or all(one.dtype == torch.float64 for one in module.parameters()):
-        return {}
-    numbers = worst(found, FLOOR_EXAMPLES)
-    items = [examples.in_double(examples.items[number]) for number in numbers]
-    if any(item is None for item in items):
-        return {}
-    symmetry = plan.design.symmetry
-    generator = torch.Generator().manual_seed(seed_for(plan.design.seed, "in double"))
-    pair = [Elements(symmetry, symmetry.sample(len(numbers), generator=generator)) for _ in range(2)]
-
-    def error(model: Model, items: Sequence[Any]) -> dict[str, float]:
-        turned = [
-            model.of_items(lambda place, g=g: examples.turn(items[place], g[place]), len(items))  # type: ignore[misc]
-            for g in pair
-        ]
-        return {
-            name: rms(*(
-                [turned_back(name, found.properties[name].rank, [array], g.select([place]))
-                 for place, array in enumerate(values[name])]
-                for values, g in zip(turned, pair, strict=True)
-            ))
-            for name in turned[0]
-        }  # fmt: skip
-
-    single = error(model, [examples.items[number] for number in numbers])
-    try:
-        double = error(replace(model, predict=deepcopy(module).double()), items)
-    except (RuntimeError, TypeError, ValueError, AttributeError):
-        return {}  # a module that is written for single precision
-    shares = {name: double[name] / single[name] if single[name] else 0.0 for name in single}
-    if ENERGY_PER_ATOM in found.properties:
-        shares[ENERGY_PER_ATOM] = shares["energy"]
-    return shares
 
 
 def _warnings(properties: Mapping[str, Property], plan: Plan) -> Iterator[str]:

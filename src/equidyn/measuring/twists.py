@@ -104,3 +104,12 @@ def turned_back(name: str, rank: int, arrays: Sequence[np.ndarray], elements: El
     if len({one.shape for one in rows}) > 1:
         raise MeasureError(f"predict: {name!r} changes its shape with the orientation of an example")
     return elements.inverse.act(KINDS[rank], np.stack(rows))
+
+
+def each_turned_back(name: str, rank: int, arrays: Sequence[np.ndarray], elements: Elements) -> list[np.ndarray]:
+    """For examples that were turned by one element each, (1, rows, 3, …) predictions of a property, turned back.
+
+    Raises:
+        MeasureError: Predictions do not fit the rank, or are not finite.
+    """
+    return [turned_back(name, rank, [array], elements.select([place])) for place, array in enumerate(arrays)]

@@ -29,7 +29,7 @@ from equidyn.measuring.elements import Element, Elements
 from equidyn.measuring.floors import rms, turns_about
 from equidyn.measuring.measurement import Property, Suspect
 from equidyn.measuring.model import Model
-from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twists, turned_back
+from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twists, each_turned_back
 
 EXAMPLES = 4
 """Most examples of an experiment."""
@@ -222,13 +222,7 @@ def _experiments(
 
     def predictions(elements: Elements, turn: Callable[[Any, Element], Any] = examples.turn) -> dict[str, Any]:
         values = model.of_items(lambda place: turn(examples.items[numbers[place]], elements[place]), count)
-        return {
-            name: [
-                turned_back(name, twists[name].rank, [array], elements.select([place]))
-                for place, array in enumerate(values[name])
-            ]
-            for name in properties
-        }
+        return {name: each_turned_back(name, twists[name].rank, values[name], elements) for name in properties}
 
     def turned(axes: Tensor, angle: float) -> dict[str, Any]:
         return predictions(Elements(symmetry, turns_about(axes, angle) @ start))
