@@ -1,11 +1,14 @@
 # Shared by the files of this folder: the checked study, and functions that look things up in it by wildcards.
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from equidyn.core.rooms import cards
+from equidyn.core.settings import StudyError
 from equidyn.figures.planned import (
     ALL_TASKS,
     drawing,
@@ -20,6 +23,7 @@ from equidyn.study.provenance import ROOT as PACKAGE_FOLDER, digest, file_digest
 from equidyn.study.reading import read_yaml
 from equidyn.study.sources import PUBLISHED
 from equidyn.study.stages import Study
+from equidyn.study.targets import check_targets
 
 SOURCE = " + ".join(map(str, workflow.configfiles))
 if workflow.is_main_process and workflow.modifier.is_main_snakefile():
@@ -27,19 +31,26 @@ if workflow.is_main_process and workflow.modifier.is_main_snakefile():
         read_yaml(path)  # Snakemake lets the second of two equal keys win
 
 provenance.KEPT = Path(".snakemake/equidyn-code")
-study = Study(
-    config,
-    cards("equidyn.analysis"),
-    PROJECT / "workflow/scripts",
-    SOURCE,
-)
-if workflow.is_main_process:  # jobs' own processes need not know
-    check_limits(study.config, study.runs, study.analyses, SOURCE)
-    for line in cuts(study.config):
-        logger.warning(line)
-STUDY = study.folder
-FORMATS = config["figures"]["formats"]
-DRAWN = figures_drawn(study.config, study.runs, study.makes)
+try:
+    study = Study(
+        config,
+        cards("equidyn.analysis"),
+        PROJECT / "workflow/scripts",
+        SOURCE,
+    )
+    STUDY = study.folder
+    FORMATS = config["figures"]["formats"]
+    DRAWN = figures_drawn(study.config, study.runs, study.makes)
+    if workflow.is_main_process:  # jobs' own processes need not know
+        if workflow.modifier.is_main_snakefile():  # others draw figures of their own
+            check_targets(sys.argv[1:], STUDY, DRAWN)
+        check_limits(study.config, study.runs, study.analyses, SOURCE)
+        for line in cuts(study.config):
+            logger.warning(line)
+except (
+    StudyError
+) as error:  # the user's to repair: without the lines of code it came through
+    raise WorkflowError(str(error)) from None
 
 
 def one_of(names):

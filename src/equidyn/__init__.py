@@ -23,19 +23,15 @@ _PLACES = {
     "Property": "equidyn.measuring.measurement",
     "measure": "equidyn.measuring.measure",
 }
-_EXTRAS = {"torch": "measure", "jaxtyping": "measure"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    from equidyn.core.extras import needed_by
+
+    with needed_by(f"equidyn.{name}"):
         return getattr(import_module(_PLACES[name]), name)
-    except ModuleNotFoundError as error:
-        if extra := _EXTRAS.get(error.name or ""):
-            hint = f"equidyn.{name} needs the package {error.name}: pip install 'equidyn[{extra}]'"
-            raise ModuleNotFoundError(hint, name=error.name) from error
-        raise
 
 
 def __dir__() -> list[str]:

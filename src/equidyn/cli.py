@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from equidyn import __version__
+from equidyn.core.extras import needed_by
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,6 +77,17 @@ def main(arguments: list[str] | None = None) -> int:
     unpack.add_argument("archive", metavar="FILE")
     unpack.add_argument("--into", default="results", metavar="FOLDER", help="default: %(default)s")
     options = parser.parse_args(arguments)
+    try:
+        with needed_by(f"equidyn {options.command}"):
+            return _run_command(options)
+    except ModuleNotFoundError as error:
+        if error.__cause__ is None:  # nothing that an extra would bring
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run_command(options: argparse.Namespace) -> int:
     if options.command == "models":
         return _models()
     if options.command == "plan":

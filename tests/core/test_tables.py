@@ -42,6 +42,7 @@ def test_cells_become_what_their_columns_declare(read):
         ("name portions\nsoup\n", r"row 1 \(soup\): the number of cells differs from that of the header"),
         ("name portions\nsoup 1 2\n", "the number of cells differs"),
         ("name portions\n", r"menu\.tsv: the menu has no rows"),
+        ("name,portions\nsoup,1\n", r"menu\.tsv: the header of the menu has no tabs; separate cells by one tab"),
     ],
 )
 def test_mistakes_are_named(read, text, expected):

@@ -190,3 +190,8 @@ def test_on_the_command_line(study, tmp_path, monkeypatch, capsys):
     assert "exists already" in capsys.readouterr().err
     assert main(["pack", "nowhere"]) == 1
     assert "finish the study first" in capsys.readouterr().err
+
+
+def test_an_archive_that_is_not_there_is_not_called_damaged(tmp_path, capsys):
+    assert main(["unpack", str(tmp_path / "nope.tar.gz"), "--into", str(tmp_path / "there")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/nope.tar.gz: no such file\n"

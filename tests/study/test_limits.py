@@ -147,7 +147,7 @@ def test_a_chain_of_ten_jobs_of_a_minute(paper):
 
 def test_the_profile_decides_about_work_that_fits(paper):
     config, runs = paper
-    assert yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text("utf-8"))["retries"] == RETRIES
+    assert yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text("utf-8"))["retries"] == RETRIES
     assert retries(config, {"1M": runs["1M"]}, ANALYSES, "training") is None
     assert retries(config, runs, ANALYSES, "evaluation") is None
     assert retries(config, runs, ANALYSES, "training") > RETRIES

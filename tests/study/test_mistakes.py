@@ -49,6 +49,8 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         (lambda config, rows: config["training"].update(checkpoint_steps=[0, 6, 2]), r"steps must increase"),
         (lambda config, rows: rows.append(rows[0]), r"tiny\.tsv, row 5 \(augmented\): the name appears twice"),
         (lambda config, rows: rows[0].update(model="escaip-9M"), r"unknown model 'escaip-9M'; known models: escaip-6M"),
+        (lambda config, rows: rows[0].update(model="escaip-tinny"), r"did you mean 'escaip-tiny'\?"),
+        (lambda config, rows: rows[0].update(task="force-field"), r"row 1 .*, task: .*did you mean 'force_field'\?"),
         (lambda config, rows: rows[0].update(train_subset="1000"), r"'1000' is not a subset; .*12, all"),
         (
             lambda config, rows: rows[0].update(lr="fast"),
@@ -78,6 +80,10 @@ def test_the_tiny_study_has_none(tmp_path, monkeypatch):
         (
             lambda config, rows: config["data"]["voxel_denoising"].update(source="geom"),
             r"data\.voxel_denoising\.source: unknown source 'geom'; known sources: geom-arrays, .*offline",
+        ),
+        (
+            lambda config, rows: config["data"]["voxel_denoising"].update(source="ofline"),
+            r"data\.voxel_denoising\.source: unknown source 'ofline'.*; did you mean 'offline'\?",
         ),
         (
             lambda config, rows: (

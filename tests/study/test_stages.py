@@ -100,9 +100,15 @@ class TestArchive:
         tables = [*map(study.table, study.judged), *study.tables_of_runs("clusters"), *analyses]
         for file in [*tables, *study.record_files()]:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).write_text(file)
+            (tmp_path / file).write_text(f"PAR1{file}PAR1")
         study.require(tables)
         return study
+
+    @pytest.mark.parametrize("content", ["", "PAR1", "PAR1 and what was written before the disk was full"])
+    def test_a_table_that_is_cut_short_is_named(self, archived, tmp_path, content):
+        (tmp_path / archived.table("costs")).write_text(content)
+        with pytest.raises(StudyError, match=r"costs\.parquet is damaged \(1 of 2 files are\): get it back with git"):
+            archived.require([archived.table("costs"), archived.table("evaluation")])
 
     def test_another_table_changes_claims_and_figures(self, archived, tmp_path):
         claims, figure = archived.judging(), archived.origin([("evaluation", "force_field")])

@@ -24,11 +24,13 @@ def read_rows(path: str | Path, model: type[Row], what: str) -> list[tuple[str, 
         For each row its place, for messages, and its content.
 
     Raises:
-        StudyError: The table has no rows, or a row is not valid; the message names file, row and column.
+        StudyError: The table has no rows or no tabs, or a row is not valid; the message names file, row and column.
         FileNotFoundError: There is no such file.
     """
     with Path(path).open(encoding="utf-8", newline="") as stream:
         lines = [line for line in stream if line.strip() and not line.startswith("#")]
+    if lines and "\t" not in lines[0] and len(model.model_fields) > 1:
+        raise StudyError(f"{path}: the header of the {what} has no tabs; separate cells by one tab each, not by spaces")
     cells_of_rows = list(csv.DictReader(lines, delimiter="\t"))
     if not cells_of_rows:
         raise StudyError(f"{path}: the {what} has no rows")

@@ -5,19 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
-from ase.io import read
-from ase.outputs import Properties, all_outputs
+from equidyn.core.extras import needed_by
 
-from equidyn.core.groups.card import USUAL_GROUP
-from equidyn.measuring.design import Design
-from equidyn.measuring.examples import MeasureError
-from equidyn.measuring.measure import measure
-from equidyn.measuring.measurement import Measurement
-from equidyn.measuring.outputs import KINDS
-from equidyn.measuring.structures import Structures, full_tensor, is_structure, six_components
+with needed_by(__name__):
+    import numpy as np
+    from ase import Atoms
+    from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
+    from ase.io import read
+    from ase.outputs import Properties, all_outputs
+
+    from equidyn.core.groups.card import USUAL_GROUP
+    from equidyn.measuring.design import Design
+    from equidyn.measuring.examples import MeasureError
+    from equidyn.measuring.measure import measure
+    from equidyn.measuring.measurement import Measurement
+    from equidyn.measuring.outputs import KINDS
+    from equidyn.measuring.structures import Structures, full_tensor, is_structure, six_components
 
 RANKS = {
     **dict.fromkeys(("energy", "free_energy", "energies", "charges", "magmom", "magmoms"), 0),

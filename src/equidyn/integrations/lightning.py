@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from equidyn.core.extras import needed_by
 
-try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
-except ImportError:
-    from pytorch_lightning import Callback, LightningModule, Trainer
+with needed_by(__name__):
+    from torch import nn
 
-from equidyn.measuring.model import Bound
-from equidyn.measuring.monitor import Monitor
+    try:
+        from lightning.pytorch import Callback, LightningModule, Trainer
+    except ImportError:
+        from pytorch_lightning import Callback, LightningModule, Trainer
+
+    from equidyn.measuring.model import Bound
+    from equidyn.measuring.monitor import Monitor
 
 
 class EquivarianceCallback(Callback):

@@ -9,16 +9,19 @@ not force fields for use.
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from equidyn.core.extras import needed_by
 
-from equidyn.core.batch import MoleculeBatch
-from equidyn.models.building import build
-from equidyn.run.checkpoints import CheckpointError, load_checkpoint
-from equidyn.run.recipe import Recipe
-from equidyn.tasks.force_field.task import ForceField, Normalisation
+with needed_by(__name__):
+    import numpy as np
+    import torch
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator, all_changes
+
+    from equidyn.core.batch import MoleculeBatch
+    from equidyn.models.building import build
+    from equidyn.run.checkpoints import CheckpointError, load_checkpoint
+    from equidyn.run.recipe import Recipe
+    from equidyn.tasks.force_field.task import ForceField, Normalisation
 
 WEIGHTS = Path(__file__).with_name("weights")
 

@@ -3,17 +3,20 @@
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-from torchmetrics import Metric
+from equidyn.core.extras import needed_by
 
-from equidyn.core.decomposition import Decomposition, summarise
-from equidyn.measuring.examples import MeasureError
-from equidyn.measuring.model import Predict, evaluating
-from equidyn.measuring.monitor import ROTATIONS, rank_and_processes
-from equidyn.measuring.plan import Plan
-from equidyn.measuring.twists import ENERGY_PER_ATOM, twisted
+with needed_by(__name__):
+    import numpy as np
+    import torch
+    from torch import Tensor
+    from torchmetrics import Metric
+
+    from equidyn.core.decomposition import Decomposition, summarise
+    from equidyn.measuring.examples import MeasureError
+    from equidyn.measuring.model import Predict, evaluating
+    from equidyn.measuring.monitor import ROTATIONS, rank_and_processes
+    from equidyn.measuring.plan import Plan
+    from equidyn.measuring.twists import ENERGY_PER_ATOM, twisted
 
 PARTS = tuple(part.name for part in fields(Decomposition))
 

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from equidyn.core.extras import needed_by
 
-from equidyn.measuring.model import Bound
-from equidyn.measuring.monitor import Monitor
+with needed_by(__name__):
+    from torch import nn
+    from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+    from equidyn.measuring.model import Bound
+    from equidyn.measuring.monitor import Monitor
 
 
 class EquivarianceCallback(TrainerCallback):

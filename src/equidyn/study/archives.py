@@ -78,7 +78,7 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         The study's folder, which appears whole or not at all.
 
     Raises:
-        ArchiveError: The archive is damaged or was not made by `pack`, or the study's folder already exists.
+        ArchiveError: The archive is missing, damaged or was not made by `pack`, or the study's folder already exists.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +86,8 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
         try:
             with tarfile.open(archive, "r:gz", tarinfo=ModestTarInfo) as tar:
                 tar.extractall(temporary, members=_plain(tar), filter="data")
+        except FileNotFoundError:
+            raise ArchiveError(f"{archive}: no such file") from None
         except (tarfile.TarError, EOFError, OSError, gzip.BadGzipFile) as error:
             raise ArchiveError(f"{archive}: damaged, or not a gzipped tar file ({error}): fetch it again") from None
         found = list(Path(temporary).iterdir())

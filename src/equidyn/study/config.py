@@ -12,10 +12,11 @@ from equidyn.core.groups.card import group_card
 from equidyn.core.settings import StudyError
 from equidyn.core.tables import read_rows
 from equidyn.models.card import Configuration
-from equidyn.models.registry import configuration
+from equidyn.models.registry import configuration, configurations
 from equidyn.run.protocol import CommonEvaluation
 from equidyn.run.recipe import IDENTITY, Learned, Run, Schedule
 from equidyn.study.choice import symmetries
+from equidyn.study.near import near
 from equidyn.study.sections import check_sections
 from equidyn.study.sources import wanted_datasets
 from equidyn.tasks.registry import task_card, task_name
@@ -130,12 +131,12 @@ def check_figures(config: Mapping[str, Any], runs: Mapping[str, Any]) -> None:
         if baseline not in names:
             raise StudyError(
                 f"config: figures.baseline.{task}: {baseline!r} is not a run of this task in "
-                f"{config['run_table']}; its runs: {', '.join(names)}"
+                f"{config['run_table']}; its runs: {', '.join(names)}{near(baseline, names)}"
             )
     if figures["weights"] not in evaluation["weights"]:
         raise StudyError(
             f"config: figures.weights: {figures['weights']!r} is not evaluated; evaluation.weights has: "
-            f"{', '.join(evaluation['weights'])}"
+            f"{', '.join(evaluation['weights'])}{near(figures['weights'], evaluation['weights'])}"
         )
 
 
@@ -160,7 +161,10 @@ def _check_runs(
     where: str, config: Mapping[str, Any], task: str, settings: Mapping[str, Any], there: list[str]
 ) -> None:
     if unknown := [name for name in settings["runs"] if name not in there]:
-        raise StudyError(f"{where}.runs: {unknown[0]!r} is not a run of this task; its runs: {', '.join(there)}")
+        raise StudyError(
+            f"{where}.runs: {unknown[0]!r} is not a run of this task; its runs: {', '.join(there)}"
+            f"{near(unknown[0], there)}"
+        )
     if (baseline := config["figures"]["baseline"][task]) not in settings["runs"]:
         raise StudyError(f"{where}.runs: figures show the baseline: add {baseline!r}")
 
@@ -309,7 +313,10 @@ def _check_floors(config: Mapping[str, Any], source: str) -> None:
         if all(comparison.exact for comparison in known.values()):
             raise StudyError(f"{where}: nothing is interpolated in this task; leave it out")
         if unknown := [name for name in floors["comparisons"] if name not in known]:
-            raise StudyError(f"{where}.comparisons: unknown comparison {unknown[0]!r}; {task} has {', '.join(known)}")
+            raise StudyError(
+                f"{where}.comparisons: unknown comparison {unknown[0]!r}; {task} has {', '.join(known)}"
+                f"{near(unknown[0], known)}"
+            )
 
 
 def _check_devices(config: Mapping[str, Any], source: str) -> None:
@@ -380,16 +387,19 @@ def conditions(pairs: Iterable[Mapping[str, str]], grid: Mapping[str, list]) -> 
 
 def _check_run(where: str, row: dict[str, Any], config: Mapping[str, Any]) -> None:
     if row["task"] not in config["data"]:
-        raise StudyError(f"{where}, task: no data for {row['task']!r}; tasks with data: {', '.join(config['data'])}")
+        raise StudyError(
+            f"{where}, task: no data for {row['task']!r}; tasks with data: {', '.join(config['data'])}"
+            f"{near(row['task'], config['data'])}"
+        )
     subsets = config["data"][row["task"]]["subsets"]
     if row["train_subset"] not in subsets:
         raise StudyError(
             f"{where}, train_subset: {row['train_subset']!r} is not a subset; "
-            f"data.{row['task']}.subsets has: {', '.join(subsets)}"
+            f"data.{row['task']}.subsets has: {', '.join(subsets)}{near(row['train_subset'], subsets)}"
         )
     try:
         task = task_name(model_of(config, row).task)
     except ValueError as error:
-        raise StudyError(f"{where}, model: {error}") from None
+        raise StudyError(f"{where}, model: {error}{near(row['model'], configurations(config.get('models')))}") from None
     if task != row["task"]:
         raise StudyError(f"{where}, model: {row['model']!r} is for the task {task!r}, not {row['task']!r}")

@@ -18,6 +18,7 @@ from equidyn.core.settings import Distinct, Settings, StudyError, problems
 from equidyn.data.registry import source_card, source_cards
 from equidyn.run.protocol import CommonEvaluation, Examples, FittingBatch, Rotations, SymmetrySettings, Weights
 from equidyn.run.recipe import Compile, Deterministic, Precision, Schedule
+from equidyn.study.near import near
 from equidyn.tasks.card import TaskCard
 from equidyn.tasks.registry import outside_cards, task_cards
 
@@ -254,7 +255,10 @@ def _data(tasks: Iterable[str], chosen: Mapping[str, Any]) -> Any:
     for task in tasks:
         section = chosen.get(task)
         name = section.get("source") if isinstance(section, Mapping) else None
-        cards = [source_card(task, name)] if isinstance(name, str) else source_cards(task).values()
+        try:
+            cards = [source_card(task, name)] if isinstance(name, str) else source_cards(task).values()
+        except StudyError as error:
+            raise StudyError(f"{error}{near(name, source_cards(task))}") from None
         sections = [
             create_model(
                 card.settings.__name__,

@@ -8,6 +8,7 @@ interrupted workflow resumes where it must, and copies of results are as good as
 Imports nothing heavy: the workflow makes one `Study` each time it is parsed.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -175,16 +176,21 @@ class Study:
         return is_made(self.config, self.analyses, kind, task)
 
     def require(self, files: Iterable[str]) -> None:
-        """End early if something is missing that an archive must hold.
+        """End early if something is missing or cut short that an archive must hold.
 
         Raises:
-            StudyError: A file is missing.
+            StudyError: A file is missing, or is no whole table.
         """
         files = list(files)
         if missing := [file for file in files if not Path(file).exists()]:
             raise StudyError(
                 f"archive: {missing[0]} is missing ({len(missing)} of {len(files)} files are): get it back with git or "
                 "equidyn unpack, or leave archive=True out to make it"
+            )
+        if damaged := [file for file in files if file.endswith(".parquet") and not is_whole(file)]:
+            raise StudyError(
+                f"archive: {damaged[0]} is damaged ({len(damaged)} of {len(files)} files are): get it back with git or "
+                "equidyn unpack"
             )
 
     # --- what jobs are told -----------------------------------------------------------------------------------------
@@ -452,6 +458,17 @@ def is_made(config: Mapping[str, Any], analyses: Iterable[str], kind: str, task:
         return task_card(task).has_positions
     asked = config["analysis"].get("interpolation_floors" if kind == "floors" else kind, {})
     return task in asked if kind == "floors" or kind in analyses else True
+
+
+def is_whole(table: str | Path) -> bool:
+    """Whether a parquet file has a beginning and an end, which one that was cut short or overwritten lacks."""
+    with Path(table).open("rb") as stream:
+        first = stream.read(4)
+        stream.seek(0, os.SEEK_END)
+        if stream.tell() < 8:
+            return False
+        stream.seek(-4, os.SEEK_END)
+        return first == stream.read(4) == b"PAR1"
 
 
 def _module(path: str) -> str:
