@@ -1,38 +1,53 @@
 """Archives hold what is published, are the same for the same files, and are checked before anything appears."""
 
 import gzip
+import hashlib
 import io
+import json
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
+import mlcroissant
+import pandas as pd
 import pytest
 from hostile_tars import FORMATS, hostile_tar
 
 from equidyn.cli import main
 from equidyn.study import archives
-from equidyn.study.archives import SUMS, ArchiveError, pack, unpack
+from equidyn.study.archives import DATASHEET, SUMS, ArchiveError, pack, unpack
+
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")  # mlcroissant uses it
+
+
+def parquet(**columns) -> bytes:
+    stream = io.BytesIO()
+    pd.DataFrame(columns).to_parquet(stream)
+    return stream.getvalue()
+
 
 CONTENTS = {
-    "config.yaml": "study: tiny\n",
-    "manifest.json": "{}\n",
-    "tables/evaluation.parquet": "numbers",
-    "tables/runs/augmented.parquet": "more numbers",
-    "figures/all/summary.png": "picture",
+    "config.yaml": b"study: tiny\n",
+    "manifest.json": json.dumps({"study": "tiny", "version": "0.1.0", "runs": {"one": {}, "two": {}}}).encode(),
+    "tables/evaluation.parquet": parquet(run=["one", "two"], percent=[1.5, 2.5], eigenvalue=[[1.0, 2.0], [3.0]]),
+    "tables/runs/one.parquet": parquet(run=["one"], step=[1], t=[0.5]),
+    "tables/runs/two.parquet": parquet(run=["two"], step=[2]),
+    "figures/all/summary.png": b"picture",
 }
 
 
-def files_of(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 @pytest.fixture
 def study(tmp_path):
     folder = tmp_path / "here/results/tiny"
-    unpublished = {"train/run/raw/0.safetensors": "weights", "tables/.half.parquet": "half", "logs/a.log": "log"}
-    for name, text in (CONTENTS | unpublished).items():
+    unpublished = {"train/run/raw/0.safetensors": b"weights", "tables/.half.parquet": b"half", "logs/a.log": b"log"}
+    for name, content in (CONTENTS | unpublished).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_bytes(content)
     return folder
 
 
@@ -52,11 +67,44 @@ def rewritten(archive: Path, change) -> Path:
 
 def test_there_and_back(study, tmp_path):
     names = pack(study, tmp_path / "tiny.tar.gz")
-    assert names == sorted(CONTENTS)
+    assert names == sorted([*CONTENTS, DATASHEET])
     found = unpack(tmp_path / "tiny.tar.gz", tmp_path / "there")
     assert found == tmp_path / "there/tiny"
-    assert files_of(found) == CONTENTS
+    assert {name: content for name, content in files_of(found).items() if name != DATASHEET} == CONTENTS
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["tiny"]
+
+
+def test_the_data_sheet_is_valid_and_reads_the_tables(study, tmp_path):
+    pack(study, tmp_path / "tiny.tar.gz")
+    sheet = mlcroissant.Dataset(unpack(tmp_path / "tiny.tar.gz", tmp_path / "there") / DATASHEET)
+    issues = sheet.metadata.ctx.issues
+    assert not issues.errors
+    assert {line.rpartition("Property ")[2] for line in issues.warnings} == {
+        '"https://schema.org/datePublished" is recommended, but does not exist.'  # whoever publishes it knows
+    }
+    assert sheet.metadata.license == ["https://spdx.org/licenses/MIT.html"]
+    files = [one for one in sheet.metadata.distribution if isinstance(one, mlcroissant.FileObject)]
+    assert {file.id: file.sha256 for file in files} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()
+    }
+    assert [record["evaluation/percent"] for record in sheet.records("evaluation")] == [1.5, 2.5]
+    assert [list(record["evaluation/eigenvalue"]) for record in sheet.records("evaluation")] == [[1.0, 2.0], [3.0]]
+    runs = list(sheet.records("runs"))
+    assert {record["runs/run"]: record["runs/step"] for record in runs} == {b"one": 1, b"two": 2}
+    assert set(runs[0]) == {"runs/run", "runs/step"}, "what all have"
+
+
+def test_a_damaged_table_is_not_packed(study, tmp_path):
+    (study / "tables/evaluation.parquet").write_bytes(b"numbers")
+    with pytest.raises(ArchiveError, match=r"evaluation\.parquet: damaged, or no table"):
+        pack(study, tmp_path / "tiny.tar.gz")
+    assert not (tmp_path / "tiny.tar.gz").exists()
+
+
+def test_without_the_package_for_data_sheets_nothing_is_packed(study, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlcroissant", None)
+    with pytest.raises(ArchiveError, match=r"pip install 'equidyn\[archive\]'"):
+        pack(study, tmp_path / "tiny.tar.gz")
 
 
 def test_same_files_same_bytes(study, tmp_path):
@@ -73,7 +121,7 @@ def test_sha256sum_reads_the_checksums(study, tmp_path):
         tar.extractall(tmp_path, filter="data")
     checked = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path / "tiny", capture_output=True)
     assert checked.returncode == 0
-    assert checked.stdout.count(b"OK") == len(CONTENTS)
+    assert checked.stdout.count(b"OK") == len(CONTENTS) + 1
 
 
 @pytest.mark.parametrize("missing", ["config.yaml", "manifest.json"])
@@ -183,9 +231,9 @@ def test_what_is_there_is_kept(study, tmp_path):
 def test_on_the_command_line(study, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["pack", str(study)]) == 0
-    assert "tiny.tar.gz: 5 files" in capsys.readouterr().out
+    assert f"tiny.tar.gz: {len(CONTENTS) + 1} files" in capsys.readouterr().out
     assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 0
-    assert files_of(tmp_path / "there/tiny") == CONTENTS
+    assert set(files_of(tmp_path / "there/tiny")) == {*CONTENTS, DATASHEET}
     assert main(["unpack", "tiny.tar.gz", "--into", "there"]) == 1
     assert "exists already" in capsys.readouterr().err
     assert main(["pack", "nowhere"]) == 1

@@ -1,8 +1,8 @@
 """A study's results as one file for publication, with a checksum of every file in it.
 
 The archive is a gzipped tar file. Its only folder is named after the study and holds the study's tables, figures,
-report, configuration and manifest, and `SHA256SUMS`, which ``sha256sum --check`` reads too. The same files give the
-same bytes.
+report, configuration and manifest, a data sheet (`equidyn.study.datasheet`), and `SHA256SUMS`, which ``sha256sum
+--check`` reads too. The same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from pathlib import Path
 
 from equidyn.core.files import replacing
 from equidyn.core.tars import ModestTarInfo
+from equidyn.study.datasheet import DatasheetError, datasheet
 
 KEPT = ("config.yaml", "manifest.json", "report.html", "tables", "figures")
 """The parts of a study's folder that are published: neither data nor weights."""
 
 SUMS = "SHA256SUMS"
 
+DATASHEET = "croissant.json"
 
 MOST_BYTES = 10 * 2**30
 """Most bytes that an archive may unpack to; the default study has a few million."""
@@ -46,13 +48,19 @@ def pack(study: str | Path, archive: str | Path) -> list[str]:
         Names of the files in it, sorted.
 
     Raises:
-        ArchiveError: The folder holds no tables, configuration or manifest.
+        ArchiveError: The folder holds no tables, configuration or manifest, or no data sheet can be written.
     """
     study = Path(study)
     if missing := [name for name in ("config.yaml", "manifest.json", "tables") if not (study / name).exists()]:
         raise ArchiveError(f"{study}: no {missing[0]}: finish the study first")
     files = {file.relative_to(study).as_posix(): file for file in sorted(_files(study))}
-    sums = "".join(f"{_sha256(file)}  {name}\n" for name, file in files.items())
+    sums = {name: _sha256(file) for name, file in files.items()}
+    try:
+        made = {DATASHEET: datasheet(study, sums).encode()}
+    except DatasheetError as error:
+        raise ArchiveError(str(error)) from None
+    sums |= {name: hashlib.sha256(content).hexdigest() for name, content in made.items()}
+    made[SUMS] = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()
     with (
         replacing(archive) as temporary,
         temporary.open("wb") as raw,
@@ -60,11 +68,12 @@ def pack(study: str | Path, archive: str | Path) -> list[str]:
         gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,
     ):
-        _add(tar, f"{study.name}/{SUMS}", io.BytesIO(sums.encode()), len(sums.encode()))
+        for name, content in made.items():
+            _add(tar, f"{study.name}/{name}", io.BytesIO(content), len(content))
         for name, file in files.items():
             with file.open("rb") as stream:
                 _add(tar, f"{study.name}/{name}", stream, file.stat().st_size)
-    return list(files)
+    return sorted(sums)
 
 
 def unpack(archive: str | Path, folder: str | Path) -> Path:
