@@ -1,26 +1,30 @@
 # make   this help
-# make run   the default study, from nothing to figures and a report; or another one: make run STUDY=config/cpu.yaml
+# make run   the default study, from nothing to figures and a report; or that of config/cpu.yaml: make run STUDY=cpu
 # make check   formatting, static checks, imports, types and tests of functions, within a minute
 # make test   all tests that need neither SLURM nor long waits
 # make test-all   the checks and all tests, as continuous integration runs them
 # make oldest   install the oldest versions that the ranges admit and test equidyn.measure with them; downloads 3 GB
 # make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
-# make figures   redraw all figures, claims and the report of the published study from its tables; FORMATS=png,pdf,svg
+# make figures   redraw figures, claims and reports of the published studies from their tables; or STUDY=cpu alone; FORMATS=png,pdf
+# make rehearsal   the study on a GPU in ten steps on the CPU: every network and every analysis, about 20 core-minutes
 # make lock   resolve envs/lock.txt anew where pyproject.toml has changed; LOCK=--upgrade takes the newest versions
 # make reference   renew the tables of config/README.md from the descriptions in the library
 # make docs   build the site of the documentation; a link or a name that leads nowhere is an error
-# make pack   make an archive of the published study, with checksums; of another study: make pack RESULTS=results/mini
+# make pack   make an archive of each published study, with a data sheet and checksums; of results/mini: make pack STUDY=mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
-# make plan   estimate the costs of the paper's study; of another study: make plan STUDY=config/gpu.yaml
+# make plan   estimate the costs of the paper's study; of that of config/gpu.yaml: make plan STUDY=gpu
 # make clean   remove the default study's results (the environment stays)
-# make clean-figures   remove the published study's figures and report, which make figures draws again
+# make clean-figures   remove the published studies' figures and reports, which make figures draws again; or STUDY=cpu
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
+# A study goes by its name, by which it has a configuration in config/ and a folder in results/.
 STUDY ?=
-RESULTS ?= results/cpu
+CONFIG = $(STUDY:%=config/%.yaml)
+# Those that are published and finished here.
+STUDIES := $(or $(STUDY),$(patsubst results/%/manifest.json,%,$(wildcard $(addprefix results/,cpu/manifest.json gpu/manifest.json))))
 INTO ?= results
 FORMATS ?= png
 INTERRUPTIONS ?= 50
@@ -32,24 +36,37 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
-.PHONY: help oldest run check test test-all torture lint style rules imports types units figures pack unpack plan reference docs lock \
+DRAWN := $(STUDIES:%=figures/%)
+PACKED := $(STUDIES:%=pack/%)
+
+.PHONY: help oldest run check test test-all torture lint style rules imports types units figures rehearsal pack unpack plan reference docs lock \
 	clean clean-figures
+.PHONY: $(DRAWN) $(PACKED)
 .DELETE_ON_ERROR:
 
 help:
 	@awk -F '   +' '/^# make/ {printf "%-30s %s\n", substr($$1, 3), $$2}' Makefile
 
 run: .venv/study
-	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(STUDY))
+	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(CONFIG))
 
 # What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Jobs per second are not
 # limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
-	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
-		--config archive=True "figures={formats: [$(FORMATS)]}"
+	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync $(DRAWN)
 
-pack: .venv/workflow
-	@$(BIN)/equidyn pack $(RESULTS)
+$(DRAWN): figures/%: .venv/workflow
+	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
+		--configfile results/$*/config.yaml --config archive=True results=$(patsubst %/,%,$(dir results/$*)) \
+		"figures={formats: [$(FORMATS)]}"
+
+rehearsal: .venv/study
+	@$(BIN)/python benchmarks/rehearsal.py
+
+pack: $(PACKED)
+
+$(PACKED): pack/%: .venv/archive
+	@$(BIN)/equidyn pack results/$*
 
 unpack: .venv/workflow
 	@$(BIN)/equidyn unpack $(ARCHIVE) --into $(INTO)
@@ -66,7 +83,7 @@ lock: .venv/test
 		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
 plan: .venv/workflow
-	@$(BIN)/equidyn plan --config $(or $(STUDY),config/paper.yaml)
+	@$(BIN)/equidyn plan --config $(or $(CONFIG),config/paper.yaml)
 
 check: .venv/test
 	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync style rules imports types units
@@ -107,10 +124,10 @@ clean:
 	rm -rf results/mini
 
 clean-figures:
-	rm -rf results/cpu/figures results/cpu/report.html
+	rm -rf $(foreach study,$(STUDIES),results/$(study)/figures results/$(study)/report.html)
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it, as the lock has it.
-.venv/workflow .venv/study .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
+.venv/workflow .venv/study .venv/archive .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"

@@ -5,8 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A study that is given on the command line stands alone. Archived is the first one at the size of a CPU.
-STUDY_FILE = f"config/{'cpu-first' if config.get('archive') else 'config'}.yaml"
+# A study that is given on the command line stands alone.
+STUDY_FILE = (
+    "results/cpu/config.yaml" if config.get("archive") else "config/config.yaml"
+)
 if not workflow.overwrite_configfiles:
 
     configfile: STUDY_FILE

@@ -25,7 +25,10 @@ rule redraw_figures:
         tables=ARCHIVED_TABLES,
         claims=rules.judge_claims.output.claims,
     output:
-        figure_files([format for format in (*FORMATS, "csv") if format != "png"]),
+        [
+            kept(file)
+            for file in figure_files([kind for kind in (*FORMATS, "csv") if kind != "png"])
+        ],
         [
             in_report(
                 f"{STUDY}/figures/{task}/{figure}.{kind}",

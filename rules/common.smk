@@ -72,6 +72,11 @@ wildcard_constraints:
     file=one_of({file for dataset, version, file in study.published_files}),
 
 
+def kept(file):
+    """A file that an archive has already, and that stays until a job puts another in its place, also if it is stopped."""
+    return update(file) if study.is_archived else file
+
+
 def asks_for_run(resource, kind=None):
     """A resource of jobs of runs: of one kind of job, or of the analysis in the wildcards."""
 
@@ -172,7 +177,7 @@ def figure_files(kinds=(*FORMATS, "csv", "txt")):
 def in_report(file, part, place=lambda wildcards: (wildcards.task, wildcards.figure)):
     """A file of a figure, which Snakemake's report shows under its task; the place says of which task and figure."""
     return report(
-        file,
+        kept(file),
         caption="../workflow/report/figure.rst",
         category=lambda wildcards: titles(study.tasks)[place(wildcards)[0]],
         subcategory=lambda wildcards: known_figures()[place(wildcards)[1]].category,

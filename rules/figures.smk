@@ -15,9 +15,9 @@ rule judge_claims:
         landscapes=study.table("published_landscape"),
         curves=[study.table(kind) for kind in study.authors_curves],
     output:
-        claims=study.table("claims"),
+        claims=kept(study.table("claims")),
         csv=report(
-            f"{STUDY}/tables/claims.csv",
+            kept(f"{STUDY}/tables/claims.csv"),
             caption="../workflow/report/claims.rst",
             category="Claims",
             labels={"figure": "Verdicts on claims", "part": "table"},
@@ -50,7 +50,7 @@ rule write_report:
         config=study.record_files()[0],
         manifest=study.record_files()[1],
     output:
-        f"{STUDY}/report.html",
+        kept(f"{STUDY}/report.html"),
     log:
         f"{STUDY}/logs/write_report.log",
     benchmark:

@@ -1,8 +1,13 @@
 """What is published with the repository follows from its tables, and the documentation states it."""
 
 import json
+import os
+import random
 import re
 import shutil
+import signal
+import subprocess
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -62,6 +67,37 @@ def test_captions_are_those_of_the_tables(redrawn):
 def test_claims_are_those_of_the_tables(redrawn):
     published, ours = (pd.read_parquet(folder / "tables/claims.parquet") for folder in (PUBLISHED, redrawn))
     pd.testing.assert_frame_equal(published, ours, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_interrupted_drawing_removes_nothing(project):
+    """However it ends, at a random time: what is published stays whole, and drawing once more makes all as it was."""
+    published = {
+        file: file.read_bytes()
+        for file in project.results.rglob("*")
+        if file.suffix in (".png", ".txt", ".parquet", ".yaml", ".json") or file.name == "claims.csv"
+    }
+    draw = ("figures", "report", "--forceall", "--config", "archive=True", "figures={formats: [png]}")
+    times = random.Random(0)
+    for attempt in range(10):
+        drawing = project.start(*draw)
+        with suppress(subprocess.TimeoutExpired):
+            drawing.communicate(timeout=times.uniform(1, 25))
+        if attempt % 3:
+            drawing.send_signal((signal.SIGINT, signal.SIGTERM)[attempt % 3 - 1])
+        else:
+            os.killpg(drawing.pid, signal.SIGKILL)
+        drawing.communicate(timeout=300)
+        lost = [
+            file for file, content in published.items() if not file.exists() or file.stat().st_size < len(content) / 2
+        ]
+        assert not lost, f"attempt {attempt}"
+    result = project.run(*draw)
+    assert result.returncode == 0, result.stderr[-5000:]
+    for file, content in published.items():
+        assert file.read_bytes() == content, file
+    left = list(project.results.rglob(".*.new.*"))
+    assert not left, "half-written files of processes that were killed"
 
 
 @pytest.mark.slow
