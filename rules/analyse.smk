@@ -8,7 +8,7 @@ rule analyse_checkpoints:
         subset=subset_of,
         validation=validation_of,
     output:
-        table=f"{STUDY}/analyse/{{analysis}}/{{run}}.parquet",
+        table=study.place("analysed"),
     log:
         f"{STUDY}/logs/analyse_checkpoints/{{analysis}}/{{run}}.log",
     benchmark:
@@ -36,10 +36,10 @@ rule analyse_checkpoints:
 
 rule gather_analysis:
     input:
-        tables=lambda wildcards: expand(
-            f"{STUDY}/analyse/{wildcards.analysis}/{{run}}.parquet",
-            run=study.analysed_runs(wildcards.analysis, wildcards.task),
-        ),
+        tables=lambda wildcards: [
+            study.place("analysed", analysis=wildcards.analysis, run=run)
+            for run in study.analysed_runs(wildcards.analysis, wildcards.task)
+        ],
         evaluation=study.table("evaluation"),
     output:
         table=f"{STUDY}/tables/{{analysis}}/{{task}}.parquet",

@@ -1,6 +1,7 @@
 """Benchmarks of training: their examples, how they read a trace, and whole calls in miniature on the CPU."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -12,8 +13,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
+from rehearsal import write_small  # noqa: E402
 from sides import agreement, summarise  # noqa: E402
 from workload import make_store, molecules  # noqa: E402
+
+from equidyn.core.rooms import cards  # noqa: E402
+from equidyn.study.reading import merged  # noqa: E402
+from equidyn.study.stages import Study  # noqa: E402
 
 
 def call(script, *arguments):
@@ -22,6 +28,35 @@ def call(script, *arguments):
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
+
+
+def rehearsed(folder):
+    """The study on a GPU as it is rehearsed, and as it is; read without the CPU's limits."""
+    names = ["gpu.yaml", "rehearsal.yaml"]
+    file = write_small([ROOT / "config" / name for name in names], folder, steps=10, batch=2)
+    return (Study(merged([each]), cards("equidyn.analysis"), ROOT / "workflow/scripts") for each in (
+        file, ROOT / "config/gpu.yaml"
+    ))  # fmt: skip
+
+
+def test_all_runs_and_analyses_of_the_study_on_a_gpu_are_rehearsed(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    small, study = rehearsed(tmp_path)
+    for name, row in study.runs.items():
+        assert small.runs[name] == row | {"steps": 10, "batch_size": 2}
+    assert small.analysed() == study.analysed()
+    for analysis, task in study.analysed():
+        assert set(small.analysed_runs(analysis, task)) <= set(study.analysed_runs(analysis, task))
+    assert small.folder.startswith(str(tmp_path))
+    assert {small.config["training"]["device"], study.config["training"]["device"]} == {"cpu", "cuda"}
+
+
+@pytest.mark.slow
+def test_a_run_is_rehearsed(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/rehearsal.py", "control", "--folder", tmp_path, "--steps", "3"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"\| control \| control \| 230,017 \| \d+ \| \d+ \| 0 \| \d+ \| yes \|", result.stdout)
 
 
 def test_atoms_are_bonded_and_keep_their_distance():

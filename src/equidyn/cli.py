@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -22,8 +23,20 @@ def main(arguments: list[str] | None = None) -> int:
     verify.add_argument("files", nargs="+", metavar="FILE", help="fixture, named after its model")
     verify.add_argument("--tolerance", type=float, help="relative to max(1, largest value)")
     plan = commands.add_parser("plan", help="say what a study will cost, before anything runs")
-    run = commands.add_parser("run", help="train and evaluate runs of a study, one after another, without Snakemake")
-    run.add_argument("runs", nargs="+", metavar="RUN", help="name in the run table")
+    run = commands.add_parser(
+        "run",
+        help="train, evaluate and analyse runs of a study, one after another, without Snakemake",
+        description="Each call goes on where the last one stopped. Exit status: 0 if all is finished, 1 if something "
+        f"failed, {os.EX_TEMPFAIL} if the time was up.",
+    )
+    run.add_argument(
+        "runs", nargs="*", metavar="RUN", help="name in the run table (default: all in order, then the timing of steps)"
+    )
+    run.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="stop then, and keep what is done")
+    run.add_argument("--data-only", action="store_true", help="only make the examples, and say what to take elsewhere")
+    run.add_argument(
+        "--collect", metavar="FILE", help="in the end, put all that is finished into a .tar.gz, without weights"
+    )
     for command in (plan, run):
         command.add_argument(
             "--config",
@@ -93,7 +106,7 @@ def _run_command(options: argparse.Namespace) -> int:
     if options.command == "plan":
         return _plan(options.config)
     if options.command == "run":
-        return _run(options.config, options.runs)
+        return _run(options)
     if options.command == "measure":
         return _measure(options)
     if options.command == "schema":
@@ -126,19 +139,41 @@ def _plan(files: list[str]) -> int:
     return _printed(lambda: report(*read_study(files, analyses), analyses), StudyError)
 
 
-def _run(files: list[str], runs: list[str]) -> int:
+def _run(options: argparse.Namespace) -> int:
     from equidyn.core.rooms import cards
     from equidyn.core.settings import StudyError
+    from equidyn.study import running
     from equidyn.study.reading import merged
-    from equidyn.study.running import JobError, run
     from equidyn.study.stages import Study
 
+    status = 0
     try:
-        run(Study(merged(files), cards("equidyn.analysis"), "workflow/scripts", " + ".join(files)), runs)
-    except (StudyError, JobError) as error:
+        files = options.config
+        study = Study(merged(files), cards("equidyn.analysis"), "workflow/scripts", " + ".join(files))
+        if options.data_only:
+            folders = running.make_data(study, options.runs)
+            print("To take elsewhere:", ", ".join(f"{folder} ({_mebibytes(folder)})" for folder in folders))
+            return 0
+        try:
+            running.run(study, options.runs, minutes=options.minutes)
+        except running.JobError:
+            status = 1  # they have said so
+        except running.OutOfTimeError as stopped:
+            print(f"The time was up {stopped}: the same command goes on from there.")
+            status = os.EX_TEMPFAIL
+        if options.collect:
+            names = running.collect(study, options.collect)
+            print(f"{options.collect} ({_mebibytes(Path(options.collect))}): {', '.join(names) or 'nothing yet'}")
+    except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return status
+
+
+def _mebibytes(path: Path) -> str:
+    """The size of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return f"{sum(file.stat().st_size for file in files) / 2**20:.1f} MiB"
 
 
 def _measure(options: argparse.Namespace) -> int:

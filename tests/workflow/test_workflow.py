@@ -267,16 +267,22 @@ class TestWithoutSnakemake:
 
     @pytest.mark.slow
     def test_same_files_and_numbers(self, finished, fresh):
-        first = self.run(fresh, "fewer")
+        first = self.run(fresh, "fewer", "augmented")
         assert first.returncode == 0, first.stderr
+        for name in (name for name, tasks in fresh.config["analysis"].items() if "force_field" in tasks):
+            table = f"analyse/{name}/augmented.parquet"
+            pd.testing.assert_frame_equal(
+                pd.read_parquet(fresh.results / table), pd.read_parquet(finished.results / table), rtol=1e-9
+            )
         for kind in ("runs", "examples", "clusters"):
             name = f"tables/{kind}/fewer.parquet"
             pd.testing.assert_frame_equal(
                 pd.read_parquet(fresh.results / name), pd.read_parquet(finished.results / name)
             )
-        again = self.run(fresh, "fewer").stdout.splitlines()
-        assert again == [f"{line}: is there" for line in first.stdout.splitlines()]
-        assert "gather_run" not in fresh.planned(f"{fresh.results.relative_to(fresh.folder)}/tables/runs/fewer.parquet")
+        assert self.run(fresh, "fewer").stdout.splitlines() == ["run fewer: is finished"]
+        folder = fresh.results.relative_to(fresh.folder)
+        assert "gather_run" not in fresh.planned(f"{folder}/tables/runs/fewer.parquet")
+        assert not fresh.planned(f"{folder}/analyse/head/augmented.parquet")
 
         fresh.config["evaluation"]["rotations"] = 3
         anew = [line for line in self.run(fresh, "fewer").stdout.splitlines() if not line.endswith("is there")]

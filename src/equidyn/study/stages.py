@@ -45,6 +45,7 @@ PLACES = {
     "checkpoints": "train/{run}",
     "rows": "evaluate/{run}/{part}.rows.parquet",
     "examples": "evaluate/{run}/{part}.examples.parquet",
+    "analysed": "analyse/{analysis}/{run}.parquet",
 }
 """What a run needs and makes on its way to its tables, by name, in the study's folder."""
 
