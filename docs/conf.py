@@ -1,8 +1,15 @@
 """The site of the documentation: `make docs`. Its root is the repository, so that links work there, too."""
 
+from base64 import b64encode
 from contextlib import suppress
+from html import escape
 from importlib import import_module
+from io import BytesIO
 from typing import Any
+
+from docutils import nodes
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import math_to_image
 
 import equidyn
 
@@ -35,6 +42,9 @@ default_role = "py:obj"  # single backticks in docstrings
 
 html_theme = "furo"
 html_title = f"equidyn {version}"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
+html_math_renderer = "pictures"
 
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!equidyn\.).*")]
@@ -53,6 +63,28 @@ def named(app: Any, env: Any, node: Any, shown: Any) -> Any:
     return None
 
 
+def formula(text: str) -> str:
+    """A formula as a picture within the page: MathJax would come from the network."""
+    picture = BytesIO()
+    depth = math_to_image(f"${text}$", picture, dpi=72, format="svg", prop=FontProperties(size=12))
+    data = b64encode(picture.getvalue()).decode("ascii")
+    style = f"vertical-align: {-depth:.1f}pt"
+    return f'<img class="formula" style="{style}" alt="{escape(text)}" src="data:image/svg+xml;base64,{data}">'
+
+
+def within(writer: Any, node: Any) -> None:
+    """Write a formula within a line."""
+    writer.body.append(formula(node.astext()))
+    raise nodes.SkipNode
+
+
+def apart(writer: Any, node: Any) -> None:
+    """Write a formula in a line of its own."""
+    writer.body.append(f'<div class="formula">{formula(node.astext())}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
-    """Let names of the package that have no page be."""
+    """Let names of the package that have no page be, and draw formulas."""
     app.connect("missing-reference", named)
+    app.add_html_math_renderer("pictures", (within, None), (apart, None))

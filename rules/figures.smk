@@ -68,6 +68,8 @@ rule write_report:
         ],
         tasks=titles(study.tasks),
         formats=[*FORMATS, "csv"],
+        analyses=sorted({analysis for analysis, task in study.analysed()}),
+        downloads=sorted({dataset for dataset, version, file in study.published_files}),
         choices=lambda wildcards: study.judging()["choices"],
         code=study.code("write_report"),
         origin=lambda wildcards: digest(

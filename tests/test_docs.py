@@ -1,5 +1,6 @@
 """The site of the documentation is built, and a link or a name that leads nowhere ends the build."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ def build(source, output, *options):
 def test_site_is_built(tmp_path):
     result = build(ROOT, tmp_path)
     assert result.returncode == 0, result.stderr
+    fetched = r'<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*"'
+    assert not [file for file in tmp_path.rglob("*.html") if re.search(fetched, file.read_text("utf-8"))]
+    assert 'class="formula"' in (tmp_path / "README.html").read_text("utf-8")
     page = (tmp_path / "docs/api/measuring.html").read_text("utf-8")
     for name in ("measure", "Measurement.percent", "Monitor"):
         assert f'id="equidyn.{name}"' in page

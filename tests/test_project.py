@@ -179,3 +179,16 @@ def test_every_published_figure_has_a_counterpart():
         assert counterparts or not PUBLISHED_FIGURES & set(re.findall(r"`([^`]+)`", cell)), cell
         for task, figure in counterparts:
             assert figure in figures_for(task), (task, figure)
+
+
+def test_the_container_installs_the_lock_on_the_oldest_python(project):
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    assert f"FROM python:{project['requires-python'].removeprefix('>=')}-slim" in lines
+    assert any(line.startswith("RUN make .venv/study ") for line in lines), "which installs what envs/lock.txt says"
+    assert ".venv" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+
+
+def test_the_citation_is_of_this_version(project):
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]

@@ -119,7 +119,7 @@ def test_a_second_study_is_compared(browser, report):
         page.set_input_files("#explorer-other", report.with_name("other.html"))
         page.wait_for_selector("#comparison table")
         assert page.locator("#comparison tbody tr").all_inner_texts() == [
-            "The error falls.\tFlow matching raw\tnot reproduced\treproduced"
+            "Falls\tFlow matching raw\tnot reproduced\treproduced"
         ]
         page.wait_for_function("document.querySelector('#explorer-charts').textContent.includes('second: default')")
         page.set_input_files("#explorer-other", {"name": "x.html", "mimeType": "text/html", "buffer": b"<p>nothing"})

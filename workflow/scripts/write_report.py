@@ -36,6 +36,8 @@ def main(inputs, output, log, params):
         worst=worst_examples(evaluation, clusters, choices),
         manifest=json.loads(Path(inputs.manifest).read_text(encoding="utf-8")),
         config=Path(inputs.config).read_text(encoding="utf-8"),
+        analyses=params.analyses,
+        downloads=params.downloads,
         commit=commit(),
     )
 

@@ -15,7 +15,9 @@ import pandas as pd
 from PIL import Image
 
 from equidyn.core.files import replacing
+from equidyn.report import workflow
 from equidyn.report.curves import MEASURES, curves, ends, findings, matrix
+from equidyn.report.glossary import TERMS
 from equidyn.report.rendering import SYMBOLS, number, render, vega
 from equidyn.study.choice import Choice
 
@@ -88,6 +90,8 @@ def write_report(
     worst: pd.DataFrame,
     manifest: Mapping[str, Any],
     config: str,
+    analyses: Sequence[str] = (),
+    downloads: Sequence[str] = (),
     commit: str = "",
 ) -> None:
     """Write a study's report. The same input gives the same bytes.
@@ -105,6 +109,8 @@ def write_report(
         worst: The table of `equidyn.study.selection.worst_examples`.
         manifest: Record of how the results were made: scalars, lists and mappings of these.
         config: The study's configuration, as text.
+        analyses: Names of the analyses of checkpoints that it makes.
+        downloads: Names of the data sets that it downloads.
         commit: Commit of the code that writes it; empty if unknown.
 
     Raises:
@@ -120,6 +126,20 @@ def write_report(
         list(pool.map(lambda picture: picture.data, pictures))
     shown = {f"{picture.task}/{picture.name}": picture for picture in pictures}
     judged = [] if claims is None else _by_claim(claims)
+    stages = {
+        "downloads": ", ".join(downloads),
+        "data": _counted(evaluation["task"].nunique(), "task"),
+        "training": ", ".join([_counted(len(costs), "run"), *_time(manifest, "training")]),
+        "evaluation": ", ".join(["checkpoints", *_time(manifest, "evaluation")]),
+        "tables": "of all runs",
+        "analyses": _counted(len(analyses), "kind") if analyses else "",
+        "published": "curves, landscapes",
+        "claims": f"{len(judged)} judged" if judged else "",
+        "figures": f"{len(pictures)} drawn",
+        "record": "configuration, manifest",
+        "report": "this page",
+    }
+    stages = {name: words for name, words in stages.items() if words}
     html = render(
         "study.html.j2",
         study=study,
@@ -130,6 +150,12 @@ def write_report(
         findings=findings(evaluation, choices, tasks, claims),
         claims=judged,
         columns={} if claims is None else matrix(claims, tasks),
+        glossary=TERMS,
+        boxes=workflow.boxes(stages),
+        arrows=workflow.arrows(stages),
+        box_size=workflow.BOX,
+        size=workflow.size(),
+        versions=_versions(manifest),
         expected=_expected,
         duration=_duration,
         results=ends(evaluation, costs, choices),
@@ -178,6 +204,24 @@ def _expected(row: Mapping[str, Any]) -> str:
     if low == 0 or math.isinf(low):
         return f"≤ {number(high)}"
     return f"{number(low)} to {number(high)}"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count > 1 else ''}"
+
+
+def _time(manifest: Mapping[str, Any], stage: str) -> list[str]:
+    """What a stage took in all, if it is known."""
+    seconds = manifest.get("seconds", {})
+    return [_duration(seconds[stage])] if stage in seconds else []
+
+
+def _versions(manifest: Mapping[str, Any]) -> str:
+    """The versions of what decides results most; all others are in the manifest."""
+    packages = manifest.get("packages", {})
+    known = {"equidyn": manifest.get("version"), "Python": manifest.get("python")}
+    known |= {name: packages.get(package) for name, package in (("PyTorch", "torch"), ("Snakemake", "snakemake"))}
+    return ", ".join(f"{name} {version}" for name, version in known.items() if version)
 
 
 def _duration(seconds: float) -> str:
