@@ -186,9 +186,3 @@ def test_the_container_installs_the_lock_on_the_oldest_python(project):
     assert f"FROM python:{project['requires-python'].removeprefix('>=')}-slim" in lines
     assert any(line.startswith("RUN make .venv/study ") for line in lines), "which installs what envs/lock.txt says"
     assert ".venv" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
-
-
-def test_the_citation_is_of_this_version(project):
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
-    assert citation["version"] == project["version"]
-    assert citation["license"] == project["license"]
