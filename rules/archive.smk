@@ -27,7 +27,9 @@ rule redraw_figures:
     output:
         [
             kept(file)
-            for file in figure_files([kind for kind in (*FORMATS, "csv") if kind != "png"])
+            for file in figure_files(
+                [kind for kind in (*FORMATS, "csv") if kind != "png"]
+            )
         ],
         [
             in_report(

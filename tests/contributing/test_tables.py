@@ -468,6 +468,7 @@ def test_a_task_is_evaluated(tmp_path):
 
 CLAIM = """CLAIMS = {
     "ends_learned": Claim(
+        "Learns",
         "Networks learn.",
         "runs that were evaluated",
         pd.Interval(1, np.inf),
