@@ -7,20 +7,19 @@ from equidyn.core import process
 
 def main(inputs, outputs, log, told):
     process.start(log, threads=1)
-    import pandas as pd
-
     from equidyn.claims.definitions import judge
     from equidyn.study.choice import Choice
+    from equidyn.study.frames import read_frame
     from equidyn.study.tables import join, write_table
 
     claims = judge(
-        pd.read_parquet(inputs.evaluation),
-        {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters},
-        {(Path(file).parent.name, Path(file).stem): pd.read_parquet(file) for file in inputs.analyses},
-        pd.read_parquet(inputs.costs),
+        read_frame(inputs.evaluation),
+        {Path(file).stem: read_frame(file) for file in inputs.clusters},
+        {(Path(file).parent.name, Path(file).stem): read_frame(file) for file in inputs.analyses},
+        read_frame(inputs.costs),
         {task: Choice(**fields) for task, fields in told["choices"].items()},
         curves=join(inputs.curves),
-        landscapes=pd.read_parquet(inputs.landscapes),
+        landscapes=read_frame(inputs.landscapes),
         **told["protocol"],
     )
     for path in outputs:

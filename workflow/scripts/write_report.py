@@ -9,10 +9,9 @@ from equidyn.core import process
 
 def main(inputs, output, log, params):
     process.start(log, threads=1)
-    import pandas as pd
-
     from equidyn.report.study import Picture, write_report
     from equidyn.study.choice import Choice
+    from equidyn.study.frames import read_frame
     from equidyn.study.selection import worst_examples
 
     folder, pictures = Path(output).parent, []
@@ -21,17 +20,17 @@ def main(inputs, output, log, params):
         files = {kind.upper(): Path(png).with_suffix(f".{kind}") for kind in params.formats}
         links = {kind: file.relative_to(folder).as_posix() for kind, file in files.items()}
         pictures.append(Picture(task, name, title, category, Path(png), caption, links))
-    evaluation = pd.read_parquet(inputs.evaluation)
+    evaluation = read_frame(inputs.evaluation)
     choices = [Choice(**fields) for fields in params.choices.values()]
-    clusters = {Path(file).stem: pd.read_parquet(file) for file in inputs.clusters}
+    clusters = {Path(file).stem: read_frame(file) for file in inputs.clusters}
     write_report(
         output,
         study=params.study,
         tasks=params.tasks,
         pictures=pictures,
-        claims=pd.read_parquet(inputs.claims),
+        claims=read_frame(inputs.claims),
         evaluation=evaluation,
-        costs=pd.read_parquet(inputs.costs),
+        costs=read_frame(inputs.costs),
         choices=choices,
         worst=worst_examples(evaluation, clusters, choices),
         manifest=json.loads(Path(inputs.manifest).read_text(encoding="utf-8")),

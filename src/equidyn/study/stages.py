@@ -182,7 +182,7 @@ class Study:
         Raises:
             StudyError: A file is missing, or is no whole table.
         """
-        files = list(files)
+        files = list(dict.fromkeys(files))
         if missing := [file for file in files if not Path(file).exists()]:
             raise StudyError(
                 f"archive: {missing[0]} is missing ({len(missing)} of {len(files)} files are): get it back with git or "
