@@ -163,7 +163,7 @@ def _run(options: argparse.Namespace) -> int:
             status = os.EX_TEMPFAIL
         if options.collect:
             names = running.collect(study, options.collect)
-            print(f"{options.collect} ({_mebibytes(Path(options.collect))}): {', '.join(names) or 'nothing yet'}")
+            print(f"{options.collect} ({_mebibytes(Path(options.collect))}): {'; '.join(names) or 'nothing yet'}")
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -212,6 +212,27 @@ def test_what_is_finished_is_finished_where_its_archive_is_unpacked(study, tmp_p
     assert done(study, "fewer") == ["run fewer: is finished"]
 
 
+def test_weights_go_along_for_the_analyses_that_are_left(study, tmp_path, monkeypatch):
+    Path("bad").write_text("analyse_checkpoints/landscape")
+    with pytest.raises(JobError):
+        done(study, "augmented")
+    weights = [Path(study.place("checkpoints", run="augmented"), "raw", f"{step:08d}.safetensors") for step in (2, 6)]
+    for file in weights:
+        file.write_bytes(b"weights")
+    assert collect(study, "back.tar.gz") == ["run augmented, but for landscape"]
+    with tarfile.open("back.tar.gz") as tar:
+        assert [name for name in tar.getnames() if name.endswith("safetensors")] == [str(weights[1])], "of step 6"
+    monkeypatch.setattr(running, "MOST_WEIGHTS", 6)
+    assert collect(study, "back.tar.gz") == [], (
+        "else it would be trained again, and its tables would be of two trainings"
+    )
+    Path("bad").write_text("analyse_checkpoints/head")
+    monkeypatch.setattr(running, "MOST_WEIGHTS", 10**6)
+    Path(study.place("analysed", analysis="head", run="augmented")).unlink()
+    weights[0].unlink()
+    assert collect(study, "back.tar.gz") == [], "whose weights are not here"
+
+
 def test_data_can_be_made_alone(study):
     said = []
     assert make_data(study, ["proteins", "augmented", "fewer"], said.append) == [

@@ -22,6 +22,7 @@ from typing import Any
 from equidyn.core import locks, process
 from equidyn.core.files import replacing
 from equidyn.core.settings import StudyError
+from equidyn.study.planning import analysis_hours
 from equidyn.study.stages import Study
 
 UNFINISHED = "unfinished"
@@ -29,6 +30,10 @@ UNFINISHED = "unfinished"
 
 GRACE = 60
 """Seconds that a job has to save its state when the time is up."""
+
+
+MOST_WEIGHTS = 55_000_000
+"""Most bytes of the weights of a run that are taken along for analyses."""
 
 
 class JobError(Exception):
@@ -160,23 +165,43 @@ def collect(study: Study, archive: str | Path) -> list[str]:
     """Write an archive of what is finished: tables of runs, and what else the study's tables are made from.
 
     Unpacked in another copy of the project, it is finished there too. Weights, and the numbers of each example, stay.
+    Where only analyses of a run are left, the weights that these need go along, if they are at most `MOST_WEIGHTS`.
 
     Returns:
-        Names of what is finished.
+        What is in it, by title, with the names of analyses that are left.
     """
-    finished = {name: work for name, work in _works(study, ()).items() if not work.left(study)}
-    files = [file for work in finished.values() for file in _collected(study, work)]
+    files, names = [], []
+    for name, work in _works(study, ()).items():
+        left = [jobs[-1] for jobs in work.ends if not jobs[-1].is_done(study)]
+        weights = _weights(work, left)
+        is_worth_it = all(job.script == "analyse_checkpoints" for job in left) and all(map(Path.is_file, weights))
+        if is_worth_it and sum(file.stat().st_size for file in weights) <= MOST_WEIGHTS:
+            files += [*_collected(study, work), *weights]
+            lacking = ", ".join(job.name.partition("/")[0] for job in left)
+            names.append(f"{name}, but for {lacking}" if left else name)
     with replacing(archive) as temporary, tarfile.open(temporary, "w:gz") as tar:
         for file in dict.fromkeys(files):
             tar.add(file, recursive=False)
-    return list(finished)
+    return names
+
+
+def _weights(work: Work, left: Sequence[Job]) -> list[Path]:
+    """Files of the weights that analyses need, of a run."""
+    needed = [
+        Path(work.beginning[-1].outputs[0], kind, f"{step:08d}.safetensors")
+        for job in left
+        if job.script == "analyse_checkpoints"
+        for kind in job.told["protocol"]["weights"]
+        for step in job.told["steps"]
+    ]
+    return list(dict.fromkeys(needed))
 
 
 def _collected(study: Study, work: Work) -> Iterator[Path]:
-    """The files of finished work that are worth taking along."""
-    lasting = [jobs[-1] for jobs in work.ends]
-    for job in (job for job in work.jobs if job.script not in _OF_DATA):
-        made = map(Path, job.lasting if job in lasting or job.script == "train_network" else [])
+    """The files of work that are worth taking along, but for weights."""
+    ends = [jobs[-1] for jobs in work.ends]
+    for job in (job for job in work.jobs if job.script not in _OF_DATA and job.is_done(study)):
+        made = map(Path, job.lasting if job in ends or job.script == "train_network" else [])
         inside = [file for output in made for file in (output, *output.rglob("*"))]
         for file in (job.record(study), job.benchmark(study), *inside):
             if file.is_file() and file.suffix != ".safetensors":
@@ -313,6 +338,8 @@ def work_of(study: Study, run: str) -> Work:
     analyses = [
         name for name, task_of in study.analysed() if task_of == task and run in study.analysed_runs(name, task)
     ]
+    # What takes long comes last, so that a short slot leaves few analyses undone.
+    analyses.sort(key=lambda name: analysis_hours(study.config, study.runs[run], study.analyses[name]))
     return Work(
         [*_data(study, run), training],
         [_evaluation(study, run, inputs), *([_analysis(study, name, run, inputs)] for name in analyses)],
