@@ -213,7 +213,7 @@ CLAIMS = {
     "penalty_small_throughout": Claim(
         "Small penalty throughout",
         "Networks pay little for not being equivariant, throughout training.",
-        "what the loss exceeds the twirled loss by (%), the most from the first skill of 5 % on; flow matching: the "
+        "what the loss exceeds the twirled loss by (%), the most from the first skill of 0.05 on; flow matching: the "
         "most over flow times at which the run learns; at most a quarter",
         _SMALL,
         losses.penalty,
