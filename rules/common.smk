@@ -11,6 +11,7 @@ from equidyn.core.rooms import cards
 from equidyn.core.settings import StudyError
 from equidyn.figures.planned import (
     ALL_TASKS,
+    category,
     drawing,
     known_figures,
     figures_drawn,
@@ -180,7 +181,7 @@ def in_report(file, part, place=lambda wildcards: (wildcards.task, wildcards.fig
         kept(file),
         caption="../workflow/report/figure.rst",
         category=lambda wildcards: titles(study.tasks)[place(wildcards)[0]],
-        subcategory=lambda wildcards: known_figures()[place(wildcards)[1]].category,
+        subcategory=lambda wildcards: category(*reversed(place(wildcards))),
         labels=lambda wildcards: {
             "figure": known_figures()[place(wildcards)[1]].title,
             "part": part,

@@ -63,7 +63,7 @@ rule write_report:
     params:
         study=config["study"],
         figures=[
-            (task, name, known_figures()[name].title, known_figures()[name].category)
+            (task, name, known_figures()[name].title, category(name, task))
             for task, name in DRAWN
         ],
         tasks=titles(study.tasks),

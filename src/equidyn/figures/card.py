@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 from equidyn.tasks.card import TaskCard
 
+APPENDIX = "Appendix"
+"""Part of the report with what repeats other figures, or shows little."""
+
 
 def any_task(card: TaskCard) -> bool:
     """Fits all tasks."""
@@ -26,6 +29,16 @@ def compared(card: TaskCard) -> bool:
     return card.has_choice
 
 
+def no_task(card: TaskCard) -> bool:
+    """Fits no task."""
+    return False
+
+
+def uncompared(card: TaskCard) -> bool:
+    """Fits tasks whose predictions can be compared in one way only."""
+    return not compared(card)
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure.
@@ -33,9 +46,11 @@ class Figure:
     Attributes:
         name: Name of its files and of the function that draws it, (tables…, options) to (figure, rows shown).
         title: Its heading in a report.
-        caption: What is drawn, in plain words, as a template; see `equidyn.figures.parts.captions.caption`, which adds
-            what depends on the data.
+        caption: What is drawn, in plain words and at most 60 of them.
+        method: The rest of what depends on no data: definitions, and what is drawn how. Both are templates; see
+            `equidyn.figures.parts.captions.caption`, which adds what depends on the data to the method.
         category: Part of the report.
+        appendix: For which tasks its part is the last one, `APPENDIX`: those where it repeats others, or shows little.
         fits: Which tasks it can be drawn for.
         tasks: Tasks to draw it for, of those; all if empty.
         overview: Whether it shows all tasks at once, and is drawn with a mapping of the options of each.
@@ -48,14 +63,16 @@ class Figure:
             module of the function that draws it; empty for figures of the evaluation table, whose captions
             `equidyn.figures.parts.captions` writes.
         by_comparison: Whether it shows several ways of comparing predictions side by side.
-        log_share: Whether the axis of shares of the loss, if any, is logarithmic.
+        log_share: Whether some axis of shares of the loss, if any, is logarithmic.
         module: Module of the functions; that of its family.
     """
 
     name: str
     title: str
     caption: str
+    method: str = ""
     category: str = ""
+    appendix: Callable[[TaskCard], bool] = no_task
     fits: Callable[[TaskCard], bool] = any_task
     tasks: tuple[str, ...] = ()
     overview: bool = False

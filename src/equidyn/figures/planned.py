@@ -11,7 +11,7 @@ from typing import Any
 
 from equidyn.core.groups.card import USUAL_GROUP, group_card
 from equidyn.core.rooms import cards
-from equidyn.figures.card import Figure
+from equidyn.figures.card import APPENDIX, Figure
 from equidyn.figures.parts.options import Options
 from equidyn.study.choice import choice_of, differing, symmetries
 from equidyn.study.config import model_of
@@ -44,11 +44,18 @@ def figures_for(task: str) -> list[str]:
     if task == ALL_TASKS:
         return [name for name, figure in known_figures().items() if figure.overview]
     card = task_card(task)
-    return [
+    names = [
         name
         for name, figure in known_figures().items()
         if not figure.overview and figure.fits(card) and (not figure.tasks or task in figure.tasks)
     ]
+    return sorted(names, key=lambda name: category(name, task) == APPENDIX)
+
+
+def category(name: str, task: str) -> str:
+    """Part of the report that a figure of a task, or of `ALL_TASKS`, belongs to."""
+    figure = known_figures()[name]
+    return APPENDIX if task != ALL_TASKS and figure.appendix(task_card(task)) else figure.category
 
 
 def figures_drawn(
@@ -124,5 +131,5 @@ def _texts(config: Mapping[str, Any], task: str) -> dict[str, str]:
     return {name: group_card(name).text for name in names if name != USUAL_GROUP}
 
 
-_SHOWN = ("name", "title", "caption", "overview", "notes", "by_comparison", "log_share", "module")
+_SHOWN = ("name", "title", "caption", "method", "overview", "notes", "by_comparison", "log_share", "module")
 """Fields of a figure that its job receives."""

@@ -118,7 +118,7 @@ def comparable(
     alike = [
         name
         for name, run in runs.items()
-        if all(_same(run[column], reference[column]) for column in equal)
+        if all(same(run[column], reference[column]) for column in equal)
         and (include_controls or run["variant"] != CONTROL or run["model"] == reference["model"])
     ]
     if not all_lengths:
@@ -141,10 +141,10 @@ def differing(runs: Mapping[str, Mapping[str, Any]], baseline: str, columns: Seq
     return [
         name
         for name in comparable(runs, baseline, columns)
-        if not all(_same(runs[name][column], runs[baseline][column]) for column in columns)
+        if not all(same(runs[name][column], runs[baseline][column]) for column in columns)
     ]
 
 
-def _same(value: Any, other: Any) -> bool:
+def same(value: Any, other: Any) -> bool:
     """Whether two settings are equal, or both are missing."""
     return value is other or bool(value == other) or (value != value and other != other)

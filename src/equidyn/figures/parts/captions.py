@@ -39,8 +39,8 @@ nothing useful yet:
 {% if shows == "comparisons" %}{{ dashed }}. {{ empty }}
 {% elif shows == "times" %}{{ dashed }}, or white bars. {{ empty }}
 {% else %}
-{{ dashed }} for each run, shading for the baseline, dark where it is no better than {{ words.trivial }} (there a small
-share is empty: a network that predicts nothing has no equivariance error), light where it is worse.
+{{ dashed }} for each run, shading for the baseline, yellow where it is no better than {{ words.trivial }} (there a small
+share is empty: a network that predicts nothing has no equivariance error), grey where it is worse.
 {% endif %}
 {% if useless %}{{ useless }}.{% endif %}
 {% if averaged %}{{ averaged }}{% endif %}
@@ -104,10 +104,11 @@ def _template(template: str) -> Template:
 
 
 def caption(figure: Figure, data: pd.DataFrame, options: Options | Mapping[str, Options]) -> str:
-    """Text below a figure.
+    """Text below a figure: what is drawn in few words, and, after an empty line, the method.
 
     Args:
-        figure: Its ``caption`` is a template, to which ``words`` and ``ways``, of comparing predictions, are given.
+        figure: Its ``caption`` and ``method`` are templates, to which ``words`` and ``ways``, of comparing predictions,
+            are given.
         data: Rows that its draw function returned.
         options: Those it was drawn with, of one task or of each.
     """
@@ -115,12 +116,14 @@ def caption(figure: Figure, data: pd.DataFrame, options: Options | Mapping[str, 
     if not isinstance(options, Mapping):
         ways = "; ".join(comparison.described for comparison in options.comparisons.values())
         values = {"words": options.words, "ways": ways}
-    described = render(figure.caption, **values)
     if figure.notes:
-        return " ".join([described, *load(f"{figure.module}:{figure.notes}")(data, options)])
-    if isinstance(options, Mapping):
-        return f"{described} {_of_tasks(data, options)}"
-    return " ".join([described, *evidence(data, options), _reading(figure, data, options)])
+        told = load(f"{figure.module}:{figure.notes}")(data, options)
+    elif isinstance(options, Mapping):
+        told = [_of_tasks(data, options)]
+    else:
+        told = [*evidence(data, options), _reading(figure, data, options)]
+    method = " ".join([render(figure.method, **values), *told]).strip()
+    return f"{render(figure.caption, **values)}\n\n{method}"
 
 
 def evidence(data: pd.DataFrame, options: Options) -> list[str]:

@@ -9,8 +9,6 @@ left end, before a break.
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
@@ -18,14 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec, SubplotSpec
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from equidyn.core.numbers import short
+from equidyn.core.numbers import power, short
 from equidyn.figures.parts import style
 from equidyn.figures.parts.options import Options
 
@@ -35,16 +30,22 @@ PARTS = {
     "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
 }
 """Name, colour and marker of the two parts of the loss, the same in all figures."""
+TOTAL = ("#9A9A9A", "D")
+"""Colour and marker of the loss."""
 
 DASHES = (0, (2.2, 1.3))
-THRESHOLD = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (7, 3))}
-FLOOR = {"color": style.INK, "linewidth": 1.1, "linestyle": (0, (6, 1.5, 1, 1.5))}
-AVERAGE = {"linewidth": 1.2, "linestyle": (0, (1, 1.1))}
-_COLUMN = 3.0  # inch, of legends
-_WRAP = 36  # characters that fit there
-_TOGETHER = re.compile("(?<=[<≤≥±]) | (?=%)")  # spaces where no line ends
+THRESHOLD = {"color": style.INK, "linewidth": 0.7, "linestyle": (0, (7, 3))}
+FLOOR = {"color": style.INK, "linewidth": 0.8, "linestyle": (0, (6, 1.5, 1, 1.5))}
+AVERAGE = {"linewidth": 0.9, "linestyle": (0, (1, 1.1))}
+BAR = {"color": style.INK, "marker": "|", "markersize": 6, "markeredgewidth": 1.2, "linestyle": "none"}
+"""Sample of a range, which is no interval: of values that may be, or of a few that were found."""
+RING = {"marker": "o", "markersize": 6.5, "markerfacecolor": "none", "markeredgewidth": 0.8, "linestyle": "none"}
+BAND = 0.2
+"""Opacity of intervals."""
 _DENSE = 60  # steps, beyond which markers would touch
 _MINOR = (2.0, 5.0)  # ticks within a decade; with all eight, drawing takes a quarter longer
+_SHORT, _MIDDLE = 1.5, 2.6  # decades of axes with labels at 1, 2 and 5, and at 1 and 3, of each decade
+_LARGE = 1e5  # end of axes whose thousands are given by powers of ten
 _APART = 0.07  # of the panel's diagonal, between markers
 
 
@@ -97,10 +98,10 @@ class Steps:
         """Two strokes across the lower frame between step 0 and the first step after it."""
         middle = np.sqrt(self.zero * self.first)
         slash = [(-1, -1.6), (1, 1.6)]
-        for side in (0.965, 1.035):
+        for side in (0.95, 1.05):
             axes.plot(
                 middle * side, 0, transform=axes.get_xaxis_transform(), clip_on=False, zorder=10,
-                marker=slash, markersize=8, linestyle="none", color=style.INK, markeredgewidth=1,
+                marker=slash, markersize=5, linestyle="none", color=style.INK, markeredgewidth=0.7,
             )  # fmt: skip
 
 
@@ -127,8 +128,8 @@ def line(
     log_y: bool,
     colour: str,
     marker: str,
-    width: float = 1.7,
-    size: float = 5.0,
+    width: float = style.LINE,
+    size: float = style.MARKER,
 ) -> None:
     """Solid with filled markers, or dashed with open ones where unskilled; the change is half-way between two steps.
 
@@ -150,7 +151,7 @@ def line(
         axes.plot(xs, ys, color=colour, linewidth=width, linestyle=DASHES if quiet and width else "-", zorder=2.5)
         axes.plot(
             x[first : last + 1], y[first : last + 1], linestyle="none", marker=marker, markersize=size, color=colour,
-            markerfacecolor="white" if quiet else colour, markeredgewidth=1, zorder=3,
+            markerfacecolor="white" if quiet else colour, markeredgewidth=0.7, zorder=3,
             markevery=_APART if dense and last > first else None,
         )  # fmt: skip
 
@@ -175,7 +176,7 @@ def averages(data: pd.DataFrame) -> list[Line2D]:
         return []
     decays = data["decay_ema"].dropna().unique() if "decay_ema" in data else []
     said = f", decay {', '.join(f'{decay:g}' for decay in decays)}" if len(decays) else ""
-    return [Line2D([], [], color=style.INK, label=f"dotted: averaged weights\n(EMA{said})", **AVERAGE)]
+    return [Line2D([], [], color=style.INK, label=f"dotted: averaged weights (EMA{said})", **AVERAGE)]
 
 
 def some(count: int) -> np.ndarray:
@@ -184,7 +185,7 @@ def some(count: int) -> np.ndarray:
 
 
 def shade(axes: Axes, data: pd.DataFrame, place: Steps, options: Options) -> None:
-    """Grey behind the steps at which a run predicts nothing useful: dark if its skill is about zero, light if worse."""
+    """Shades behind the steps at which a run predicts nothing useful: one where its skill is about zero, one if worse."""
     if data.empty:
         return
     x = place(data["step"])
@@ -198,8 +199,8 @@ def shade(axes: Axes, data: pd.DataFrame, place: Steps, options: Options) -> Non
 
 
 def shade_of(skill: float, options: Options) -> str:
-    """Grey that stands for a skill that is not useful."""
-    return style.LIGHT_SHADE if skill < -options.useful_skill else style.DARK_SHADE
+    """Shade that stands for a skill that is not useful."""
+    return style.WORSE if skill < -options.useful_skill else style.SILENT
 
 
 def log_limits(values: pd.Series) -> tuple[float, float]:
@@ -232,52 +233,60 @@ def in_reach(floors: pd.Series, values: pd.DataFrame) -> float | None:
 
 
 def log_labels(axis: Axis) -> None:
-    """Plain numbers at decades, between them if there are fewer than two, and at even distances on a short axis."""
+    """Numbers at decades, between them on axes of few decades, and at even distances on shorter ones; all of one form."""
     low, high = axis.get_view_interval()
+    decades = float(np.log10(high / low))
     if high / low < 3:
         axis.set_major_locator(MaxNLocator(4))
-    elif np.floor(np.log10(high)) - np.ceil(np.log10(low)) < 1:
-        axis.set_major_locator(LogLocator(subs=(1.0, *_MINOR)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axis.set_minor_locator(LogLocator(subs=_MINOR))
+    elif decades < _MIDDLE:
+        axis.set_major_locator(LogLocator(subs=(1.0, *_MINOR) if decades < _SHORT else (1.0, 3.0), numticks=20))
+    form = _tidy if high >= _LARGE else short
+    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axis.set_minor_locator(LogLocator(subs=_MINOR, numticks=20))
     axis.set_minor_formatter(NullFormatter())
 
 
-def name_comparison(figure: Figure, data: pd.DataFrame, options: Options) -> None:
-    """Say above a figure how predictions are compared, where there is more than one way."""
-    if comparison := options.compared_by(data.head(1)):
-        figure.suptitle(f"Rotations: {comparison.name}", x=0.01, ha="left", fontsize=9, color=style.MUTED)
+def _tidy(value: float) -> str:
+    return power(value) if value > 1000 else short(value)
 
 
 def skill_axis(axes: Axes, options: Options) -> None:
     """Label a y axis of skill, with a line at the least that is useful."""
-    axes.axhline(options.useful_skill, color=style.INK, linewidth=0.8, linestyle=":")
+    axes.axhline(options.useful_skill, color=style.INK, linewidth=0.6, linestyle=":")
     axes.set_ylabel("Skill (%)")
     axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
 
 
-def sample(colour: str, marker: str, label: str, *, unskilled: bool = False, linestyle: Any = None) -> Line2D:
+def sample(
+    colour: str, marker: str, label: str, *, unskilled: bool = False, linestyle: Any = None, thin: bool = False
+) -> Line2D:
     """A piece of line for the legend."""
     return Line2D(
-        [], [], color=colour, marker=marker, markerfacecolor="white" if unskilled else colour, markersize=5,
-        linewidth=1.6, linestyle=linestyle or (DASHES if unskilled else "-"), label=label,
+        [], [], color=colour, marker=marker, markerfacecolor="white" if unskilled else colour,
+        markersize=style.DOT if thin else style.MARKER, markeredgewidth=0.7,
+        linewidth=style.THIN if thin else style.LINE, linestyle=linestyle or (DASHES if unskilled else "-"),
+        label=label,
     )  # fmt: skip
 
 
 def shades(options: Options) -> list[Patch]:
     """Legend entries of the shading."""
-    limit = options.limit
     trivial = options.words.trivial
     return [
-        Patch(facecolor=style.DARK_SHADE, label=f"baseline: no better than {trivial} (skill within ± {limit})"),
-        Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label=f"baseline: worse than {trivial}"),
+        Patch(facecolor=style.SILENT, label=f"baseline no better than {trivial}"),
+        Patch(facecolor=style.WORSE, edgecolor=style.MUTED, label=f"baseline worse than {trivial}"),
     ]
+
+
+def interval(options: Options, remark: str = "") -> Patch:
+    """Legend entry of a band."""
+    return Patch(facecolor=style.PALETTE[0], alpha=2 * BAND, label=f"{options.level} interval{remark}")
 
 
 def no_skill(options: Options) -> str:
     """Legend text of what is drawn open."""
-    return f"skill < {options.limit}: predicts nothing\nuseful, so a low share means little"
+    return f"skill < {options.limit}: predicts nothing"
 
 
 def guide(
@@ -286,91 +295,21 @@ def guide(
     """Legend entries that figures share, of what a figure has."""
     entries: list[Any] = skills(options, no_skill(options))
     if seeds:
-        entries.append(Line2D([], [], color=style.INK, linewidth=0.9, label="thin: further seeds"))
+        entries.append(Line2D([], [], color=style.INK, linewidth=style.THIN, label="thin: further seeds"))
     if shading:
         entries += shades(options)
     if band:
-        entries.append(Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"))
+        entries.append(interval(options))
     if rings:
-        text = "lowest share: before it first doubles (dip), of all steps (lowest), of those with "
-        text += f"skill ≥ {options.limit} (with skill)"
-        ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "linestyle": "none"}
-        entries.append(Line2D([], [], color=style.INK, label=text, **ring))
+        entries.append(Line2D([], [], color=style.INK, label="ring: dip or lowest share", **RING))
     if threshold:
         entries.append(Line2D([], [], label=f"{options.threshold:g} % of the loss", **THRESHOLD))
     return entries
 
 
-def stacked(*heights: float) -> tuple[Figure, list[Axes], Axes]:
-    """A figure with panels one above the other on a shared x axis, and a column for legends on their right."""
-    figure, grid = with_column(style.WIDTH, style.HEIGHT, len(heights), 1, height_ratios=heights)
-    panels = [figure.add_subplot(grid[0, 0])]
-    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
-    for upper in panels[:-1]:
-        upper.tick_params(labelbottom=False)
-    return figure, panels, blank(figure, grid[:, 1])
-
-
-def tiled(count: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
-    """A figure with panels in rows, and a column for legends on their right."""
-    rows = -(-count // columns)
-    figure, grid = with_column(3.1 * columns + _COLUMN, max(style.HEIGHT, 2.7 * rows + 0.3), rows, columns)
-    panels = [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
-    return figure, panels, blank(figure, grid[:, columns])
-
-
-def with_column(width: float, height: float, rows: int, columns: int, **ratios: Any) -> tuple[Figure, GridSpec]:
-    """A figure with a grid of panels, and a column of the grid on their right for legends."""
-    figure = style.new_figure(width, height)
-    widths = [(width - _COLUMN) / columns] * columns
-    return figure, figure.add_gridspec(rows, columns + 1, width_ratios=[*widths, _COLUMN], **ratios)
-
-
-def blank(figure: Figure, place: SubplotSpec) -> Axes:
-    """Room for legends."""
-    axes = figure.add_subplot(place)
-    axes.set_axis_off()
-    return axes
-
-
-def legends(column: Axes, series: list[Any], title: str, reading: list[Any]) -> None:
-    """What the lines are, at the top of a column, and how to read them, at its foot; taller if there are many."""
-    legend(column, series, title, indent="    ")
-    legend(column, reading, "How to read", corner="lower left")
-    lines = sum(handle.get_label().count("\n") + 1 for handle in [*series, *reading])
-    gaps = len(series) + len(reading) + 5  # between entries, and two titles
-    figure = column.get_figure()
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, max(height, 0.145 * lines + 0.06 * gaps + 0.9))
-
-
-def legend(axes: Axes, handles: list[Any], title: str, *, corner: str = "upper left", indent: str = "") -> Legend:
-    """Add a legend with a bold title, for which the layout makes no room, beside others that the axes have.
-
-    Long lines of its entries are wrapped, never within ± 5 %, and go on indented.
-    """
-    for handle in handles:
-        lines = _TOGETHER.sub("\N{NO-BREAK SPACE}", handle.get_label()).split("\n")
-        wrapped = "\n".join(textwrap.fill(line, _WRAP, subsequent_indent=indent) for line in lines)
-        handle.set_label(wrapped.replace("\N{NO-BREAK SPACE}", " "))
-    labels = [handle.get_label() for handle in handles]
-    made = Legend(axes, handles, labels, title=title, loc=corner, alignment="left")
-    axes.add_artist(made)
-    made.get_title().set_fontweight("bold")
-    made.set_in_layout(False)
-    return made
-
-
 def unit(data: pd.DataFrame) -> str:
     """Unit of the losses."""
     return " or ".join(dict.fromkeys(data["unit"]))
-
-
-def three_legends(column: Axes, entries: dict[str, list[Any]]) -> None:
-    """Legends with their titles at the top, in the middle and at the foot of a column."""
-    corners = ("upper left", "center left", "lower left")
-    for (title, handles), corner in zip(entries.items(), corners, strict=True):
-        legend(column, handles, title, corner=corner)
 
 
 def skills(options: Options, useless: str, linestyle: Any = None) -> list[Line2D]:
@@ -379,11 +318,6 @@ def skills(options: Options, useless: str, linestyle: Any = None) -> list[Line2D
         sample(style.INK, "o", f"skill ≥ {options.limit}", linestyle=linestyle),
         sample(style.INK, "o", useless, unskilled=True, linestyle=linestyle),
     ]
-
-
-def useless(options: Options) -> str:
-    """Legend text of what predicts nothing useful, where no share of a loss is drawn."""
-    return f"skill < {options.limit}: predicts\nnothing useful"
 
 
 def spread(values: Sequence[_Value], most: int) -> list[_Value]:

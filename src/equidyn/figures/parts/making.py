@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure as Page
 
 from equidyn.core.files import replacing
 from equidyn.core.plugins import load
 from equidyn.figures.card import Figure
-from equidyn.figures.parts import style
+from equidyn.figures.parts import layout, style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import Options
+from equidyn.study.labels import BASELINE
 
 
 def make_figure(
@@ -39,9 +41,32 @@ def make_figure(
     read = {task: Options.read(fields) for task, fields in options.items()}
     chosen = read if card.overview else next(iter(read.values()))
     with style.applied():
-        drawn, data = load(card.draw)(*map(pd.read_parquet, tables), chosen)
+        drawn, data = draw(card, [pd.read_parquet(table) for table in tables], chosen)
         paths = style.save(drawn, data, stem, formats)
     text = Path(stem).with_suffix(".txt")
     with replacing(text) as temporary:
         Path(temporary).write_text(f"{card.title}. {caption(card, data, chosen)}\n", encoding="utf-8")
     return [*paths, text]
+
+
+def draw(
+    card: Figure, tables: Sequence[pd.DataFrame], options: Options | Mapping[str, Options]
+) -> tuple[Page, pd.DataFrame]:
+    """A figure under its heading, of the task and the run it is of, and the rows that it shows; call within `applied`."""
+    drawn, data = load(card.draw)(*tables, options)
+    layout.head(drawn, heading(data, options))
+    return drawn, data
+
+
+def heading(data: pd.DataFrame, options: Options | Mapping[str, Options]) -> str:
+    """Task and run of a figure, and how its predictions are compared where there are several ways."""
+    if isinstance(options, Mapping):
+        return "All tasks"
+    said = [options.words.title]
+    of_baseline = data[data["run"] == options.baseline] if "run" in data else data[:0]
+    if len(of_baseline):
+        model = [str(of_baseline["model"].iloc[0])] if "model" in data else []
+        said.append(f"{BASELINE}: {', '.join([options.baseline, *model])}")
+    if "comparison" in data and (comparison := options.compared_by(data)):
+        said.append(f"rotations: {comparison.name}")
+    return " · ".join(said)

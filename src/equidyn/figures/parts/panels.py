@@ -13,17 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.variations import Looks
 
-PERCENT = "Share of held-out loss from\nequivariance error (%)"
+PERCENT = "Share of loss from\nequivariance error (%)"
 MARKED = {"dip": "dip", "lowest": "lowest", "lowest_useful": "with skill"}
 """Flags that `marks` sets, and what they are called in legends."""
 
 
 def percent_and_skill(
-    data: pd.DataFrame, looks: Looks, options: Options, *, log_x: bool, log_y: bool, title: str
+    data: pd.DataFrame, looks: Looks, options: Options, *, title: str, log_y: bool = True, width: float = layout.ONE
 ) -> Figure:
     """Percent above, skill below.
 
@@ -33,14 +33,13 @@ def percent_and_skill(
             the baseline's is.
         looks: Colour and marker of each series.
         options: What is drawn.
-        log_x: Whether the step axis is logarithmic.
-        log_y: Whether the percent axis is.
         title: Of the legend.
+        log_y: Whether the percent axis is logarithmic.
+        width: Of the figure.
     """
     rings, shading = "dip" in data, "t" not in data
-    figure, (above, below), column = drawing.stacked(3.1, 1)
-    drawing.name_comparison(figure, data, options)
-    place = drawing.Steps(data["step"], log=log_x)
+    figure, (above, below) = layout.stacked(2.15, 0.95, width=width)
+    place = drawing.Steps(data["step"], log=True)
     shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
     drawing.scale(above, shares, log=log_y, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
@@ -49,13 +48,13 @@ def percent_and_skill(
         curves = data[data["series"] == series]
         for part, main in reversed(by_run(curves)):
             curve(above, part, "percent", place, colour, marker, main=main, log_y=log_y)
-            skill = (part["skill"], part["unskilled"], log_x, False, colour, marker)
-            drawing.line(below, place(part["step"]), *skill, width=1.7 if main else 0.9, size=3.2)
+            skill = (part["skill"], part["unskilled"], True, False, colour, marker)
+            drawing.line(below, place(part["step"]), *skill, style.LINE if main else style.THIN, style.DOT)
             if main:
                 drawing.average(below, place(part["step"]), part, "skill", colour, log_y=False)
             if rings:
                 _ring(above, part, place, colour)
-        label = series + notes(curves, data, options)
+        label = series + notes(curves, data)
         if rings:
             label += _marks_text(curves, options.threshold)
         handles.append(drawing.sample(colour, marker, label))
@@ -74,13 +73,13 @@ def percent_and_skill(
             reading.append(Line2D([], [], label="baseline: interpolation floor", **drawing.FLOOR))
     floor = float(data["floor_control"].max())
     if log_y and low <= floor <= high and options.control_is_exact(data):
-        dotted = {"color": style.MUTED, "linewidth": 1, "linestyle": ":"}
+        dotted = {"color": style.MUTED, "linewidth": 0.7, "linestyle": ":"}
         above.axhline(floor, **dotted)
         reading.append(Line2D([], [], label="numeric floor", **dotted))
     above.set_ylabel(PERCENT)
     below.set_xlabel(drawing.STEP)
     drawing.skill_axis(below, options)
-    drawing.legends(column, handles[::-1], title, reading)
+    layout.legends(figure, {title: handles[::-1], "How to read": reading})
     return figure
 
 
@@ -111,14 +110,14 @@ def curve(
     x = place(part["step"])
     if main and f"{name}_low" in part:
         low, high = part[f"{name}_low"], part[f"{name}_high"]
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=drawing.BAND, linewidth=0)
     if main:
         drawing.average(axes, x, part, name, colour, log_y=log_y)
     if f"{name}_smoothed" in part:
         raw = part[name].where(part[name] > 0) if log_y else part[name]
-        axes.plot(x, raw, color=colour, alpha=0.25, linewidth=0.9)
+        axes.plot(x, raw, color=colour, alpha=0.25, linewidth=style.THIN)
         name = f"{name}_smoothed"
-    width, size = (1.7, 5.0) if main else (0.9, 3.2)
+    width, size = (style.LINE, style.MARKER) if main else (style.THIN, style.DOT)
     drawing.line(axes, x, part[name], part["unskilled"], place.log, log_y, colour, marker, width, size)
 
 
@@ -132,23 +131,16 @@ def has_replicates(data: pd.DataFrame) -> bool:
     return bool((data.groupby("series")["run"].nunique() > 1).any())
 
 
-def notes(curves: pd.DataFrame, data: pd.DataFrame, options: Options) -> str:
-    """What the legend says of a series beside its name: the baseline and the number of seeds, where series differ."""
-    with_baseline = data.loc[data["run"] == options.baseline, "series"].unique()
-    said = []
-    if curves["series"].iloc[0] in with_baseline and len(with_baseline) < data["series"].nunique():
-        said.append("baseline")
+def notes(curves: pd.DataFrame, data: pd.DataFrame) -> str:
+    """What the legend says of a series beside its name: the number of seeds, where series differ in it."""
     seeds = data.groupby("series")["run"].nunique()
-    if seeds[curves["series"].iloc[0]] > 1 and (len(seeds) == 1 or seeds.nunique() > 1):
-        said.append(f"{curves['run'].nunique()} seeds")
-    return f" ({', '.join(said)})" if said else ""
+    own = curves["run"].nunique()
+    return f", {own} seeds" if own > 1 and (len(seeds) == 1 or seeds.nunique() > 1) else ""
 
 
-def series_handles(data: pd.DataFrame, looks: Looks, options: Options) -> list[Line2D]:
+def series_handles(data: pd.DataFrame, looks: Looks) -> list[Line2D]:
     """Legend entries of series, with what `notes` says of each."""
-    return [
-        drawing.sample(*look, name + notes(data[data["series"] == name], data, options)) for name, look in looks.items()
-    ]
+    return [drawing.sample(*look, name + notes(data[data["series"] == name], data)) for name, look in looks.items()]
 
 
 def overfitted_band(axes: Axes, part: pd.DataFrame, place: drawing.Steps, **look: Any) -> None:
@@ -162,7 +154,8 @@ def overfitted_band(axes: Axes, part: pd.DataFrame, place: drawing.Steps, **look
 def _ring(axes: Axes, part: pd.DataFrame, place: drawing.Steps, colour: str) -> None:
     """Rings around the marked values of a curve."""
     low = part[part[list(MARKED)].any(axis=1)]
-    axes.scatter(place(low["step"]), low["percent"], s=120, facecolor="none", edgecolor=colour, linewidth=1.1, zorder=4)
+    look = drawing.RING | {"markeredgecolor": colour}
+    axes.plot(place(low["step"]), low["percent"], zorder=4, **look)
 
 
 def marks(data: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -195,5 +188,5 @@ def _marks_text(part: pd.DataFrame, threshold: float) -> str:
         if "lowest" in marks and "with skill" in marks:
             marks.remove("with skill")
         if marks:
-            lines.append(f"{', '.join(marks)}: {row['percent']:.2g} % at {step:,}")
-    return "".join(f"\n  {line}" for line in lines)
+            lines.append(f"{', '.join(marks)} {row['percent']:.2g} % at {step:,}")
+    return "".join(f"\n {line}" for line in lines)

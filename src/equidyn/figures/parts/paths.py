@@ -20,10 +20,11 @@ from equidyn.analysis.correlation import log_correlation
 from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.options import Options
+from equidyn.figures.parts.variations import labels
 from equidyn.study.selection import KEYS, of_analysis
 from equidyn.study.tables import CONDITIONS
 
-_BARS = {"color": style.MUTED, "linewidth": 0.7, "alpha": 0.7}
+_BARS = {"color": style.MUTED, "linewidth": 0.5, "alpha": 0.7}
 
 
 class StepColours:
@@ -42,13 +43,12 @@ class StepColours:
 
     def bar(self, figure: Figure, panels: Sequence[Axes]) -> None:
         """A bar of colours above panels."""
-        thin = 7 * figure.get_size_inches()[0] - 20  # the same height for all widths
+        thin = 12 * figure.get_figwidth() - 5  # the same height for all widths
         bar = figure.colorbar(self._scalars, ax=panels, location="top", aspect=thin, pad=0.02)
-        bar.ax.set_xlabel(drawing.STEP, fontsize=9)
+        bar.ax.set_xlabel(f"Colour: {drawing.STEP.lower()}", fontsize=style.LABELS)
         limits = bar.ax.get_xlim()
         self.place.dress(bar.ax)
         bar.ax.set_xlim(limits)
-        bar.ax.tick_params(labelsize=8)
         for stroke in bar.ax.lines:  # the break, where the ticks are
             stroke.set_ydata([1])
 
@@ -128,9 +128,9 @@ def correlation_notes(data: pd.DataFrame, options: Options, x: str, y: str) -> l
 
 def box(axes: Axes, text: str) -> None:
     """Text in a frame at the lower right of a panel."""
-    frame = {"facecolor": "white", "edgecolor": style.MUTED, "linewidth": 0.6, "boxstyle": "round,pad=0.35"}
+    frame = {"facecolor": "white", "edgecolor": style.MUTED, "linewidth": 0.45, "boxstyle": "round,pad=0.3"}
     axes.text(
-        0.975, 0.035, text, transform=axes.transAxes, ha="right", va="bottom", multialignment="left", fontsize=8.5,
+        0.975, 0.035, text, transform=axes.transAxes, ha="right", va="bottom", multialignment="left", fontsize=style.NOTES,
         bbox=frame, zorder=5,
     )  # fmt: skip
 
@@ -155,14 +155,14 @@ def draw(
         colour = colours(part["step"]) if main else np.tile(to_rgba(style.MUTED), (len(part), 1))
         if line:
             segments = np.stack([points[:-1], points[1:]], axis=1)
-            look = {"linewidths": 1.8, "zorder": 2.5} if main else {"linewidths": 0.8, "alpha": 0.6, "zorder": 2}
+            look = {"linewidths": style.LINE, "zorder": 2.5} if main else {"linewidths": 0.5, "alpha": 0.6, "zorder": 2}
             axes.add_collection(LineCollection(segments, colors=colour[1:], **look))
         if main:
             bars(axes, part, x, y)
         axes.scatter(
-            *points.T, s=34 if main else 11, marker=style.MARKERS[i % len(style.MARKERS)],
+            *points.T, s=15 if main else 5, marker=style.MARKERS[i % len(style.MARKERS)],
             facecolor=np.where(part["unskilled"].to_numpy()[:, None], 1.0, colour), edgecolor=colour,
-            linewidth=1.2 if main else 0.7, zorder=3 if main else 2,
+            linewidth=0.8 if main else 0.5, zorder=3 if main else 2,
         )  # fmt: skip
 
 
@@ -181,18 +181,14 @@ def bars(axes: Axes, part: pd.DataFrame, x: str, y: str) -> None:
 
 def run_handles(data: pd.DataFrame, options: Options, *, correlations: bool = False) -> list[Line2D]:
     """Legend entries of runs as `draw` draws them."""
-    handles = []
-    for i, (run, part) in enumerate(data.groupby("run", sort=False)):
-        main = run == options.baseline
-        text = f"{run} (baseline)" if main and data["run"].nunique() > 1 else run
+    handles, runs = [], data.drop_duplicates("run")
+    for i, (row, text) in enumerate(zip(runs.itertuples(), labels(runs, options), strict=True)):
+        main = row.run == options.baseline
         if correlations:
-            text += "\n" + correlation_text(next(part.itertuples()), ", ", intervals=False)
+            text += "\n " + correlation_text(row, ", ", intervals=False)
         marker = style.MARKERS[i % len(style.MARKERS)]
         colour = style.graded(3)[1] if main else style.MUTED
-        handles.append(
-            Line2D([], [], color=colour, marker=marker, markersize=5.5 if main else 3.5, linewidth=1.8 if main else 0.8,
-                   label=text)
-        )  # fmt: skip
+        handles.append(drawing.sample(colour, marker, text, thin=not main))
     return handles
 
 

@@ -25,44 +25,72 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
 
 INK = "#303030"
 MUTED = "#7A7A7A"
-LIGHT_SHADE = "#F0F0F0"
-DARK_SHADE = "#D9D9D9"
+GREY = "#D9D9D9"
+"""Behind data: what chance alone gives, or what is overfitted."""
+WORSE, SILENT = "#ECECEC", "#F8EBC4"
+"""Behind steps at which a network predicts nothing useful: worse than the trivial prediction, or no better than it."""
 
-WIDTH, HEIGHT = 9.4, 5.6  # inch, of a figure with its legend beside the panels
+ONE_COLUMN, TWO_COLUMNS = 3.35, 6.9
+"""Widths of figures in inches: those of the columns of journals, at which type has the sizes below."""
+LEAST_TYPE = 6.0
+"""Points; nothing in a figure is smaller."""
+LABELS, TITLES, NOTES = 7.0, 7.5, 6.2
+"""Points, of the type of axes, of titles of panels, and of legends and remarks."""
 
-DPI = 160  # of PNG: sharp on a screen; for print there are PDF and SVG
+WIDE, LINE, THIN = 2.6, 1.15, 0.65
+"""Points, of a line that shows behind one that it nearly equals, of curves, and of further seeds."""
+BIG, MARKER, DOT = 5.6, 3.4, 2.2
+"""Points, of the markers of each."""
+
+DPI = 220  # of PNG: sharp on a screen; for print there are PDF and SVG
 _SALT = "equidyn"
 _RC = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib
-    "font.size": 9.5,
-    "axes.titlesize": 10.5,
+    "font.size": LABELS,
+    "axes.titlesize": TITLES,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 8.5,
-    "legend.title_fontsize": 9,
+    "axes.titlepad": 4,
+    "axes.labelsize": LABELS,
+    "axes.labelpad": 2.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.size": 2.6,
+    "ytick.major.size": 2.6,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.45,
+    "ytick.minor.width": 0.45,
+    "legend.fontsize": NOTES,
+    "legend.title_fontsize": 6.5,
     "legend.frameon": False,
+    "legend.borderpad": 0.0,
     "legend.borderaxespad": 0.0,
-    "legend.handlelength": 2.6,
-    "legend.labelspacing": 0.45,
+    "legend.handlelength": 2.2,
+    "legend.handletextpad": 0.6,
+    "legend.columnspacing": 1.2,
+    "legend.labelspacing": 0.35,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
     "text.parse_math": False,  # names of models, units and titles are shown as they are, dollar signs too
     "xtick.color": INK,
     "ytick.color": INK,
-    "axes.linewidth": 0.8,
+    "axes.linewidth": 0.6,
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": "#B0B0B0",
     "grid.alpha": 0.35,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 5,
-    "patch.linewidth": 0.6,
+    "grid.linewidth": 0.45,
+    "lines.linewidth": LINE,
+    "lines.markersize": MARKER,
+    "patch.linewidth": 0.45,
+    "hatch.linewidth": 0.4,
     "savefig.dpi": DPI,
     "savefig.bbox": None,
     "savefig.facecolor": "white",
@@ -92,7 +120,7 @@ def applied() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in inches whose panels and legends make room for each other; call within `applied`."""
+    """An empty figure in inches, a column or two wide, whose panels make room for each other; call within `applied`."""
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 
 from equidyn.core.numbers import count, power
 from equidyn.figures.parts import style
 from equidyn.figures.parts.options import Options
+from equidyn.run.recipe import DESIGN
 from equidyn.study import choice
+from equidyn.study.labels import OPTIMISERS, label, rotated_text, run_label
 from equidyn.study.selection import chosen, varying
 
 Looks = dict[str, tuple[str, str]]
@@ -26,14 +29,14 @@ class Variation:
         title: The thing, as a title of the legend.
         columns: Columns of the design in which runs may differ.
         order: Columns by which to order them.
-        names: Name of the setting of each row.
+        names: Name of the run of each row by these columns alone.
         ordered: Whether the settings are more or less of something, which ordered colours show.
     """
 
     title: str
     columns: tuple[str, ...]
     order: tuple[str, ...]
-    names: Callable[[pd.DataFrame], list[str]]
+    names: Callable[[pd.DataFrame, Options], list[str]]
     ordered: bool = False
 
     def rows(self, table: pd.DataFrame, options: Options) -> pd.DataFrame:
@@ -55,37 +58,70 @@ def looks_of(series: Iterable[str], colours: Callable[[int], list[str]] = style.
     return dict(zip(names, zip(colours(len(names)), cycle(style.MARKERS)), strict=True))
 
 
-def _train_sizes(rows: pd.DataFrame) -> list[str]:
-    several = rows["batch_size"].nunique() > 1
-    return [
-        f"{examples:,}" + (f", batch size {size}" if several else "")
-        for examples, size in zip(rows["train_examples"], rows["batch_size"], strict=True)
-    ]
+def labels(rows: pd.DataFrame, options: Options, *, seeds: bool = True) -> list[str]:
+    """What the run of each row is called, the same in all figures; without seeds, replicates share a name.
+
+    Rows without the columns of the design are called by the names of their runs.
+    """
+    runs = rows.drop_duplicates("run").set_index("run")
+    named: dict[str, str] = {}
+    for run, row in runs.iterrows():
+        known = {"seed", *DESIGN} <= set(rows)
+        name = run_label if seeds else label
+        named[str(run)] = name(row, runs.loc[options.baseline]) if known else str(run)
+    return [named[run] for run in rows["run"]]
 
 
-def _models(rows: pd.DataFrame) -> list[str]:
-    return [f"{count(n)}, {model}" for n, model in zip(rows["parameters"], rows["model"], strict=True)]
+def _noted(rows: pd.DataFrame, columns: Sequence[str], options: Options, notes: Iterable[str]) -> list[str]:
+    """Names of rows by some columns alone, each with a note where that says more."""
+    reference = rows[rows["run"] == options.baseline].iloc[0]
+    told = []
+    for row, note in zip(rows.to_dict("records"), notes, strict=True):
+        name = label(row, reference, columns)
+        told.append(name if note in name else f"{name} ({note})")
+    return told
 
 
-def _optimisers(rows: pd.DataFrame) -> list[str]:
-    spelt = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
-    return [f"{spelt.get(name, name)}, {power(lr)}" for name, lr in zip(rows["optimiser"], rows["lr"], strict=True)]
+def _train_sizes(rows: pd.DataFrame, options: Options) -> list[str]:
+    return _noted(rows, choice.TRAIN_SIZE, options, (f"{examples:,}" for examples in rows["train_examples"]))
 
 
-def _augmentations(rows: pd.DataFrame) -> list[str]:
-    return [{0.0: "none", 1.0: "all"}.get(share, f"{100 * share:g} %") for share in rows["augmentation"]]
+def _models(rows: pd.DataFrame, options: Options) -> list[str]:
+    reference = rows.loc[rows["run"] == options.baseline, "model"].iloc[0]
+    sizes = (
+        f"{model}, {count(n)}" if model == reference else count(n)
+        for n, model in zip(rows["parameters"], rows["model"], strict=True)
+    )
+    return _noted(rows, choice.MODEL_SIZE, options, sizes)
+
+
+def _optimisers(rows: pd.DataFrame, options: Options) -> list[str]:
+    reference = rows[rows["run"] == options.baseline].iloc[0]
+    said = (
+        f"{OPTIMISERS.get(row.optimiser, row.optimiser)}, rate {power(row.lr)}" if _is_usual(row, reference) else ""
+        for row in rows.itertuples()
+    )
+    return _noted(rows, choice.OPTIMISER, options, said)
+
+
+def _is_usual(row: Any, reference: pd.Series) -> bool:
+    return row.optimiser == reference["optimiser"] and row.lr == reference["lr"]
+
+
+def _augmentations(rows: pd.DataFrame, options: Options) -> list[str]:
+    return _noted(rows, choice.AUGMENTATION, options, map(rotated_text, rows["augmentation"]))
 
 
 TRAIN_SIZE = Variation(
-    "Training examples",
+    "Run (training examples)",
     choice.TRAIN_SIZE,
     ("train_examples", "batch_size"),
     _train_sizes,
     ordered=True,
 )
-MODEL_SIZE = Variation("Parameters, model", choice.MODEL_SIZE, ("parameters", "model"), _models, ordered=True)
-OPTIMISER = Variation("Optimiser, peak learning rate", choice.OPTIMISER, ("optimiser", "lr"), _optimisers)
-AUGMENTATION = Variation("Rotated training examples", choice.AUGMENTATION, ("augmentation",), _augmentations)
+MODEL_SIZE = Variation("Run (parameters)", choice.MODEL_SIZE, ("parameters", "model"), _models, ordered=True)
+OPTIMISER = Variation("Run (optimiser, rate)", choice.OPTIMISER, ("optimiser", "lr"), _optimisers)
+AUGMENTATION = Variation("Run (training examples)", choice.AUGMENTATION, ("augmentation",), _augmentations)
 
 
 def by_comparison(rows: pd.DataFrame, options: Options) -> pd.DataFrame:

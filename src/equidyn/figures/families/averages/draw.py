@@ -22,7 +22,7 @@ from equidyn.analysis.authors import OPTIMISER_STEP
 from equidyn.analysis.pilot import PILOT, SERIES
 from equidyn.claims.published import Pilot, Published
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT
@@ -36,12 +36,11 @@ RAW = "raw weights"
 
 _LOSSES = ("percent", "percent_low", "percent_high", "relative_equivariance", "total", "twirled")
 _BLACK = style.PALETTE[6]
-_STAR = {"marker": "*", "markersize": 11, "markeredgewidth": 1}
+_STAR = {"marker": "*", "markersize": 7, "markeredgewidth": 0.7}
 _THEIRS = {"published": _STAR | {"color": style.PALETTE[1]}, "pilot": _STAR | {"color": style.PALETTE[3]}}
 _FALL = ("fall_after", "fall_by", "fall_unskilled")
-_GUIDE = {"color": style.MUTED, "linewidth": 4, "alpha": 0.35}
-_ROW = 3.0  # inch
-_ARROW = {"arrowstyle": "->", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
+_GUIDE = {"color": style.MUTED, "linewidth": 2.6, "alpha": 0.35}
+_ARROW = {"arrowstyle": "->", "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
 _BESIDE = 1.8  # factor by which published falls are shifted to the right
 
 
@@ -50,18 +49,15 @@ def averaging(table: pd.DataFrame, published: pd.DataFrame, options: Options) ->
     ours, theirs = _ours(table, options), _theirs(published, options)
     looks = _looks(ours)
     times = list(ours["t"].unique()) if "t" in ours else [None]
-    foot = max(1.6, 0.6 + 0.18 * len(looks))
-    figure = style.new_figure(style.WIDTH, _ROW * len(times) + foot)
-    grid = figure.add_gridspec(len(times) + 1, 2, height_ratios=[*[_ROW] * len(times), foot])
-    drawing.name_comparison(figure, ours, options)
+    figure, panels = layout.tiled(2 * len(times), 2, 2.2)
     place = drawing.Steps(ours["step"], log=True)
     for row, t in enumerate(times):
         part = ours if t is None else ours[ours["t"] == t]
-        left, right = (figure.add_subplot(grid[row, column]) for column in range(2))
+        left, right = panels[2 * row : 2 * row + 2]
         drawing.scale(left, ours[["percent"]], log=True, include=options.threshold)
         for series, look in reversed(looks.items()):  # raw weights on top
             curve = part[part["series"] == series]
-            width = 2.0 if series == RAW else 1.3
+            width = 1.6 if series == RAW else 0.9
             drawing.line(
                 left, place(curve["step"]), curve["percent"], curve["unskilled"], True, True, *look, width=width
             )
@@ -75,9 +71,7 @@ def averaging(table: pd.DataFrame, published: pd.DataFrame, options: Options) ->
             left.set_title(f"t = {short(t)}")
     left.set_xlabel(drawing.STEP)
     right.set_xlabel("Steps that an average remembers, 1 / (1 − decay)")
-    feet = grid[-1, :].subgridspec(1, 3)
-    for i, (title, handles) in enumerate(_reading(looks, ours, theirs, options).items()):
-        drawing.legend(drawing.blank(figure, feet[i]), handles, title)
+    layout.legends(figure, _reading(looks, ours, theirs, options))
     return figure, _both(ours, theirs)
 
 
@@ -205,7 +199,7 @@ def _falls(axes: Axes, data: pd.DataFrame, looks: Looks) -> None:
         look = {"color": looks[fall.series][0], "marker": looks[fall.series][1]} if ours else _THEIRS[fall.origin]
         if np.isfinite(fall.fall_by):
             high = max(fall.fall_by, bottom)
-            axes.plot([x, x], [low, high], color=look["color"], linewidth=2)
+            axes.plot([x, x], [low, high], color=look["color"], linewidth=1.2)
             known = not pd.isna(fall.fall_unskilled)
             filled = ("white" if fall.fall_unskilled else look["color"]) if known else style.MUTED
             axes.plot(x, high, **look | {"markerfacecolor": filled})
@@ -224,14 +218,13 @@ def _step(fall: Any) -> str:
 
 def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Options) -> dict[str, list[Line2D]]:
     """Legends below the panels, by title."""
-    bar = {"marker": "|", "markersize": 9, "markeredgewidth": 2, "linestyle": "none"}
     falls = [
-        Line2D([], [], color=style.INK, label="since the evaluation before", **bar),
+        Line2D([], [], label="since the evaluation before", **drawing.BAR),
         Line2D([], [], label="step = steps remembered", **_GUIDE),
     ]
     if np.isinf(ours["fall_by"]).any():
         label = "arrow: the training ends first"
-        falls.append(Line2D([], [], color=style.INK, marker="^", markersize=5, linestyle="none", label=label))
+        falls.append(Line2D([], [], color=style.INK, marker="^", markersize=3.4, linestyle="none", label=label))
     for origin, look in _THEIRS.items():
         if count := int((theirs["origin"] == origin).sum()):
             text = (

@@ -4,8 +4,9 @@ Each function takes the evaluation table, the table of published curves (`equidy
 and returns a figure with the rows of both that it shows; it raises a ValueError if there is no baseline, if the study
 varies nothing that the figure compares, or if published curves are missing. The conventions of all figures are in
 `equidyn.figures.parts.drawing`, with one exception: skill of the published networks is not known, so that their curves
-are solid throughout. Panels share the step axis, and shares of the loss their axis in each row. Losses have units of
-their own on either side: there only the length of a decade is common, so that slopes can be compared, and heights not.
+are solid throughout. Each side has a step axis of its own, and shares of the loss one axis in each row. Losses have
+units of their own on either side: there only the length of a decade is common, so that slopes can be compared, and
+heights not.
 """
 
 from __future__ import annotations
@@ -26,12 +27,20 @@ from equidyn.analysis.authors import LOG_ROW, OPTIMISER_STEP
 from equidyn.analysis.overfitting import overfitted
 from equidyn.analysis.pilot import PILOT
 from equidyn.core.numbers import count, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, by_run, curve, has_replicates, overfitted_band, series_handles
 from equidyn.figures.parts.times import TIME, smoothed, validation_loss
-from equidyn.figures.parts.variations import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Looks, Variation, looks_of
+from equidyn.figures.parts.variations import (
+    MODEL_SIZE,
+    OPTIMISER,
+    TRAIN_SIZE,
+    Looks,
+    Variation,
+    labels,
+    looks_of,
+)
 from equidyn.study.selection import chosen, need, of_baseline, replicates, shown, varying
 
 ORIGINS = {"published": "Published", "here": "Here"}
@@ -40,11 +49,12 @@ ORIGINS = {"published": "Published", "here": "Here"}
 _PARTS = {"equivariance": "Equivariance error", "twirled": "Twirled error", "total": "Total error"}
 _FLOW_FIGURES = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "total": "total-mse"}
 _OVERFITTED = ("prot_60M_0.001", 50_000)  # published figures with a band, and the row of the log where it begins
-_TOTAL = ("#9A9A9A", "D")  # colour and marker
-_ROW, _FOOT, _COLUMN = 2.7, 2.3, 2.9  # inch
+_ROW, _KEYS = 1.8, 1.6  # inch, height of a row and width of the legends beside it
+_BY = {TRAIN_SIZE.title: "data", MODEL_SIZE.title: "size", OPTIMISER.title: "optimiser"}
 _TRIANGLES = "triangle updates"  # variant of models
+_RANGE: dict[str, Any] = {"linewidth": 0.45, "alpha": 0.7}
 _MARKERS = 10  # on a published curve
-_WIDE = (3.6, 7.0)  # width of a line and size of its markers
+_WIDE = (style.WIDE, style.BIG)  # width of a line and size of its markers
 
 
 @dataclass(frozen=True)
@@ -77,9 +87,9 @@ def published_force_field(
     rows = []
     if seeds["seed"].nunique() > 1:
         theirs = _theirs(published, "escaip-loglog-equivariance_error_training", "percent")
-        ours = _ours(seeds, options, "percent", [f"seed {seed}" for seed in seeds["seed"]])
+        ours = _ours(seeds, options, "percent", labels(seeds, options))
         looks = {"published": looks_of(theirs["series"]), "here": looks_of(ours["series"])}
-        rows.append(_Row(_both(theirs, ours), looks, _same_titles("percent"), "Replicate"))
+        rows.append(_Row(_both(theirs, ours), looks, _titles(*["by seed"] * 2), "Run (seed)"))
     for variation, figure, pair in (
         (MODEL_SIZE, "escaip-vary-model-size", _by_rank),
         (TRAIN_SIZE, "escaip-vary-train-size", _by_rank),
@@ -95,7 +105,7 @@ def published_losses(table: pd.DataFrame, published: pd.DataFrame, options: Opti
         "950k": "escaip-default-losscurves",
         **{size: f"escaip-losscurves-{size}" for size in ("50k", "5k", "500")},
     }
-    colours = {name: look for name, (_, *look) in drawing.PARTS.items()} | {"total": _TOTAL}
+    colours = {name: look for name, (_, *look) in drawing.PARTS.items()} | {"total": drawing.TOTAL}
     looks: dict[str, Any] = {name: tuple(colours[quantity]) for quantity, name in _PARTS.items()}
     runs = _by_train_size(table, options)[::-1]
     rows = []
@@ -116,28 +126,28 @@ def published_pilot(published: pd.DataFrame, options: Options) -> tuple[Figure, 
     skill = _theirs(published, PILOT, "skill").set_index(["series", "step"])["value"].rename("skill")
     pilot = _theirs(published, PILOT, "percent").join(skill, on=["series", "step"])
     pilot = pilot.assign(origin="here", unskilled=~(pilot["skill"] >= options.useful_skill))
-    figure, (above, below), column = drawing.stacked(3.1, 1)
+    figure, (above, below) = layout.stacked(2.3, 0.95)
     data = _both(theirs, pilot)
     place = drawing.Steps(data["step"], log=True)
     drawing.scale(above, data[["value", "value_low", "value_high"]], log=True, include=options.threshold)
     below.set_ylim(-0.2, 1.0)
     for _, part in theirs.groupby("series"):
-        _dense(above, part, place, style.MUTED, "", 1.1, 0)
+        _dense(above, part, place, style.MUTED, "", 0.8, 0)
     handles = []
     for (series, part), colour, marker in zip(
         pilot.groupby("series", sort=False), style.PALETTE, style.MARKERS, strict=False
     ):
         curve(above, part, "value", place, colour, marker)
         x = place(part["step"])
-        drawing.line(below, x, part["skill"], part["unskilled"], True, False, colour, marker, size=3.2)
+        drawing.line(below, x, part["skill"], part["unskilled"], True, False, colour, marker, size=style.DOT)
         label = f"this package, {series}"
         if len(first := part[part["value"] <= options.threshold].head(1)):
             step, skill = first.iloc[0][["step", "skill"]]
-            reached = f"≤ {options.threshold:g} % first at step {step:,.0f},\n  skill {100 * skill:.0f} %"
-            label += f"\n  {reached.replace('-', '−')}"
+            reached = f"≤ {options.threshold:g} % at step {step:,.0f},\n skill {100 * skill:.0f} %"
+            label += f"\n {reached.replace('-', '−')}"
         handles.append(drawing.sample(colour, marker, label))
     firsts = theirs[theirs["value"] <= options.threshold].groupby("series")["step"].min()
-    text = f"published, three seeds,\n  averaged weights\n  ≤ {options.threshold:g} % first at step"
+    text = f"published, averaged weights, three seeds\n ≤ {options.threshold:g} % from step"
     text += f" {firsts.min():,.0f} to {firsts.max():,.0f}"
     handles.append(Line2D([], [], color=style.MUTED, label=text))
     place.dress(below)
@@ -145,7 +155,7 @@ def published_pilot(published: pd.DataFrame, options: Options) -> tuple[Figure, 
     above.set_ylabel(PERCENT)
     below.set_xlabel(drawing.STEP)
     drawing.skill_axis(below, options)
-    drawing.legends(column, handles, "EScAIP 6M", drawing.guide(options, shading=False, band=True))
+    layout.legends(figure, {"EScAIP 6M": handles, "How to read": drawing.guide(options, shading=False, band=True)})
     return figure, data
 
 
@@ -158,7 +168,7 @@ def pilot_notes(data: pd.DataFrame, options: Options) -> list[str]:
         f"{options.words.null}) is below {options.limit}, lines are dashed with open markers: there a "
         "small share says nothing.",
         f"Published: {int(data['rotations'].max())} rotations, averaged weights; points are read from the vector paths "
-        "of the figures, and bands are the extremes in bins of steps. Their skill is not known.",
+        "of the figures, and hair lines are the extremes in bins of steps. Their skill is not known.",
         "One seed decides no claim.",
     ]
 
@@ -250,7 +260,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     if (theirs["source"] == "digitised").any():
         sentences.append(
             "Points are read from the vector paths of the figures: medians in bins of steps, 40 per factor of ten; "
-            "bands are a bin's extremes, no intervals."
+            "hair lines are a bin's extremes, no intervals."
         )
     if (theirs["step_unit"] == LOG_ROW).any():
         sentences.append(
@@ -317,7 +327,7 @@ def _about_voxmol(theirs: pd.DataFrame) -> list[str]:
     twice = theirs[theirs["value_low"] < theirs["value_high"]]
     if len(twice):
         said.append(
-            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its band their two "
+            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its hair lines their two "
             "values."
         )
     return said
@@ -384,12 +394,14 @@ def _compared(
 ) -> list[_Row]:
     """The row of a variation, if the study has more than one setting of it."""
     rows = variation.rows(table, options)
-    ours = _ours(rows, options, quantity, variation.names(rows))
+    ours = _ours(rows, options, quantity, variation.names(rows, options))
     if len(rows.drop_duplicates(list(variation.columns))) < 2:
         return []
     # Published curves come from small to large, as ours do.
     looks = pair(_series(theirs), list(variation.looks(ours)))
-    return [_Row(_both(theirs, ours), looks, _same_titles(quantity), variation.title)]
+    said = "" if quantity == "percent" else f"{_PARTS[quantity].lower()}, "
+    titles = _titles(*[f"{said}by {_BY[variation.title]}"] * 2)
+    return [_Row(_both(theirs, ours), looks, titles, variation.title)]
 
 
 def _by_rank(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
@@ -406,7 +418,7 @@ def _by_rate(theirs: list[str], ours: list[str]) -> dict[str, Looks]:
     """Looks of optimisers: equal ones for equal learning rates, and for SGD."""
 
     def key(name: str) -> str:
-        return "SGD" if name.startswith("SGD") else name.split()[-1]
+        return "SGD" if "SGD" in name else name.rstrip(")").split()[-1]
 
     rates = sorted({*map(key, theirs), *map(key, ours)} - {"SGD"}, key=float, reverse=True)
     looks = looks_of(["SGD", *rates])
@@ -506,29 +518,27 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
     )
     front = ["origin", "row", "figure", "series", "run", "quantity", "step", "step_unit", "value"]
     data = data[[*front, *data.columns.difference(front, sort=False)]]
-    place = drawing.Steps(data["step"], log=True)
-    foot = _FOOT + 0.35 * len(drawing.averages(data))
-    figure = style.new_figure(style.WIDTH, _ROW * len(rows) + foot)
-    widths = [1, 1] if common else [(style.WIDTH - _COLUMN) / 2] * 2 + [_COLUMN]
-    grid = figure.add_gridspec(
-        len(rows) + 1, len(widths), width_ratios=widths, height_ratios=[*[_ROW] * len(rows), foot]
-    )
+    places = {origin: drawing.Steps(data.loc[data["origin"] == origin, "step"], log=True) for origin in ORIGINS}
+    ratios = [1.0, 1.0] if common else [(layout.TWO - _KEYS) / 2] * 2 + [_KEYS]
+    figure, grid = layout.sheet(layout.TWO, [_ROW] * len(rows), len(ratios), width_ratios=ratios)
     for i, row in enumerate(rows):
         pair = [figure.add_subplot(grid[i, j]) for j in range(2)]
         _limits(pair, row, data, options)
         for axes, origin, title in zip(pair, ORIGINS, row.titles, strict=True):
             part = row.data[row.data["origin"] == origin]
-            _panel(axes, part, row.looks[origin], place, options)
+            _panel(axes, part, row.looks[origin], places[origin], options)
             axes.tick_params(labelbottom=row is rows[-1])
             axes.set_title(title)
             if row is rows[-1]:
                 axes.set_xlabel(_step_label(part))
         _label(pair, row, options)
         if row.legend:
-            _keys(drawing.blank(figure, grid[i, 2]), row, options)
-    feet = grid[-1, :].subgridspec(1, 3)
-    for i, (title, handles) in enumerate(_reading(rows, data, options, common).items()):
-        drawing.legend(drawing.blank(figure, feet[i]), handles, title)
+            keys = {
+                name: series_handles(row.data[row.data["origin"] == origin], row.looks[origin])
+                for origin, name in ORIGINS.items()
+            }
+            layout.beside(figure, grid[i, 2], keys, _KEYS)
+    layout.legends(figure, _reading(rows, data, options, common))
     return figure, data
 
 
@@ -539,7 +549,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, o
             part = part.dropna(axis="columns", how="all")
             wide = series == _PARTS["total"]  # shows behind the part it equals
             if data["origin"].iloc[0] == "published":
-                _dense(axes, part, place, *look, *(_WIDE if wide else (1.4, 5.0)))
+                _dense(axes, part, place, *look, *(_WIDE if wide else (1.0, style.MARKER)))
             elif wide:
                 drawing.line(
                     axes, place(part["step"]), part["value"], part["unskilled"], place.log, True, *look, *_WIDE
@@ -551,7 +561,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: Looks, place: drawing.Steps, o
     if data["quantity"].iloc[0] == "percent":
         axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     if "overfitted" in data:
-        overfitted_band(axes, data.drop_duplicates("step").sort_values("step"), place, color=style.LIGHT_SHADE)
+        overfitted_band(axes, data.drop_duplicates("step").sort_values("step"), place, color=style.GREY)
     own = data[data["run"] == options.baseline]
     if len(own) and "t" not in data.dropna(axis="columns", how="all"):
         drawing.shade(axes, own.drop_duplicates("step"), place, options)
@@ -563,7 +573,8 @@ def _dense(
     """A curve of many points that may be noisy: markers at even distances along the step axis, not along the curve."""
     x = place(part["step"])
     marked = np.searchsorted(x, np.geomspace(x[0], x[-1] * (1 - 1e-9), _MARKERS))
-    axes.fill_between(x, part["value_low"], part["value_high"], color=colour, alpha=0.2, linewidth=0)
+    for end in ("value_low", "value_high"):  # a range, no interval
+        axes.plot(x, part[end], color=colour, **_RANGE)
     axes.plot(
         x, part["value"], color=colour, linewidth=width, marker=marker, markersize=size, markevery=np.unique(marked),
         zorder=2.5,
@@ -597,42 +608,32 @@ def _label(pair: list[Axes], row: _Row, options: Options) -> None:
         return
     ours = row.data[row.data["origin"] == "here"]
     left.set_ylabel("Loss (units not stated)")
-    right.set_ylabel(textwrap.fill(f"{options.words.error} ({drawing.unit(ours)})", 30))
+    right.set_ylabel(textwrap.fill(f"{options.words.error} ({drawing.unit(ours)})", 26))
 
 
 def _step_label(data: pd.DataFrame) -> str:
     return "Row of the log (not optimiser steps)" if data["step_unit"].iloc[0] == LOG_ROW else drawing.STEP
 
 
-def _keys(axes: Axes, row: _Row, options: Options) -> None:
-    """What the series of either side are."""
-    places = {"published": (f"{row.legend}\nPublished", "upper left"), "here": ("Here", "lower left")}
-    for origin, (title, corner) in places.items():
-        data = row.data[row.data["origin"] == origin]
-        drawing.legend(axes, series_handles(data, row.looks[origin], options), title, corner=corner)
-
-
 def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:
     """Legends below the panels, by title."""
     shares = any(row.is_share for row in rows)
     seeds = any(has_replicates(row.data[row.data["origin"] == "here"]) for row in rows)
-    band = "least and largest of points in a bin of steps"
+    band = "least and largest of points in a bin"
     if data["figure"].str.startswith("voxmol").any():
         band = "two runs, of which the line is the mean"
     theirs = [
         Line2D([], [], color=style.INK, label="solid throughout: skill is not known"),
-        Patch(facecolor=style.MUTED, alpha=0.35, label=band),
+        Line2D([], [], color=style.INK, label=f"hair lines: {band}", **_RANGE),
     ]
     if shares:
         theirs.append(Line2D([], [], label=f"{options.threshold:g} % of the loss (both sides)", **drawing.THRESHOLD))
     if "overfitted" in data:
-        theirs.append(Patch(facecolor=style.LIGHT_SHADE, edgecolor=style.DARK_SHADE, label="overfitted (both sides)"))
+        theirs.append(Patch(facecolor=style.GREY, label="overfitted (both sides)"))
     here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
     here += drawing.averages(data)
     if options.comparison:
-        here.append(
-            Line2D([], [], linestyle="none", label=f"rotations: {options.comparisons[options.comparison].name}")
-        )
+        here.append(layout.remark(f"rotations: {options.comparisons[options.comparison].name}"))
     legends = {"How to read published": theirs, "How to read ours": here}
     if not common:
         return legends

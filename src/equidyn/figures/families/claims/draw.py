@@ -6,6 +6,7 @@ Each line has the network itself above and its averaged weights, thinner, below.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,19 +23,24 @@ from equidyn.claims.evidence import INTERVAL, RANGE
 from equidyn.claims.published import ROWS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import need
 
 VERDICTS = {
-    REPRODUCED: (style.PALETTE[0], "o"),
-    NOT_REPRODUCED: (style.PALETTE[1], "X"),
-    NOT_TESTABLE: (style.MUTED, "D"),
+    REPRODUCED: (style.PALETTE[0], "o", "✓"),
+    NOT_REPRODUCED: (style.PALETTE[1], "X", "✗"),
+    NOT_TESTABLE: (style.MUTED, "D", "?"),
 }
-"""Colour and marker."""
+"""Colour, marker and sign."""
 
-_LINE = 0.34  # inch, of one claim and task
-_LOOKS = {RAW: (-0.19, 2.0, 6.5), EMA: (0.19, 1.0, 4.5)}  # place in the line, width of intervals, size of markers
+_LINE = 0.132  # inch, of one claim and task, or of a line of a label
+_FOOT = 0.42  # inch, below a panel
+_LABEL, _TASK = 1.45, 0.9  # inch, of columns left of panels
+_WORDS = 29  # characters of a line of a label
+_VERDICT = 0.62  # inch, of a column right of panels
+_LOOKS = {RAW: (-0.17, 1.6, 4.4), EMA: (0.2, 0.8, 3.2)}  # place in the line, width of intervals, size of markers
+_COLUMNS = {RAW: "raw", EMA: "averaged"}
 _EDGE = 0.02  # of a panel's width, from its ends to what lies beyond
 _RANGE = "#CDE7DC"
 
@@ -85,14 +91,29 @@ def verdicts(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figur
     ).reset_index(drop=True)
     known = data[data.groupby(["claim", "task"])["value"].transform("count") > 0]
     panels = [rows for _, rows in known.groupby("kind", sort=False)]
-    lines = [rows.groupby(["claim", "task"]).ngroups + 1.2 for rows in panels]
-    figure = style.new_figure(11, _LINE * sum(lines) + 0.55 * len(panels) + 1.4)
-    grid = figure.add_gridspec(len(panels) + 1, 1, height_ratios=[*lines, 2.2])
-    for i, rows in enumerate(panels):
-        _panel(figure.add_subplot(grid[i, 0]), rows, options, _AXES[rows["kind"].iloc[0]])
-    foot = drawing.blank(figure, grid[-1, 0])
-    foot.legend(handles=_handles(), ncols=4, loc="lower center").set_in_layout(False)
+    heights = [_LINE * (_placed(rows)[-1].stop + 0.4) for rows in panels]
+    figure = layout.free(layout.TWO, _LINE + sum(heights) + _FOOT * len(panels))
+    layout.legends(figure, _handles())
+    left = _LABEL + _TASK
+    top = _LINE
+    for rows, height in zip(panels, heights, strict=True):
+        axes = layout.at(figure, left, top, layout.TWO - left - 2 * _VERDICT, height)
+        _panel(axes, rows, options, _AXES[rows["kind"].iloc[0]])
+        if top == _LINE:
+            for i, text in enumerate(_COLUMNS.values()):
+                _beside(axes, i, -0.9, text, fontweight="bold")
+        top += height + _FOOT
     return figure, data
+
+
+def _placed(rows: pd.DataFrame) -> list[range]:
+    """Lines of each claim of a panel: as many as its tasks, or as lines of its label."""
+    places, start = [], 0
+    for _, own in rows.groupby("claim", sort=False):
+        lines = len(textwrap.wrap(own["label"].iloc[0], _WORDS))
+        places.append(range(start, start + max(own["task"].nunique(), lines)))
+        start = places[-1].stop
+    return places
 
 
 def notes(data: pd.DataFrame, options: Mapping[str, Options]) -> list[str]:
@@ -124,46 +145,59 @@ def _panel(axes: Axes, data: pd.DataFrame, options: Mapping[str, Options], axis:
         axes.set_xscale("log")
     axes.set_xlim(low, high)
     first, last = (axes.transAxes + axes.transData.inverted()).transform([(_EDGE, 0), (1 - _EDGE, 0)])[:, 0]
-    labels: list[str] = []
-    starts: dict[str, int] = {}
-    for place, ((claim, task), rows) in enumerate(data.groupby(["claim", "task"], sort=False)):
-        left, right = np.clip(rows[["expected_low", "expected_high"]].to_numpy(dtype=float)[0], low, high)
-        axes.barh(place, right - left, 0.86, left=left, color=_RANGE, linewidth=0, zorder=0.5)
-        for row in rows.itertuples():
-            _judged(axes, place, row, (first, last))
-        published = rows["published_value"].iloc[0]
-        if first <= published <= last:
-            axes.plot(published, place, marker="*", markersize=8, color=style.INK, markeredgecolor="white", zorder=2.8)
-        title = options[task].words.title
-        name = f"{rows['label'].iloc[0]}:  "
-        labels.append(title if claim in starts else name + title)
-        starts.setdefault(claim, place)
-    for start in list(starts.values())[1:]:
-        axes.axhline(start - 0.5, color=style.MUTED, linewidth=0.5)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
+    labels: dict[int, str] = {}
+    for lines, (_, own) in zip(_placed(data), data.groupby("claim", sort=False), strict=True):
+        text = textwrap.fill(own["label"].iloc[0], _WORDS)
+        axes.annotate(
+            text, (0, lines.start - 0.35), (-72 * (_LABEL + _TASK - 0.03), 0), va="top", fontsize=style.NOTES,
+            xycoords=axes.get_yaxis_transform(), textcoords="offset points", annotation_clip=False,
+        )  # fmt: skip
+        if lines.start:
+            axes.axhline(lines.start - 0.5, color=style.MUTED, linewidth=0.4)
+        for place, (task, rows) in zip(lines, own.groupby("task", sort=False), strict=False):
+            left, right = np.clip(rows[["expected_low", "expected_high"]].to_numpy(dtype=float)[0], low, high)
+            axes.barh(place, right - left, 0.86, left=left, color=_RANGE, linewidth=0, zorder=0.5)
+            for row in rows.itertuples():
+                _judged(axes, place, row, (first, last))
+            published = rows["published_value"].iloc[0]
+            if first <= published <= last:
+                axes.plot(published, place, color=style.INK, zorder=2.8, **_STAR)
+            labels[place] = options[task].words.title
+    axes.set_yticks(list(labels), labels.values(), fontsize=style.NOTES)
+    axes.set_ylim(_placed(data)[-1].stop - 0.1, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(axis.label, fontsize=9)
+    axes.set_xlabel(axis.label)
     if axis.log:
         drawing.log_labels(axes.xaxis)
 
 
 def _judged(axes: Axes, place: int, row: Any, inner: tuple[float, float]) -> None:
     """Interval, value and verdict of one kind of weights."""
-    (colour, marker), (shift, width, size) = VERDICTS[row.verdict], _LOOKS[row.weights]
+    (colour, marker, _), (shift, width, size) = VERDICTS[row.verdict], _LOOKS[row.weights]
     (first, last), height = inner, place + shift
     ends = np.array([row.low, row.high, row.value])
-    dashes = "-" if row.ends == INTERVAL else ":"
-    axes.plot(np.clip(ends[:2], first, last), [height] * 2, color=colour, linewidth=width, linestyle=dashes, zorder=2)
+    look = _INTERVAL if row.ends == INTERVAL else _FEW
+    axes.plot(np.clip(ends[:2], first, last), [height] * 2, color=colour, linewidth=width, zorder=2, **look)
     for beyond, limit, arrow in (((ends < first).any(), first, "<"), ((ends > last).any(), last, ">")):
         if beyond:
             axes.plot(limit, height, marker=arrow, markersize=size, color=colour, zorder=2.5)
     if first <= row.value <= last:
-        axes.plot(row.value, height, marker=marker, markersize=size, color=colour, markeredgecolor="white", zorder=3)
+        axes.plot(row.value, height, marker=marker, markersize=size, color=colour, markeredgecolor="white",
+                  markeredgewidth=0.4, zorder=3)  # fmt: skip
+    _beside(axes, list(_COLUMNS).index(row.weights), place, _text(row), color=colour)
+
+
+_INTERVAL = {"marker": "|", "markersize": 4}
+_FEW = {"linestyle": (0, (1, 1)), "marker": ""}
+_STAR = {"marker": "*", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.4, "linestyle": "none"}
+
+
+def _beside(axes: Axes, column: int, place: float, text: str, **look: Any) -> None:
+    """Text in a column right of a panel."""
     axes.annotate(
-        f"{row.weights}: {_text(row)}", (1, height), (6, 0), xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points", va="center", fontsize=7, color=colour, annotation_clip=False,
+        text, (1, place), (4 + 72 * _VERDICT * column, 0), xycoords=axes.get_yaxis_transform(), va="center",
+        textcoords="offset points", fontsize=style.NOTES, annotation_clip=False, **look,
     )  # fmt: skip
 
 
@@ -177,25 +211,31 @@ def _limits(data: pd.DataFrame, axis: _Axis) -> tuple[float, float]:
 
 
 def _text(row: Any) -> str:
-    """Value and verdict in words."""
+    """Value and the sign of the verdict."""
+    sign = VERDICTS[row.verdict][2]
     if np.isnan(row.value):
-        return row.verdict
-    value = short(row.value) if np.isfinite(row.value) else "not reached"
-    return f"{value}: {row.verdict}".replace("-", "−")
+        return sign
+    value = short(row.value) if np.isfinite(row.value) else "never"
+    return f"{sign} {value}".replace("-", "−")
 
 
-def _handles() -> list[Any]:
+def _handles() -> dict[str, list[Any]]:
     """Entries of the legend."""
-    looks = {"markeredgecolor": "white", "markersize": 8, "linewidth": 2}
-    handles: list[Any] = [
-        Line2D([], [], color=colour, marker=marker, label=name, **looks) for name, (colour, marker) in VERDICTS.items()
+    verdict = [
+        Line2D([], [], color=colour, marker=marker, markersize=4.4, label=f"{sign} {name}")
+        for name, (colour, marker, sign) in VERDICTS.items()
     ]
-    handles.append(Patch(facecolor=_RANGE, label="expected range"))
-    for weights, (_, width, _) in _LOOKS.items():
-        handles.append(Line2D([], [], color=style.INK, linewidth=width, label=f"{INTERVAL}, {weights} weights"))
-    handles.append(Line2D([], [], color=style.INK, linewidth=2, linestyle=":", label=RANGE))
-    handles.append(
-        Line2D([], [], color=style.INK, marker="*", linestyle="none", label="what the authors have published")
-    )
-    handles.append(Line2D([], [], color=style.INK, marker=">", linestyle="none", label="goes on beyond the axis"))
-    return handles
+    weights = [
+        Line2D([], [], color=style.INK, linewidth=width, marker="o", markersize=size, label=text)
+        for (_, width, size), text in zip(_LOOKS.values(), ("raw weights", "averaged weights (EMA)"), strict=True)
+    ]
+    ends = [
+        Line2D([], [], color=style.INK, label=INTERVAL, **_INTERVAL),
+        Line2D([], [], color=style.INK, label=RANGE, **_FEW),
+        Line2D([], [], color=style.INK, marker=">", linestyle="none", label="goes on beyond the axis"),
+    ]
+    others = [
+        Patch(facecolor=_RANGE, label="expected range"),
+        Line2D([], [], color=style.INK, label="what the authors have published", **_STAR),
+    ]
+    return {"Verdict": verdict, "Value": weights, "Ends": ends, "To compare": others}

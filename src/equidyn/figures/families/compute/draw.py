@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter
 from equidyn.claims.budgets import Contest, contests, trainings, unfit
 from equidyn.claims.evidence import Curves, Training, Untestable
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import by_run, has_replicates
@@ -40,9 +40,9 @@ _LOOKS = {
     "control": (style.PALETTE[2], "^"),
 }
 _OTHERS = [(style.PALETTE[i], marker) for i, marker in ((3, "D"), (5, "v"), (7, "P"), (1, "X"))]
-_BEHIND = (3.6, 8.0)  # width and marker of a line that shows behind one that it nearly equals
-_END = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "linestyle": "none"}
-_NULL = {"color": style.MUTED, "linewidth": 1.2, "linestyle": ":"}
+_BEHIND = (style.WIDE, style.BIG)  # width and marker of a line that shows behind one that it nearly equals
+_LINE, _THIN = (style.LINE, style.MARKER), (style.THIN, style.DOT)
+_NULL = {"color": style.MUTED, "linewidth": 0.8, "linestyle": ":"}
 
 
 def loss_against_compute(
@@ -83,31 +83,31 @@ def _loss_against(
     rows = pd.concat([sizes, alike[is_control(alike) & ~alike["run"].isin(sizes["run"])]], ignore_index=True)
     by_time = "t" in rows and rows["t"].notna().all()
     columns = [*_LOSSES, axis, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
-    data = shown(rows, columns, options, MODEL_SIZE.names(rows)).drop(columns="floor_control")
+    data = shown(rows, columns, options, MODEL_SIZE.names(rows, options)).drop(columns="floor_control")
     if by_time:
         data = _over_times(data)
     data = _judged(data.assign(panel=LOSS, role=_roles(data, options)), options)
     ratios = _ratios(data, options, axis)
     drawable = _strongest(ratios)
     what, unit = _AXES[axis]
-    figure, panels, column = drawing.stacked(*([2.1, 1] if len(drawable) else [1]))
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.stacked(*([2.6, 1.15] if len(drawable) else [2.9]))
     place = drawing.Steps(data[axis], log=True)
     handles = _draw_losses(panels[0], data, place, options)
     place.dress(panels[-1])
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < place.first / 2 else short(x)))
     panels[-1].set_xlabel(f"Training {what} ({unit})")
-    reading = drawing.skills(options, f"skill < {options.limit}: predicts nothing useful")
+    reading = drawing.skills(options, drawing.no_skill(options))
     if has_replicates(data):
-        said = "thin, same colour: further seeds,\nlengths or learning rates"
-        reading.append(Line2D([], [], color=style.INK, linewidth=0.9, label=said))
+        said = "thin: further seeds, lengths or learning rates"
+        reading.append(Line2D([], [], color=style.INK, linewidth=style.THIN, label=said))
     if options.anneals:
-        reading.append(Line2D([], [], color=style.INK, label="ring: a schedule ends,\nwhich alone is compared", **_END))
+        text = "ring: a schedule ends, which alone is compared"
+        reading.append(Line2D([], [], color=style.INK, label=text, **drawing.RING))
     reading += drawing.averages(data)
     if len(drawable):
         reading += _draw_ratios(panels[1], drawable, place)
         panels[1].set_ylabel(f"Loss / control's\nat equal {what}")
-    drawing.legends(column, handles, "Network", reading)
+    layout.legends(figure, {"Network": handles, "How to read": reading})
     return figure, pd.concat([data, ratios], ignore_index=True) if len(ratios) else data
 
 
@@ -239,16 +239,17 @@ def _strongest(ratios: pd.DataFrame) -> pd.DataFrame:
 def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: Options) -> list[Line2D]:
     """Losses of all runs, and the null loss; entries of the legend."""
     drawing.scale(axes, drawing.with_averages(data, list(_LOSSES)), log=True)
-    axes.set_ylabel(f"Held-out loss ({drawing.unit(data)})")
+    axes.set_ylabel(f"Held-out {_kind(data)}loss ({drawing.unit(data)})")
     axes.axhline(data["null_loss"].iloc[0], zorder=1, **_NULL)
     looks = _looks(data)
     for series, (colour, marker) in reversed(looks.items()):
         for part, main in reversed(by_run(data[data["series"] == series])):
             role = part["role"].iloc[0]
-            sizes = (0.9, 3.2) if not main or role == "other size" else _BEHIND if role == "subject" else (1.7, 5.0)
+            thin = not main or role == "other size"
+            sizes = _THIN if thin else _BEHIND if role == "subject" else _LINE
             _line(axes, part, "total", place, colour, marker, *sizes)
             if options.anneals and role != "other size":
-                axes.plot(place(part[_axis(part)])[-1], part["total"].iloc[-1], color=colour, **_END)
+                axes.plot(place(part[_axis(part)])[-1], part["total"].iloc[-1], color=colour, **drawing.RING)
             if main:
                 drawing.average(axes, place(part[_axis(part)]), part, "total", colour, log_y=True)
     averaged = data[data["run"] == options.baseline]
@@ -257,8 +258,13 @@ def _draw_losses(axes: Axes, data: pd.DataFrame, place: drawing.Steps, options: 
         drawing.sample(colour, marker, _described(data[data["series"] == series]))
         for series, (colour, marker) in looks.items()
     ]
-    handles.insert(1, drawing.sample(*_LOOKS["averaged"], "the same, averaged over rotations at test time"))
-    return [*handles, Line2D([], [], label=f"Loss of {options.words.null}", **_NULL)]
+    handles.insert(1, drawing.sample(*_LOOKS["averaged"], "baseline, averaged over rotations at test time"))
+    return [*handles, Line2D([], [], label=f"loss of {options.words.null}", **_NULL)]
+
+
+def _kind(data: pd.DataFrame) -> str:
+    """What distinguishes the loss from the mean squared error."""
+    return "weighted " if "times" in data else ""
 
 
 def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> list[Line2D]:
@@ -266,16 +272,13 @@ def _draw_ratios(axes: Axes, ratios: pd.DataFrame, place: drawing.Steps) -> list
     names = [f"ratio{suffix}{end}" for suffix in ("", "_averaged") for end in ("", "_low", "_high")]
     drawing.scale(axes, ratios[names], log=True, include=1.0)
     for part, main in reversed(by_run(ratios)):
-        _ratio(axes, part, "", place, *_LOOKS["subject"], *(_BEHIND if main else (0.9, 3.2)))
+        _ratio(axes, part, "", place, *_LOOKS["subject"], *(_BEHIND if main else _THIN))
         if main:
-            _ratio(axes, part, "_averaged", place, *_LOOKS["averaged"], 1.7, 5.0)
+            _ratio(axes, part, "_averaged", place, *_LOOKS["averaged"], *_LINE)
     axes.axhline(1, zorder=1, **drawing.THRESHOLD)
     reading = [Line2D([], [], label="as good as the control", **drawing.THRESHOLD)]
     if (ratios["ratio_low"] < ratios["ratio_high"]).any():
-        bar = {"marker": "|", "markersize": 9, "markeredgewidth": 1.2, "linestyle": "none"}
-        reading.append(
-            Line2D([], [], color=style.INK, label="what it may be, between\nlosses at costs far apart", **bar)
-        )
+        reading.append(Line2D([], [], label="range: between losses at costs far apart", **drawing.BAR))
     return reading
 
 
@@ -286,7 +289,7 @@ def _ratio(
     _line(axes, part, f"ratio{suffix}", place, colour, marker, width, size, suffix=suffix)
     open_ended = part[part[f"ratio{suffix}_low"] < part[f"ratio{suffix}_high"]]
     x, ends = place(open_ended[_axis(part)]), open_ended[[f"ratio{suffix}_low", f"ratio{suffix}_high"]]
-    axes.vlines(x, *ends.to_numpy().T, color=colour, linewidth=1.2, alpha=0.6)
+    axes.vlines(x, *ends.to_numpy().T, color=colour, linewidth=0.9, alpha=0.6)
 
 
 def _line(
@@ -296,8 +299,8 @@ def _line(
     place: drawing.Steps,
     colour: str,
     marker: str,
-    width: float = 1.7,
-    size: float = 5.0,
+    width: float = style.LINE,
+    size: float = style.MARKER,
     *,
     suffix: str = "",
 ) -> None:
@@ -316,13 +319,10 @@ def _looks(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def _described(curves: pd.DataFrame) -> str:
     """What the legend says of a model: its role, what a step costs, and how long training took."""
-    role = {"subject": "baseline", "control": "equivariant", "other size": ""}[curves["role"].iloc[0]]
     first, runs = curves.iloc[0], curves["run"].nunique()
-    said = ", ".join([role] * bool(role) + [f"{runs} seeds"] * (runs > 1))
-    spent = duration(first["seconds"])
-    return (
-        f"{first['series']}{f' ({said})' if said else ''}\n  {short(first['step_flops'])} FLOP a step; {spent} in all"
-    )
+    said = ["equivariant"] * (first["role"] == "control") + [f"{runs} runs"] * (runs > 1)
+    name = ", ".join([first["series"], *said])
+    return f"{name}\n {short(first['step_flops'])} FLOP a step\n {duration(first['seconds'])} in all"
 
 
 def _times(rows: pd.DataFrame) -> str:

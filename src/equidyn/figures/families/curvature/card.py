@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from equidyn.figures.card import Family, Figure
+from equidyn.figures.card import Family, Figure, timed
 from equidyn.figures.phrases import STEP_ZERO
 
 figure = partial(Figure, category="Why it is easy", tables=("hessian",))
@@ -14,22 +14,25 @@ CARD = Family(
         figure(
             "hessian_spectra",
             "Eigenvalues of the Hessian of either loss",
-            """Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, on
-            held-out data and in the parameters of one block of the baseline, against their rank; one row of panels
-            per block, with common axes, one column per training step. Positive and negative eigenvalues are ranked
-            apart: where all are known, a curve ends at how many there are. The flatter the curve, the better
-            conditioned the loss. Grey: at this step the network predicts nothing useful yet.""",
+            """Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, against
+            their rank, in the parameters of blocks of the baseline (rows), at several steps (columns). The flatter the
+            curve, the better conditioned the loss.""",
+            """Hessians are of held-out losses. Positive and negative eigenvalues are ranked apart: where all are known,
+            a curve ends at how many there are. Panels of a row share their axes. Shaded: at this step the network
+            predicts nothing useful yet.""",
             notes="spectra_notes",
         ),
         figure(
             "hessian_summary",
             "Curvature of either loss over training",
-            f"""Numbers that describe the Hessian of the twirled error and of the equivariance error, on held-out data
-            and in the parameters of one block of the baseline, against the training step; one column of panels per
-            block. Equivariance error is far smaller than the twirled error, so the largest eigenvalue is also shown
-            relative to the loss that it belongs to; effective rank and condition do not depend on the scale of a
-            loss. The condition is told by the mean or the median magnitude of eigenvalues, as the smallest of many are
-            zero or chance. {STEP_ZERO}""",
+            """Largest eigenvalue, trace, effective rank and condition of the Hessian of the twirled error and of the
+            equivariance error against the training step, one column of panels per block of the baseline's
+            parameters.""",
+            f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled error, so the largest
+            eigenvalue is also shown relative to the loss that it belongs to; effective rank and condition do not depend
+            on the scale of a loss. The condition is told by the mean or the median magnitude of eigenvalues, as the
+            smallest of many are zero or chance; the median needs the full spectrum. {STEP_ZERO}""",
+            appendix=timed,
             notes="notes",
         ),
     ),

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from scipy import stats
 
 from equidyn.core.numbers import several, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.captions import evidence, useful_note
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.times import at_times
@@ -28,7 +28,7 @@ WHOLE = "all"
 
 _TIME = 0.6  # the one to show, or the nearest
 _STEPS = 3  # columns of spectra
-_LONGEST = 30  # characters of a block's name
+_LONGEST = 24  # characters of a block's name
 _ROUNDING = 1e-12  # of the largest eigenvalue in a row of panels, below which dense ones are left out
 _BLOCK = ("loss", "block", "block_parameters")
 _SPECTRUM = (*_BLOCK, "method", "eigenvalue", "weight", "probe")
@@ -70,8 +70,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     steps = drawing.spread(sorted(rows["step"].unique()), _STEPS)
     data = _ranked(rows[rows["step"].isin(steps)])
     blocks = _blocks(data)
-    figure, panels, column = drawing.tiled(len(blocks) * len(steps), len(steps))
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.tiled(len(blocks) * len(steps), len(steps), 1.9)
     for i, axes in enumerate(panels):
         row, place = divmod(i, len(steps))
         of_block = data[data["block"] == blocks[row]]
@@ -84,21 +83,21 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         if row == 0:
             axes.set_title(_step_title(part, steps[place]))
         if place == 0:
-            axes.set_ylabel(f"{_described(of_block)}\n|Eigenvalue| ({drawing.unit(data)})")
+            axes.set_ylabel(f"{_described(of_block)}\n|eigenvalue| ({drawing.unit(data)})")
         axes.tick_params(labelleft=place == 0)
         axes.set_xlabel("Rank of the eigenvalue" if row == len(blocks) - 1 else "")
-    ink = {"color": style.INK, "marker": "o", "markersize": 5}
+    ink = {"color": style.INK, "marker": "o", "markersize": style.MARKER}
     reading = [
         Line2D([], [], label="positive eigenvalues", **ink),
         Line2D([], [], label="negative eigenvalues", markerfacecolor="white", linestyle=drawing.DASHES, **ink),
-        Line2D([], [], linestyle="none", label="flatter: better conditioned"),
+        layout.remark("flatter: better conditioned"),
     ]
     if (data["method"] == "lanczos").any():
         text = "in steps: estimated by Lanczos"
         reading.append(Line2D([], [], color=style.INK, drawstyle="steps", label=text))
     if data["unskilled"].any():
-        reading.append(Patch(facecolor=style.DARK_SHADE, label=drawing.useless(options)))
-    drawing.legends(column, _loss_handles(), "Hessian of the", reading)
+        reading.append(Patch(facecolor=style.SILENT, label=drawing.no_skill(options)))
+    layout.legends(figure, {"Hessian of the": _loss_handles(), "How to read": reading})
     return figure, data
 
 
@@ -134,13 +133,13 @@ def _spectrum(axes: Axes, data: pd.DataFrame, loss: str) -> None:
         x, y = part["rank"].clip(lower=1), part["magnitude"]
         dense = (part["method"] == "dense").all()
         axes.plot(
-            x, y, color=colour, linewidth=1.3, linestyle="-" if positive else drawing.DASHES,
+            x, y, color=colour, linewidth=0.9, linestyle="-" if positive else drawing.DASHES,
             drawstyle="default" if dense else "steps-pre", zorder=2.5,
         )  # fmt: skip
         marked = drawing.some(len(part))
         axes.plot(
-            x.iloc[marked], y.iloc[marked], color=colour, linestyle="none", marker=marker, markersize=3.4,
-            markerfacecolor=colour if positive else "white", markeredgewidth=0.9, zorder=3,
+            x.iloc[marked], y.iloc[marked], color=colour, linestyle="none", marker=marker, markersize=style.DOT,
+            markerfacecolor=colour if positive else "white", markeredgewidth=0.6, zorder=3,
         )  # fmt: skip
 
 
@@ -199,41 +198,36 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         The figure, a column of panels per block, and the rows with ``largest_relative``, the largest eigenvalue divided
         by the value of its loss, and the ends of the trace's interval.
     """
-    quantities = {name: label for name, label in _QUANTITIES.items() if name != "mean_condition" or name in table}
     data = at_times(of_analysis(table, options, _SUMMARY), (_TIME,))
     data["largest_relative"] = data["largest"] / data["loss_value"]
     half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
     data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
+    quantities = {name: text for name, text in _QUANTITIES.items() if name in data and data[name].notna().any()}
     blocks = _blocks(data)
-    figure, panels, column = drawing.tiled(len(quantities) * len(blocks), len(blocks))
-    figure.set_size_inches(figure.get_figwidth() + 0.5, 1.75 * len(quantities) + 0.6)
-    drawing.name_comparison(figure, data, options)
+    figure, grid = layout.sheet(layout.TWO, [1.35] * len(quantities), len(blocks))
     place = drawing.Steps(data["step"], log=True)
-    for i, axes in enumerate(panels):
-        (name, label), block = list(quantities.items())[i // len(blocks)], blocks[i % len(blocks)]
-        part = data[data["block"] == block]
-        last = i + len(blocks) >= len(panels)
-        place.dress(axes)
-        if part[name].isna().all():
-            axes.text(0.5, 0.5, "needs the full spectrum", transform=axes.transAxes, ha="center", color=style.MUTED)
-            axes.set_yticks([])
-            axes.grid(visible=False)
-        else:
+    for row, (name, label) in enumerate(quantities.items()):
+        known = [block for block in blocks if data.loc[data["block"] == block, name].notna().any()]
+        for column, block in enumerate(blocks):
+            if block not in known:
+                continue
+            part = data[data["block"] == block]
+            axes = figure.add_subplot(grid[row, column])
+            place.dress(axes)
             _against_step(axes, part, name, place)
-        axes.tick_params(labelbottom=last)
-        axes.set_xlabel(drawing.STEP if last else "")
-        if i < len(blocks):
-            axes.set_title(_described(part))
-        if i % len(blocks) == 0:
-            axes.set_ylabel(label.format(unit=drawing.unit(data)))
-    reading = drawing.skills(options, drawing.useless(options))
+            last = row == max(i for i, each in enumerate(quantities) if part[each].notna().any())
+            axes.tick_params(labelbottom=last)
+            axes.set_xlabel(drawing.STEP if last else "")
+            axes.set_title(_described(part).replace("\n", ", ") if row == 0 else "")
+            axes.set_ylabel(label.format(unit=drawing.unit(data)) if block == known[0] else "")
+    reading = drawing.skills(options, drawing.no_skill(options))
     if data["trace_error"].any():
         text = f"{options.level} interval (trace)"
-        reading.append(Line2D([], [], color=style.INK, linewidth=1, marker="|", label=text))
+        reading.append(Line2D([], [], color=style.INK, linewidth=0.7, marker="|", label=text))
     if len(fewer := _fewer_rotations(data)):
         text = f"faint: from {several(fewer)} rotations"
-        reading.append(Line2D([], [], color=style.MUTED, linestyle="none", marker=".", markersize=4, label=text))
-    drawing.legends(column, _loss_handles(), "Hessian of the", reading)
+        reading.append(Line2D([], [], color=style.MUTED, linestyle="none", marker=".", markersize=3, label=text))
+    layout.legends(figure, {"Hessian of the": _loss_handles(), "How to read": reading})
     return figure, data
 
 
@@ -255,11 +249,11 @@ def _against_step(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Step
         x = place(part["step"])
         if f"{name}_low" in part:
             half = (part[f"{name}_high"] - part[name]).where(part[name] > 0)
-            axes.errorbar(x, part[name], half, linestyle="none", color=colour, linewidth=1, capsize=2)
+            axes.errorbar(x, part[name], half, linestyle="none", color=colour, linewidth=0.7, capsize=1.5)
         for place_of, values in zip(x, series.reindex(part.index), strict=True) if len(series) else ():
-            sizes = 2.0 * np.arange(1, len(values)) ** 1.5
+            sizes = 1.2 * np.arange(1, len(values)) ** 1.5
             axes.scatter([place_of] * len(sizes), values[:-1], sizes, color=colour, alpha=0.5, linewidths=0, zorder=2)
-        look = {"width": 3.0, "size": 8.0} if below else {}  # so that both are seen where they agree
+        look = {"width": style.WIDE, "size": style.BIG} if below else {}  # so that both are seen where they agree
         drawing.line(axes, x, part[name], part["unskilled"], place.log, True, colour, marker, **look)
 
 

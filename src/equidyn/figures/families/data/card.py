@@ -10,7 +10,7 @@ CARD = Family(
             "data_summary",
             "Training and validation data",
             """Distributions of simple quantities over the examples of the training set and of the validation set,
-            which have no cluster in common; each set's shares add up to 100 %. Dashed: medians.""",
+            which have no cluster in common; each set's shares add up to 100 %. Marks on the axis: medians.""",
             category="Data",
             tables=("data",),
             notes="notes",

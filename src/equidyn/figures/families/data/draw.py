@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,15 +9,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from equidyn.data.describe import LABELS
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import need
 
 _KEYS = ("example", "cluster", "side")
 _LOOKS = {
     "train": {"facecolor": style.PALETTE[5], "edgecolor": style.PALETTE[0], "alpha": 0.6},
-    "validation": {"facecolor": "none", "edgecolor": style.PALETTE[1], "linewidth": 1.6},
+    "validation": {"facecolor": "none", "edgecolor": style.PALETTE[1], "linewidth": style.LINE},
 }
+_MEDIANS = {"train": (style.PALETTE[0], "^", 8), "validation": (style.PALETTE[1], "D", 4)}
 _BINS = 30
 _ELONGATED = 1.5
 """Radius of gyration of a chain that is called elongated, over that of globular ones of N residues, 2.2 N^0.38 Å."""
@@ -47,20 +46,29 @@ def data_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Data
         raise ValueError("the data table has no numbers to draw: describe the data first")
     data = pd.concat([_histograms(table, name) for name in quantities], ignore_index=True)
     words = options.words
-    dashed = {"linewidth": 1.4, "linestyle": drawing.DASHES}
-    figure, panels, column = drawing.tiled(len(quantities), math.ceil(math.sqrt(len(quantities))))
+    columns = len(quantities) if len(quantities) <= 3 else layout.most_square(len(quantities))
+    figure, panels = layout.tiled(len(quantities), columns, 1.75)
     handles = {}
-    for axes, quantity in zip(panels, quantities, strict=True):
+    for i, (axes, quantity) in enumerate(zip(panels, quantities, strict=True)):
         for side, part in data[data["quantity"] == quantity].groupby("side", sort=False):
-            look = _LOOKS[side]
+            look, size = _LOOKS[side], part.iloc[0]
             axes.stairs(100 * part["share"], [*part["low"], part["high"].iloc[-1]], fill=True, **look)
-            axes.axvline(table.loc[table["side"] == side, quantity].median(), color=look["edgecolor"], **dashed)
-            size = part.iloc[0]
-            label = f"{side}: {size['of_examples']:,} {words.examples}\nof {size['of_clusters']:,} {words.clusters}"
+            label = f"{side}: {size['of_examples']:,} {words.examples} of {size['of_clusters']:,} {words.clusters}"
             handles[side] = Patch(label=label, **look)
-        axes.set(xlabel=LABELS.get(quantity, quantity), ylabel=f"Share of {words.examples} (%)")
-    median = Line2D([], [], color=style.INK, label="median, in the colour of its set", **dashed)
-    drawing.legends(column, list(handles.values()), "Data", [median])
+        for side, (colour, marker, size) in _MEDIANS.items():
+            median = table.loc[table["side"] == side, quantity].median()
+            axes.plot(
+                median, 0, marker=marker, markersize=size, color=colour, markeredgecolor="white", markeredgewidth=0.5,
+                clip_on=False, zorder=5, linestyle="none",
+            )  # fmt: skip
+        axes.set_xlabel(LABELS.get(quantity, quantity))
+        axes.set_ylabel("" if i % columns else f"Share of {words.examples} (%)")
+        axes.set_ylim(bottom=0)
+    medians = [
+        Line2D([], [], color=colour, marker=marker, markersize=size, linestyle="none", label=f"median, {side}")
+        for side, (colour, marker, size) in _MEDIANS.items()
+    ]
+    layout.legends(figure, {"Data": list(handles.values()), "On the axis": medians}, columns=3)
     return figure, data
 
 

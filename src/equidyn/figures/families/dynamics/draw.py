@@ -16,37 +16,65 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
-from equidyn.figures.parts.panels import marks, percent_and_skill
-from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Variation, looks_of
+from equidyn.figures.parts.panels import PERCENT, curve, marks, percent_and_skill, series_handles
+from equidyn.figures.parts.variations import (
+    AUGMENTATION,
+    MODEL_SIZE,
+    OPTIMISER,
+    TRAIN_SIZE,
+    Variation,
+    labels,
+    looks_of,
+)
 from equidyn.study.selection import ACTION_FLOOR, chosen, of_baseline, replicates, shown
 
 _SHARE = ("percent", "percent_low", "percent_high")
 
 
-def _percent_of_replicates(
-    table: pd.DataFrame, options: Options, *, log_x: bool, log_y: bool
-) -> tuple[Figure, pd.DataFrame]:
-    """Percent against step for the baseline's replicates."""
-    rows = replicates(chosen(table, options), options.baseline)
-    data = _shares(rows, options, [f"seed {seed}" for seed in rows["seed"]])
+def percent_loglog(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent against step for the baseline's replicates, and their skill."""
+    data = _of_replicates(table, options)
     data = data.join(marks(data, options.threshold))
+    return percent_and_skill(data, looks_of(data["series"]), options, title="Run"), data
+
+
+def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Percent on a linear axis against step, and against its logarithm, for the baseline's replicates."""
+    data = _of_replicates(table, options)
     looks = looks_of(data["series"])
-    return percent_and_skill(data, looks, options, log_x=log_x, log_y=log_y, title="Replicate"), data
+    figure, panels = layout.tiled(2, 2, 2.2)
+    for axes, log in zip(panels, (False, True), strict=True):
+        place = drawing.Steps(data["step"], log=log)
+        shares = drawing.with_averages(data, _SHARE)
+        drawing.scale(axes, shares, log=False, include=options.threshold)
+        for series, look in reversed(looks.items()):
+            curve(axes, data[data["series"] == series], "percent", place, *look, log_y=False)
+        place.dress(axes)
+        drawing.shade(axes, data[data["run"] == options.baseline], place, options)
+        axes.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
+        axes.set_xlabel(drawing.STEP)
+    panels[0].set_ylabel(PERCENT)
+    panels[1].tick_params(labelleft=False)
+    reading = drawing.guide(options, shading=True, band=True) + drawing.averages(data)
+    layout.legends(figure, {"Run": series_handles(data, looks), "How to read": reading})
+    return figure, data
+
+
+def _of_replicates(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Shares of the baseline and of its further seeds."""
+    rows = replicates(chosen(table, options), options.baseline)
+    return _shares(rows, options, labels(rows, options))
 
 
 def _percent_by(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
     """Percent against step by what runs differ in, one colour per setting; replicates share it."""
     rows = variation.rows(table, options)
-    data = _shares(rows, options, variation.names(rows))
-    figure = percent_and_skill(data, variation.looks(data), options, log_x=True, log_y=True, title=variation.title)
-    return figure, data
+    data = _shares(rows, options, variation.names(rows, options))
+    return percent_and_skill(data, variation.looks(data), options, title=variation.title), data
 
 
-percent_linear = partial(_percent_of_replicates, log_x=False, log_y=False)
-percent_logx = partial(_percent_of_replicates, log_x=True, log_y=False)
-percent_loglog = partial(_percent_of_replicates, log_x=True, log_y=True)
 percent_by_train_size = partial(_percent_by, variation=TRAIN_SIZE)
 percent_by_model_size = partial(_percent_by, variation=MODEL_SIZE)
 percent_by_optimiser = partial(_percent_by, variation=OPTIMISER)
@@ -70,19 +98,9 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     for name in ("equivariance", "twirled"):
         for column in drawing.with_averages(data, [name]):
             data[column.replace(name, f"{name}_relative")] = data[column] / first[name]
-    twirled, *look = drawing.PARTS["twirled"]
-    parts = {
-        "total": ("Total", "#9A9A9A", "D"),
-        "twirled": (f"{twirled} (what would be left\nof a rotation-averaged network)", *look),
-        "equivariance": drawing.PARTS["equivariance"],
-    }
-    averages = drawing.averages(data)
-    key = 2.0 if options.comparison else 1.5  # inch; a line more above, a floor among the losses
-    key += 0.35 * len(averages)
-    figure = style.new_figure(10.5, 4.9 + key)
-    drawing.name_comparison(figure, data, options)
-    grid = figure.add_gridspec(2, 6, height_ratios=(4.9, key))
-    left, right = figure.add_subplot(grid[0, :3]), figure.add_subplot(grid[0, 3:])
+    parts = {"total": ("Total", *drawing.TOTAL), **drawing.PARTS}
+    figure, panels = layout.tiled(2, 2, 2.4)
+    left, right = panels
     place = drawing.Steps(data["step"], log=True)
     handles = []
     for axes, suffix in ((left, ""), (right, "_relative")):
@@ -92,7 +110,8 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         drawing.scale(axes, values, log=True, include=floor)
         for name in drawn:
             label, colour, marker = parts[name]
-            sizes = (3.6, 8.0) if name == "total" else (1.7, 5.0)  # the total shows behind the part it equals
+            # The total shows behind the part it equals.
+            sizes = (style.WIDE, style.BIG) if name == "total" else (style.LINE, style.MARKER)
             x, y = place(data["step"]), data[name + suffix]
             drawing.line(axes, x, y, data["unskilled"], place.log, True, colour, marker, *sizes)
             drawing.average(axes, x, data, name + suffix, colour, log_y=True)
@@ -102,26 +121,25 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
         drawing.shade(axes, data, place, options)
         axes.set_xlabel(drawing.STEP)
     null = float(data["null_loss"].iloc[0])
-    dashed = {"color": style.MUTED, "linewidth": 1.2, "linestyle": (0, (6, 2))}
+    dashed = {"color": style.MUTED, "linewidth": 0.8, "linestyle": (0, (6, 2))}
     left.axhline(null, **dashed)
-    handles.append(Line2D([], [], label=f"Loss of {options.words.null}", **dashed))
+    handles.append(Line2D([], [], label=f"loss of {options.words.null}", **dashed))
     if floors:
         handles.append(_floor_line(left, float(first[ACTION_FLOOR])))
-    left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error} ({drawing.unit(data)})")
+    left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error}\n({drawing.unit(data)})")
     right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
     speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
-    legends = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed}
-    legends["How to read"] = drawing.guide(options, shading=True, band=False, threshold=False) + averages
-    for i, (title, entries) in enumerate(legends.items()):
-        drawing.legend(drawing.blank(figure, grid[1, 2 * i : 2 * i + 2]), entries, title)
+    reading = drawing.guide(options, shading=True, band=False, threshold=False) + drawing.averages(data)
+    blocks = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed, "How to read": reading}
+    layout.legends(figure, blocks)
     return figure, data
 
 
 def _floor_line(axes: Axes, floor: float) -> Line2D:
     """Draw the interpolation floor where the axis reaches it; an entry for the legend that tells it anyway."""
-    label = f"Interpolation floor of the equivariance error: {short(floor)}"
+    label = f"interpolation floor of the equivariance error: {short(floor)}"
     if floor < axes.get_ylim()[0]:
-        return Line2D([], [], linestyle="none", label=f"{label} (below the axis)")
+        return layout.remark(f"{label} (below the axis)")
     axes.axhline(floor, **drawing.FLOOR)
     return Line2D([], [], label=label, **drawing.FLOOR)
 
@@ -134,10 +152,7 @@ def _mark_speed(axes: Axes, data: pd.DataFrame, place: drawing.Steps, name: str,
         if reached.empty:
             said.append(f"{100 * share:g} % not reached")
             continue
-        axes.scatter(
-            place(reached["step"].head(1)), reached[f"{name}_relative"].head(1).clip(lower=axes.get_ylim()[0]),
-            s=120, facecolor="none", edgecolor=colour, linewidth=1.2, zorder=4,
-        )  # fmt: skip
+        height = reached[f"{name}_relative"].head(1).clip(lower=axes.get_ylim()[0])
+        axes.plot(place(reached["step"].head(1)), height, color=colour, zorder=4, **drawing.RING)
         said.append(f"{100 * share:g} % by step {int(reached['step'].iloc[0]):,}")
-    label = f"{name.capitalize()} error:\n{said[0]}, {said[1]}"
-    return Line2D([], [], linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=colour, label=label)
+    return Line2D([], [], color=colour, label=f"{name} error:\n{said[0]},\n{said[1]}", **drawing.RING)

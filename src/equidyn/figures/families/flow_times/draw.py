@@ -8,7 +8,6 @@ behind them faintly; where evaluations are far apart the two are the same.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -21,7 +20,7 @@ from matplotlib.patches import Patch
 
 from equidyn.analysis.overfitting import overfitted
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import (
     PERCENT,
@@ -33,7 +32,7 @@ from equidyn.figures.parts.panels import (
     series_handles,
 )
 from equidyn.figures.parts.times import TIME, by_curve, smoothed, validation_loss
-from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, looks_of
+from equidyn.figures.parts.variations import AUGMENTATION, MODEL_SIZE, TRAIN_SIZE, Looks, Variation, labels, looks_of
 from equidyn.study.selection import chosen, need, replicates, shown
 
 _SHARE = ("t", "self_conditioning", "percent", "percent_low", "percent_high")
@@ -51,44 +50,44 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
     colours = [looks[series][0] for series in data["series"]]
     faces = ["white" if unskilled else colour for unskilled, colour in zip(data["unskilled"], colours, strict=True)]
     unskilled = data[data["unskilled"] & (data["run"] == options.baseline)]
-    figure, (above, below), column = drawing.stacked(3.1, 1)
+    figure, (above, below) = layout.stacked(2.1, 0.95, width=layout.TWO)
     for axes, name in ((above, "percent"), (below, "skill")):
-        axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=1.2)
+        axes.bar(place, data[name], 0.92 * width, color=faces, edgecolor=colours, linewidth=0.8)
         if f"{name}_ema" in data:
-            axes.scatter(place, data[f"{name}_ema"], marker="D", s=18, facecolor="white", edgecolor=style.INK, zorder=3)
+            axes.scatter(place, data[f"{name}_ema"], marker="D", s=9, facecolor="white", edgecolor=style.INK, zorder=3)
         for at, skill in zip(middle[unskilled.index], unskilled["skill"], strict=True):
             axes.axvspan(at - 0.5, at + 0.5, color=drawing.shade_of(skill, options), linewidth=0, zorder=0)
     whiskers = np.clip([data["percent"] - data["percent_low"], data["percent_high"] - data["percent"]], 0, None)
-    above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=1, capsize=2)
+    above.errorbar(place, data["percent"], whiskers, linestyle="none", color=style.INK, linewidth=0.7, capsize=1.5)
     above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     for at, value, top in zip(place, data["percent"], data[["percent", "percent_high"]].max(axis=1), strict=True):
         above.annotate(
-            f"{value:.2g}", (at, max(top, 0)), (0, 4), textcoords="offset points", ha="center", fontsize=8,
+            f"{value:.2g}", (at, max(top, 0)), (0, 2.5), textcoords="offset points", ha="center", fontsize=style.NOTES,
             rotation=90 if len(runs) > 1 else 0,
         )  # fmt: skip
     shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
     drawing.scale(above, shares, log=False, include=options.threshold)
-    above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.08 * above.get_ylim()[1]))
-    below.axhline(0, color=style.INK, linewidth=0.8)
+    above.set(ylabel=PERCENT, ylim=(above.get_ylim()[0], 1.12 * above.get_ylim()[1]))
+    below.axhline(0, color=style.INK, linewidth=0.6)
     below.set(xlabel=TIME, xlim=(-0.6, len(times) - 0.4), ylim=(min(-0.05, 1.1 * data["skill"].min()), 1.0))
     drawing.skill_axis(below, options)
     below.set_xticks(range(len(times)), times)
     lasts = data.drop_duplicates("run")
     handles = [
-        Patch(facecolor=style.MUTED, label=f"seed {seed}, step {step:,}")
-        for seed, step in zip(lasts["seed"], lasts["step"], strict=True)
+        Patch(facecolor=style.MUTED, label=f"{name}, step {step:,}")
+        for name, step in zip(labels(lasts, options), lasts["step"], strict=True)
     ]
     reading = [
         Patch(facecolor="white", edgecolor=style.INK, label=drawing.no_skill(options)),
         *drawing.shades(options),
-        Line2D([], [], color=style.INK, linewidth=1, marker="|", label=f"{options.level} interval"),
+        Line2D([], [], color=style.INK, linewidth=0.7, marker="|", label=f"{options.level} interval"),
         Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
     ]
     for entry in drawing.averages(data):
-        entry.set(marker="D", markersize=4, markerfacecolor="white", linestyle="none")
+        entry.set(marker="D", markersize=3, markerfacecolor="white", linestyle="none")
         entry.set_label(entry.get_label().replace("dotted", "diamonds"))
         reading.append(entry)
-    drawing.legends(column, handles, "Bars from left to right", reading)
+    layout.legends(figure, {"Bars from left to right": handles, "How to read": reading})
     return figure, data
 
 
@@ -98,43 +97,43 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = _replicates(table, options, ("t", "self_conditioning", *parts, "null_loss"))
     data = smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
     looks = _time_looks(data)
-    figure, panels, column = drawing.tiled(len(parts), len(parts))
+    figure, panels = layout.tiled(len(parts), len(parts), 2.3)
     place = drawing.Steps(data["step"], log=True)
     for axes, (name, label) in zip(panels, parts.items(), strict=True):
         # One scale: two parts add up to the third.
         drawing.scale(axes, drawing.with_averages(data, list(parts)), log=True)
         for series, (colour, marker) in looks.items():
             curve(axes, data[data["series"] == series], name, place, colour, marker)
-        place.dress(axes)
+        place.dress(axes, narrow=True)
         axes.set(title=label, xlabel=drawing.STEP)
     for axes in panels[1:]:
         axes.tick_params(labelleft=False)
     panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
-    handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
+    handles = [drawing.sample(*look, series) for series, look in looks.items()]
     reading = drawing.guide(options, shading=False, band=False, threshold=False) + drawing.averages(data)
-    drawing.legends(column, handles, TIME, reading)
+    layout.legends(figure, {TIME: handles, "How to read": reading})
     return figure, data
 
 
 def _percent_by_time(table: pd.DataFrame, options: Options, *, log_y: bool) -> tuple[Figure, pd.DataFrame]:
     """Percent against step for the baseline's replicates by flow time."""
     data = smoothed(_replicates(table, options, _SHARE), ["percent"])
-    figure = percent_and_skill(data, _time_looks(data), options, log_x=True, log_y=log_y, title=TIME)
-    return figure, data
+    looks = _time_looks(data)
+    return percent_and_skill(data, looks, options, log_y=log_y, title=TIME, width=layout.TWO), data
 
 
 def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Variation) -> tuple[Figure, pd.DataFrame]:
     """A panel per flow time with a colour per setting, and one of the validation loss that tells overfitting."""
     rows = variation.rows(table, options)
-    data = shown(rows, [*_SHARE, "total"], options, variation.names(rows))
+    data = shown(rows, [*_SHARE, "total"], options, variation.names(rows, options))
     for name in drawing.with_averages(data, ["total"]):
         data[name.replace("total", "validation_loss")] = validation_loss(data, name)
     data = smoothed(data, ["percent", "validation_loss"])
     data["overfitted"] = by_curve(data)["validation_loss_smoothed"].transform(overfitted).astype(bool)
     looks = variation.looks(data)
     times = sorted(data["t"].unique())
-    columns = math.ceil(math.sqrt(len(times) + 1))
-    figure, panels, column = drawing.tiled(len(times) + 1, columns)
+    columns = layout.most_square(len(times) + 1)
+    figure, panels = layout.tiled(len(times) + 1, columns, 1.7)
     place = drawing.Steps(data["step"], log=True)
     useful = data[~data["unskilled"].groupby(data["t"]).transform("all")]
     for axes, time in zip(panels, times, strict=False):
@@ -156,9 +155,9 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         axes.set_ylabel(PERCENT)
     reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
     reading += drawing.averages(data)
-    reading.append(Patch(facecolor=style.MUTED, alpha=0.2, label="in a setting's colour: overfitted"))
-    reading.append(Line2D([], [], linestyle="none", label="Validation loss: mean over t of\nerror / (1 − t)²"))
-    drawing.legends(column, series_handles(data, looks, options), variation.title, reading)
+    reading.append(Patch(facecolor=style.PALETTE[0], alpha=0.14, label="overfitted from its left edge on"))
+    reading.append(layout.remark("Validation loss: mean over t of error / (1 − t)²"))
+    layout.legends(figure, {variation.title: series_handles(data, looks), "How to read": reading})
     return figure, data
 
 
@@ -171,7 +170,7 @@ percent_by_time_and_augmentation = partial(_percent_by_time_and, variation=AUGME
 
 def _curves(axes: Axes, data: pd.DataFrame, name: str, place: drawing.Steps, looks: Looks) -> None:
     """Curves of a panel, and where the first run of each series is overfitted."""
-    place.dress(axes)
+    place.dress(axes, narrow=True)
     for series, (colour, marker) in reversed(looks.items()):
         for part, main in reversed(by_run(data[data["series"] == series])):
             curve(axes, part, name, place, colour, marker, main=main)

@@ -7,7 +7,7 @@ checkpoints, coloured by step, with correlations of `equidyn.analysis.correlatio
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import several, short
-from equidyn.figures.parts import drawing, paths, style
+from equidyn.figures.parts import drawing, layout, paths, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.study.selection import need
 
-RATIO = "Gradient norm of the equivariance error / of the twirled error"
+RATIO = "Gradient norm of the equivariance error\n/ of the twirled error"
 GROUPS = {
     "all": (style.INK, "o"),
     "embedding": (style.PALETTE[2], "^"),
@@ -36,6 +36,7 @@ _SHARE = ("percent", "percent_low", "percent_high")
 _COSINE = ("cosine", "cosine_low", "cosine_high")
 _NORMS = tuple(f"{part}_norm{suffix}" for part in (*drawing.PARTS, "total") for suffix in ("", "_plugin"))
 _SIZES = ("parameter_group", "group_parameters", "folds")
+_PALE: dict[str, Any] = {"alpha": 0.4, "linewidth": 2.0}
 _SEEN = 2.0  # factor by which an interval may stretch an axis
 
 
@@ -50,18 +51,13 @@ def gradient_ratio(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         The figure, and the rows shown with the correlation of the logarithms along each run.
     """
     data = _ratios(table, options)
-    figure, (axes,), column = drawing.stacked(1)
-    drawing.name_comparison(figure, data, options)
+    figure, (axes,) = layout.stacked(2.9)
     colours = paths.StepColours(data.loc[data["run"] == options.baseline, "step"])
-    _ratio_panel(axes, data, data, options, colours, room=0.16)
+    _ratio_panel(axes, data, data, options, colours, room=0.2)
     axes.set(xlabel=RATIO, ylabel=PERCENT)
     colours.bar(figure, [axes])
-    drawing.legends(
-        column,
-        paths.run_handles(data, options, correlations=data["run"].nunique() > 1),
-        "Run",
-        paths.path_guide(options),
-    )
+    handles = paths.run_handles(data, options, correlations=data["run"].nunique() > 1)
+    layout.legends(figure, {"Run": handles, "How to read": paths.path_guide(options)})
     return figure, data
 
 
@@ -70,8 +66,8 @@ def gradient_ratio_by_time(table: pd.DataFrame, options: Options) -> tuple[Figur
     need(table, ["t"])
     data = _ratios(table, options)
     times = sorted(data["t"].unique())
-    columns = math.ceil(math.sqrt(len(times)))
-    figure, panels, column = drawing.tiled(len(times), columns)
+    columns = layout.most_square(len(times))
+    figure, panels = layout.tiled(len(times), columns, 1.75)
     colours = paths.StepColours(data.loc[data["run"] == options.baseline, "step"])
     for i, (axes, time) in enumerate(zip(panels, times, strict=True)):
         _ratio_panel(axes, data[data["t"] == time], data, options, colours, room=0.24)
@@ -79,9 +75,9 @@ def gradient_ratio_by_time(table: pd.DataFrame, options: Options) -> tuple[Figur
         axes.tick_params(labelbottom=i + columns >= len(panels), labelleft=i % columns == 0)
         axes.set_ylabel(PERCENT if i % columns == 0 else "")
         if i // columns == (len(panels) - 1) // columns:
-            axes.set_xlabel(RATIO.replace(" / ", "\n/ "))
+            axes.set_xlabel("Gradient norm ratio,\nequivariance / twirled")
     colours.bar(figure, panels)
-    drawing.legends(column, paths.run_handles(data, options), "Run", paths.path_guide(options))
+    layout.legends(figure, {"Run": paths.run_handles(data, options), "How to read": paths.path_guide(options)})
     return figure, data
 
 
@@ -101,50 +97,48 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     parts = [paths.of_runs(table[table["parameter_group"] == group], options, columns) for group in groups]
     data = pd.concat([part[part["run"] == options.baseline] for part in parts], ignore_index=True)
     whole = data[data["parameter_group"] == groups[0]]
-    figure, panels, column = drawing.stacked(1.25, 1.25, 1)
-    figure.set_size_inches(style.WIDTH, 8.4)
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.stacked(1.7, 1.6, 1.35)
     norms, ratio, cosine = panels
     place = drawing.Steps(data["step"], log=True)
     names = [f"{part}_norm{suffix}" for part in drawing.PARTS for suffix in ("", "_plugin")]
     drawing.scale(norms, whole[names], log=True)
     drawing.scale(ratio, _near(data, "ratio"), log=True)
     for part, (_, colour, marker) in reversed(drawing.PARTS.items()):
-        norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, alpha=0.4, linewidth=2.6)
+        norms.plot(place(whole["step"]), whole[f"{part}_norm_plugin"], color=colour, **_PALE)
         curve(norms, whole, f"{part}_norm", place, colour, marker)
     for group in reversed(groups):
         rows = data[data["parameter_group"] == group]
-        curve(ratio, rows, "ratio", place, *GROUPS[group])
+        # Bands of several colours over one another would be brown.
+        drawn = rows if group == groups[0] else rows.drop(columns=["ratio_low", "ratio_high"])
+        curve(ratio, drawn, "ratio", place, *GROUPS[group])
         curve(cosine, rows, "cosine", place, *GROUPS[group], main=group == groups[0], log_y=False)
     place.dress(cosine)
     for axes in panels:
         drawing.shade(axes, whole, place, options)
-    cosine.axhline(0, color=style.INK, linewidth=0.8)
+    cosine.axhline(0, color=style.INK, linewidth=0.6)
     ends = _near(data, "cosine").fillna(0.0)
     low, high = ends.min(axis=None), ends.max(axis=None)
     margin = 0.06 * (max(high, 0.0) - min(low, 0.0) or 1.0)
     cosine.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
-    norms.set_ylabel(f"Gradient norm, all parameters\n({drawing.unit(data)} per unit of weight)")
-    ratio.set_ylabel("Ratio of gradient norms,\nequivariance / twirled")
-    cosine.set(ylabel="Cosine of the angle between\nthe two gradients", xlabel=drawing.STEP)
-    _split_legends(column, data, groups, options)
+    norms.set_ylabel(f"Norm, all parameters\n({drawing.unit(data)} per weight)")
+    ratio.set_ylabel("Ratio of norms,\nequivariance / twirled")
+    cosine.set(ylabel="Cosine of the\ngradients' angle", xlabel=drawing.STEP)
+    layout.legends(figure, _split_legends(data, groups, options))
     return figure, data
 
 
-def _split_legends(column: Axes, data: pd.DataFrame, groups: list[str], options: Options) -> None:
-    parts = [
-        drawing.sample(colour, marker, f"of the {name.lower()}") for name, colour, marker in drawing.PARTS.values()
-    ]
-    pale = {"color": style.MUTED, "alpha": 0.4, "linewidth": 2.6}
-    parts.append(Line2D([], [], label="pale: plug-in norm, which noise in the gradient raises", **pale))
+def _split_legends(data: pd.DataFrame, groups: list[str], options: Options) -> dict[str, list[Any]]:
+    parts = [drawing.sample(*look, f"of the {name.lower()}") for name, *look in drawing.PARTS.values()]
+    text = "pale: plug-in norm, which noise in the gradient raises"
+    parts.append(Line2D([], [], color=style.MUTED, label=text, **_PALE))
     sizes = data.groupby("parameter_group")["group_parameters"].first()
     handles = [
         drawing.sample(*GROUPS[group], f"{group} ({sizes[group]:,} parameter{'s' if sizes[group] > 1 else ''})")
         for group in groups
     ]
-    reading = drawing.guide(options, shading=True, band=True, threshold=False)
-    reading[-1].set_label(f"{reading[-1].get_label()}; of the cosine, for {groups[0]} parameters alone")
-    drawing.three_legends(column, {"Gradient": parts, "Parameters": handles, "How to read": reading})
+    reading = drawing.guide(options, shading=True, band=False, threshold=False)
+    reading.append(drawing.interval(options, f", of ratio and cosine for {groups[0]} parameters alone"))
+    return {"Gradient": parts, "Parameters": handles, "How to read": reading}
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:

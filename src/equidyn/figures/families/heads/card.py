@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from equidyn.figures.card import Family, Figure
+from equidyn.figures.card import Family, Figure, timed
 from equidyn.figures.phrases import STEP_ZERO
 
 figure = partial(Figure, category="Why it is easy", tables=("head",), notes="notes")
@@ -14,20 +14,22 @@ CARD = Family(
         figure(
             "head_deviation",
             "Distance of the last layer from equivariance",
-            f"""Squared distance of the weights of the last linear layer from those with which the layer itself would be
-            equivariant, |w⊥|², against the training step; on the right, the same per weight, which for a force
-            field is the variance over the three rows. Below it, if the layer can be equivariant at all, its share
-            of the squared length of the weights. Grey: other runs. {STEP_ZERO}""",
+            """Squared distance of the weights of the last linear layer from those with which the layer itself would be
+            equivariant, against the training step; below, if it can be equivariant at all, as a share of the squared
+            length of the weights.""",
+            f"""On the right, the same per weight, which for a force field is the variance over the three rows. Grey:
+            other runs. {STEP_ZERO}""",
+            appendix=timed,
         ),
         figure(
             "head_error",
             "Equivariance error and the last layer",
+            """Equivariance error against the squared distance of the last layer's weights from equivariance, |w⊥|², one
+            point per checkpoint; divided by |w⊥|², which is what features make of the distance; and, if the layer can
+            be equivariant at all, where it comes from.""",
             f"""Predictions are linear in the weights w of the last layer, so that at fixed features the equivariance
-            error is a quadratic form wᵀQw. First panel: the error against the squared distance of w from
-            equivariance, |w⊥|², one point per checkpoint. Then: the error that the form predicts against the
-            measured one, with the line of equality; the error per squared distance, what features make of it; and,
-            if the layer can be equivariant at all, which part of the predicted error comes from w⊥, from the rest
-            of w, and from the two together. {STEP_ZERO}""",
+            error is a quadratic form wᵀQw: part of it comes from w⊥, part from the rest of w, and part from the two
+            together. The error per squared distance lies between nothing and the largest eigenvalue of Q. {STEP_ZERO}""",
         ),
     ),
 )

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, paths, style
+from equidyn.figures.parts import drawing, layout, paths, style
 from equidyn.figures.parts.captions import evidence
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import curve
 from equidyn.figures.parts.times import TIME
 from equidyn.figures.parts.variations import Looks, looks_of
+from equidyn.study.labels import BASELINE
 
 PARTS = {
     "from_deviation": ("w⊥ᵀQw⊥: deviation", style.PALETTE[0], "o"),
@@ -32,8 +33,8 @@ PARTS = {
 
 _LENGTHS = ("head_parameters", "deviation", "symmetric", "relative_deviation", "weight_variance")
 _ERRORS = ("measured", "predicted", *PARTS, "largest", "mean")
-_DEVIATION = "Squared deviation from equivariance, |w⊥|²"
-_GREY = {"color": style.MUTED, "linewidth": 0.9, "alpha": 0.7}
+_DEVIATION = "Squared deviation from\nequivariance, |w⊥|²"
+_GREY = {"color": style.MUTED, "linewidth": style.THIN, "alpha": 0.7}
 
 
 def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -52,13 +53,11 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = data.drop(columns="skill" if "t" in data else []).drop(columns="t", errors="ignore")
     baseline = data[data["run"] == options.baseline]
     look = (style.PALETTE[0], "o")
-    quantities = {"deviation": _DEVIATION.replace(", ", ",\n")}
+    quantities = {"deviation": _DEVIATION}
     if _has_symmetric(data):
-        quantities["relative_deviation"] = "Its share of the\nsquared weights (%)"
+        quantities["relative_deviation"] = "|w⊥|² as a share\nof |w|² (%)"
         data = data.assign(relative_deviation=100 * data["relative_deviation"])
-    figure, panels, column = drawing.stacked(*([2, 1][: len(quantities)]))
-    figure.set_size_inches(style.WIDTH + 1.6, style.HEIGHT)  # room for the axis on the right
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.stacked(*([2.1, 1.25][: len(quantities)]))
     place = drawing.Steps(data["step"], log=True)
     for axes, (name, label) in zip(panels, quantities.items(), strict=True):
         axes.set_ylim(0, 1.08 * float(data[name].max()) or 1.0)
@@ -77,12 +76,11 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     count = int(baseline["head_parameters"].iloc[0])
     right = panels[0].secondary_yaxis("right", functions=(lambda y: y / count, lambda y: y * count))
     right.set_ylabel("The same per weight")
-    several = data["run"].nunique() > 1
-    handles = [drawing.sample(*look, options.baseline + " (baseline)" * several)]
-    if several:
+    handles = [drawing.sample(*look, BASELINE)]
+    if data["run"].nunique() > 1:
         handles.append(Line2D([], [], label="other runs", **_GREY))
     reading = drawing.guide(options, shading=shading, band=False, threshold=False)
-    drawing.legends(column, handles, "Run", reading)
+    layout.legends(figure, {"Run": handles, "How to read": reading})
     return figure, data
 
 
@@ -110,51 +108,36 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
     baseline = data[data["run"] == options.baseline]
     looks = _time_looks(baseline)
     parts = _has_symmetric(data)
-    figure, panels, column = drawing.tiled(4 if parts else 3, 2)
-    figure.set_size_inches(12, 8.2)
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.tiled(2 + parts, 2 + parts, 2.3)
     colours = paths.StepColours(baseline["step"])
     place = colours.place
-    scatter, form, ratio = panels[:3]
+    scatter, ratio = panels[:2]
     paths.log_axis(scatter, "x", data["deviation"])
     paths.log_axis(scatter, "y", data["measured"], 0.0 if looks else 0.18)
-    for name in ("x", "y"):
-        paths.log_axis(form, name, baseline[["measured", "predicted"]])
-    low, high = form.get_xlim()
-    form.plot([low, high], [low, high], color=style.INK, linewidth=0.8, zorder=1)
     if looks:
         for series, (colour, marker) in looks.items():
             part = baseline[baseline["t"].map(short) == series]
-            for axes, x in ((scatter, "deviation"), (form, "predicted")):
-                drawing.line(
-                    axes, part[x].to_numpy(), part["measured"], part["unskilled"], True, True, colour, marker,
-                    0.0 if axes is form else 1.4,
-                )  # fmt: skip
+            x = part["deviation"].to_numpy()
+            drawing.line(scatter, x, part["measured"], part["unskilled"], True, True, colour, marker)
             curve(ratio, part, "error_per_deviation", place, colour, marker)
         drawing.scale(ratio, baseline[["error_per_deviation"]], log=True)
     else:
         paths.draw(scatter, data, "deviation", "measured", options, colours)
-        paths.draw(form, baseline, "predicted", "measured", options, colours, line=False)
         paths.box(scatter, paths.correlation_text(next(baseline.itertuples()), "\n"))
         _features(ratio, baseline, place)
-    if pd.notna(worst := baseline["difference"].abs().max()):
-        text = f"differs by at most\n{short(100 * worst)} % (line: equal)"
-        form.text(0.04, 0.95, text, transform=form.transAxes, va="top", fontsize=8.5)
     if parts:
-        _shares(panels[3], baseline, place)
-    for axes in panels[2:]:
-        place.dress(axes)
+        _shares(panels[2], baseline, place)
+    for axes in panels[1:]:
+        place.dress(axes, narrow=True)
         if not looks:
             drawing.shade(axes, baseline, place, options)
         axes.set_xlabel(drawing.STEP)
-        axes.tick_params(axis="x", labelsize=8)
     unit = drawing.unit(data)
     scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
-    form.set(xlabel=f"wᵀQw ({unit})", ylabel=f"Equivariance error ({unit})", title="Predicted by the form")
-    ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per squared deviation")
+    ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per deviation")
     if not looks:
         colours.bar(figure, panels)
-    _error_legends(column, data, looks, options)
+    layout.legends(figure, _error_legends(data, looks, options))
     return figure, data
 
 
@@ -166,7 +149,7 @@ def _features(axes: Axes, baseline: pd.DataFrame, place: drawing.Steps) -> None:
     curve(axes, baseline, "error_per_deviation", place, style.PALETTE[0], "o")
 
 
-_FORM = {"color": style.INK, "linewidth": 1.1}
+_FORM = {"color": style.INK, "linewidth": 0.8}
 _EIGENVALUES: dict[str, Any] = {"largest": (0, (1, 1.2)), "mean": (0, (6, 1.5, 1, 1.5))}
 
 
@@ -176,29 +159,26 @@ def _shares(axes: Axes, baseline: pd.DataFrame, place: drawing.Steps) -> None:
     drawing.scale(axes, baseline[names], log=False, include=100.0)
     for name, (_, colour, marker) in reversed(PARTS.items()):
         curve(axes, baseline, f"percent_{name}", place, colour, marker, log_y=False)
-    axes.axhline(0, color=style.INK, linewidth=0.8, zorder=1)
-    axes.set(ylabel="Share of wᵀQw (%)", title="Where the predicted error comes from")
+    axes.axhline(0, color=style.INK, linewidth=0.6, zorder=1)
+    axes.set(ylabel="Share of wᵀQw (%)", title="Where it comes from")
 
 
-def _error_legends(column: Axes, data: pd.DataFrame, looks: Looks, options: Options) -> None:
-    """What the paths, and lines of the other panels, are."""
+def _error_legends(data: pd.DataFrame, looks: Looks, options: Options) -> dict[str, list[Any]]:
+    """What the paths, and lines of the last panel, are."""
     if looks:
         baseline = data[data["run"] == options.baseline].drop_duplicates("t").set_index("t")
         texts = {short(t): paths.correlation_text(row, ", ", intervals=False) for t, row in baseline.iterrows()}
         handles = [drawing.sample(*look, f"{series}: {texts[series]}") for series, look in looks.items()]
-        reading = drawing.guide(options, shading=False, band=False, threshold=False)
-        drawing.legends(column, handles, TIME, reading)
-        return
-    handles = paths.run_handles(data, options)
+        return {TIME: handles, "How to read": drawing.guide(options, shading=False, band=False, threshold=False)}
     lines = [drawing.sample(style.PALETTE[0], "o", "error / |w⊥|²")]
     lines += [
         Line2D([], [], linestyle=dashes, label=f"{name} eigenvalue of Q", **_FORM)
         for name, dashes in _EIGENVALUES.items()
     ]
-    if _has_symmetric(data):
-        lines += [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
+    shares = [drawing.sample(*look, label) for label, *look in PARTS.values()] if _has_symmetric(data) else []
     reading = [*paths.path_guide(options, intervals=False), *drawing.shades(options)]
-    drawing.three_legends(column, {"Run": handles, "Lower panels": lines, "How to read": reading})
+    blocks = {"Run": paths.run_handles(data, options), "Error per deviation": lines}
+    return blocks | {"Where it comes from": shares, "How to read": reading}
 
 
 def notes(data: pd.DataFrame, options: Options) -> list[str]:

@@ -25,7 +25,7 @@ from scipy.special import betaincc
 
 from equidyn.analysis.roughness import fit_quadratic, neighbour_ratio, noise_roughness
 from equidyn.core.numbers import several, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import need
 
@@ -50,24 +50,24 @@ _KEYS = (
     "eigenvalue_y",
 )  # fmt: skip
 _UNRELATED, _SMOOTH = 0.8, 0.5  # ratios of neighbours
-_PANEL = (4.7, 4.2)  # inch, of a surface
-_FOOT = 0.5
+_PANEL = (layout.TWO / 2, 2.75)  # inch, of a surface
+_REMARK = 0.36  # inch, of lines below surfaces
 _FLAT = 1e-4  # of the curvature along y
-_ONE_SCALE = "Heights have one scale, though not one zero,"
+_ONE_SCALE = "Heights have one scale for each loss"
 _VIEW = {"elev": 30, "azim": 22}
 
 
 def landscape_surfaces(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Surfaces of both losses, with the same rotations at all points above, and with new ones at each below.
 
-    A loss has one scale in both rows, and both losses have the same span, so that heights compare in all panels.
+    A loss has one scale in both rows; the other loss, which may rise far less, has its own.
     """
     data = _plane(table, options)
-    limits = _same_span(data)
+    limits = _spans(data)
     panels = [
         _Panel(place, rows, limits[rows["loss"].iloc[0]], *_titles(rows)) for place, rows in _by_protocol_and_loss(data)
     ]
-    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in all panels.", data["unit"].iloc[0])
+    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE}.", data["unit"].iloc[0])
     return figure, data
 
 
@@ -75,24 +75,18 @@ def landscape_contours(table: pd.DataFrame, options: Options) -> tuple[Figure, p
     """The grids of `landscape_surfaces` as heat maps, each on its own scale, with contours of the best quadratic."""
     data = _plane(table, options)
     x_name, y_name = _axis_names(data)
-    figure = style.new_figure(style.WIDTH, 8.2)
-    grid = figure.add_gridspec(2, 2)
+    figure, grid = layout.sheet(layout.TWO, [2.75, 2.75], 2)
     for place, rows in _by_protocol_and_loss(data):
         axes = figure.add_subplot(grid[place])
         _heat(axes, rows)
         title, subtitle = _titles(rows)
-        axes.set_title(title, pad=20)
+        axes.set_title(title, pad=13)
         axes.annotate(
-            subtitle, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=8.5
+            subtitle, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", fontsize=style.LEAST_TYPE
         ).set_in_layout(False)  # longer than the panel is wide
         axes.set(xlabel=x_name, ylabel=y_name)
-    figure.supxlabel(
-        _wrapped(f"{_where(data)} Lines: best quadratic. Cross: the checkpoint. Each panel has its own colours."),
-        x=0.01,
-        ha="left",
-        fontsize=8.5,
-        color=style.MUTED,
-    )
+    below = f"{_where(data)} Lines: best quadratic. Cross: the checkpoint. Each panel has its own colours."
+    figure.supxlabel(_wrapped(below), x=0.01, ha="left", fontsize=style.NOTES, color=style.MUTED)
     return figure, data
 
 
@@ -110,8 +104,7 @@ def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: O
     base = pd.Series([common.get(key, np.nan) for key in zip(data["series"], data["loss"], strict=True)])
     data["fresh_over_common"] = (data["roughness"] / base).where(data["protocol"] == "fresh")
     series = list(dict.fromkeys(data["series"]))
-    figure, (axes,), column = drawing.stacked(1)
-    figure.set_size_inches(style.WIDTH, 1.0 + 0.8 * len(series))
+    figure, (axes,) = layout.stacked(0.6 + 0.5 * len(series), width=layout.TWO)
     values = data[["roughness", "noise_low", "noise_high"]].to_numpy(dtype=float).ravel()
     axes.set_xscale("log")
     axes.set_xlim(*drawing.log_limits(pd.Series(values[np.isfinite(values) & (values > 0)])))
@@ -120,7 +113,7 @@ def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: O
         top = 3.2 * number
         axes.annotate(
             name, (0, top), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="center",
-            fontweight="bold", fontsize=9,
+            fontweight="bold", fontsize=style.LABELS,
         )  # fmt: skip
         for line, (loss, text) in enumerate(LOSSES.items(), start=1):
             rows = data[(data["series"] == name) & (data["loss"] == loss)]
@@ -133,16 +126,18 @@ def landscape_roughness(table: pd.DataFrame, published: pd.DataFrame, options: O
     axes.tick_params(axis="y", length=0)
     drawing.log_labels(axes.xaxis)
     axes.set_xlabel("Roughness: r.m.s. residual of the best quadratic / its range")
-    axes.annotate("new /\nsame", (1, 1), (6, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8.5)
+    axes.annotate(
+        "new /\nsame", (1, 1), (4, 2), xycoords="axes fraction", textcoords="offset points", fontsize=style.NOTES
+    )
     kinds = dict.fromkeys(zip(data["protocol"], theirs, strict=True))
     handles = [_dot(*kind, PROTOCOLS[kind[0]] + ", published" * kind[1]) for kind in kinds]
-    noise = Patch(facecolor=style.DARK_SHADE, label="noise alone: 95 % of grids\nof the same size")
-    drawing.legends(column, handles, "Grids", [noise])
+    noise = Patch(facecolor=style.GREY, label="noise alone: 95 % of grids of the same size")
+    layout.legends(figure, {"Grids": handles, "How to read": [noise]})
     return figure, data
 
 
 def landscape_published(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure, pd.DataFrame]:
-    """Surfaces of the authors' grids, drawn as ours are; both losses of a network have the same span.
+    """Surfaces of the authors' grids, drawn as ours are.
 
     Args:
         table: What `equidyn.analysis.authors.published_landscapes` returns.
@@ -160,12 +155,12 @@ def landscape_published(table: pd.DataFrame, options: Mapping[str, Options]) -> 
     data = table.reset_index(drop=True)
     panels = []
     for row, (model, own) in enumerate(data.groupby("model", sort=False)):
-        limits = _same_span(own)
+        limits = _spans(own)
         for column, (loss, name) in enumerate(LOSSES.items()):
             rows = own[own["loss"] == loss]
             if len(rows):
                 panels.append(_Panel((row, column), rows, limits[loss], f"{model}: {name.lower()}", _numbers(rows)))
-    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} in each row.", None)
+    figure = _surfaces(panels, _axis_names(data), f"{_where(data)} {_ONE_SCALE} of a network.", None)
     return figure, data
 
 
@@ -346,13 +341,11 @@ def _matrix(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x[values.columns].to_numpy(), y[values.index].to_numpy(), values.to_numpy()
 
 
-def _same_span(data: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Limits of each loss: as far apart for all; around the middle of its values, but none below zero without need."""
+def _spans(data: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Limits of each loss, around all its values."""
     ends = data.groupby("loss")["value"].agg(["min", "max"])
-    span = 1.04 * float((ends["max"] - ends["min"]).max()) or 1e-12
-    lows = ends.mean(axis=1) - span / 2
-    lows = lows.where(ends["min"] < 0, lows.clip(lower=0))
-    return {loss: (low, low + span) for loss, low in lows.items()}
+    margin = 0.02 * (ends["max"] - ends["min"]).where(ends["max"] > ends["min"], 1e-12)
+    return {loss: (ends["min"][loss] - margin[loss], ends["max"][loss] + margin[loss]) for loss in ends.index}
 
 
 def _titles(rows: pd.DataFrame) -> tuple[str, str]:
@@ -381,42 +374,44 @@ def _where(data: pd.DataFrame) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 140)
+    return textwrap.fill(text, 145)
 
 
 def _surfaces(panels: Sequence[_Panel], names: tuple[str, str], below: str, unit: str | None) -> Figure:
-    """Surfaces in two columns, with a line of text below."""
+    """Surfaces in two columns, with lines of text below."""
     wide, high = _PANEL
     count = 1 + max(panel.place[0] for panel in panels)
-    height = high * count + _FOOT
-    figure = style.new_figure(2 * wide, height)
-    figure.set_layout_engine("none")  # places are given
+    figure = layout.free(layout.TWO, high * count + _REMARK)
     for (row, column), rows, limits, title, subtitle in panels:
-        left, bottom = column / 2, ((count - 1 - row) * high + _FOOT) / height
-        axes = figure.add_axes((left + 0.025, bottom + 0.1 / height, 0.46, (high - 0.5) / height), projection="3d")
+        left, top = wide * column, high * row
+        axes = layout.at(figure, left + 0.1, top + 0.28, wide - 0.3, high - 0.34, projection="3d")
         x, y, values = _matrix(rows)
         axes.plot_surface(
             *np.meshgrid(x, y), values, rstride=1, cstride=1, cmap="viridis", vmin=limits[0], vmax=limits[1],
-            edgecolor=style.INK, linewidth=0.25, shade=False,
+            edgecolor=style.INK, linewidth=0.2, shade=False,
         )  # fmt: skip
         axes.view_init(**_VIEW)
-        axes.set_box_aspect((1, 1, 0.75), zoom=0.98)
+        axes.set_box_aspect((1, 1, 0.75), zoom=0.95)
         ticks, labels, unit_of = _ticks(limits, unit)
         axes.set(zlim=limits, xlabel=names[0], ylabel=names[1], zlabel=f"loss{unit_of}")
         axes.set_zticks(ticks, labels)
         for axis, ends in ((axes.xaxis, x), (axes.yaxis, y)):
             most = _round_down(np.abs(ends).max())
             axis.set_ticks([-most, 0, most], [f"−{short(most)}", "0", short(most)])
-        for axis, pad in ((axes.xaxis, 2), (axes.yaxis, 2), (axes.zaxis, 7)):
+        for axis, pad in ((axes.xaxis, -6), (axes.yaxis, -6), (axes.zaxis, -2)):
             axis.set_pane_color("#F7F7F7")
-            axis.label.set_size(9)
             axis.labelpad = pad
-        axes.tick_params(labelsize=8, pad=1)
-        top = bottom + (high - 0.2) / height
-        figure.text(left + 0.02, top, title, fontsize=10.5, fontweight="bold", va="center")
-        figure.text(left + 0.02, top - 0.2 / height, subtitle, fontsize=8.5, va="center")
-    figure.text(0.02, 0.08 / height, _wrapped(below), fontsize=8.5, color=style.MUTED)
+        axes.tick_params(labelsize=style.NOTES, pad=-3)
+        axes.tick_params(axis="z", pad=0)
+        height = figure.get_figheight()
+        for line, (text, look) in enumerate(((title, _TITLE), (subtitle, {"fontsize": style.NOTES}))):
+            place = ((left + 0.06) / layout.TWO, 1 - (layout.HEAD + top + 0.08 + 0.15 * line) / height)
+            figure.text(*place, text, va="center", **look)
+    figure.text(0.008, 0.05 / height, _wrapped(below), fontsize=style.NOTES, color=style.MUTED, va="bottom")
     return figure
+
+
+_TITLE = {"fontsize": style.TITLES, "fontweight": "bold"}
 
 
 def _heat(axes: Axes, rows: pd.DataFrame) -> None:
@@ -425,19 +420,18 @@ def _heat(axes: Axes, rows: pd.DataFrame) -> None:
     image = axes.pcolormesh(x, y, values, cmap="viridis", shading="nearest", rasterized=True)
     ticks, labels, unit_of = _ticks((float(values.min()), float(values.max())), rows["unit"].iloc[0])
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02)
-    bar.set_ticks(ticks, labels=labels, fontsize=8)
-    bar.set_label(f"loss{unit_of}", fontsize=9)
+    bar.set_ticks(ticks, labels=labels, fontsize=style.NOTES)
+    bar.set_label(f"loss{unit_of}", fontsize=style.LABELS)
     fine = [np.linspace(each.min(), each.max(), 200) for each in (x, y)]
     surface = fit_quadratic(x, y, values).at(*fine)
     if np.ptp(surface) > 0:
-        lines = axes.contour(*fine, surface, levels=6, colors="white", linewidths=1.1)
-        lines.set(path_effects=[withStroke(linewidth=2.2, foreground=style.INK)])
-    axes.plot(0, 0, marker="+", markersize=10, markeredgewidth=3.6, color="black")
-    axes.plot(0, 0, marker="+", markersize=9, markeredgewidth=1.6, color="white")
+        lines = axes.contour(*fine, surface, levels=6, colors="white", linewidths=0.8)
+        lines.set(path_effects=[withStroke(linewidth=1.6, foreground=style.INK)])
+    axes.plot(0, 0, marker="+", markersize=7, markeredgewidth=2.6, color="black")
+    axes.plot(0, 0, marker="+", markersize=6, markeredgewidth=1.2, color="white")
     axes.grid(visible=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, symmetric=True))
-    axes.tick_params(labelsize=8)
 
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -464,9 +458,9 @@ def _ticks(limits: tuple[float, float], unit: str | None) -> tuple[np.ndarray, l
 def _dots(axes: Axes, rows: pd.DataFrame, place: float) -> None:
     """Roughness of a loss by protocol in one line, over that of noise alone, and how many times one is the other."""
     low, high = rows[["noise_low", "noise_high"]].iloc[0]
-    axes.barh(place, high - low, 0.7, low, color=style.DARK_SHADE, linewidth=0, zorder=1)
+    axes.barh(place, high - low, 0.7, low, color=style.GREY, linewidth=0, zorder=1)
     values = rows.set_index("protocol")["roughness"]
-    axes.plot(values, [place] * len(values), color=style.MUTED, linewidth=1, zorder=2)
+    axes.plot(values, [place] * len(values), color=style.MUTED, linewidth=0.7, zorder=2)
     for protocol, value in values.items():
         dot = _dot(protocol, rows["directions"].iloc[0] == "published")
         dot.set_data([value], [place])
@@ -475,8 +469,8 @@ def _dots(axes: Axes, rows: pd.DataFrame, place: float) -> None:
     over = rows["fresh_over_common"].dropna()
     if len(over):
         axes.annotate(
-            f"× {_defined(over.iloc[0])}", (1, place), (6, 0), xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points", va="center", fontsize=8.5,
+            f"× {_defined(over.iloc[0])}", (1, place), (4, 0), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", va="center", fontsize=style.NOTES,
         )  # fmt: skip
 
 
@@ -484,7 +478,7 @@ def _dot(protocol: str, published: bool, label: str = "") -> Line2D:
     """A marker: filled for the same rotations, open for new ones, of another shape and colour if published."""
     colour, marker = (style.PALETTE[1], "s") if published else (style.PALETTE[0], "o")
     face = "white" if protocol == "fresh" else colour
-    look = {"markersize": 7, "markeredgewidth": 1.6, "markerfacecolor": face, "linestyle": "none", "zorder": 3}
+    look = {"markersize": 5, "markeredgewidth": 1.1, "markerfacecolor": face, "linestyle": "none", "zorder": 3}
     return Line2D([], [], color=colour, marker=marker, label=label, **look)
 
 

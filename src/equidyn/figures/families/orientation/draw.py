@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from equidyn.analysis.orientation import FRAME, columns_of, noticeable
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.study.selection import need
 from equidyn.tasks.card import Words
@@ -33,9 +33,9 @@ _FRAME_LOOKS = {
     "y": (style.PALETTE[3], (0, (5, 1.5))),
     "z": (style.PALETTE[6], (0, (5, 1.2, 1, 1.2))),
 }
-_ANGLES = (0, 30, 45, 60, 75, 90)
-_STAR = {"marker": "*", "markersize": 13, "markerfacecolor": style.PALETTE[4], "markeredgecolor": style.INK}
-_HALO = [withStroke(linewidth=2.5, foreground="white")]  # of letters, which lie over dots
+_ANGLES = (0, 45, 60, 75, 90)
+_STAR = {"marker": "*", "markersize": 8, "markerfacecolor": style.PALETTE[4], "markeredgecolor": style.INK}
+_HALO = [withStroke(linewidth=1.8, foreground="white")]  # of letters, which lie over dots
 
 
 def orientation_audit(
@@ -63,18 +63,18 @@ def orientation_audit(
     need(table, ["example", "side", *(name for axis in _AXES for name in columns_of(axis))])
     curves = angles.assign(shown="angles", side="train", excess=angles["share"] - angles["uniform"])
     data = pd.concat([tests.assign(shown="test"), curves, _places(table)], ignore_index=True)
-    figure, panels, column = drawing.tiled(4, 2)
+    figure, panels = layout.tiled(4, 4, 2.15)
     reach = 100 * 1.25 * max(curves["excess"].abs().max(), tests["band"].max())
     for row, (axis, name) in enumerate(_AXES.items()):
         part = data[data["axis"] == axis]
         found = tests[tests["axis"] == axis].set_index("side")
         left, right = panels[2 * row : 2 * row + 2]
         _draw_map(left, part[part["shown"] == "map"], found)
-        left.set_title(f"{name.capitalize()} axis: map")
+        left.set_title(f"{name.capitalize()} axis")
         _draw_angles(right, part[part["shown"] == "angles"], found.loc["train"])
         right.set_ylim(-reach, reach)
-        right.set_title(f"{name.capitalize()} axis: angles, train")
-    drawing.legends(column, _series(tests, options), "Data", _reading(tests))
+        right.set_title("Its angles, train")
+    layout.legends(figure, {"Data": _series(tests, options), "How to read": _reading(tests)})
     return figure, data
 
 
@@ -107,8 +107,10 @@ def _draw_map(axes: Axes, points: pd.DataFrame, tests: pd.DataFrame) -> None:
     for angle in (30, 60):
         radius = np.sqrt(1 - np.cos(np.radians(angle)))
         axes.add_patch(Circle((0, 0), radius, facecolor="none", edgecolor=style.MUTED, zorder=1))
-        axes.text(0, -radius, f"{angle}°", ha="center", va="center", fontsize=7.5, zorder=4, path_effects=_HALO)
-    size = float(np.clip(60 / np.sqrt(len(points)), 1.6, 4.5))
+        axes.text(
+            0, -radius, f"{angle}°", ha="center", va="center", fontsize=style.LEAST_TYPE, zorder=4, path_effects=_HALO
+        )
+    size = float(np.clip(45 / np.sqrt(len(points)), 1.1, 3))
     for side, part in points.groupby("side", sort=False):
         colour, marker = _SIDES[side]
         face = {"markerfacecolor": "none"} if side == "validation" else {"markeredgecolor": "none", "alpha": 0.55}
@@ -123,24 +125,26 @@ def _draw_map(axes: Axes, points: pd.DataFrame, tests: pd.DataFrame) -> None:
     for letter, place in (("x", (1.12, 0)), ("y", (0, 1.12)), ("z", (0, 0))):
         look = {"color": _FRAME_LOOKS[letter][0], "fontweight": "bold", "path_effects": _HALO}
         axes.text(*place, letter, ha="center", va="center", zorder=4, **look)
-    lines = [f"{side}: λ = {_eigenvalues(row)}; p = {_digits(row['p_value'])}" for side, row in tests.iterrows()]
+    lines = [f"{side}:\nλ = {_eigenvalues(row)}; p = {_digits(row['p_value'])}" for side, row in tests.iterrows()]
     axes.set(xlim=(-1.22, 1.22), ylim=(-1.06, 1.22), aspect="equal", xticks=[], yticks=[])
-    axes.set_xlabel("\n".join(lines), fontsize=8.5)
+    axes.set_xlabel("\n".join(lines), fontsize=style.NOTES)
     axes.spines[:].set_visible(False)
 
 
 def _draw_angles(axes: Axes, curves: pd.DataFrame, test: pd.Series) -> None:
     """Excess shares over those of uniform axes, in percentage points, with the band of uniform axes."""
-    axes.axhspan(-100 * test["band"], 100 * test["band"], color=style.DARK_SHADE, linewidth=0, zorder=0)
-    axes.axhline(0, color=style.INK, linewidth=0.8)
+    axes.axhspan(-100 * test["band"], 100 * test["band"], color=style.GREY, linewidth=0, zorder=0)
+    axes.axhline(0, color=style.INK, linewidth=0.6)
     for letter, part in curves.groupby("frame", sort=False):
         colour, line = _FRAME_LOOKS[letter]
         axes.plot(part["uniform"], 100 * part["excess"], color=colour, linestyle=line)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_locator(FixedLocator([1 - np.cos(np.radians(angle)) for angle in _ANGLES]))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{angle}°" for angle in _ANGLES]))
-    axes.set(xlabel="Angle to x, y or z (scale: 1 − cos)", ylabel="Share within this angle,\nminus uniform (% points)")
-    axes.text(0.03, 0.97, f"p = {_digits(test['p_along_frame'])}", transform=axes.transAxes, va="top", fontsize=8.5)
+    axes.set(xlabel="Angle to x, y or z", ylabel="Share within, − uniform (% points)")
+    axes.text(
+        0.03, 0.97, f"p = {_digits(test['p_along_frame'])}", transform=axes.transAxes, va="top", fontsize=style.NOTES
+    )
 
 
 def _series(tests: pd.DataFrame, options: Options) -> list[Any]:
@@ -161,19 +165,16 @@ def _series(tests: pd.DataFrame, options: Options) -> list[Any]:
 
 def _reading(tests: pd.DataFrame) -> list[Any]:
     """Legend entries of how to read the figure."""
-    nothing = {"linestyle": "none", "color": "none"}
-    maps = "maps: half sphere seen along z, in equal areas; opposite points of the rim are the same axis, circles are "
-    maps += "30° and 60° from z"
-    moments = "λ: mean cos² of the angle to the direction preferred, one between, and the one avoided; 0.33 each if "
-    moments += "uniform"
-    entries: list[Any] = [Line2D([], [], label=text, **nothing) for text in (maps, moments)]
+    maps = "maps: half sphere seen along z, in equal areas; rings are 30° and 60° from z"
+    moments = "λ: mean cos² of the angle to the direction preferred, one between, and the one avoided; 0.33 if uniform"
+    entries: list[Any] = [layout.remark(text) for text in (maps, moments)]
     if (tests.loc[tests["side"] == "train", "p_value"] < LEVEL / TESTS).any():
         label = f"direction preferred in training, if p < {LEVEL / TESTS:g}"
         entries.append(Line2D([], [], linestyle="none", label=label, **_STAR))
     return [
         *entries,
-        Patch(facecolor=style.DARK_SHADE, label="where all three curves stay in 95 % of cases if axes are uniform"),
-        Line2D([], [], label="p: probability that uniform axes are as uneven or more", **nothing),
+        Patch(facecolor=style.GREY, label="where all curves stay in 95 % of cases if axes are uniform"),
+        layout.remark("p: probability that uniform axes are as uneven or more"),
     ]
 
 

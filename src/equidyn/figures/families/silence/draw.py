@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import by_run, curve, has_replicates
 from equidyn.figures.parts.times import at_times, smoothed
+from equidyn.study.labels import BASELINE
 from equidyn.study.selection import chosen, need, replicates, shown
 
 _COLUMNS = ("percent", "percent_low", "percent_high", "relative_equivariance", "skill")
@@ -38,14 +39,13 @@ def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure,
         series = [f"t = {short(t)}" for t in rows["t"]]
         data = shown(rows, [*_COLUMNS, "t", "self_conditioning", "flow_times"], options, series)
     else:
-        data = shown(rows, _COLUMNS, options, [options.baseline] * len(rows))
+        data = shown(rows, _COLUMNS, options, [BASELINE] * len(rows))
     for name in drawing.with_averages(data, ["relative_equivariance"]):
         data[name.replace("relative_equivariance", "relative_percent")] = 100 * data[name]
     data = _marked(data, options)
     data = smoothed(data, list(_LOOKS)) if options.timed else data
     parts = [part for _, part in data.groupby("t")] if options.timed else [data]
-    figure, grid = drawing.with_column(style.WIDTH, style.HEIGHT, 2, len(parts), height_ratios=(2, 1))
-    drawing.name_comparison(figure, data, options)
+    figure, grid = layout.sheet(layout.TWO if options.timed else layout.ONE, (2.05, 1.0), len(parts))
     place = drawing.Steps(data["step"], log=True)
     shares = drawing.with_averages(data, ["percent", "relative_percent"])
     for i, part in enumerate(parts):
@@ -71,7 +71,7 @@ def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure,
     reading = drawing.guide(options, shading=True, band=True, threshold=False, seeds=has_replicates(data))
     reading += drawing.averages(data)
     reading.append(Line2D([], [], label=f"{options.threshold:g} %", **drawing.THRESHOLD))
-    drawing.legends(drawing.blank(figure, grid[:, -1]), handles, "Curve, and first step (vertical)", reading)
+    layout.legends(figure, {"Curve, and first step (vertical)": handles, "How to read": reading})
     return figure, data
 
 
@@ -104,7 +104,7 @@ def _curves(above: Axes, below: Axes, part: pd.DataFrame, place: drawing.Steps) 
         for i, colour in enumerate(colours):
             dashes = (_DASH * i, (_DASH, _DASH * (len(colours) - 1))) if len(colours) > 1 else "-"
             for axes in (above, below):
-                axes.axvline(x, color=colour, linewidth=1.1, linestyle=dashes, zorder=1.5)
+                axes.axvline(x, color=colour, linewidth=0.7, linestyle=dashes, zorder=1.5)
 
 
 def _handle(data: pd.DataFrame, parts: list[pd.DataFrame], name: str, timed: bool) -> Line2D:
@@ -113,8 +113,8 @@ def _handle(data: pd.DataFrame, parts: list[pd.DataFrame], name: str, timed: boo
     lines = [f"{text}, half of the best" if name == "skill" else f"{text} ≤ 2 %"]
     for part in parts:
         seeds = [_step(run, name) for run, _ in by_run(part)]
-        said = seeds[0] + (f" (others: {', '.join(seeds[1:])})" if len(seeds) > 1 else "")
-        lines.append(f"  {part['series'].iloc[0]}: {said}" if timed else f"  step {said}")
+        said = seeds[0] + (f" ({', '.join(seeds[1:])})" if len(seeds) > 1 else "")
+        lines.append(f" {part['series'].iloc[0]}: {said}" if timed else f" step {said}")
     return drawing.sample(colour, marker, "\n".join(lines))
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from equidyn.figures.card import Family, Figure
+from equidyn.figures.card import Family, Figure, uncompared
 
 figure = partial(Figure, category="The error's own structure")
 
@@ -13,24 +13,26 @@ CARD = Family(
         figure(
             "error_by_angle",
             "Equivariance error by the angle of the rotation",
-            """Half the mean squared difference between the turned back predictions for two orientations a rotation
-            apart, against the rotation's angle, for several training steps of the baseline. Left: as a share of the
-            held-out loss. Next: relative to its average over all rotations, which is the equivariance error; black
-            are errors of one angular degree alone, scaled alike. Right, where predictions are differentiable: the
-            degree that an error would have which grows from angle 0 as fast. A network that predicts vectors as the
-            product of a linear layer and invariant features has degree 2.""",
+            """How much predictions for two orientations differ, against the angle between these, for several steps of
+            the baseline: as a share of the held-out loss; relative to the average over all rotations; and, against the
+            step, the degree of an error that grows as fast from angle 0.""",
+            """Drawn is half the mean squared difference between the turned back predictions for two orientations a
+            rotation apart; its average over all rotations is the equivariance error. Black are errors of one angular
+            degree alone, scaled alike. The effective degree needs predictions that are differentiable. A network that
+            predicts vectors as the product of a linear layer and invariant features has degree 2.""",
             tables=("angles",),
             notes="angle_notes",
         ),
         figure(
             "error_by_degree",
             "Equivariance error by angular momentum",
-            """The equivariance error of the baseline split by degree l of its dependence on the rotation: the turned
-            back prediction is a function of the rotation, and l counts how finely it varies, as the degree of
-            spherical harmonics does. The degrees add up to the equivariance error; all beyond the last that is told
-            apart are one grey curve. Left: as a share of the held-out loss. Right: as a share of the equivariance
-            error. A network that predicts vectors as the product of a linear layer and invariant features has degree
-            2 alone; what a truncated neighbourhood or a grid adds is of higher degrees too.""",
+            """The equivariance error of the baseline split by degree l of its dependence on the rotation, which counts
+            how finely it varies, against the training step. Left: as a share of the held-out loss. Right: as a share of
+            the equivariance error.""",
+            """The turned back prediction is a function of the rotation, and l is as the degree of spherical harmonics.
+            The degrees add up to the equivariance error; all beyond the last that is told apart are one grey curve. A
+            network that predicts vectors as the product of a linear layer and invariant features has degree 2 alone;
+            what a truncated neighbourhood or a grid adds is of higher degrees too.""",
             tables=("spectrum",),
             notes="degree_notes",
         ),
@@ -40,6 +42,7 @@ CARD = Family(
             """Variance over rotations of the features that each layer of the baseline puts out, turned back as they
             ought to turn, relative to the mean square of the features, for several training steps; last, of the
             prediction.""",
+            appendix=uncompared,
             tables=("layers",),
             notes="layer_notes",
         ),

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from equidyn.core.numbers import several, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.captions import evidence, useful_note
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.times import at_times
@@ -37,6 +37,8 @@ _DEGREE = (
 _LAYERS = ("layer", "place", "kind_of_action", "relative_error", "energy", "floor")
 _DEGREES = {1: ":", 2: (0, (5, 2))}  # line styles of closed forms
 _HALF_TURN = 180
+_ROUNDING = 1e-12  # relative errors that are none but for rounding, even in double precision
+_AVERAGE = {"linestyle": "none", "marker": "_", "markersize": 7, "markeredgewidth": 1.3}
 _KINDS = {
     "invariant": ("unchanged by rotations", style.PALETTE[5]),
     "grid": ("values on voxels", style.PALETTE[2]),
@@ -78,9 +80,7 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     rows = _by_time(data)
     columns = 2 + int(data["degree"].notna().any())
     curves = data[data["curve"]]
-    figure, panels, column = drawing.tiled(columns * len(rows), columns)
-    figure.set_size_inches(figure.get_figwidth() + 0.35 * columns, figure.get_figheight())
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.tiled(columns * len(rows), columns, 1.85)
     for row, (time, part) in enumerate(rows.items()):
         share, shape, *rest = panels[columns * row : columns * (row + 1)]
         bounds = curves[["percent_angle", "percent_angle_low", "percent_angle_high", "haar_percent"]]
@@ -90,27 +90,27 @@ def error_by_angle(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
             _against_angle(axes, part, name, looks, average=axes is share)
             axes.set_xlabel("Angle of rotation (°)" if row == len(rows) - 1 else "")
         _closed_forms(shape)
-        share.set_ylabel("Share of held-out loss (%)")
-        shape.set_ylabel("Relative to the average\nover all rotations")
+        share.set_ylabel("Share of loss (%)")
+        shape.set_ylabel("Error / average over\nall rotations")
         for axes in rest:
             _degrees(axes, part, data)
             axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
         share.set_title(time or "Error at an angle")
         if row == 0:
-            shape.set_title("Shape")
+            shape.set_title("How it depends on the angle")
             for axes in rest:
                 axes.set_title("Effective degree")
     handles = _step_handles(looks, data)
     reading = [
-        *drawing.skills(options, drawing.useless(options)),
-        Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
+        *drawing.skills(options, drawing.no_skill(options)),
+        drawing.interval(options),
     ]
-    mark = {"color": style.INK, "linestyle": "none", "marker": "_", "markersize": 10, "markeredgewidth": 1.8}
-    reading.append(Line2D([], [], label="right edge: average over all\nrotations, the equivariance error", **mark))
+    text = "right edge: average over all rotations, the equivariance error"
+    reading.append(Line2D([], [], color=style.INK, label=text, **_AVERAGE))
     for degree, dashes in _DEGREES.items():
         text = f"an error of degree {degree} alone"
-        reading.append(Line2D([], [], color=style.INK, linewidth=1.2, linestyle=dashes, label=text))
-    drawing.legends(column, handles, drawing.STEP, reading)
+        reading.append(Line2D([], [], color=style.INK, linewidth=0.8, linestyle=dashes, label=text))
+    layout.legends(figure, {drawing.STEP: handles, "How to read": reading})
     return figure, data
 
 
@@ -122,13 +122,10 @@ def _against_angle(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, *, a
         x = part["angle"].to_numpy(dtype=float)
         if f"{name}_low" in part:
             low = part[f"{name}_low"].clip(lower=axes.get_ylim()[0])
-            axes.fill_between(x, low, part[f"{name}_high"], color=colour, alpha=0.2, linewidth=0)
-        drawing.line(axes, x, part[name], part["unskilled"], False, log, colour, marker, size=4)
+            axes.fill_between(x, low, part[f"{name}_high"], color=colour, alpha=drawing.BAND, linewidth=0)
+        drawing.line(axes, x, part[name], part["unskilled"], False, log, colour, marker, size=style.DOT)
         if average and len(part):
-            axes.plot(
-                1.05 * _HALF_TURN, part["haar_percent"].iloc[0], color=colour, marker="_", markersize=10,
-                markeredgewidth=1.8,
-            )  # fmt: skip
+            axes.plot(1.05 * _HALF_TURN, part["haar_percent"].iloc[0], color=colour, **_AVERAGE)
     axes.set_xlim(0, (1.09 if average else 1.03) * _HALF_TURN)
     axes.xaxis.set_major_locator(FixedLocator(range(0, _HALF_TURN + 1, 45)))
 
@@ -136,9 +133,9 @@ def _against_angle(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, *, a
 def _closed_forms(axes: Axes) -> None:
     """Errors of a single degree, and their average."""
     angle = np.linspace(0.5, _HALF_TURN, 200)
-    axes.axhline(1, color=style.MUTED, linewidth=0.8, zorder=1)
+    axes.axhline(1, color=style.MUTED, linewidth=0.6, zorder=1)
     for degree, dashes in _DEGREES.items():
-        axes.plot(angle, closed_form(angle, degree), color=style.INK, linewidth=1.2, linestyle=dashes, zorder=4)
+        axes.plot(angle, closed_form(angle, degree), color=style.INK, linewidth=0.8, linestyle=dashes, zorder=4)
 
 
 def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
@@ -146,12 +143,12 @@ def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
     part = part.drop_duplicates("step")
     place = drawing.Steps(data["step"], log=True)
     drawing.scale(axes, data[["degree"]], log=False, include=max(_DEGREES) + 0.5)
-    place.dress(axes)
+    place.dress(axes, narrow=True)
     if "degree_low" in part:
-        axes.vlines(place(part["step"]), part["degree_low"], part["degree_high"], color=style.INK, linewidth=1)
+        axes.vlines(place(part["step"]), part["degree_low"], part["degree_high"], color=style.INK, linewidth=0.7)
     drawing.line(axes, place(part["step"]), part["degree"], part["unskilled"], True, False, style.INK, "o")
     for degree, dashes in _DEGREES.items():
-        axes.axhline(degree, color=style.INK, linewidth=1, linestyle=dashes, zorder=1)
+        axes.axhline(degree, color=style.INK, linewidth=0.7, linestyle=dashes, zorder=1)
     axes.set_ylabel("Effective degree l")
 
 
@@ -198,9 +195,7 @@ def error_by_degree(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     names = data.sort_values("degree").drop_duplicates("series")
     looks = looks_of(names.loc[~names["and_above"], "series"], style.graded)
     looks |= dict.fromkeys(names.loc[names["and_above"], "series"], (style.MUTED, "x"))
-    figure, panels, column = drawing.tiled(2 * len(rows), 2)
-    figure.set_size_inches(figure.get_figwidth() + 0.9, figure.get_figheight())
-    drawing.name_comparison(figure, data, options)
+    figure, panels = layout.tiled(2 * len(rows), 2, 1.85)
     place = drawing.Steps(data["step"], log=True)
     for row, (title, part) in enumerate(rows.items()):
         of_loss, of_error = panels[2 * row : 2 * row + 2]
@@ -209,15 +204,15 @@ def error_by_degree(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         for axes, name in ((of_loss, "loss_share"), (of_error, "error_share")):
             _against_step(axes, part, name, looks, place)
             axes.set_xlabel(drawing.STEP if row == len(rows) - 1 else "")
-        of_loss.set_ylabel("Share of held-out loss (%)")
-        of_error.set_ylabel("Share of equivariance error (%)")
+        of_loss.set_ylabel("Share of loss (%)")
+        of_error.set_ylabel("Share of equivariance\nerror (%)")
         of_loss.set_title(title)
     handles = [drawing.sample(*look, series) for series, look in looks.items()]
     reading = [
-        *drawing.skills(options, drawing.useless(options)),
-        Patch(facecolor=style.MUTED, alpha=0.35, label=f"{options.level} interval"),
+        *drawing.skills(options, drawing.no_skill(options)),
+        drawing.interval(options),
     ]
-    drawing.legends(column, handles, "Degree l", reading)
+    layout.legends(figure, {"Degree l": handles, "How to read": reading})
     return figure, data
 
 
@@ -230,8 +225,8 @@ def _against_step(axes: Axes, data: pd.DataFrame, name: str, looks: Looks, place
         part = data[data["series"] == series]
         x = place(part["step"])
         low, high = part[f"{name}_low"].clip(lower=least), part[f"{name}_high"].clip(lower=least)
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        drawing.line(axes, x, part[name], part["unskilled"], True, log, colour, marker, size=4)
+        axes.fill_between(x, low, high, color=colour, alpha=drawing.BAND, linewidth=0)
+        drawing.line(axes, x, part[name], part["unskilled"], True, log, colour, marker, size=style.DOT)
 
 
 def degree_notes(data: pd.DataFrame, options: Options) -> list[str]:
@@ -269,15 +264,14 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = at_times(of_analysis(table, options, _LAYERS))
     data, looks = _by_step(data)
     data = data[data["curve"]].sort_values([*_time(data), "step", "place"], kind="stable").reset_index(drop=True)
-    data["zero"] = data["relative_error"] == 0
+    data["zero"] = data["relative_error"] < _ROUNDING
     rows = _by_time(data)
     layers = data.drop_duplicates("layer").sort_values("place")
     positions = {layer: i for i, layer in enumerate(layers["layer"])}
-    positive = data.loc[data["relative_error"] > 0, ["relative_error"]]
-    floors = data.loc[data["floor"] > 0, "floor"]
-    figure, panels, column = drawing.stacked(*[1] * len(rows))
-    figure.set_size_inches(style.WIDTH, max(style.HEIGHT, 2.6 * len(rows) + 1))
-    drawing.name_comparison(figure, data, options)
+    positive = data.loc[~data["zero"], ["relative_error"]]
+    floors = data.loc[data["floor"] > _ROUNDING, "floor"]
+    heights = [2.0] * (len(rows) - 1) + [2.6]
+    figure, panels = layout.stacked(*heights, width=layout.TWO)
     for axes, (time, part) in zip(panels, rows.items(), strict=True):
         reach = drawing.in_reach(floors, positive) if len(positive) else None
         drawing.scale(axes, positive, log=True, include=reach)
@@ -287,12 +281,12 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
             _layers(axes, part[part["series"] == series], positions, *look, shift)
         worst = part.groupby("layer", sort=False)["floor"].max()
         if reach:
-            axes.plot([positions[layer] for layer in worst.index], worst.where(worst > 0), **drawing.FLOOR)
+            axes.plot([positions[layer] for layer in worst.index], worst.where(worst > _ROUNDING), **drawing.FLOOR)
         axes.tick_params(axis="x", length=0)
-        axes.set(title=time, ylabel="Error relative to\nmean square of features")
+        axes.set(title=time, ylabel="Error / mean square\nof features")
     panels[-1].set_xlim(-0.5, len(layers) - 0.5)
-    names = [drawing.shortened(layer, _LONGEST) for layer in layers["layer"]]
-    panels[-1].set_xticks(range(len(layers)), names, rotation=40, ha="right")
+    names = [drawing.shortened(_spoken(layer), _LONGEST) for layer in layers["layer"]]
+    panels[-1].set_xticks(range(len(layers)), names, rotation=45, ha="right", fontsize=style.NOTES)
     panels[-1].xaxis.set_minor_locator(NullLocator())
     panels[-1].set_xlabel("Layer, from input to output")
     handles = _step_handles(looks, data)
@@ -300,24 +294,30 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         Patch(facecolor=_KINDS[kind][1], alpha=0.16, label=f"{kind}: {_KINDS[kind][0]}")
         for kind in dict.fromkeys(layers["kind_of_action"])
     ]
-    reading += drawing.skills(options, drawing.useless(options))
+    reading += drawing.skills(options, drawing.no_skill(options))
     reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
     if data["zero"].any():
-        text = "lower edge: exactly 0"
-        reading.append(Line2D([], [], color=style.INK, marker="v", markersize=5, linestyle="none", label=text))
-    drawing.legends(column, handles, drawing.STEP, reading)
+        text = "lower edge: none, or rounding alone"
+        reading.append(Line2D([], [], color=style.INK, marker="v", linestyle="none", label=text))
+    layout.legends(figure, {drawing.STEP: handles, "How to read": reading})
     return figure, data
+
+
+def _spoken(layer: str) -> str:
+    """A layer's name with spaces between the modules that it lies in."""
+    return layer.replace(".", " ").replace("_", " ")
 
 
 def _layers(axes: Axes, data: pd.DataFrame, positions: dict[str, int], colour: str, marker: str, shift: float) -> None:
     """One step; zeros as triangles at the lower edge."""
     x = data["layer"].map(positions).to_numpy(dtype=float)
-    drawing.line(axes, x, data["relative_error"], data["unskilled"], False, True, colour, marker)
-    zero = data["zero"].to_numpy()
-    axes.plot(
-        x[zero] + shift, np.full(zero.sum(), axes.get_ylim()[0]), linestyle="none", marker="v", markersize=5,
-        color=colour, markerfacecolor="white" if data["unskilled"].any() else colour, clip_on=False, zorder=4,
-    )  # fmt: skip
+    seen = data["relative_error"].where(~data["zero"])
+    drawing.line(axes, x, seen, data["unskilled"], False, True, colour, marker)
+    if (zero := data["zero"].to_numpy()).any():
+        axes.plot(
+            x[zero] + shift, np.full(zero.sum(), axes.get_ylim()[0]), linestyle="none", marker="v", color=colour,
+            markerfacecolor="white" if data["unskilled"].any() else colour, clip_on=False, zorder=4,
+        )  # fmt: skip
 
 
 def _kinds(axes: Axes, kinds: pd.Series) -> None:
@@ -331,8 +331,8 @@ def _floor_sample(floors: pd.Series, *, drawn: bool) -> Line2D:
     """Legend entry of the numeric floor, which tells it where it is not drawn."""
     if drawn:
         return Line2D([], [], label="numeric floor: one rotation, repeated", **drawing.FLOOR)
-    text = f"at most {short(floors.max())},\nbelow the axis" if len(floors) else "exactly 0"
-    return Line2D([], [], linestyle="none", label=f"numeric floor: {text}")
+    text = f"at most {short(floors.max())}, below the axis" if len(floors) else "rounding alone"
+    return layout.remark(f"numeric floor: {text}")
 
 
 def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
@@ -342,7 +342,7 @@ def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
     if data["zero"].any():
         always = data.groupby("layer", sort=False)["zero"].mean()
         said = [f"{layer}{'' if share == 1 else ' (at some steps)'}" for layer, share in always[always > 0].items()]
-        sentences.append(f"Exactly 0, at the lower edge: {', '.join(said)}.")
+        sentences.append(f"None but for rounding, at the lower edge: {', '.join(said)}.")
     return [*sentences, f"Numeric floor, of one rotation repeated: at most {short(data['floor'].max())}."]
 
 

@@ -12,14 +12,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from equidyn.core.numbers import short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.figures.parts.times import at_times, smoothed
-from equidyn.figures.parts.variations import Looks, by_comparison, comparison_looks, comparison_names, looks_of
+from equidyn.figures.parts.variations import (
+    Looks,
+    by_comparison,
+    comparison_looks,
+    comparison_names,
+    labels,
+    looks_of,
+)
 from equidyn.study.selection import chosen, of_baseline, shown
 
-_PANEL, _COLUMN = 3.3, 3.3  # inch
 _SHARE = ("percent", "percent_low", "percent_high")
 
 
@@ -41,28 +47,26 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
     if not shares:
         raise ValueError(f"no rows of any task to draw: neither {', nor '.join(options)}")
     data = pd.concat(shares.values(), ignore_index=True)
-    figure = style.new_figure(_PANEL * len(shares) + _COLUMN, 5.2)
-    widths = [*[_PANEL] * len(shares), _COLUMN]
-    grid = figure.add_gridspec(2, len(widths), height_ratios=(3.4, 1), width_ratios=widths)
+    figure, grid = layout.sheet(layout.TWO, [2.5], len(shares))
+    steps, blocks = drawing.Steps(data["step"], log=True), {}
     first: Any = None
     for i, (task, rows) in enumerate(shares.items()):
         own = options[task]
         axes = figure.add_subplot(grid[0, i], sharey=first)
-        place = drawing.Steps(rows["step"], log=True)
         looks, title = _looks(rows, own)
         for series, (colour, marker) in reversed(looks.items()):
-            curve(axes, rows[rows["series"] == series], "percent", place, colour, marker)
-        place.dress(axes)
+            curve(axes, rows[rows["series"] == series], "percent", steps, colour, marker)
+        steps.dress(axes, narrow=True)
         axes.axhline(own.threshold, zorder=1, **drawing.THRESHOLD)
         axes.set(title=own.words.title, xlabel=drawing.STEP)
         axes.tick_params(labelleft=first is None)
-        handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-        drawing.legend(drawing.blank(figure, grid[1, i]), handles, title)
+        name = f"{own.words.title}, {title}" if title else own.words.title
+        blocks[name] = [drawing.sample(*look, series) for series, look in looks.items()]
         first = first or axes
     drawing.scale(first, drawing.with_averages(data, _SHARE), log=True, include=own.threshold)
     first.set_ylabel(PERCENT)
-    reading = drawing.guide(own, shading=False, band=True) + drawing.averages(data)
-    drawing.legend(drawing.blank(figure, grid[:, -1]), reading, "How to read")
+    blocks["How to read"] = drawing.guide(own, shading=False, band=True) + drawing.averages(data)
+    layout.legends(figure, blocks)
     return figure, data
 
 
@@ -76,13 +80,13 @@ def _share(table: pd.DataFrame, options: Options) -> pd.DataFrame:
     if options.comparisons:
         rows = by_comparison(rows, options)
         return shown(rows, _SHARE, options, comparison_names(rows, options))
-    return shown(rows, _SHARE, options, rows["run"])
+    return shown(rows, _SHARE, options, labels(rows, options))
 
 
 def _looks(rows: pd.DataFrame, options: Options) -> tuple[Looks, str]:
-    """Looks of the series of a panel, and what they are."""
+    """Looks of the series of a panel, and what they are, if not runs."""
     if "t" in rows:
-        return looks_of(rows["series"], style.timed), "Flow time"
+        return looks_of(rows["series"], style.timed), "flow time"
     if rows["comparison"].isin(list(options.comparisons)).all():
-        return comparison_looks(rows, options), "Rotations"
-    return looks_of(rows["series"]), "Run"
+        return comparison_looks(rows, options), "rotations"
+    return looks_of(rows["series"]), ""

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from equidyn.core.numbers import power, several, short
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.figures.parts.variations import by_comparison, comparison_looks, comparison_names
@@ -24,6 +23,10 @@ _FLOORS = (
     "spacing", "centre", "group", "comparison", "relative_error", "total", "equivariance", "percent", "molecules",
     "rotations",
 )  # fmt: skip
+
+
+_ROUNDING = 1e-12
+"""Relative errors that are no more than rounding in double precision."""
 
 
 def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
@@ -39,8 +42,7 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
         data[name.replace("equivariance", "equivariance_over_null")] = data[name] / data["null_loss"]
     data["floor_over_null"] = data[ACTION_FLOOR] / data["null_loss"]
     looks = comparison_looks(data, options)
-    figure, panels, column = drawing.stacked(2, 2, 1)
-    figure.set_size_inches(style.WIDTH, 7.6)
+    figure, panels = layout.stacked(1.75, 1.6, 0.95)
     share, error, skill = panels
     place = drawing.Steps(data["step"], log=True)
     shares = drawing.with_averages(data, ["percent", "percent_low", "percent_high"])
@@ -56,18 +58,18 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
             curve(axes, part, name, place, colour, marker)
             axes.plot(place(part["step"]), part[floor].where(part[floor] > 0), **drawing.FLOOR | {"color": colour})
         x, unskilled = place(part["step"]), part["unskilled"]
-        drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=3.2)
+        drawing.line(skill, x, part["skill"], unskilled, place.log, False, colour, marker, size=style.DOT)
         drawing.average(skill, x, part, "skill", colour, log_y=False)
     place.dress(skill)
     share.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     share.set_ylabel(PERCENT)
-    error.set_ylabel(f"Equivariance error / loss\nof {options.words.null}")
+    error.set_ylabel(f"Equivariance error /\nloss of {options.words.null}")
     skill.set_xlabel(drawing.STEP)
     drawing.skill_axis(skill, options)
     handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
     reading = drawing.guide(options, shading=False, band=True) + drawing.averages(data)
     reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
-    drawing.legends(column, handles, "Rotations", reading)
+    layout.legends(figure, {"Rotations": handles, "How to read": reading})
     return figure, data
 
 
@@ -90,32 +92,48 @@ def interpolation_floor(table: pd.DataFrame, options: Options) -> tuple[Figure, 
     data = by_comparison(table, options).sort_values(["spacing", "centre"], kind="stable").reset_index(drop=True)
     data.insert(0, "series", comparison_names(data, options))
     looks = comparison_looks(data, options)
+    drawn = data["relative_error"].where(data["relative_error"] > _ROUNDING)
     centres = data["centre"].str.replace(", ", ",\n")
     grids = [f"{short(spacing)} Å\n{centre}" for spacing, centre in zip(data["spacing"], centres, strict=True)]
-    names, width = list(dict.fromkeys(grids)), 0.8 / len(looks)
-    offsets = {series: width * (i - (len(looks) - 1) / 2) for i, series in enumerate(looks)}
+    names = list(dict.fromkeys(grids))
+    offsets = {series: 0.7 * ((i + 0.5) / len(looks) - 0.5) for i, series in enumerate(looks)}
     place = np.array([names.index(grid) for grid in grids]) + data["series"].map(offsets)
-    colours = [looks[series][0] for series in data["series"]]
-    figure, (above, below), column = drawing.stacked(2.4, 1)
-    drawing.scale(above, data[["relative_error"]], log=True)
+    figure, (above, below) = layout.stacked(2.2, 1.35, width=layout.TWO)
+    drawing.scale(above, drawn.to_frame(), log=True)
     drawing.scale(below, data[["percent"]], log=False, include=1.0)
+    least = above.get_ylim()[0]
     for axes, name in ((above, "relative_error"), (below, "percent")):
         axes.set_ylim(axes.get_ylim()[0], _headroom(axes.get_ylim(), log=axes is above))
-        axes.bar(place, data[name], 0.92 * width, color=colours)
+        heights = data[name].where(drawn.notna(), least) if axes is above else data[name]
+        for series, (colour, marker) in looks.items():
+            own = data["series"] == series
+            seen = own & drawn.notna() if axes is above else own
+            axes.plot(place[seen], heights[seen], linestyle="none", marker=marker, markersize=4.5, color=colour)
+            if (hidden := own & ~seen).any():
+                look = {"linestyle": "none", "marker": "v", "markersize": 4.5, "color": colour, "clip_on": False}
+                axes.plot(place[hidden], heights[hidden], **look)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(visible=False, axis="x")
-        bottom = axes.get_ylim()[0] if axes is above else 0
-        for x, value, top in zip(place, data[name], data[name].clip(lower=bottom), strict=True):
+        for i in range(1, len(names)):
+            axes.axvline(i - 0.5, color=style.MUTED, linewidth=0.5)
+        for x, value, top in zip(place, data[name], heights, strict=True):
             axes.annotate(
-                power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 3),
-                textcoords="offset points", ha="center", fontsize=7.5, rotation=90 if axes is above else 0,
-            )  # fmt: skip
+                power(value) if 0 < value < 1e-3 else f"{value:.2g}", (x, top), (0, 4),
+                textcoords="offset points", ha="center", fontsize=style.NOTES,
+            ).set_in_layout(False)  # fmt: skip
     above.set_ylabel("Error of a perfect prediction\nrelative to the target's square")
     below.set_ylabel("Equivariance\nshare of it (%)")
-    below.set(xlim=(-0.6, len(names) - 0.4), xlabel="Distance between voxels, and centre of the grid")
+    below.set(xlim=(-0.5, len(names) - 0.5), xlabel="Distance between voxels, and centre of the grid")
     below.set_xticks(range(len(names)), names)
-    handles = [Patch(facecolor=colour, label=series) for series, (colour, _) in looks.items()]
-    drawing.legend(column, handles, "Rotations")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=4.5, linestyle="none", label=series)
+        for series, (colour, marker) in looks.items()
+    ]
+    reading = []
+    if drawn.isna().any():
+        text = "at the foot: none, or rounding alone"
+        reading.append(Line2D([], [], color=style.INK, marker="v", markersize=4.5, linestyle="none", label=text))
+    layout.legends(figure, {"Rotations": handles, "How to read": reading})
     return figure, data
 
 
