@@ -5,13 +5,16 @@ from contextlib import suppress
 from html import escape
 from importlib import import_module
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import math_to_image
+from sphinx.util.docutils import SphinxDirective
 
 import equidyn
+from equidyn.figures.planned import figures_for, known_figures
 
 project = "equidyn"
 author = copyright = "The equidyn developers"
@@ -43,7 +46,7 @@ default_role = "py:obj"  # single backticks in docstrings
 html_theme = "furo"
 html_title = f"equidyn {version}"
 html_static_path = ["_static"]
-html_css_files = ["formulas.css"]
+html_css_files = ["formulas.css", "gallery.css"]
 html_math_renderer = "pictures"
 
 nitpicky = True
@@ -84,7 +87,25 @@ def apart(writer: Any, node: Any) -> None:
     raise nodes.SkipNode
 
 
+class Gallery(SphinxDirective):
+    """The figures of a task of the published study, small, in the order of its report."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A picture with its title for each figure that the study has."""
+        folder = Path("results/cpu/figures", self.arguments[0])
+        shown: list[nodes.Node] = []
+        for name in figures_for(self.arguments[0]):
+            if (Path(self.env.srcdir) / folder / f"{name}.png").exists():
+                title = known_figures()[name].title
+                image = nodes.image(uri=f"/{folder}/{name}.png", alt=title, width="320px")
+                shown.append(nodes.figure("", image, nodes.caption("", title)))
+        return [nodes.container("", *shown, classes=["gallery"])]
+
+
 def setup(app: Any) -> None:
-    """Let names of the package that have no page be, and draw formulas."""
+    """Let names of the package that have no page be, draw formulas, and show figures of the published study."""
+    app.add_directive("gallery", Gallery)
     app.connect("missing-reference", named)
     app.add_html_math_renderer("pictures", (within, None), (apart, None))

@@ -1,4 +1,13 @@
-# Archive: all figures of a study at once from its published tables, instead of one job for each.
+# Archive: all figures of a study at once from its published tables, instead of one job for each; or those alone that
+# are asked for by their files, where nothing else is.
+import sys
+
+ASKED = [
+    (task, figure)
+    for task, figure in DRAWN
+    if any(file.startswith(f"{STUDY}/figures/{task}/{figure}.") for file in sys.argv)
+]
+REDRAWN = ASKED or DRAWN
 
 
 ARCHIVED_TABLES = sorted(
@@ -22,14 +31,13 @@ study.require(
 
 rule redraw_figures:
     input:
-        tables=ARCHIVED_TABLES,
-        claims=rules.judge_claims.output.claims,
+        [file for task, figure in REDRAWN for file in tables_of(figure, task)],
     output:
         [
-            kept(file)
-            for file in figure_files(
-                [kind for kind in (*FORMATS, "csv") if kind != "png"]
-            )
+            kept(f"{STUDY}/figures/{task}/{figure}.{kind}")
+            for task, figure in REDRAWN
+            for kind in (*FORMATS, "csv")
+            if kind != "png"
         ],
         [
             in_report(
@@ -37,7 +45,7 @@ rule redraw_figures:
                 part,
                 lambda wildcards, place=(task, figure): place,
             )
-            for task, figure in DRAWN
+            for task, figure in REDRAWN
             for kind, part in {"png": "picture", "txt": "caption"}.items()
         ],
     log:
@@ -55,11 +63,11 @@ rule redraw_figures:
                 "tables": tables_of(figure, task),
                 "stem": f"{STUDY}/figures/{task}/{figure}",
             }
-            for task, figure in DRAWN
+            for task, figure in REDRAWN
         ],
         code=study.code("redraw_figures"),
         origin=lambda wildcards: digest(
-            [told_figure(figure, task) for task, figure in DRAWN]
+            [told_figure(figure, task) for task, figure in REDRAWN]
         ),
     message:
         "Drawing all figures"

@@ -7,12 +7,20 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from drawing_checks import assert_averages_beside, assert_rows_of, draw_checked, of_task, on_lines
+from drawing_checks import (
+    assert_averages_beside,
+    assert_fit_for_print,
+    assert_rows_of,
+    draw_checked,
+    legend_texts,
+    of_task,
+    on_lines,
+)
 from evaluation_rows import evaluation_row
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from equidyn.figures.parts import drawing, style
+from equidyn.figures.parts import drawing, layout, style
 from equidyn.figures.planned import figures_for, known_figures
 from equidyn.study.selection import choose, replicates, settings, varying
 
@@ -149,9 +157,8 @@ def test_marks_and_shading(table):
     assert data.loc[data["dip"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest"], "step"].tolist() == [100] * 3
     assert data.loc[data["lowest_useful"], "step"].tolist() == [1000] * 3
-    text = "\n".join(entry.get_text() for legend in figure.axes[2].artists for entry in legend.get_texts())
-    lines = ["≤ 2 % first at step 30", "dip, lowest: 0.05 % at 100", "with skill: 0.2 % at 1,000"]
-    assert "\n  ".join(["seed 0 (baseline)", *lines]) in text
+    lines = ["≤ 2 % first at step 30", "dip, lowest 0.05 % at 100", "with skill 0.2 % at 1,000"]
+    assert "\n ".join(["baseline", *lines]) in legend_texts(figure)
     spans = {patch.get_facecolor()[0]: patch.get_extents() for patch in figure.axes[0].patches}
     assert len(spans) == 2  # worse than a constant up to step 10, no better at steps 30 and 100
     edges = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in figure.axes[0].patches)
@@ -169,6 +176,7 @@ def test_losses_are_relative_to_the_start(table):
 def test_averaged_weights_stand_beside_raw_ones(table, name):
     columns = {
         "losses": ["total", "twirled", "equivariance"],
+        "percent_linear": ["percent"],
         "silence_and_symmetry": ["percent", "relative_percent", "skill"],
     }
     assert_averages_beside(name, choose(table), of_task(weights="raw"), columns.get(name, ["percent", "skill"]))
@@ -242,18 +250,70 @@ def test_captions_use_the_words_of_the_task(table):
     assert "the best constant prediction, which is zero for forces" in draw("percent_loglog", table)[2]
 
 
-def test_legends_wrap_lines_but_no_quantity():
-    entry = Line2D([], [], label="no better than a multiple of this input (skill within ± 5 %), or than nothing at all")
-    legend = drawing.legend(style.new_figure(4, 3).add_subplot(), [entry], "Title", indent="  ")
-    (text,) = legend.get_texts()
-    assert text.get_text().split("\n") == [
+def test_lines_are_wrapped_but_no_quantity():
+    text = "no better than a multiple of this input (skill within ± 5 %), or than nothing at all\n at step 3 or later"
+    assert layout.wrapped(text, 33).split("\n") == [
         "no better than a multiple of this",
-        "  input (skill within ± 5 %), or",
-        "  than nothing at all",
+        "input (skill within ± 5 %), or",
+        "than nothing at all",
+        " at step 3 or later",
     ]
-    short = Line2D([], [], label="for no more than a single example < 5 %")
-    (text,) = drawing.legend(style.new_figure(4, 3).add_subplot(), [short], "Title").get_texts()
-    assert text.get_text() == "for no more than a single example\n< 5 %"
+    assert layout.wrapped("for no more than a single example < 5 %", 36) == "for no more than a single example\n< 5 %"
+    assert layout.wrapped("a line\n that goes on", 8) == "a line\n that\n goes on"
+
+
+def test_legends_lie_below_panels_whose_heights_stay():
+    with style.applied():
+        figure, (axes,) = layout.stacked(2.0)
+        entries = [Line2D([], [], label=f"a rather long entry, number {i}, of many") for i in range(9)]
+        layout.legends(figure, {"Many": entries, "None": [], "Few": entries[:1]})
+        figure.draw_without_rendering()
+    assert_fit_for_print(figure)
+    assert figure.get_figheight() > 3
+    assert axes.get_position().height * figure.get_figheight() == pytest.approx(1.8, abs=0.15)
+    assert [legend.get_title().get_text() for legend in figure.legends] == ["Many", "Few"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "labels"),
+    [
+        ((0.3, 2.0), ["0.5", "1", "2"]),
+        ((0.2, 20.0), ["0.3", "1", "3", "10"]),
+        ((0.02, 200.0), ["0.1", "1", "10", "100"]),
+        ((30.0, 3e6), ["100", "1,000", "1e4", "1e5", "1e6"]),
+    ],
+)
+def test_ticks_let_a_minimum_be_read(limits, labels):
+    with style.applied():
+        figure, (axes,) = layout.stacked(2.0)
+        drawing.scale(axes, pd.DataFrame({"y": limits}), log=True)
+        axes.set_ylim(limits)
+        drawing.log_labels(axes.yaxis)
+        figure.draw_without_rendering()
+        places = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    assert [text.get_text() for y, text in places if limits[0] <= y <= limits[1]] == labels
+
+
+def test_a_run_has_one_name_wherever_it_is_told(table):
+    _, by_seed, _ = draw("percent_loglog", table)
+    assert dict(zip(by_seed["run"], by_seed["series"], strict=True)) == {
+        "base": "baseline", "other": "baseline, seed 1", "again": "baseline, seed 2",
+    }  # fmt: skip
+    names = {}
+    for name in VARYING:
+        data = draw(name, table)[1]
+        names |= {(name, run): series for run, series in zip(data["run"], data["series"], strict=True)}
+    assert names["percent_by_train_size", "few-batch"] == "100 examples, batches of 1"
+    assert names["percent_by_model_size", "big"] == "net-big (6.1M)"
+    assert names["percent_by_optimiser", "sgd"] == "SGD, rate 1e-5"
+    assert names["percent_by_optimiser", "slow"] == "rate 1e-3"
+    assert names["percent_by_augmentation", "still"] == "none rotated"
+    assert all(series.startswith("baseline (") for (_, run), series in names.items() if run in ("base", "other"))
+
+
+def test_task_and_run_stand_above(table):
+    figure, _, _ = draw("losses", table)
+    assert figure.texts[-1].get_text() == "Force field · baseline: base, net"
 
 
 def test_figures_need_no_torch():

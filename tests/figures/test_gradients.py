@@ -113,7 +113,7 @@ def test_the_box_is_below_the_points(table):
 def test_colours_run_with_the_step(table):
     figure, _, _ = draw("gradient_ratio", table)
     bar = figure.axes[-1]
-    assert bar.get_xlabel() == "Optimiser step"
+    assert bar.get_xlabel() == "Colour: optimiser step"
     assert bar.get_xticklabels()[0].get_text() == "0"
     path = next(points for points in figure.axes[0].collections if len(points.get_offsets()) == len(STEPS))
     ends = [to_hex(path.get_edgecolors()[i]) for i in (0, -1)]
@@ -144,7 +144,7 @@ def test_norms_ratios_and_angles(table):
         if row.group == "all":
             assert {(x, row.twirled_norm), (x, row.equivariance_norm), (x, row.equivariance_norm_plugin)} <= drawn[0]
     assert "head (192 parameters)" in legend_texts(figure)
-    assert [len(axes.collections) for axes in (ratio, cosine)] == [4, 1]  # intervals
+    assert [len(axes.collections) for axes in (ratio, cosine)] == [1, 1]  # intervals
     last = data[(data["step"] == STEPS[-1]) & (data["parameter_group"] == "head")].iloc[0]
     assert f"{last['ratio']:.3g} (head)" in text
 

@@ -102,21 +102,18 @@ def test_deviation_does_not_depend_on_the_flow_time(table):
     assert "skill below 5 % at all flow times" in text
 
 
-def test_error_against_deviation_and_form(table):
+def test_error_against_deviation_and_its_parts(table):
     figure, data, text = draw_checked("head_error", table, of_task())
-    scatter, form, ratio, shares = figure.axes[:4]
+    scatter, ratio, shares = figure.axes[:3]
     base = data[data["run"] == "base"]
     assert {(row.deviation, row.measured) for row in data.itertuples()} <= drawn(scatter)
-    assert {(row.predicted, row.measured) for row in base.itertuples()} <= drawn(form)
     assert {(row.step or 4.0, row.measured / row.deviation) for row in base.itertuples()} <= drawn(ratio)
     for name in ("largest", "mean"):
         assert {(row.step or 4.0, getattr(row, name)) for row in base.itertuples()} <= drawn(ratio)
     assert {(step or 4.0, 100.0) for step in STEPS} <= {(x, round(y, 9)) for x, y in drawn(shares)}
-    (line,) = [line for line in form.lines if len(line.get_xdata()) == 2]
-    np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
     found = log_correlation(base["deviation"], base["measured"])
     assert f"R = {found.pearson:.2f} [{found.pearson_low:.2f}, " in scatter.texts[0].get_text().replace("−", "-")
-    assert "0.0007 %" in form.texts[0].get_text() or "7e-4 %" in form.texts[0].get_text()
+    assert "measured error differ by at most 7e-4 %" in text or "differ by at most 0.0007 %" in text
     np.testing.assert_allclose(base["difference"], 1e-6 * np.arange(len(STEPS)), atol=1e-12)
     assert "w⊥ᵀQw⊥: deviation 100 %; 2 w⊥ᵀQw∥: both 0 %; w∥ᵀQw∥: equivariant part 0 %." in text
     assert "|w⊥|² is 0.586 times what it was at the first" in text
@@ -126,21 +123,20 @@ def test_error_against_deviation_and_form(table):
 def test_parts_of_the_error_on_grids(table):
     figure, _, text = draw_checked("head_error", table, of_task("voxel_denoising"))
     for value in (90, 20, -10):
-        assert any(np.isclose(y, value) for _, y in drawn(figure.axes[3]))
-    assert figure.axes[3].get_ylim()[0] < -10
+        assert any(np.isclose(y, value) for _, y in drawn(figure.axes[2]))
+    assert figure.axes[2].get_ylim()[0] < -10
     assert "2 w⊥ᵀQw∥: both 20 %; w∥ᵀQw∥: equivariant part −10 %" in text
 
 
 def test_times_have_colours(table):
     figure, data, _ = draw_checked("head_error", table, of_task("flow_matching"))
-    scatter, form, ratio = figure.axes[:3]
+    scatter, ratio = figure.axes[:2]
     assert not scatter.texts
     for t, colour in zip(TIMES, style.timed(3), strict=True):
         part = data[data["t"] == t]
         lines = [line for line in scatter.lines if to_hex(line.get_color()) == colour.lower()]
         points = {(float(x), float(y)) for line in lines for x, y in zip(*line.get_data(), strict=True)}
         assert {(row.deviation, row.measured) for row in part.itertuples()} <= points
-        assert {(row.predicted, row.measured) for row in part.itertuples()} <= drawn(form)
         assert {(row.step or 4.0, row.error_per_deviation) for row in part.itertuples()} <= drawn(ratio)
         found = log_correlation(part["deviation"], part["measured"])
         assert any(label.startswith(f"{t:g}: R = {found.pearson:.2f}") for label in legend_texts(figure))

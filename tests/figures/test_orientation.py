@@ -101,7 +101,7 @@ def test_rows_are_what_is_shown(table, result):
 def test_annotations(result):
     figure, data, _ = result
     for panel, axis in ((figure.axes[0], "long"), (figure.axes[2], "short")):
-        lines = panel.get_xlabel().split("\n")
+        lines = panel.get_xlabel().replace(":\n", ": ").split("\n")
         tests = data[(data["shown"] == "test") & (data["axis"] == axis)]
         assert [line.split(":")[0] for line in lines] == tests["side"].tolist() == ["train", "validation"]
         for line, (_, test) in zip(lines, tests.iterrows(), strict=True):

@@ -46,11 +46,11 @@ def test_first_steps_are_marked_through_both_panels():
     marked = {run: [list(part["step"][part[name]]) for name in flags] for run, part in data.groupby("run")}
     assert marked == {"base": [[10], [1000], [100]], "again": [[10], [], [100]]}
     entries = " ".join(" ".join(legend_texts(figure)).split())
-    assert "share of the loss ≤ 2 % step 10 (others: 10)" in entries
-    assert "relative error ≤ 2 % step 1,000 (others: never)" in entries
+    assert "share of the loss ≤ 2 % step 10 (10)" in entries
+    assert "relative error ≤ 2 % step 1,000 (never)" in entries
     assert "skill, half of the best step 100" in entries
     assert "thin: further seeds" in entries
-    assert "because it is silent" in text
+    assert "A silent network has a small share" in text
 
 
 def test_equal_steps_share_a_line():

@@ -83,7 +83,7 @@ def test_every_task_has_a_panel(table):
     ]
     assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     labels = [[text.get_text() for text in legend.get_texts()] for legend in figure.findobj(Legend)]
-    assert ["base-force_field"] in labels
+    assert ["baseline"] in labels
     assert ["t = 0.25", "t = 0.6", "t = 0.9"] in labels
     assert ["of a cube", "all, trilinear", "all, at the atoms"] in labels
 

@@ -120,7 +120,7 @@ def test_figures_show_the_selected_rows(table, name):
     assert "2 sampled rotations" in text
     assert "loss of a blank grid" in text
     assert "constant" not in text
-    assert figure.get_suptitle() == "Rotations: all, trilinear"
+    assert figure.texts[-1].get_text().endswith("rotations: all, trilinear")
 
 
 def test_comparisons_are_said_of_any_group():
@@ -139,7 +139,7 @@ def test_another_action_is_chosen(table):
         draw("percent_loglog", table[table["comparison"] != "trilinear"])
 
 
-@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("name", [name for name in SHARES if name != "percent_linear"])
 def test_the_share_of_interpolation(table, name):
     figure, data, text = draw(name, table)
     np.testing.assert_allclose(data["percent_floor"], 100 * FLOOR["trilinear"] / data["total"])
@@ -161,11 +161,11 @@ def test_losses_have_a_blank_grid_and_a_floor(table):
     assert left.get_ylim()[0] < FLOOR["trilinear"]
     assert not dash_dotted(right)
     labels = legend_texts(figure)
-    assert "Loss of a blank grid" in labels
-    assert "Interpolation floor of the\nequivariance error: 1e-6" in labels
+    assert "loss of a blank grid" in labels
+    assert "interpolation floor of the equivariance error: 1e-6" in [" ".join(label.split()) for label in labels]
     assert "1e-6 density²" in text
     assert any((line.get_ydata() == data["null_loss"].iloc[0]).all() for line in left.lines)
-    plateau = [patch for patch in left.patches if to_hex(patch.get_facecolor()) == style.DARK_SHADE.lower()]
+    plateau = [patch for patch in left.patches if to_hex(patch.get_facecolor()) == style.SILENT.lower()]
     np.testing.assert_allclose(plateau[0].get_x(), np.sqrt(10 * 100))
     np.testing.assert_allclose(plateau[0].get_x() + plateau[0].get_width(), np.sqrt(300 * 1000))
 
@@ -176,7 +176,8 @@ def test_a_floor_far_below_leaves_the_axis_alone(table):
     assert not dash_dotted(figure.axes[0])
     assert figure.axes[0].get_ylim()[0] > 1e-3 * data["equivariance"].min()
     labels = legend_texts(figure)
-    assert "Interpolation floor of the\nequivariance error: 1e-14 (below the\naxis)" in labels
+    said = [" ".join(label.split()) for label in labels]
+    assert "interpolation floor of the equivariance error: 1e-14 (below the axis)" in said
     assert "1e-14 density²" in text
     draw("losses", table, of_task(task="voxel_denoising", comparison="voxels"))
 
@@ -233,7 +234,7 @@ def test_averaged_weights_stand_beside_raw_ones(table):
     assert_averages_beside("percent_by_action", rows, of_task("voxel_denoising", weights="raw"), columns)
 
 
-def test_floors_are_bars(floors):
+def test_floors_are_points(floors):
     figure, data, text = draw("interpolation_floor", floors)
     above, below = figure.axes[:2]
     assert data["spacing"].is_monotonic_increasing
@@ -242,11 +243,16 @@ def test_floors_are_bars(floors):
     names = [label.get_text() for label in below.get_xticklabels()]
     assert names == ["0.25 Å\nsymmetric", "0.25 Å\nupstream", "0.5 Å\nsymmetric"]
     for axes, column in ((above, "relative_error"), (below, "percent")):
-        bars = axes.containers[0]
-        np.testing.assert_allclose([bar.get_height() for bar in bars], data[column])
-        for i, (bar, row) in enumerate(zip(bars, data.itertuples(), strict=True)):
-            assert round(bar.get_center()[0]) == i // 4
-            assert to_hex(bar.get_facecolor()) == style.PALETTE[list(COMPARISONS).index(row.comparison)].lower()
+        points = {
+            (round(float(x)), float(y), line.get_color())
+            for line in axes.lines
+            if line.get_linestyle() == "None"
+            for x, y in zip(*line.get_data(), strict=True)
+        }
+        for i, row in enumerate(data.itertuples()):
+            value = getattr(row, column)
+            colour = style.PALETTE[list(COMPARISONS).index(row.comparison)]
+            assert (i // 4, value if value > 1e-12 or axes is below else axes.get_ylim()[0], colour) in points
     assert [label.get_text() for label in above.texts[:4]] == ["0", "0.0086", "3e-5", "2e-10"]
     low, high = above.get_ylim()
     assert low < 2e-10

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.legend import Legend
+from matplotlib.text import Text
 
-from equidyn.core.plugins import load
 from equidyn.figures.parts import drawing, style
 from equidyn.figures.parts.captions import caption
+from equidyn.figures.parts.making import draw
 from equidyn.figures.planned import known_figures, options_for
 
 
@@ -19,13 +20,30 @@ def draw_checked(name, *arguments):
     """A figure of tables and options, its rows and caption; tables stay as they are, and legends lie on the page."""
     *tables, options = arguments
     before = [table.copy() for table in tables]
+    card = known_figures()[name]
     with style.applied():
-        figure, data = load(known_figures()[name].draw)(*tables, options)
+        figure, data = draw(card, tables, options)
+        figure.set_dpi(style.DPI)
         figure.draw_without_rendering()
     for table, former in zip(tables, before, strict=True):
         pd.testing.assert_frame_equal(table, former)
-    assert_on_page(figure, figure.findobj(Legend))
-    return figure, data, caption(known_figures()[name], data, options)
+    assert_fit_for_print(figure)
+    text = caption(card, data, options)
+    assert len(f"{card.title}. {text.split(chr(10))[0]}".split()) <= 70
+    return figure, data, text
+
+
+def assert_fit_for_print(figure):
+    """A drawn figure is one column wide or two, its type is large enough, and its legends are clear of the data."""
+    assert figure.get_figwidth() in (style.ONE_COLUMN, style.TWO_COLUMNS)
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= style.LEAST_TYPE
+    legends = figure.findobj(Legend)
+    assert_on_page(figure, legends)
+    boxes = [legend.get_window_extent() for legend in legends]
+    for axes in figure.axes:
+        assert not axes.axison or not any(axes.bbox.overlaps(box) for box in boxes)
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
 def assert_on_page(figure, artists):

@@ -1,9 +1,9 @@
 """Sentences that captions of several figures share."""
 
 SHARE = (
-    "The share is of the held-out squared error; equivariance error is the variance of the prediction over rotations of "
-    "the input, rotated back. One colour per series; further seeds are thin lines of the same colour. The skill is cut "
-    "off where an untrained network is far below zero; the dotted line is the limit below. "
+    "The share is of the held-out squared error; equivariance error is the variance of the prediction over rotations "
+    "of the input, rotated back. One colour per series; further seeds are thin lines of the same colour. The skill is "
+    "cut off where an untrained network is far below zero; the dotted line is the limit below. "
 )
 STEP_ZERO = "Step 0 is the untrained network."
 TIME = "Flow time t runs from 0, pure noise, to 1, data."

@@ -1,7 +1,7 @@
 """What a run is called in figures: the same in all figures of all studies, told by its row of the run table.
 
-The baseline is "baseline" whatever its name, and another run what distinguishes it from the baseline. Nothing here needs
-pandas, so that rows of the run table and of tables of results can be asked alike.
+The baseline is "baseline" whatever its name, and another run what distinguishes it from the baseline. Nothing here
+needs pandas, so that rows of the run table and of tables of results can be asked alike.
 """
 
 import re

@@ -39,8 +39,8 @@ nothing useful yet:
 {% if shows == "comparisons" %}{{ dashed }}. {{ empty }}
 {% elif shows == "times" %}{{ dashed }}, or white bars. {{ empty }}
 {% else %}
-{{ dashed }} for each run, shading for the baseline, yellow where it is no better than {{ words.trivial }} (there a small
-share is empty: a network that predicts nothing has no equivariance error), grey where it is worse.
+{{ dashed }} for each run, shading for the baseline, yellow where it is no better than {{ words.trivial }} (there a
+small share is empty: a network that predicts nothing has no equivariance error), grey where it is worse.
 {% endif %}
 {% if useless %}{{ useless }}.{% endif %}
 {% if averaged %}{{ averaged }}{% endif %}

@@ -35,7 +35,7 @@ TOTAL = ("#9A9A9A", "D")
 
 DASHES = (0, (2.2, 1.3))
 THRESHOLD = {"color": style.INK, "linewidth": 0.7, "linestyle": (0, (7, 3))}
-FLOOR = {"color": style.INK, "linewidth": 0.8, "linestyle": (0, (6, 1.5, 1, 1.5))}
+FLOOR = {"color": style.INK, "linewidth": 0.85, "linestyle": (0, (6, 1.5, 1, 1.5))}
 AVERAGE = {"linewidth": 0.9, "linestyle": (0, (1, 1.1))}
 BAR = {"color": style.INK, "marker": "|", "markersize": 6, "markeredgewidth": 1.2, "linestyle": "none"}
 """Sample of a range, which is no interval: of values that may be, or of a few that were found."""
@@ -185,7 +185,7 @@ def some(count: int) -> np.ndarray:
 
 
 def shade(axes: Axes, data: pd.DataFrame, place: Steps, options: Options) -> None:
-    """Shades behind the steps at which a run predicts nothing useful: one where its skill is about zero, one if worse."""
+    """Shades behind the steps at which a run predicts nothing useful, by whether its skill is about zero or worse."""
     if data.empty:
         return
     x = place(data["step"])
@@ -233,7 +233,7 @@ def in_reach(floors: pd.Series, values: pd.DataFrame) -> float | None:
 
 
 def log_labels(axis: Axis) -> None:
-    """Numbers at decades, between them on axes of few decades, and at even distances on shorter ones; all of one form."""
+    """Numbers of one form at decades, between them on axes of few, and at even distances on shorter ones."""
     low, high = axis.get_view_interval()
     decades = float(np.log10(high / low))
     if high / low < 3:

@@ -25,8 +25,8 @@ ONE, TWO = style.ONE_COLUMN, style.TWO_COLUMNS
 HEAD = 0.17
 """Inches of the heading."""
 
-_LINE = 1.2 * style.NOTES / 72  # inch, of a line of a legend
-_CHARACTER = 0.56 * style.NOTES / 72  # inch, of a character of usual width
+_LINE = 1.25 * style.NOTES / 72  # inch, of a line of a legend
+_CHARACTER = 0.58 * style.NOTES / 72  # inch, of a character of usual width
 _SAMPLE = 3.6 * style.NOTES / 72  # inch, left of the text of an entry, and between columns
 _GAP = 0.09  # inch, above legends
 _EDGE = 0.03  # inch, left of what is not in panels
@@ -164,7 +164,7 @@ def _parts(entries: Sequence[Any], columns: int) -> list[list[Any]]:
 def _height(entries: Sequence[Any], columns: int) -> float:
     """Inches of a legend with its title."""
     parts = _parts(entries, columns)
-    tallest = max(sum(_LINE * _lines(handle) + 0.35 * style.NOTES / 72 for handle in part) for part in parts)
+    tallest = max(sum(_LINE * _lines(handle) + 0.55 * style.NOTES / 72 for handle in part) for part in parts)
     return tallest + 1.6 * style.NOTES / 72
 
 
@@ -173,7 +173,7 @@ def _lines(handle: Any) -> int:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Text in lines of so many characters, each of its own lines going on as indented as it is, and never broken within ± 5 %."""
+    """Text in lines of so many characters; its own lines go on as indented as they are, and never end within ± 5 %."""
     lines = []
     for line in _TOGETHER.sub("\N{NO-BREAK SPACE}", text).split("\n"):
         indent = " " * (len(line) - len(line.lstrip()))

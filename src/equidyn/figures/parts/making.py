@@ -52,7 +52,7 @@ def make_figure(
 def draw(
     card: Figure, tables: Sequence[pd.DataFrame], options: Options | Mapping[str, Options]
 ) -> tuple[Page, pd.DataFrame]:
-    """A figure under its heading, of the task and the run it is of, and the rows that it shows; call within `applied`."""
+    """A figure under its heading, task and run, and the rows that it shows; call within `applied`."""
     drawn, data = load(card.draw)(*tables, options)
     layout.head(drawn, heading(data, options))
     return drawn, data

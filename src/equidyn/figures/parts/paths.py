@@ -130,8 +130,8 @@ def box(axes: Axes, text: str) -> None:
     """Text in a frame at the lower right of a panel."""
     frame = {"facecolor": "white", "edgecolor": style.MUTED, "linewidth": 0.45, "boxstyle": "round,pad=0.3"}
     axes.text(
-        0.975, 0.035, text, transform=axes.transAxes, ha="right", va="bottom", multialignment="left", fontsize=style.NOTES,
-        bbox=frame, zorder=5,
+        0.975, 0.035, text, transform=axes.transAxes, ha="right", va="bottom", multialignment="left", bbox=frame,
+        fontsize=style.NOTES, zorder=5,
     )  # fmt: skip
 
 

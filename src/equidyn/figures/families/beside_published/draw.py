@@ -327,8 +327,8 @@ def _about_voxmol(theirs: pd.DataFrame) -> list[str]:
     twice = theirs[theirs["value_low"] < theirs["value_high"]]
     if len(twice):
         said.append(
-            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its hair lines their two "
-            "values."
+            f"The curve of 1 % is the mean of two runs up to step {int(twice['step'].max()):,}, its hair "
+            "lines their two values."
         )
     return said
 

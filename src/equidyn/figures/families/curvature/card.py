@@ -28,10 +28,10 @@ CARD = Family(
             """Largest eigenvalue, trace, effective rank and condition of the Hessian of the twirled error and of the
             equivariance error against the training step, one column of panels per block of the baseline's
             parameters.""",
-            f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled error, so the largest
-            eigenvalue is also shown relative to the loss that it belongs to; effective rank and condition do not depend
-            on the scale of a loss. The condition is told by the mean or the median magnitude of eigenvalues, as the
-            smallest of many are zero or chance; the median needs the full spectrum. {STEP_ZERO}""",
+            f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled error, so the
+            largest eigenvalue is also shown relative to the loss that it belongs to; effective rank and condition do
+            not depend on the scale of a loss. The condition is told by the mean or the median magnitude of eigenvalues,
+            as the smallest of many are zero or chance; the median needs the full spectrum. {STEP_ZERO}""",
             appendix=timed,
             notes="notes",
         ),

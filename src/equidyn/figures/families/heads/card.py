@@ -29,7 +29,8 @@ CARD = Family(
             be equivariant at all, where it comes from.""",
             f"""Predictions are linear in the weights w of the last layer, so that at fixed features the equivariance
             error is a quadratic form wᵀQw: part of it comes from w⊥, part from the rest of w, and part from the two
-            together. The error per squared distance lies between nothing and the largest eigenvalue of Q. {STEP_ZERO}""",
+            together. The error per squared distance lies between nothing and the largest eigenvalue of Q.
+            {STEP_ZERO}""",
         ),
     ),
 )

@@ -38,16 +38,16 @@ CARD = Family(
             """Roughness of the two parts of the loss around a checkpoint of the baseline, along eigenvectors of the
             Hessian of each part and along random directions, and of the published grids: with the same rotations at all
             points (filled) or new ones at each (open).""",
-            f"""On the right, how many times rougher the latter is. {ROUGHNESS} Grey: where 95 % of grids of the same size
-            lie that are nothing but noise.""",
+            f"""On the right, how many times rougher the latter is. {ROUGHNESS} Grey: where 95 % of grids of the same
+            size lie that are nothing but noise.""",
             tables=("landscape", "published_landscape"),
             notes="roughness_notes",
         ),
         figure(
             "landscape_published",
             "Published loss landscapes",
-            """The authors' grids of the two parts of the loss, drawn as ours are; heights have one scale for each loss of
-            a network.""",
+            """The authors' grids of the two parts of the loss, drawn as ours are; heights have one scale for each loss
+            of a network.""",
             ROUGHNESS,
             overview=True,
             tables=("published_landscape",),

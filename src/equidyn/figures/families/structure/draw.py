@@ -37,7 +37,7 @@ _DEGREE = (
 _LAYERS = ("layer", "place", "kind_of_action", "relative_error", "energy", "floor")
 _DEGREES = {1: ":", 2: (0, (5, 2))}  # line styles of closed forms
 _HALF_TURN = 180
-_ROUNDING = 1e-12  # relative errors that are none but for rounding, even in double precision
+_ROUNDING = 1e-20  # relative errors that are none but for rounding of double precision
 _AVERAGE = {"linestyle": "none", "marker": "_", "markersize": 7, "markeredgewidth": 1.3}
 _KINDS = {
     "invariant": ("unchanged by rotations", style.PALETTE[5]),

@@ -18,8 +18,9 @@ CARD = Family(
             the training step, one colour for each way of rotating and comparing predicted grids. Dash-dotted: what a
             perfect prediction leaves when compared in the same way.""",
             f"""The equivariance error is relative to the loss of a blank grid, as losses have one scale per voxel and
-            another per atom. Ways of rotating and comparing: {{{{ ways }}}}. The interpolation floor is, on top, a share
-            of the same network's loss; where there is none, or only below the axis, there is no line. {STEP_ZERO}""",
+            another per atom. Ways of rotating and comparing: {{{{ ways }}}}. The interpolation floor is, on top, a
+            share of the same network's loss; where there is none, or only below the axis, there is no line.
+            {STEP_ZERO}""",
             category="Training dynamics",
             by_comparison=True,
         ),
