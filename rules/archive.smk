@@ -70,6 +70,6 @@ rule redraw_figures:
             [told_figure(figure, task) for task, figure in REDRAWN]
         ),
     message:
-        "Drawing all figures"
+        "Drawing all figures" if REDRAWN is DRAWN else "Drawing figures"
     script:
         "../workflow/scripts/redraw_figures.py"

@@ -26,6 +26,8 @@ def test_site_is_built(tmp_path):
     page = (tmp_path / "docs/api/measuring.html").read_text("utf-8")
     for name in ("measure", "Measurement.percent", "Monitor"):
         assert f'id="equidyn.{name}"' in page
+    gallery = (tmp_path / "docs/gallery.html").read_text("utf-8")
+    assert gallery.count("<img") >= len(list((ROOT / "results/cpu/figures").glob("*/*.png")))
 
 
 @pytest.mark.parametrize(

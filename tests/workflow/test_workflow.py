@@ -382,6 +382,15 @@ class TestArchive:
         assert planned.keys() == {"judge_claims", "redraw_figures", "write_report"}
         assert archived.run("--dry-run", "train", *self.ARCHIVE).returncode != 0
 
+    def test_one_figure_is_drawn_alone(self, archived):
+        file = "results/tiny/figures/force_field/losses.png"
+        assert archived.planned("--forceall", file, *self.ARCHIVE) == {"redraw_figures": 1}
+        others = {path: path.stat().st_mtime_ns for path in archived.results.glob("figures/*/*.png")}
+        (archived.results / "figures/force_field/losses.png").unlink()
+        assert archived.run(file, *self.ARCHIVE).returncode == 0
+        redrawn = {path for path, time in others.items() if path.stat().st_mtime_ns != time}
+        assert redrawn == {archived.results / "figures/force_field/losses.png"}
+
     def test_another_table_gives_other_claims(self, archived):
         file = archived.results / "tables/clusters/augmented.parquet"
         kept, before = file.read_bytes(), pd.read_csv(archived.results / "tables/claims.csv")

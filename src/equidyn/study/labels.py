@@ -13,7 +13,7 @@ from equidyn.run.recipe import DESIGN
 from equidyn.study.choice import same
 
 BASELINE = "baseline"
-OPTIMISERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
+OPTIMISERS: dict[str, str] = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}
 
 Row = Mapping[str, Any]
 
@@ -39,14 +39,15 @@ def subset_text(name: str) -> str:
 
 def rotated_text(share: float) -> str:
     """How many training examples are rotated at random, in words."""
-    return {0.0: "none", 1.0: "all"}.get(share, f"{100 * share:g} %") + " rotated"
+    named = {0.0: "none", 1.0: "all"}
+    return f"{named.get(share, f'{100 * share:g} %')} rotated"
 
 
 _SAID: dict[str, Callable[[Row], str]] = {
-    "model": lambda row: row["model"],
+    "model": lambda row: str(row["model"]),
     "train_subset": lambda row: subset_text(row["train_subset"]),
     "batch_size": lambda row: f"batches of {row['batch_size']}",
-    "optimiser": lambda row: OPTIMISERS.get(row["optimiser"], row["optimiser"]),
+    "optimiser": lambda row: OPTIMISERS.get(row["optimiser"]) or str(row["optimiser"]),
     "lr": lambda row: f"rate {power(row['lr'])}",
     "augmentation": lambda row: rotated_text(row["augmentation"]),
 }

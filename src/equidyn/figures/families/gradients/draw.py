@@ -128,7 +128,9 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
 
 
 def _split_legends(data: pd.DataFrame, groups: list[str], options: Options) -> dict[str, list[Any]]:
-    parts = [drawing.sample(*look, f"of the {name.lower()}") for name, *look in drawing.PARTS.values()]
+    parts = [
+        drawing.sample(colour, marker, f"of the {name.lower()}") for name, colour, marker in drawing.PARTS.values()
+    ]
     text = "pale: plug-in norm, which noise in the gradient raises"
     parts.append(Line2D([], [], color=style.MUTED, label=text, **_PALE))
     sizes = data.groupby("parameter_group")["group_parameters"].first()

@@ -175,7 +175,11 @@ def _error_legends(data: pd.DataFrame, looks: Looks, options: Options) -> dict[s
         Line2D([], [], linestyle=dashes, label=f"{name} eigenvalue of Q", **_FORM)
         for name, dashes in _EIGENVALUES.items()
     ]
-    shares = [drawing.sample(*look, label) for label, *look in PARTS.values()] if _has_symmetric(data) else []
+    shares = (
+        [drawing.sample(colour, marker, label) for label, colour, marker in PARTS.values()]
+        if _has_symmetric(data)
+        else []
+    )
     reading = [*paths.path_guide(options, intervals=False), *drawing.shades(options)]
     blocks = {"Run": paths.run_handles(data, options), "Error per deviation": lines}
     return blocks | {"Where it comes from": shares, "How to read": reading}

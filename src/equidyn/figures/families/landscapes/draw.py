@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -404,14 +404,15 @@ def _surfaces(panels: Sequence[_Panel], names: tuple[str, str], below: str, unit
         axes.tick_params(labelsize=style.NOTES, pad=-3)
         axes.tick_params(axis="z", pad=0)
         height = figure.get_figheight()
-        for line, (text, look) in enumerate(((title, _TITLE), (subtitle, {"fontsize": style.NOTES}))):
+        for line, (text, look) in enumerate(((title, _TITLE), (subtitle, _SUBTITLE))):
             place = ((left + 0.06) / layout.TWO, 1 - (layout.HEAD + top + 0.08 + 0.15 * line) / height)
             figure.text(*place, text, va="center", **look)
     figure.text(0.008, 0.05 / height, _wrapped(below), fontsize=style.NOTES, color=style.MUTED, va="bottom")
     return figure
 
 
-_TITLE = {"fontsize": style.TITLES, "fontweight": "bold"}
+_TITLE: dict[str, Any] = {"fontsize": style.TITLES, "fontweight": "bold"}
+_SUBTITLE: dict[str, Any] = {"fontsize": style.NOTES}
 
 
 def _heat(axes: Axes, rows: pd.DataFrame) -> None:
