@@ -50,7 +50,9 @@ def test_figures_are_those_of_the_tables(redrawn):
     names = {file.relative_to(PUBLISHED) for file in PUBLISHED.glob("figures/*/*.png")}
     assert names == {file.relative_to(redrawn) for file in redrawn.glob("figures/*/*.png")} != set()
     for name in names:
-        published, ours = (np.asarray(Image.open(folder / name), dtype=int) for folder in (PUBLISHED, redrawn))
+        published, ours = (
+            np.asarray(Image.open(folder / name).convert("RGB"), dtype=int) for folder in (PUBLISHED, redrawn)
+        )
         assert published.shape == ours.shape, name
         # Another processor may round a coordinate otherwise, which moves a few pixels of an edge.
         differing = (np.abs(published - ours) > 8).any(axis=-1).mean()
