@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from equidyn.core.numbers import power, short
 from equidyn.figures.parts import style
@@ -242,7 +242,7 @@ def log_labels(axis: Axis) -> None:
         axis.set_major_locator(LogLocator(subs=(1.0, *_MINOR) if decades < _SHORT else (1.0, 3.0), numticks=20))
     form = _tidy if high >= _LARGE else short
     axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
-    axis.set_minor_locator(LogLocator(subs=_MINOR, numticks=20))
+    axis.set_minor_locator(NullLocator() if decades < _SHORT else LogLocator(subs=_MINOR, numticks=20))
     axis.set_minor_formatter(NullFormatter())
 
 
