@@ -7,7 +7,7 @@ ASKED = [
     for task, figure in DRAWN
     if any(file.startswith(f"{STUDY}/figures/{task}/{figure}.") for file in sys.argv)
 ]
-REDRAWN = ASKED or DRAWN
+REDRAWN = DRAWN if {"all", "figures", "report"} & {*sys.argv} else ASKED or DRAWN
 
 
 ARCHIVED_TABLES = sorted(
