@@ -81,8 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
         "and this is not round-off",
     )
     commands.add_parser("schema", help="print the JSON schema of a study's configuration")
-    reference = commands.add_parser("reference", help="renew the tables of configuration keys in a document")
-    reference.add_argument("file", metavar="FILE", help="Markdown with the marks between which the tables go")
+    reference = commands.add_parser(
+        "reference", help="renew the tables of documents: of configuration keys, and of results"
+    )
+    reference.add_argument("files", nargs="+", metavar="FILE", help="Markdown with marks between which tables go")
     pack = commands.add_parser("pack", help="make an archive of a study's results, with checksums")
     pack.add_argument("study", metavar="FOLDER", help="the study's results")
     pack.add_argument("--output", metavar="FILE", help="default: the folder's name with .tar.gz, here")
@@ -112,7 +114,7 @@ def _run_command(options: argparse.Namespace) -> int:
     if options.command == "schema":
         return _schema()
     if options.command == "reference":
-        return _reference(Path(options.file))
+        return _reference(options.files)
     if options.command == "pack":
         return _pack(options.study, options.output or f"{Path(options.study).name}.tar.gz")
     if options.command == "unpack":
@@ -232,12 +234,27 @@ def _schema() -> int:
     return 0
 
 
-def _reference(file: Path) -> int:
-    from equidyn.core.rooms import cards
-    from equidyn.study.reference import renewed
+def _reference(files: list[str]) -> int:
+    from equidyn.core.marked import renewed
 
-    file.write_text(renewed(file.read_text("utf-8"), cards("equidyn.analysis")), encoding="utf-8")
-    return 0
+    def renew() -> str:
+        for file in map(Path, files):
+            file.write_text(renewed(file.read_text("utf-8"), _part), encoding="utf-8")
+        return f"renewed: {', '.join(files)}"
+
+    return _printed(renew, ValueError)
+
+
+def _part(name: str) -> str:
+    """The part of a document that has this name between its marks."""
+    if name != "configuration":
+        from equidyn.report.document import part
+
+        return part(name)
+    from equidyn.core.rooms import cards
+    from equidyn.study.reference import tables
+
+    return tables(cards("equidyn.analysis"))
 
 
 def _pack(study: str, archive: str) -> int:

@@ -65,7 +65,7 @@ def curves(evaluation: pd.DataFrame, costs: pd.DataFrame, choices: Sequence[Choi
         weights = list(dict.fromkeys(rows["weights"]))
         tasks[choice.task] = {
             "conditions": list(dict.fromkeys(rows["condition"])),
-            "shown": _usual(rows, choice),
+            "shown": usual_condition(rows, choice),
             "baseline": choice.baseline,
             "weights": weights,
             "averaged": choice.weights if choice.weights in weights else weights[0],
@@ -97,17 +97,7 @@ def ends(evaluation: pd.DataFrame, costs: pd.DataFrame, choices: Sequence[Choice
         costs: Columns ``run``, ``seconds`` and ``step_flops``.
         choices: The choice of each task.
     """
-    found = []
-    for choice in choices:
-        rows = _labelled(evaluation, choice)
-        rows = rows[
-            rows["weights"]
-            == (choice.weights if (rows["weights"] == choice.weights).any() else rows["weights"].iloc[0])
-        ]
-        table = minima(rows)
-        keys = [name for name in CONDITIONS if name in table]
-        labels = rows.drop_duplicates(["run", *keys])[["run", *keys, "condition"]]
-        found.append(table.merge(labels, on=["run", *keys]))
+    found = [at_ends(evaluation, choice) for choice in choices]
     cost = costs.drop_duplicates("run").set_index("run")
     table = pd.concat(found, ignore_index=True)
     table["seconds"] = [_of(cost, run, "seconds") for run in table["run"]]
@@ -116,6 +106,15 @@ def ends(evaluation: pd.DataFrame, costs: pd.DataFrame, choices: Sequence[Choice
     ]
     kept = [name for name in _ENDS if name in table and not (name == "condition" and (table[name] == "").all())]
     return table[["run", *kept]].rename(columns=_ENDS)
+
+
+def at_ends(evaluation: pd.DataFrame, choice: Choice) -> pd.DataFrame:
+    """`equidyn.study.tables.minima` of a task, with the weights of the choice, and the ``condition`` in words."""
+    rows = _labelled(evaluation, choice)
+    weights = choice.weights if (rows["weights"] == choice.weights).any() else rows["weights"].iloc[0]
+    found = minima(rows[rows["weights"] == weights])
+    keys = ["run", *(name for name in CONDITIONS if name in found)]
+    return found.merge(rows.drop_duplicates(keys)[[*keys, "condition"]], on=keys)
 
 
 def findings(
@@ -134,7 +133,7 @@ def findings(
     large, fast, shares, reached = [], [], [], 0
     for choice in choices:
         rows = _labelled(evaluation, choice)
-        rows = rows[(rows["run"] == choice.baseline) & (rows["condition"] == _usual(rows, choice))]
+        rows = rows[(rows["run"] == choice.baseline) & (rows["condition"] == usual_condition(rows, choice))]
         rows = rows[rows["weights"] == choice.weights].dropna(subset="percent").sort_values("step")
         if rows.empty:
             continue
@@ -223,7 +222,7 @@ def _word(name: str, value: Any) -> str:
     return str(value)
 
 
-def _usual(rows: pd.DataFrame, choice: Choice) -> str:
+def usual_condition(rows: pd.DataFrame, choice: Choice) -> str:
     """The condition that figures show; of several flow times, the middle one."""
     kept = rows
     for name, value in choice.conditions.items():

@@ -8,11 +8,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from equidyn.core.marked import table
 from equidyn.data.download_registry import PublishedFile
 from equidyn.run.recipe import Run
 from equidyn.study.sections import study_class
 
-BEGIN, END = "<!-- Made by `make reference`; the sentences are in the library. -->", "<!-- Until here. -->"
+_COLUMNS = ["takes", "meaning"]
 
 
 def schema(analyses: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,34 +33,16 @@ def tables(analyses: Mapping[str, Any]) -> str:
     """
     parts = [
         "## The configuration",
-        _table("key", _rows("", study_class(analyses))),
+        table(["key", *_COLUMNS], [*_rows("", study_class(analyses))]),
         "## Run tables",
-        _table("column", _rows("", Run)),
+        table(["column", *_COLUMNS], [*_rows("", Run)]),
         "## The registry of downloads",
-        _table("column", _rows("", PublishedFile)),
+        table(["column", *_COLUMNS], [*_rows("", PublishedFile)]),
     ]
     return "\n\n".join(parts)
 
 
-def renewed(text: str, analyses: Mapping[str, Any]) -> str:
-    """A document with the current tables between the marks `BEGIN` and `END`.
-
-    Raises:
-        ValueError: A mark is missing.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"expected the lines {BEGIN!r} and {END!r}, between which the tables go")
-    return f"{before}{BEGIN}\n\n{tables(analyses)}\n\n{END}{after}"
-
-
-def _table(first: str, rows: Iterator[tuple[str, str, str]]) -> str:
-    lines = [f"| {first} | takes | meaning |", "|---|---|---|"]
-    return "\n".join([*lines, *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)])
-
-
-def _rows(place: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+def _rows(place: str, model: type[BaseModel]) -> Iterator[list[str]]:
     """Rows of a section: its own keys, then the sections in it."""
     inner = []
     for name, field in model.model_fields.items():
@@ -67,18 +50,18 @@ def _rows(place: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
         if sections:
             inner.append((f"{place}.{name}" if place else name, field, sections))
         else:
-            yield f"`{name}`", _takes(field), _meaning(field)
+            yield [f"`{name}`", _takes(field), _meaning(field)]
     shown: dict[Any, str] = {}
     for where, field, sections in inner:
         for section in sections:
             chosen = section.model_fields.get("source")
             heading = f"**`{where}`**" + (f", `source: {get_args(chosen.annotation)[0]}`" if chosen else "")
             if section in shown:
-                yield heading, "", f"as `{shown[section]}`"
+                yield [heading, "", f"as `{shown[section]}`"]
                 continue
             shown[section] = where
             text = field.description or " ".join((section.__doc__ or "").split())
-            yield heading, "optional" if not field.is_required() else "", text
+            yield [heading, "optional" if not field.is_required() else "", text]
             yield from _rows(where, section)
 
 
