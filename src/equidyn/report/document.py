@@ -16,23 +16,47 @@ from equidyn.tasks.registry import task_card
 
 
 def part(name: str) -> str:
-    """A table of results.
+    """A table or a number of a study's results.
 
     Args:
-        name: Folder of the results and the table, for instance "results/cpu claims": ``claims``, all verdicts; or a
-            task, of which the baseline's seeds are shown under each condition, and all runs under the one that figures
-            show.
+        name: Folder of the results, then one of
+
+            - ``claims``: a table of all verdicts;
+            - a task: a table of the baseline's seeds under each condition, and of all runs under the one that figures
+              show;
+            - ``claim``, its name, task and weights: the value and its interval, for instance
+              "results/cpu claim falls_below_2_percent force_field raw";
+            - ``run``, its name, weights, a column of `equidyn.study.tables.minima`, and the values of those conditions
+              by which several curves differ: a number, for instance "results/cpu run chains raw final_percent t=0.6".
 
     Raises:
-        ValueError: The folder has no such table.
+        ValueError: There is no such part, or there are several.
     """
-    folder, _, which = name.rpartition(" ")
+    folder, which, *how = name.split(" ")
+    tables = Path(folder, "tables")
     config = yaml.safe_load(Path(folder, "config.yaml").read_text("utf-8"))
-    if which == "claims":
-        return _claims(pd.read_parquet(Path(folder, "tables/claims.parquet")))
-    if which not in config["figures"]["baseline"]:
-        raise ValueError(f"{name}: no table; there are claims and {', '.join(config['figures']['baseline'])}")
-    return _runs(pd.read_parquet(Path(folder, "tables/evaluation.parquet")), choice_of(config, which))
+    if which == "claims" and not how:
+        return _claims(pd.read_parquet(tables / "claims.parquet"))
+    if which == "claim":
+        return _found(_only(name, pd.read_parquet(tables / "claims.parquet"), ["claim", "task", "weights"], how))
+    if which == "run" and len(how) >= 3:
+        run, weights, column, *conditions = how
+        pairs = [condition.partition("=") for condition in conditions]
+        keys, values = ["run", "weights", *(key for key, *_ in pairs)], [run, weights, *(value for *_, value in pairs)]
+        return number(_only(name, pd.read_csv(tables / "minima.csv"), keys, values)[column])
+    if which not in config["figures"]["baseline"] or how:
+        known = ["claims", *config["figures"]["baseline"], "claim NAME TASK WEIGHTS", "run NAME WEIGHTS COLUMN"]
+        raise ValueError(f"{name}: no such part; there are {', '.join(known)}")
+    return _runs(pd.read_parquet(tables / "evaluation.parquet"), choice_of(config, which))
+
+
+def _only(name: str, rows: pd.DataFrame, keys: list[str], values: list[str]) -> pd.Series:
+    """The only row with these values, as text."""
+    for key, value in zip(keys, values, strict=True):
+        rows = rows[rows[key].astype(str) == value]
+    if len(rows) != 1:
+        raise ValueError(f"{name}: {len(rows)} rows, where one was expected")
+    return rows.iloc[0]
 
 
 def _claims(claims: pd.DataFrame) -> str:
@@ -49,10 +73,13 @@ def _claims(claims: pd.DataFrame) -> str:
 
 def _verdict(row: pd.Series) -> str:
     """Symbol, value and interval."""
-    if pd.isna(row["value"]):
-        return SYMBOLS[row["verdict"]]
+    return SYMBOLS[row["verdict"]] if pd.isna(row["value"]) else f"{SYMBOLS[row['verdict']]} {_found(row)}"
+
+
+def _found(row: pd.Series) -> str:
+    """Value and interval."""
     interval = "no interval" if pd.isna(row["low"]) else f"{short(row['low'])} to {short(row['high'])}"
-    return f"{SYMBOLS[row['verdict']]} {short(row['value'])} ({interval})"
+    return f"{short(row['value'])} ({interval})"
 
 
 def _runs(evaluation: pd.DataFrame, choice: Choice) -> str:
