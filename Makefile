@@ -9,7 +9,7 @@
 # make figures   redraw figures, claims and reports of the published studies from their tables; or STUDY=cpu alone; FORMATS=png,pdf
 # make rehearsal   the study on a GPU in ten steps on the CPU: every network and every analysis, about 20 core-minutes
 # make lock   resolve envs/lock.txt anew where pyproject.toml has changed; LOCK=--upgrade takes the newest versions
-# make reference   renew the tables of config/README.md, from the library, and of docs/results.md, from results/cpu
+# make reference   renew what the documentation says of the configuration, from the library, and of results, from results/cpu
 # make docs   build the site of the documentation; a link or a name that leads nowhere is an error
 # make pack   make an archive of each published study, with a data sheet and checksums; of results/mini: make pack STUDY=mini
 # make unpack ARCHIVE=cpu.tar.gz   check such an archive and unpack it into results/, or INTO=another/folder
@@ -72,7 +72,7 @@ unpack: .venv/workflow
 	@$(BIN)/equidyn unpack $(ARCHIVE) --into $(INTO)
 
 reference: .venv/workflow
-	@$(BIN)/equidyn reference config/README.md docs/results.md
+	@$(BIN)/equidyn reference config/README.md README.md docs/results.md docs/findings.md docs/claims.md
 
 docs: .venv/docs
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs

@@ -7,6 +7,7 @@ from report_parts import claim, evaluated
 
 from equidyn.claims.verdicts import NOT_TESTABLE
 from equidyn.report.document import part
+from equidyn.study.tables import minima
 
 CONFIG = {
     "figures": {
@@ -37,6 +38,7 @@ def results(tmp_path):
     ]
     (tmp_path / "tables").mkdir()
     pd.concat(rows).to_parquet(tmp_path / "tables/evaluation.parquet")
+    minima(pd.concat(rows)).to_csv(tmp_path / "tables/minima.csv")
     pd.DataFrame(claims).to_parquet(tmp_path / "tables/claims.parquet")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return tmp_path
@@ -47,19 +49,19 @@ def cells(text):
 
 
 def test_seeds_share_a_row_with_the_range_over_them(results):
-    header, baseline, large = cells(part(f"{results} force_field"))
+    header, baseline, large = cells(part(f"{results} runs force_field"))
     assert dict(zip(header, baseline, strict=True)) == {
         "run": "baseline", "steps": "100", "parameters": "58,913", "seeds": "2", "untrained": "40 to 80 %",
-        "≤ 2 % first at step": "1 to 10", "lowest": "0.125 to 0.5 % at 100", "skill there": "0.5 to 0.75",
-        "at the end": "0.125 to 0.5 %", "skill at the end": "0.5 to 0.75",
+        "≤ 2 % first at step": "1 to 10", "lowest share": "0.125 to 0.5 % at 100", "skill there": "0.5 to 0.75",
+        "share at the end": "0.125 to 0.5 %", "skill at the end": "0.5 to 0.75",
     }  # fmt: skip
     found = dict(zip(header, large, strict=True))
     assert (found["run"], found["≤ 2 % first at step"]) == ("escaip-small", "never")
-    assert found["at the end"] == "2.5 % (1.25 to 5)"
+    assert found["share at the end"] == "2.5 % (1.25 to 5)"
 
 
 def test_of_several_conditions_the_baseline_has_all_and_other_runs_the_shown_one(results):
-    text = part(f"{results} flow_matching")
+    text = part(f"{results} runs flow_matching")
     rows = cells(text)
     assert [row[0] for row in rows] == [
         "condition", "t = 0.1", "t = 0.2", "t = 0.9", "run (t = 0.2)", "baseline", "10 % of the data",
@@ -75,6 +77,31 @@ def test_claims_have_a_column_for_what_was_found(results):
     ]
 
 
-def test_an_unknown_table_is_named(results):
-    with pytest.raises(ValueError, match="no table; there are claims and flow_matching, force_field"):
-        part(f"{results} voxel_denoising")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("claim falls force_field raw", "56 (31.6 to 100)"),
+        ("value falls force_field ema", "1,680"),
+        ("published falls force_field ema", "1,680"),
+        ("run default raw minimum_step", "100"),
+        ("run chains raw final_percent t=0.9", "9"),
+        ("pilot_value falls_below_2_percent raw", "75"),
+    ],
+)
+def test_a_number(results, name, expected):
+    assert part(f"{results} {name}") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("run chains raw final_percent", "3 rows, where one was expected"),
+        ("claim never force_field raw", "0 rows, where one was expected"),
+        ("tables", "no such part .* kinds of parts are claims, runs, pilot"),
+        ("runs voxel_denoising", "no such part"),
+        ("claim falls", "no such part"),
+    ],
+)
+def test_what_is_not_there_is_named(results, name, message):
+    with pytest.raises(ValueError, match=message):
+        part(f"{results} {name}")

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -15,11 +14,7 @@ import pytest
 from PIL import Image
 from project import ROOT, Project, read_study
 
-from equidyn.analysis.pilot import pilot_curves
-from equidyn.claims.definitions import CLAIMS, judged_of_published
-from equidyn.claims.published import Pilot
 from equidyn.core.marked import renewed
-from equidyn.core.numbers import short
 from equidyn.report.document import part
 
 pytestmark = pytest.mark.workflow
@@ -135,36 +130,8 @@ def test_runs_are_those_of_the_run_table():
             assert costs.loc[run, column] == float(row[column])
 
 
-def test_the_documentation_states_what_is_in_the_tables(monkeypatch):
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md", "docs/findings.md", "docs/claims.md"])
+def test_the_documentation_states_what_is_in_the_tables(monkeypatch, name):
     monkeypatch.chdir(ROOT)
-    text = (ROOT / "docs/results.md").read_text("utf-8")
+    text = (ROOT / name).read_text("utf-8")
     assert renewed(text, part) == text, "run make reference"
-
-
-def test_the_prose_states_what_is_found_in_the_pilot_run():
-    curves, fall = pilot_curves(), "falls_below_2_percent"
-    raw, ema = (judged_of_published(Pilot("force_field", curves, weights)) for weights in ("raw", "ema"))
-    claims = pd.read_parquet(PUBLISHED / "tables/claims.parquet").query("weights == 'ema'").set_index(["claim", "task"])
-    authors = claims.xs("force_field", level="task")["published_value"]
-    steps = [short(each.value) for each in (raw[fall][0], ema[fall][0], raw["falls_with_skill"][0])]
-    skill = short(raw["silent_at_first"][0].value)
-    readme, results = (" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/results.md"))
-    averages = "averages of its weights, which are what the authors evaluate"
-    assert f"fall to 2 % at step {steps[0]}; {averages}, at step {steps[1]}" in readme
-    assert (
-        f"a share of 2 % by step {steps[0]}, at a skill of {skill}, and its average by step {steps[1]}, where the "
-        f"authors' averages have it by step {short(authors[fall])}. Half of what it learns it has learned, "
-        f"equivariantly, by step {steps[2]}."
-    ) in results
-    docs = (ROOT / "docs/claims.md").read_text()
-    rows = re.findall(r"^\| ([^|:]+): [^|]+ \| (.+) \| (.+) \| (.+) \|$", docs, re.MULTILINE)
-    assert len(rows) > 5
-    named = {claim.label: name for name, claim in CLAIMS.items()}
-    for label, *cells, published in rows:
-        claim = named[label]
-        known = authors[claim]
-        said = np.nan if published == "not known" else float(published.replace(",", ""))
-        assert said == pytest.approx(known, rel=0.06, nan_ok=True), claim
-        for (found, *_), cell in zip((raw[claim], ema[claim]), cells, strict=True):
-            said = [float(number.replace("∞", "inf").replace(",", "")) for number in re.findall(r"[\d.,]+|∞", cell)]
-            assert said == pytest.approx([found.value, found.low, found.high][: len(said)], rel=0.02, abs=1e-3), claim

@@ -1,16 +1,23 @@
 """Tables of a study's results for documents in Markdown."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cache
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
+from equidyn.analysis.pilot import pilot_curves
+from equidyn.claims.definitions import CLAIMS, judged_of_published
+from equidyn.claims.evidence import Found
+from equidyn.claims.published import Pilot
 from equidyn.core.marked import table
 from equidyn.core.numbers import short
 from equidyn.report.curves import at_ends, matrix, usual_condition
 from equidyn.report.rendering import SYMBOLS, number
-from equidyn.study.choice import Choice, choice_of
+from equidyn.study.choice import choice_of
 from equidyn.study.labels import BASELINE, label
 from equidyn.tasks.registry import task_card
 
@@ -19,48 +26,83 @@ def part(name: str) -> str:
     """A table or a number of a study's results.
 
     Args:
-        name: Folder of the results, then one of
+        name: Folder of the results, what of them, and more, with spaces between:
 
             - ``claims``: a table of all verdicts;
-            - a task: a table of the baseline's seeds under each condition, and of all runs under the one that figures
-              show;
-            - ``claim``, its name, task and weights: the value and its interval, for instance
-              "results/cpu claim falls_below_2_percent force_field raw";
-            - ``run``, its name, weights, a column of `equidyn.study.tables.minima`, and the values of those conditions
-              by which several curves differ: a number, for instance "results/cpu run chains raw final_percent t=0.6".
+            - ``runs TASK``: a table of the baseline's seeds under each condition, and of all runs under the one that
+              figures show;
+            - ``pilot``: a table of what is found in the pilot run, and in the authors' curves;
+            - ``claim NAME TASK WEIGHTS``: the value of a claim and its interval; ``value`` or ``published`` in place of
+              ``claim``: the value alone, or that of the authors' curves;
+            - ``pilot_value NAME WEIGHTS``: the value in the pilot run;
+            - ``run NAME WEIGHTS COLUMN``: a number of `equidyn.study.tables.minima`, followed by those conditions that
+              several curves of the run differ in, for instance ``results/cpu run chains raw final_percent t=0.6``.
 
     Raises:
         ValueError: There is no such part, or there are several.
     """
     folder, which, *how = name.split(" ")
-    tables = Path(folder, "tables")
-    config = yaml.safe_load(Path(folder, "config.yaml").read_text("utf-8"))
-    if which == "claims" and not how:
-        return _claims(pd.read_parquet(tables / "claims.parquet"))
-    if which == "claim":
-        return _found(_only(name, pd.read_parquet(tables / "claims.parquet"), ["claim", "task", "weights"], how))
-    if which == "run" and len(how) >= 3:
-        run, weights, column, *conditions = how
-        pairs = [condition.partition("=") for condition in conditions]
-        keys, values = ["run", "weights", *(key for key, *_ in pairs)], [run, weights, *(value for *_, value in pairs)]
-        return number(_only(name, pd.read_csv(tables / "minima.csv"), keys, values)[column])
-    if which not in config["figures"]["baseline"] or how:
-        known = ["claims", *config["figures"]["baseline"], "claim NAME TASK WEIGHTS", "run NAME WEIGHTS COLUMN"]
-        raise ValueError(f"{name}: no such part; there are {', '.join(known)}")
-    return _runs(pd.read_parquet(tables / "evaluation.parquet"), choice_of(config, which))
+    try:
+        return _PARTS[which](Path(folder), *how)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{name}: no such part ({error!r}); kinds of parts are {', '.join(_PARTS)}") from error
 
 
-def _only(name: str, rows: pd.DataFrame, keys: list[str], values: list[str]) -> pd.Series:
+def _only(rows: pd.DataFrame, **values: str) -> pd.Series:
     """The only row with these values, as text."""
-    for key, value in zip(keys, values, strict=True):
+    for key, value in values.items():
         rows = rows[rows[key].astype(str) == value]
     if len(rows) != 1:
-        raise ValueError(f"{name}: {len(rows)} rows, where one was expected")
+        raise ValueError(f"{' '.join(values.values())}: {len(rows)} rows, where one was expected")
     return rows.iloc[0]
 
 
-def _claims(claims: pd.DataFrame) -> str:
+def _judged(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "tables/claims.parquet")
+
+
+def _claim(folder: Path, claim: str, task: str, weights: str) -> str:
+    return _found(_only(_judged(folder), claim=claim, task=task, weights=weights))
+
+
+def _value(folder: Path, claim: str, task: str, weights: str) -> str:
+    return short(_only(_judged(folder), claim=claim, task=task, weights=weights)["value"])
+
+
+def _published(folder: Path, claim: str, task: str, weights: str) -> str:
+    return short(_only(_judged(folder), claim=claim, task=task, weights=weights)["published_value"])
+
+
+def _run(folder: Path, run: str, weights: str, column: str, *conditions: str) -> str:
+    varied = dict(condition.split("=") for condition in conditions)
+    return number(_only(pd.read_csv(folder / "tables/minima.csv"), run=run, weights=weights, **varied)[column])
+
+
+@cache
+def _of_pilot(weights: str) -> dict[str, Found]:
+    judged = judged_of_published(Pilot("force_field", pilot_curves(), weights))
+    return {claim: found for claim, (found, *_) in judged.items()}
+
+
+def _pilot_value(_: Path, claim: str, weights: str) -> str:
+    return short(_of_pilot(weights)[claim].value)
+
+
+def _pilot(folder: Path) -> str:
+    """One row for each claim of which something is found in the pilot run."""
+    authors = _judged(folder).query("task == 'force_field'").drop_duplicates("claim").set_index("claim")
+    rows = []
+    for claim, raw in _of_pilot("raw").items():
+        if not isnan(raw.value):
+            cells = [_found(pd.Series(asdict(found))) for found in (raw, _of_pilot("ema")[claim])]
+            known = authors["published_value"][claim]
+            rows.append([CLAIMS[claim].label, *cells, "not known" if isnan(known) else short(known)])
+    return table(["claim", "raw weights", "averaged (decay 0.999)", "published (averaged, three seeds)"], rows)
+
+
+def _claims(folder: Path) -> str:
     """One row for each claim, one column for each task and kind of weights of which anything was found."""
+    claims = _judged(folder)
     columns = [(task, weights) for task, kinds in matrix(claims, claims["task"].unique()).items() for weights in kinds]
     found = claims.set_index(["claim", "task", "weights"])
     rows = []
@@ -82,9 +124,10 @@ def _found(row: pd.Series) -> str:
     return f"{short(row['value'])} ({interval})"
 
 
-def _runs(evaluation: pd.DataFrame, choice: Choice) -> str:
+def _runs(folder: Path, task: str) -> str:
     """The baseline under each condition, where there are several, and all designs under the one that is shown."""
-    rows = at_ends(evaluation, choice)
+    choice = choice_of(yaml.safe_load((folder / "config.yaml").read_text("utf-8")), task)
+    rows = at_ends(pd.read_parquet(folder / "tables/evaluation.parquet"), choice)
     reference = rows[rows["run"] == choice.baseline].iloc[0]
     rows = rows.assign(named=[label(row, reference) for row in rows.to_dict("records")])
     baseline = rows[(rows["named"] == BASELINE) & (rows["final_step"] == reference["final_step"])]
@@ -110,9 +153,9 @@ def _table(first: str, rows: pd.DataFrame, by: str | list[str], more: Mapping[st
         "seeds": lambda group: str(len(group)),
         "untrained": lambda group: _range(group["first_percent"], " %"),
         "≤ 2 % first at step": lambda group: _range(group["threshold_step"]),
-        "lowest": lambda group: f"{_range(group['minimum_percent'], ' %')} at {_range(group['minimum_step'])}",
+        "lowest share": lambda group: f"{_range(group['minimum_percent'], ' %')} at {_range(group['minimum_step'])}",
         "skill there": lambda group: _range(group["minimum_skill"]),
-        "at the end": _end,
+        "share at the end": _end,
         "skill at the end": lambda group: _range(group["final_skill"]),
     }
     return table(list(columns), [[column(group) for column in columns.values()] for group in groups])
@@ -138,3 +181,15 @@ def _end(group: pd.DataFrame) -> str:
 
 def _parameters(group: pd.DataFrame) -> str:
     return f"{group['parameters'].iloc[0]:,}"
+
+
+_PARTS: dict[str, Callable[..., str]] = {
+    "claims": _claims,
+    "runs": _runs,
+    "pilot": _pilot,
+    "claim": _claim,
+    "value": _value,
+    "published": _published,
+    "pilot_value": _pilot_value,
+    "run": _run,
+}
