@@ -92,6 +92,7 @@ def test_a_caption_says_first_what_is_drawn_and_folds_the_rest(tmp_path, parts):
     )
     assert "Method, and how to read itStep 0 is untrained" in page.text("details")
     assert replace(pictures[0], caption="All.").said == ("All.", "")
+    assert replace(pictures[0], caption="This. And that.\n\nHow.").said == ("This. And that.", "How.")
 
 
 def test_writing_it_needs_no_plotting():

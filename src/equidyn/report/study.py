@@ -58,7 +58,10 @@ class Picture:
 
     @property
     def said(self) -> tuple[str, str]:
-        """The first sentence of the caption, and the others."""
+        """What is drawn, and the method, which an empty line sets apart; without one, the first sentence and others."""
+        drawn, empty, method = self.caption.partition("\n\n")
+        if empty:
+            return drawn, method
         first, *others = re.split(r"(?<=[a-z)]\.) (?=[A-Z])", self.caption, maxsplit=1)
         return first, " ".join(others)
 
