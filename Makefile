@@ -72,7 +72,7 @@ unpack: .venv/workflow
 	@$(BIN)/equidyn unpack $(ARCHIVE) --into $(INTO)
 
 reference: .venv/workflow
-	@$(BIN)/equidyn reference config/README.md README.md docs/results.md docs/findings.md docs/claims.md
+	@$(BIN)/equidyn reference config/README.md README.md $(addprefix docs/,glossary.md results.md findings.md claims.md)
 
 docs: .venv/docs
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs -d build/doctrees . build/docs

@@ -247,14 +247,18 @@ def _reference(files: list[str]) -> int:
 
 def _part(name: str) -> str:
     """The part of a document that has this name between its marks."""
-    if name != "configuration":
-        from equidyn.report.document import part
+    if name == "configuration":
+        from equidyn.core.rooms import cards
+        from equidyn.study.reference import tables
 
-        return part(name)
-    from equidyn.core.rooms import cards
-    from equidyn.study.reference import tables
+        return tables(cards("equidyn.analysis"))
+    if name == "glossary":
+        from equidyn.report.glossary import listed
 
-    return tables(cards("equidyn.analysis"))
+        return listed()
+    from equidyn.report.document import part
+
+    return part(name)
 
 
 def _pack(study: str, archive: str) -> int:

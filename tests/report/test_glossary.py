@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from equidyn.report.glossary import TERMS, page
+from equidyn.core.marked import renewed
+from equidyn.report.glossary import TERMS, listed
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_documentation_has_it():
     text = (ROOT / "docs/glossary.md").read_text("utf-8")
-    assert text == page(), "python -m equidyn.report.glossary > docs/glossary.md"
+    assert renewed(text, {"glossary": listed()}.__getitem__) == text, "run make reference"
 
 
 def test_words_of_the_documentation_are_those_of_the_glossary():

@@ -35,11 +35,6 @@ TERMS = {
 """Meaning of each term, in the order to read them."""
 
 
-def page() -> str:
-    """The terms as a page of the documentation, in Markdown."""
-    lines = [f"- **{term}**: {text}" for term, text in TERMS.items()]
-    return "\n".join(["# Glossary", "", "One word for one thing, in reports and here.", "", *lines, ""])
-
-
-if __name__ == "__main__":
-    print(page(), end="")
+def listed() -> str:
+    """The terms as a list in Markdown."""
+    return "\n".join(f"- **{term}**: {text}" for term, text in TERMS.items())
