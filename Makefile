@@ -2,7 +2,8 @@
 # make run   the default study, from nothing to figures and a report; or that of config/cpu.yaml: make run STUDY=cpu
 # make check   formatting, static checks, imports, types and tests of functions, within a minute
 # make test   all tests that need neither SLURM nor long waits
-# make test-all   the checks and all tests, as continuous integration runs them
+# make test-ci   the checks and the tests that continuous integration runs, all but the longest
+# make test-all   the checks and all tests
 # make oldest   install the oldest versions that the ranges admit and test equidyn.measure with them; downloads 3 GB
 # make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
@@ -39,7 +40,7 @@ export OMP_WAIT_POLICY = PASSIVE
 DRAWN := $(STUDIES:%=figures/%)
 PACKED := $(STUDIES:%=pack/%)
 
-.PHONY: help oldest run check test test-all torture lint style rules imports types units figures rehearsal pack unpack plan reference docs lock \
+.PHONY: help oldest run check test test-ci test-all torture lint style rules imports types units figures rehearsal pack unpack plan reference docs lock \
 	clean clean-figures
 .PHONY: $(DRAWN) $(PACKED)
 .DELETE_ON_ERROR:
@@ -90,6 +91,9 @@ check: .venv/test
 
 test: .venv/test
 	@$(PYTEST) -m "not slow and not slurm"
+
+test-ci: lint
+	@$(PYTEST) -m "not long and not slurm"
 
 test-all: lint
 	@$(PYTEST)

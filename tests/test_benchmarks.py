@@ -52,6 +52,7 @@ def test_all_runs_and_analyses_of_the_study_on_a_gpu_are_rehearsed(tmp_path, mon
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_rehearsed(tmp_path):
     command = [sys.executable, ROOT / "benchmarks/rehearsal.py", "control", "--folder", tmp_path, "--steps", "3"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
@@ -105,6 +106,7 @@ def test_steps_beside_a_checkout():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_device_in_miniature(tmp_path):
     small = ("--device", "cpu", "--small", "--models", "voxmol", "--parts", "plain", "compiled", "checks")
     lines = call("gpu.py", *small, "--out", tmp_path)

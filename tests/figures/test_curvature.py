@@ -128,9 +128,9 @@ def test_panels_of_a_block_share_axes_and_tell_lack_of_skill():
         assert to_hex(row[0].get_facecolor()) == style.SILENT.lower()
         assert to_hex(row[2].get_facecolor()) == "#ffffff"
     assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == [
-        "Step 0, skill 2 %",
-        "Step 1,000, skill 80 %",
-        "Step 20,000, skill 99 %",
+        "Step 0, skill 0.02",
+        "Step 1,000, skill 0.80",
+        "Step 20,000, skill 0.99",
     ]
     assert figure.axes[0].get_ylabel() == f"direction.linear.weight\n192 parameters\n|eigenvalue| ({UNIT})"
 
@@ -149,7 +149,7 @@ def test_numbers_of_both_losses_against_step():
     assert "Hessian of direction.linear.weight: full spectrum; residuals of the extreme eigenvalues" in text
     assert "at most 2e-5 (largest) and 3e-4 (smallest), by 480 Hessian-vector products" in text
     assert (
-        "Of 192 eigenvalues of direction.linear.weight, negative and zero to rounding at the last step: twirled error "
+        "Of 192 eigenvalues of direction.linear.weight, negative and zero to rounding at the last step: twirled loss "
         "5 and 2, condition number (largest / smallest) 1e5; equivariance error 5 and 2, condition"
     ) in text
     assert "left out" not in text
@@ -177,7 +177,7 @@ def test_fewer_rotations_are_faint_and_convergence_is_said(change, converged):
     assert "faint: from 2 to 8 rotations" in " ".join(legend_texts(figure))
     count = len(STEPS) * len(BLOCKS)
     said = f"by up to {100 * change:.0f} %, {count if converged else 0} of {count} spectra converged"
-    assert f"From 8 to 24 rotations the largest eigenvalue changes: twirled error {said}" in text
+    assert f"From 8 to 24 rotations the largest eigenvalue changes: twirled loss {said}" in text
 
 
 def test_equal_spectra_are_named():

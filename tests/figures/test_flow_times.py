@@ -110,7 +110,7 @@ def test_figures_show_the_selected_rows(table, name):
     assert "124 validation chains of 31 sequence families" in text
     assert "10 sampled rotations" in text
     assert "the best multiple of the noisy input" in text
-    assert "below 5 % at t = 0." in text
+    assert "below 0.05 at t = 0." in text
     assert "molecule" not in text
     assert "constant" not in text
 

@@ -76,7 +76,7 @@ def test_figures_show_the_selected_rows(table, name):
     assert (data["unskilled"] == (data["skill"] < 0.05)).all()
     assert "256 validation" in text
     assert "8 folds" in text
-    assert "skill below 5 %" in text
+    assert "skill below 0.05" in text
     assert "cannot be drawn" not in text
 
 
@@ -100,7 +100,7 @@ def test_the_path_has_every_checkpoint_and_its_correlation(table):
     _, data, text = draw("gradient_ratio", table, useful_skill=0.005)
     useful = data[(data["run"] == "base") & ~data["unskilled"]]
     again = log_correlation(useful["ratio"], useful["percent"])
-    assert f"over the 6 of them with skill of at least 0.5 %, R = {again.pearson:.2f}" in text
+    assert f"over the 6 of them with skill of at least 0.005, R = {again.pearson:.2f}" in text
 
 
 def test_the_box_is_below_the_points(table):

@@ -99,7 +99,7 @@ def test_deviation_does_not_depend_on_the_flow_time(table):
     assert data.loc[data["run"] == "base", "unskilled"].tolist() == [skill < 0.05 for skill in SKILL]
     assert len([axes for axes in figure.axes if axes.get_ylabel()]) == 1
     assert "variance" not in figure.axes[0].child_axes[0].get_ylabel()
-    assert "skill below 5 % at all flow times" in text
+    assert "skill below 0.05 at all flow times" in text
 
 
 def test_error_against_deviation_and_its_parts(table):

@@ -110,8 +110,8 @@ def test_heights_have_one_scale_for_each_loss(table):
         assert low <= values.min() < values.max() <= high
     assert all(axes.elev == 30 for axes in panels)
     texts = [text.get_text() for text in figure.texts]
-    assert [text for text in texts if text in ("Twirled error", "Equivariance error")] == [
-        "Twirled error",
+    assert [text for text in texts if text in ("Twirled loss", "Equivariance error")] == [
+        "Twirled loss",
         "Equivariance error",
     ] * 2
     first = data[(data["protocol"] == "fresh") & (data["loss"] == "twirled")].iloc[0]
@@ -140,7 +140,7 @@ def test_roughness_compares_all_grids(table):
     figure, data, _ = draw("landscape_roughness", table)
     assert list(dict.fromkeys(data["series"])) == [
         "Hessian of the equivariance error",
-        "Hessian of the twirled error",
+        "Hessian of the twirled loss",
         "Random directions",
         "Published, EScAIP",
         "Published, Proteína",
@@ -171,9 +171,9 @@ def test_published_grids_are_drawn_alike():
     for axes, values in zip(surfaces(figure), grids, strict=True):
         assert axes.get_zlim()[0] < values.min() < values.max() < axes.get_zlim()[1]
     texts = [text.get_text() for text in figure.texts]
-    assert "EScAIP: twirled error" in texts
+    assert "EScAIP: twirled loss" in texts
     assert "roughness 1.31, R² 0.038" in texts
-    assert "EScAIP: twirled error, roughness 1.25 (R² 0.0369), residual 0.00929" in text
+    assert "EScAIP: twirled loss, roughness 1.25 (R² 0.0369), residual 0.00929" in text
     assert "the quadratic explains 3.7 % of its variance (p = 0.01) and 3.8 %" in text
     assert "of noise alone it explains 1.3 % in the mean" in text
     assert "sampling noise, or finer than the grid" in text
@@ -185,13 +185,13 @@ def test_published_grids_are_drawn_alike():
 def test_captions_tell_noise_from_shape(table):
     _, _, text = draw("landscape_surfaces", table)
     assert "Run base at step 500" in text
-    assert "equivariance error 5.9 % of its loss, skill 31 %), 64 examples of 40 molecules" in text
+    assert "equivariance error 5.9 % of its loss, skill 0.31), 64 examples of 40 molecules" in text
     assert "head (1,536 weights), along eigenvectors of the Hessian of the equivariance error" in text
     assert "smallest positive eigenvalue (0.25), y of its largest (4)" in text
     assert "same rotations at all points, exact average over all; new rotations at each point, 10" in text
     assert "1 for noise): what looks rough is sampling noise." in text
-    assert "twirled error 8 and 2; equivariance error 32 and 0.5" in text
-    assert "that of the equivariance error is 4 times that of the twirled error" in text
+    assert "twirled loss 8 and 2; equivariance error 32 and 0.5" in text
+    assert "that of the equivariance error is 4 times that of the twirled loss" in text
     assert "varies by 0.0125, and new rotations scatter it by" in text
     assert "along two random directions" in draw("landscape_contours", table[table["directions"] == "random"])[2]
     _, _, text = draw("landscape_roughness", table)
@@ -203,7 +203,7 @@ def test_what_varies_smoothly_is_not_noise():
     rows = landscape().query("directions == 'equivariance' and protocol == 'common'")
     rows = rows.assign(value=np.tile(quartic.ravel(), 2), **roughness(AXIS, AXIS, quartic))
     text = " ".join(notes(rows, OPTIONS))
-    assert "varies smoothly for twirled error and equivariance error" in text
+    assert "varies smoothly for twirled loss and equivariance error" in text
     assert "sampling noise" not in text
     grids = per_grid(rows)
     assert (grids["neighbour_ratio"] < 0.5).all()

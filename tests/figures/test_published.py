@@ -158,8 +158,8 @@ def test_the_pilot_run_is_drawn_beside_three_seeds():
     assert all((row.step, row.value) in points for row in theirs.itertuples())
     assert here.groupby("series")["skill"].max().round(2).to_dict() == {"averaged weights": 0.68, "raw weights": 0.75}
     entries = " ".join(" ".join(legend_texts(figure)).split())
-    assert "raw weights ≤ 2 % at step 75, skill −1 %" in entries
-    assert "averaged weights ≤ 2 % at step 1,000, skill −1 %" in entries
+    assert "raw weights ≤ 2 % at step 75, skill −0.01" in entries
+    assert "averaged weights ≤ 2 % at step 1,000, skill −0.01" in entries
     assert "≤ 2 % from step 1,888 to 2,000" in entries
     assert "One seed decides no claim." in text
 
@@ -256,7 +256,7 @@ def test_varied_flow_losses_show_triangles_and_little_data(drawn):
     pairs = ours[["run", "quantity"]].drop_duplicates().to_numpy().tolist()
     assert pairs == [["triangles", "equivariance"], ["triangles", "twirled"], ["fewest", "total"]]
     titles = [axes.get_title(loc="left") for axes in panels(figure)[2]]
-    assert titles == ["Published: total error,\n60M, 0.1 % of the data", "Here: total error,\n60k, 10 chains"]
+    assert titles == ["Published: total loss,\n60M, 0.1 % of the data", "Here: total loss,\n60k, 10 chains"]
     assert "too large by a tenth" in text
 
 

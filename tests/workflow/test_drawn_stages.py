@@ -28,6 +28,7 @@ def reduced(edges):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_edges_are_those_of_the_rules(tmp_path):
     """Of one study that downloads data, and one that downloads what the authors have published."""
     project, between = Project(tmp_path, {}, []), set()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from project import tiny_study
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.long]
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ODD = "a {run} {task} {} 100 % $HOME 'b\" \\n"

@@ -48,6 +48,7 @@ def project(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_from_data_to_a_figure(project):
     made = [f"results/tiny/{file}" for file in (FIGURE, "tables/claims.parquet", "manifest.json")]
     result = project.run(*made, path=HELPERS)

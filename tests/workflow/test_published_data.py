@@ -15,7 +15,7 @@ from standins.server import serve
 from equidyn.data.store import Store
 from equidyn.data.subsets import read_index
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.long]
 
 STEPS = 20
 PEAK = """

@@ -41,6 +41,7 @@ def redrawn(project):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_figures_are_those_of_the_tables(redrawn):
     names = {file.relative_to(PUBLISHED) for file in PUBLISHED.glob("figures/*/*.png")}
     assert names == {file.relative_to(redrawn) for file in redrawn.glob("figures/*/*.png")} != set()
@@ -55,18 +56,21 @@ def test_figures_are_those_of_the_tables(redrawn):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_captions_are_those_of_the_tables(redrawn):
     for file in PUBLISHED.glob("figures/*/*.txt"):
         assert (redrawn / file.relative_to(PUBLISHED)).read_text() == file.read_text(), file.name
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_claims_are_those_of_the_tables(redrawn):
     published, ours = (pd.read_parquet(folder / "tables/claims.parquet") for folder in (PUBLISHED, redrawn))
     pd.testing.assert_frame_equal(published, ours, rtol=1e-6)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_interrupted_drawing_removes_nothing(project):
     """However it ends, at a random time: what is published stays whole, and drawing once more makes all as it was."""
     published = {
@@ -98,6 +102,7 @@ def test_interrupted_drawing_removes_nothing(project):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_report_of_snakemake_has_every_figure_and_the_claims(project):
     result = project.run("figures", "report", "--config", "archive=True", "--report", "snakemake.html")
     assert result.returncode == 0, result.stderr[-5000:]

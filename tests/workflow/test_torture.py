@@ -4,7 +4,7 @@ import pytest
 from torture.bench import NOT_COMPARED, torture
 from torture.study import ENOUGH
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.long]
 
 
 def test_interrupted_studies_make_the_same(tmp_path):

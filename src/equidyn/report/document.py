@@ -78,9 +78,12 @@ def _run(folder: Path, run: str, weights: str, column: str, *conditions: str) ->
     return number(_only(pd.read_csv(folder / "tables/minima.csv"), run=run, weights=weights, **varied)[column])
 
 
+_PILOT_TASK = "force_field"
+
+
 @cache
 def _of_pilot(weights: str) -> dict[str, Found]:
-    judged = judged_of_published(Pilot("force_field", pilot_curves(), weights))
+    judged = judged_of_published(Pilot(_PILOT_TASK, pilot_curves(), weights))
     return {claim: found for claim, (found, *_) in judged.items()}
 
 
@@ -90,7 +93,8 @@ def _pilot_value(_: Path, claim: str, weights: str) -> str:
 
 def _pilot(folder: Path) -> str:
     """One row for each claim of which something is found in the pilot run."""
-    authors = _judged(folder).query("task == 'force_field'").drop_duplicates("claim").set_index("claim")
+    claims = _judged(folder)
+    authors = claims[claims["task"] == _PILOT_TASK].drop_duplicates("claim").set_index("claim")
     rows = []
     for claim, raw in _of_pilot("raw").items():
         if not isnan(raw.value):

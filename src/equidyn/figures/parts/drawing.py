@@ -1,7 +1,7 @@
 """Pieces that figures of training dynamics are drawn from: axes, lines, shading, legends.
 
 Two conventions hold in all figures. First, a small share of equivariance error is empty as long as the network
-predicts nothing, so steps where the skill (one minus loss over the loss of the best trivial prediction) is below 5 %
+predicts nothing, so steps where the skill (one minus loss over the loss of the best trivial prediction) is below 0.05
 are drawn dashed with open markers, and shaded where a panel has one curve of the baseline. Every evaluated step stands
 for the part of the axis nearest to it. Second, step 0, the untrained network, has a place on logarithmic axes: at the
 left end, before a break.
@@ -26,7 +26,7 @@ from equidyn.figures.parts.options import Options
 
 STEP = "Optimiser step"
 PARTS = {
-    "twirled": ("Twirled error", style.PALETTE[4], "s"),
+    "twirled": ("Twirled loss", style.PALETTE[4], "s"),
     "equivariance": ("Equivariance error", style.PALETTE[0], "o"),
 }
 """Name, colour and marker of the two parts of the loss, the same in all figures."""
@@ -253,9 +253,9 @@ def _tidy(value: float) -> str:
 def skill_axis(axes: Axes, options: Options) -> None:
     """Label a y axis of skill, with a line at the least that is useful."""
     axes.axhline(options.useful_skill, color=style.INK, linewidth=0.6, linestyle=":")
-    axes.set_ylabel("Skill (%)")
+    axes.set_ylabel("Skill")
     axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def sample(

@@ -40,7 +40,7 @@ class Options(Choice):
     @property
     def limit(self) -> str:
         """The least useful skill, as text."""
-        return f"{100 * self.useful_skill:g} %"
+        return f"{self.useful_skill:g}"
 
     @property
     def level(self) -> str:

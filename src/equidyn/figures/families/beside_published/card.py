@@ -59,7 +59,7 @@ CARD = Family(
         of_flows(
             "published_flow_losses",
             "Published and our losses, flow matching",
-            """Equivariance error, twirled error and their sum by flow time: left as published for Proteína with 60M
+            """Equivariance error, twirled loss and their sum by flow time: left as published for Proteína with 60M
             parameters, right for the baseline.""",
             f"{TIME} {STEP_ZERO}",
         ),
@@ -67,7 +67,7 @@ CARD = Family(
             "published_flow_losses_varied",
             "Published and our losses, flow matching with triangle updates or little data",
             """Losses by flow time: left as published for Proteína, right in this study. Rows: equivariance error and
-            twirled error of a network with triangle updates; total error with little data (published 0.1 %, here about
+            twirled loss of a network with triangle updates; total loss with little data (published 0.1 %, here about
             a hundredth).""",
             f"{TIME} {STEP_ZERO}",
             appendix=any_task,
@@ -84,7 +84,7 @@ CARD = Family(
         of_voxels(
             "published_voxels_losses",
             "Published and our losses, voxel denoising",
-            """Left the authors' numbers of VoxMol, right this study: equivariance error, then twirled error, both
+            """Left the authors' numbers of VoxMol, right this study: equivariance error, then twirled loss, both
             unbiased, by data and by model size.""",
             f"{_LARGEST} {STEP_ZERO}",
         ),

@@ -46,7 +46,7 @@ from equidyn.study.selection import chosen, need, of_baseline, replicates, shown
 ORIGINS = {"published": "Published", "here": "Here"}
 """Values of the column ``origin``, and what they are called."""
 
-_PARTS = {"equivariance": "Equivariance error", "twirled": "Twirled error", "total": "Total error"}
+_PARTS = {"equivariance": "Equivariance error", "twirled": "Twirled loss", "total": "Total loss"}
 _FLOW_FIGURES = {"equivariance": "equiv-error", "twirled": "mean-pred-error", "total": "total-mse"}
 _OVERFITTED = ("prot_60M_0.001", 50_000)  # published figures with a band, and the row of the log where it begins
 _ROW, _KEYS = 1.8, 1.6  # inch, height of a row and width of the legends beside it
@@ -143,7 +143,7 @@ def published_pilot(published: pd.DataFrame, options: Options) -> tuple[Figure, 
         label = f"this package, {series}"
         if len(first := part[part["value"] <= options.threshold].head(1)):
             step, skill = first.iloc[0][["step", "skill"]]
-            reached = f"≤ {options.threshold:g} % at step {step:,.0f},\n skill {100 * skill:.0f} %"
+            reached = f"≤ {options.threshold:g} % at step {step:,.0f},\n skill {skill:.2f}"
             label += f"\n {reached.replace('-', '−')}"
         handles.append(drawing.sample(colour, marker, label))
     firsts = theirs[theirs["value"] <= options.threshold].groupby("series")["step"].min()
@@ -206,7 +206,7 @@ def published_flow_losses_varied(
 ) -> tuple[Figure, pd.DataFrame]:
     """Losses against step by flow time, of a network with triangle updates and with little data.
 
-    Of the first, equivariance and twirled error; of the second, the total, and from where it is overfitted. Runs of
+    Of the first, equivariance and twirled loss; of the second, the total, and from where it is overfitted. Runs of
     ours are those of `published_flow_matching`; rows without one are left out.
     """
     pairs = _flow_pairs(table, options)
@@ -233,7 +233,7 @@ def published_voxels(table: pd.DataFrame, published: pd.DataFrame, options: Opti
 def published_voxels_losses(
     table: pd.DataFrame, published: pd.DataFrame, options: Options
 ) -> tuple[Figure, pd.DataFrame]:
-    """Equivariance and twirled error of VoxMol, both unbiased, against step by data and by model size."""
+    """Equivariance and twirled loss of VoxMol, both unbiased, against step by data and by model size."""
     rows = [
         *_voxel_rows(table, published, options, "equivariance", "equivariance"),
         *_voxel_rows(table, published, options, "twirled", "twirled_unbiased"),
@@ -298,7 +298,7 @@ def _about_overfitting(ours: pd.DataFrame) -> str:
     here = f"step {int(runs['step'].min()):,}" if len(runs) else "which does not happen"
     return (
         f"Grey: overfitted; as the authors mark it, from row {_OVERFITTED[1]:,} of the log, and here from where the "
-        "validation loss, the mean over t of the total error divided by (1 − t)², stays more than 5 % above its lowest "
+        "validation loss, the mean over t of the total loss divided by (1 − t)², stays more than 5 % above its lowest "
         f"value ({here})."
     )
 

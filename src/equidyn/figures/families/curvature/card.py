@@ -14,7 +14,7 @@ CARD = Family(
         figure(
             "hessian_spectra",
             "Eigenvalues of the Hessian of either loss",
-            """Magnitude of the eigenvalues of the Hessian of the twirled error and of the equivariance error, against
+            """Magnitude of the eigenvalues of the Hessian of the twirled loss and of the equivariance error, against
             their rank, in the parameters of blocks of the baseline (rows), at several steps (columns). The flatter the
             curve, the better conditioned the loss.""",
             """Hessians are of held-out losses. Positive and negative eigenvalues are ranked apart: where all are known,
@@ -25,10 +25,10 @@ CARD = Family(
         figure(
             "hessian_summary",
             "Curvature of either loss over training",
-            """Largest eigenvalue, trace, effective rank and condition of the Hessian of the twirled error and of the
+            """Largest eigenvalue, trace, effective rank and condition of the Hessian of the twirled loss and of the
             equivariance error against the training step, one column of panels per block of the baseline's
             parameters.""",
-            f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled error, so the
+            f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled loss, so the
             largest eigenvalue is also shown relative to the loss that it belongs to; effective rank and condition do
             not depend on the scale of a loss. The condition is told by the mean or the median magnitude of eigenvalues,
             as the smallest of many are zero or chance; the median needs the full spectrum. {STEP_ZERO}""",

@@ -263,7 +263,7 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     sentences.append(useful_note(options))
     if (data["estimator"] == "sampled").any():
         sentences.append(
-            "With sampled rotations extreme eigenvalues are too far out, and those of the twirled error can be "
+            "With sampled rotations extreme eigenvalues are too far out, and those of the twirled loss can be "
             "negative, by sampling alone."
         )
         if "converged" in data:
@@ -341,5 +341,5 @@ def _described(data: pd.DataFrame) -> str:
 
 def _step_title(data: pd.DataFrame, step: int) -> str:
     """A step and how skilled the network is there."""
-    skill = f", skill {100 * data['skill'].iloc[0]:.0f} %" if len(data) else ""
+    skill = f", skill {data['skill'].iloc[0]:.2f}" if len(data) else ""
     return f"Step {step:,}{skill}".replace("-", "−")

@@ -40,10 +40,10 @@ CARD = Family(
         figure(
             "losses",
             "The loss and its two parts",
-            """Left: held-out loss of the baseline and its parts, equivariance error and the twirled error of the
+            """Left: held-out loss of the baseline and its parts, equivariance error and the twirled loss of the
             rotation-averaged prediction. Right: how fast each part falls; rings mark a tenth and a hundredth of its
             start.""",
-            f"""The parts add up to the squared error. The twirled error starts with the whole target in it, so it
+            f"""The parts add up to the squared error. The twirled loss starts with the whole target in it, so it
             cannot fall far before the network predicts something. {STEP_ZERO}""",
             category="Training dynamics",
         ),

@@ -90,7 +90,7 @@ def _shares(rows: pd.DataFrame, options: Options, series: list[str]) -> pd.DataF
 
 
 def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
-    """Equivariance error, twirled error and total of the baseline, in units and relative to the start."""
+    """Equivariance error, twirled loss and total of the baseline, in units and relative to the start."""
     rows = of_baseline(chosen(table, options), options)
     floors = [ACTION_FLOOR] if options.has_floor else []
     data = shown(rows, ["total", "twirled", "equivariance", "null_loss", *floors], options, rows["run"])

@@ -53,7 +53,7 @@ CARD = Family(
         figure(
             "losses_by_time",
             "The loss and its two parts by flow time",
-            """Held-out loss of the baseline and its two parts, which add up to it: twirled error, that of the
+            """Held-out loss of the baseline and its two parts, which add up to it: twirled loss, that of the
             rotation-averaged prediction, and equivariance error.""",
             f"{FLOW} {STEP_ZERO}",
         ),

@@ -93,7 +93,7 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
 
 def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]:
     """Total, twirled and equivariance error of the baseline against step by flow time."""
-    parts = {"total": "Total error", "twirled": "Twirled error", "equivariance": "Equivariance error"}
+    parts = {"total": "Total loss", "twirled": "Twirled loss", "equivariance": "Equivariance error"}
     data = _replicates(table, options, ("t", "self_conditioning", *parts, "null_loss"))
     data = smoothed(data[data["run"] == options.baseline].reset_index(drop=True), list(parts))
     looks = _time_looks(data)

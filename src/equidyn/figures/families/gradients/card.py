@@ -15,7 +15,7 @@ CARD = Family(
             "gradient_ratio",
             "Equivariance share of the loss against the ratio of gradient norms",
             """Share of the held-out loss that comes from equivariance error, against the norm of its gradient relative
-            to that of the twirled error; one point per checkpoint. The line is the path of the baseline through them,
+            to that of the twirled loss; one point per checkpoint. The line is the path of the baseline through them,
             grey lines are those of other runs.""",
             f"Gradients are by all parameters. {STEP_ZERO}",
         ),
@@ -23,7 +23,7 @@ CARD = Family(
             "gradient_ratio_by_time",
             "Equivariance share of the loss against the ratio of gradient norms, by flow time",
             """Share of the held-out loss that comes from equivariance error, against the norm of its gradient relative
-            to that of the twirled error; one point per checkpoint, one panel per flow time, all on one scale. Lines:
+            to that of the twirled loss; one point per checkpoint, one panel per flow time, all on one scale. Lines:
             path of the baseline; grey: other runs.""",
             f"Gradients are by all parameters. {FLOW} {STEP_ZERO}",
             fits=timed,

@@ -22,7 +22,7 @@ from equidyn.figures.parts.options import Options
 from equidyn.figures.parts.panels import PERCENT, curve
 from equidyn.study.selection import need
 
-RATIO = "Gradient norm of the equivariance error\n/ of the twirled error"
+RATIO = "Gradient norm of the equivariance error\n/ of the twirled loss"
 GROUPS = {
     "all": (style.INK, "o"),
     "embedding": (style.PALETTE[2], "^"),

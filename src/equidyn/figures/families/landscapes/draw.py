@@ -33,7 +33,7 @@ LOSSES = {part: name for part, (name, _, _) in drawing.PARTS.items()}
 PROTOCOLS = {"common": "same rotations at all points", "fresh": "new rotations at each point"}
 DIRECTIONS = {
     "equivariance": "Hessian of the equivariance error",
-    "twirled": "Hessian of the twirled error",
+    "twirled": "Hessian of the twirled loss",
     "random": "Random directions",
     "published": "Published",
 }
@@ -493,7 +493,7 @@ def _checkpoint(data: pd.DataFrame, options: Options) -> list[str]:
     if pd.notna(first.get("percent", np.nan)):
         about.append(f"equivariance error {short(first['percent'])} % of its loss")
     if pd.notna(first.get("skill", np.nan)):
-        about.append(f"skill {short(100 * first['skill'])} %")
+        about.append(f"skill {short(first['skill'])}")
     sentences = [
         f"Run {first['run']} at step {first['step']:,} ({', '.join(about)}), {several(data['examples'])} "
         f"{options.words.examples} of {several(data['clusters'])} {options.words.clusters}."
@@ -601,7 +601,7 @@ def _curvatures(common: pd.DataFrame) -> list[str]:
     along = common["curvature_y"]
     if len(along) == 2 and (along > 0).all():
         ratio = along["equivariance"] / along["twirled"]
-        sentence += f", so along y that of the equivariance error is {_round(ratio)} times that of the twirled error"
+        sentence += f", so along y that of the equivariance error is {_round(ratio)} times that of the twirled loss"
     if (common["curvature_x"].abs() < _FLAT * common["curvature_y"].abs()).all():
         sentence += "; along x, whose eigenvalue is zero for all that matters, neither changes"
     return [f"{sentence}."]
