@@ -155,4 +155,4 @@ def _mark_speed(axes: Axes, data: pd.DataFrame, place: drawing.Steps, name: str,
         height = reached[f"{name}_relative"].head(1).clip(lower=axes.get_ylim()[0])
         axes.plot(place(reached["step"].head(1)), height, color=colour, zorder=4, **drawing.RING)
         said.append(f"{100 * share:g} % by step {int(reached['step'].iloc[0]):,}")
-    return Line2D([], [], color=colour, label=f"{name} error:\n{said[0]},\n{said[1]}", **drawing.RING)
+    return Line2D([], [], color=colour, label=f"{drawing.PARTS[name][0]}:\n{said[0]},\n{said[1]}", **drawing.RING)
