@@ -168,6 +168,8 @@ def save(figure: Figure, data: pd.DataFrame, stem: str | Path, formats: Sequence
         if figure.axes and (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)  # savefig itself would draw all once in vain, and move panels with each format
             figure.set_layout_engine(None)
+            for axes in figure.axes:  # the solver's last digits hang on addresses in memory
+                axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
         temporary = [files.enter_context(replacing(path)) for path in paths]
         for path, kind in zip(temporary, formats, strict=False):
             if kind == "png":
