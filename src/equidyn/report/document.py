@@ -61,16 +61,20 @@ def _judged(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(folder / "tables/claims.parquet")
 
 
-def _claim(folder: Path, claim: str, task: str, weights: str) -> str:
-    return _found(_only(_judged(folder), claim=claim, task=task, weights=weights))
+def _judgement(folder: Path, claim: str, task: str, weights: str) -> pd.Series:
+    return _only(_judged(folder), claim=claim, task=task, weights=weights)
 
 
-def _value(folder: Path, claim: str, task: str, weights: str) -> str:
-    return short(_only(_judged(folder), claim=claim, task=task, weights=weights)["value"])
+def _claim(folder: Path, *which: str) -> str:
+    return _found(_judgement(folder, *which))
 
 
-def _published(folder: Path, claim: str, task: str, weights: str) -> str:
-    return short(_only(_judged(folder), claim=claim, task=task, weights=weights)["published_value"])
+def _value(folder: Path, *which: str) -> str:
+    return short(_judgement(folder, *which)["value"])
+
+
+def _published(folder: Path, *which: str) -> str:
+    return short(_judgement(folder, *which)["published_value"])
 
 
 def _run(folder: Path, run: str, weights: str, column: str, *conditions: str) -> str:
