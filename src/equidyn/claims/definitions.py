@@ -56,7 +56,7 @@ _SHARE = ("seed", "ratios")  # what statistics depend on
 _SKILL = (*_SHARE, "skill")
 
 _FORCES, _FLOW, _VOXELS = "force_field", "flow_matching", "voxel_denoising"
-_NO_ENERGY = "neither the energy of predictions nor, but for force fields, the null loss is published"
+_NO_ENERGY = "neither relative errors nor, but for force fields, the null loss is published"
 _NO_NULL = "the null loss is not published"
 _RARELY = "evaluated every 3,645 steps (50 % of the data) or 7,290 (sizes of the network), which can miss the dip"
 _ONE_OPTIMISER = "optimisers were varied for force fields only"
@@ -126,11 +126,10 @@ CLAIMS = {
     ),
     "falls_with_skill": Claim(
         "Falls to 2 % with skill",
-        "Equivariance error falls as soon in networks that have learned something: where nothing is predicted, it is "
-        "small without that.",
-        "first evaluated step at which the share is at most 2 %, the equivariance error at most 2 % of the energy of "
-        "the prediction, and half of the loss gone that this run unlearns at all; flow matching: the last over flow "
-        "times at which it learns",
+        "Equivariance error falls as soon in networks that have learned something; where nothing is predicted, it is "
+        "small anyway.",
+        "first evaluated step at which share and relative error are at most 2 % and the loss has fallen halfway from "
+        "the null loss to the run's best; flow matching: the last over flow times at which it learns",
         _STEPS,
         partial(losses.falls, useful=True),
         "steps",
@@ -186,9 +185,9 @@ CLAIMS = {
     ),
     "robust_with_skill": Claim(
         "Falls with skill, all model sizes",
-        "Networks of all sizes that have learned something have as small a share as soon.",
-        "the last, over model sizes, of the first steps with a small share, a small relative error and half of the "
-        "loss gone that each run unlearns at all",
+        "Equivariance error falls as soon for all model sizes, counting only networks that have learned something.",
+        "the last, over model sizes, of the first steps at which share and relative error are at most 2 % and the "
+        "loss has fallen halfway from the null loss to the run's best",
         _STEPS,
         partial(losses.falls, useful=True, sizes=MODEL_SIZE),
         "steps",
@@ -200,9 +199,9 @@ CLAIMS = {
     "learned_faster": Claim(
         "Learned faster than the task",
         "Equivariance is learned faster than the main task.",
-        "when half of the loss is gone that the run unlearns at all, between two evaluations: part of the null loss by "
-        "which the twirled loss exceeds its best, over the equivariance error as a part of the null loss; flow "
-        "matching: the least over flow times at which it learns",
+        "where the loss has fallen halfway from the null loss to the run's best, between two evaluations: what the "
+        "twirled loss exceeds its own best by, over the equivariance error; flow matching: the least over flow times "
+        "at which it learns",
         _MORE,
         losses.faster,
         "ratio",
@@ -336,9 +335,9 @@ CLAIMS = {
     ),
     **{
         f"{averaged}wins_per_{word}": Claim(
-            f"Lower loss per {label}" + (", averaged" if averaged else ""),
+            f"Lower loss per {label}" + (", twirled" if averaged else ""),
             "For the same training compute, networks that learn equivariance may reach a lower loss than equivariant "
-            "ones" + (", if they are averaged over rotations when used." if averaged else "."),
+            "ones" + (", if they are averaged over rotations in use." if averaged else "."),
             f"loss of the baseline{', averaged over rotations,' if averaged else ''} over that of an equivariant "
             f"network at the largest common training budget, {text}, each trained by a whole schedule; the most over "
             "equivariant networks; flow matching: loss as in training",
@@ -371,8 +370,8 @@ CLAIMS = {
         f"equivariant_at_skill_{skill:g}": Claim(
             f"Equivariant at a skill of {skill:g}",
             statement,
-            f"equivariance error over the energy of the prediction where a skill of {skill:g} is first reached, "
-            "between two evaluations; flow matching: the most over flow times that reach it",
+            f"relative error where a skill of {skill:g} is first reached, between two evaluations; flow matching: the "
+            "most over flow times that reach it",
             expected,
             partial(losses.at_skill, skill=skill),
             "fraction",
@@ -389,9 +388,9 @@ CLAIMS = {
     "equivariant_before_skilled": Claim(
         "Equivariant before skilled",
         "Predictions become equivariant before half of the task is learned.",
-        "step at which the equivariance error falls to 2 % of the energy of the prediction, to remain so until "
-        "twice that step, over that at which half of the loss is gone that the run unlearns at all; flow matching: the "
-        "most over flow times at which it learns",
+        "step at which the relative error falls to 2 %, to remain so until twice that step, over that at which the "
+        "loss has fallen halfway from the null loss to the run's best; flow matching: the most over flow times at "
+        "which it learns",
         _NOT_LATER,
         losses.order,
         "ratio",

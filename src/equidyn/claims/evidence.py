@@ -18,7 +18,7 @@ import pandas as pd
 from equidyn.core.numbers import short
 
 PERCENT = 2.0  # "at or below 2 % of the held-out loss"
-RELATIVE = 0.02  # the same of the energy of what is predicted, which does not fall when predictions vanish
+RELATIVE = 0.02  # the same of the relative error, which does not fall when predictions vanish
 WITHIN = 10_000  # "within 1k to 10k steps"; sooner is no contradiction
 EARLIEST = 10  # steps after which a fall is looked for
 FEWEST_SEEDS = 3  # of which the spread tells anything
@@ -55,7 +55,7 @@ class Settings:
     """What could be chosen otherwise without changing the claim.
 
     Attributes:
-        skill: Part of the loss that a run unlearns at all, from the null loss to its own best, that counts as learned.
+        skill: Part of the way from the null loss to the run's best that counts as learned.
         ratios: Whether a share is the mean of the clusters' shares, as the authors average those of batches, in place
             of the share of the sums.
         seed: Number of the bootstrap.
@@ -111,7 +111,7 @@ class Curves:
         total: (S, T, N) loss.
         equivariance: (S, T, N) equivariance error.
         null: Loss of a predictor that has learned nothing, of a shape that fits (S, T, N).
-        energy: (S, T, N) energy of the prediction.
+        energy: (S, T, N) mean square of what is predicted beyond the null prediction.
     """
 
     steps: np.ndarray
@@ -151,14 +151,14 @@ class Curves:
 
     @property
     def progress(self) -> np.ndarray:
-        """Part of the loss that has been unlearned: 0 at the null loss, 1 at the best loss of this run at this time."""
+        """Part of the way that the loss has fallen: 0 at the null loss, 1 at the best of this run at this time."""
         null, total = self.known("null"), self.known("total")
         best = total.min(axis=-1, keepdims=True)
         return np.where(null > best, (null - total) / np.where(null > best, null - best, 1), -np.inf)
 
     @property
     def relative(self) -> np.ndarray:
-        """The equivariance error in the energy of the prediction; infinite where nothing is predicted."""
+        """The relative error: equivariance error over `energy`; infinite where nothing is predicted."""
         energy = self.known("energy")
         return np.divide(self.known("equivariance"), energy, out=np.full(energy.shape, np.inf), where=energy > 0)
 

@@ -16,7 +16,7 @@ from equidyn.claims.published import Pilot
 from equidyn.core.marked import table
 from equidyn.core.numbers import short
 from equidyn.report.curves import at_ends, matrix, usual_condition
-from equidyn.report.rendering import SYMBOLS, number
+from equidyn.report.rendering import SYMBOLS, expected, number
 from equidyn.study.choice import choice_of
 from equidyn.study.labels import BASELINE, label
 from equidyn.tasks.registry import task_card
@@ -29,6 +29,7 @@ def part(name: str) -> str:
         name: Folder of the results, what of them, and more, with spaces between:
 
             - ``claims``: a table of all verdicts;
+            - ``statements``: a table of what each claim says, by which statistic, and in which range;
             - ``runs TASK``: a table of the baseline's seeds under each condition, and of all runs under the one that
               figures show;
             - ``pilot``: a table of what is found in the pilot run, and in the authors' curves;
@@ -121,6 +122,21 @@ def _claims(folder: Path) -> str:
     return table(["claim", *(f"{task_card(task).words.title}, {names[kind]}" for task, kind in columns)], rows)
 
 
+def _statements(_: Path) -> str:
+    """One row for each claim."""
+    rows = [
+        [
+            f"{claim.label} (`{name}`)",
+            claim.by,
+            claim.statement,
+            claim.statistic,
+            expected(name),
+        ]
+        for name, claim in CLAIMS.items()
+    ]
+    return table(["claim", "whose", "it says", "statistic", "range"], rows)
+
+
 def _verdict(row: pd.Series) -> str:
     """Symbol, value and interval."""
     return SYMBOLS[row["verdict"]] if pd.isna(row["value"]) else f"{SYMBOLS[row['verdict']]} {_found(row)}"
@@ -193,6 +209,7 @@ def _parameters(group: pd.DataFrame) -> str:
 
 _PARTS: dict[str, Callable[..., str]] = {
     "claims": _claims,
+    "statements": _statements,
     "runs": _runs,
     "pilot": _pilot,
     "claim": _claim,

@@ -1,5 +1,6 @@
 """Pages made of the templates of this room, which share a base, a style and macros in `parts`."""
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from equidyn.claims.definitions import CLAIMS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
 
@@ -68,6 +70,17 @@ def _header(name: str) -> str:
 def _numeric(table: pd.DataFrame) -> set[str]:
     """Columns of numbers, which are set flush right."""
     return {name for name in table if pd.api.types.is_numeric_dtype(table[name])}
+
+
+def expected(claim: str) -> str:
+    """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
+    interval = CLAIMS[claim].expected
+    low, high = interval.left, interval.right
+    if math.isinf(high):
+        return f"{'≥' if interval.closed_left else '>'} {number(low)}"
+    if low == 0:
+        return f"{'≤' if interval.closed_right else '<'} {number(high)}"
+    return f"{number(low)} to {number(high)}"
 
 
 def number(value: float) -> str:

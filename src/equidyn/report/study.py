@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from equidyn.core.files import replacing
 from equidyn.report import workflow
 from equidyn.report.curves import MEASURES, curves, ends, findings, matrix
 from equidyn.report.glossary import TERMS
-from equidyn.report.rendering import SYMBOLS, number, render, vega
+from equidyn.report.rendering import SYMBOLS, expected, render, vega
 from equidyn.study.choice import Choice
 
 SUMMARY = "all/summary"
@@ -159,7 +158,7 @@ def write_report(
         box_size=workflow.BOX,
         size=workflow.size(),
         versions=_versions(manifest),
-        expected=_expected,
+        expected=expected,
         duration=_duration,
         results=ends(evaluation, costs, choices),
         costs=costs,
@@ -197,16 +196,6 @@ def _by_claim(claims: pd.DataFrame) -> list[tuple[str, str, str, str, list[dict[
 def _verdicts(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """Verdicts of a claim by task and weights, in words."""
     return {f"{row['task']} {row['weights']}": row["verdict"] for row in rows}
-
-
-def _expected(row: Mapping[str, Any]) -> str:
-    """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
-    low, high = row["expected_low"], row["expected_high"]
-    if math.isinf(high):
-        return f"> {number(low)}"
-    if low == 0 or math.isinf(low):
-        return f"≤ {number(high)}"
-    return f"{number(low)} to {number(high)}"
 
 
 def _counted(count: int, word: str) -> str:

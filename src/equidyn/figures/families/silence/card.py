@@ -10,13 +10,12 @@ CARD = Family(
         Figure(
             "silence_and_symmetry",
             "Silence and symmetry told apart",
-            """Above, the share of the held-out loss that comes from equivariance error, and the same error relative to
-            the energy of what is predicted; below, the skill. A silent network has a small share, but no small relative
-            error. Vertical lines: where each first gets.""",
-            f"""The energy is that of what the network predicts beyond the prediction that skill is measured against.
-            Vertical lines: the first evaluated steps of the baseline at which the share, and the relative error, are at
-            most 2 %, and at which it has half of the best skill it ever reaches; in brackets, those of further seeds.
-            {STEP_ZERO}""",
+            """Above, the share of the held-out loss that comes from equivariance error, and the relative error, which
+            is relative to the mean square of what is predicted; below, the skill. A silent network has a small share,
+            but no small relative error. Vertical lines: where each first gets.""",
+            f"""What is predicted is taken beyond the null prediction, against which skill is measured. Vertical lines:
+            the first evaluated steps of the baseline at which the share, and the relative error, are at most 2 %, and
+            at which it has half of the best skill it ever reaches; in brackets, those of further seeds. {STEP_ZERO}""",
             category="Training dynamics",
         ),
     ),
