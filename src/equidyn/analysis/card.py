@@ -13,7 +13,7 @@ from equidyn.core.cosets import coset_size, nested
 from equidyn.core.groups.card import group_card
 from equidyn.core.settings import Distinct, Settings
 from equidyn.models.work import Work
-from equidyn.run.protocol import Examples, FittingBatch, Rotations, SymmetrySettings
+from equidyn.run.protocol import Examples, FittingBatch, Rotations, SymmetrySettings, Weights
 
 EIGENVALUES = 300
 """Number of products of a Hessian with a vector until its extreme eigenvalues are known."""
@@ -44,6 +44,11 @@ class AnalysisSettings(Settings):
     )
     conditions: dict[str, Distinct[Any]] | None = Field(
         None, min_length=1, description="Conditions, from those that the task is evaluated under; all if not given."
+    )
+    weights: Literal["all"] | Distinct[Weights] | None = Field(
+        None,
+        description="Which weights, by names as in `evaluation.weights`, or `all` that runs of the task keep; those that "
+        "figures show if not given.",
     )
 
 
