@@ -47,8 +47,8 @@ class AnalysisSettings(Settings):
     )
     weights: Literal["all"] | Distinct[Weights] | None = Field(
         None,
-        description="Which weights, by names as in `evaluation.weights`, or `all` that runs of the task keep; those that "
-        "figures show if not given.",
+        description="Which weights, by names as in `evaluation.weights`, or `all` that runs of the task keep; those "
+        "that figures show if not given.",
     )
 
 
