@@ -112,12 +112,12 @@ def test_landscapes_by_protocol():
 
 
 def hessian(largest, smallest, values, **columns):
-    """Rows of both losses: their largest and smallest positive eigenvalue, and all eigenvalues."""
+    """Rows of both losses: their largest and smallest eigenvalue (NaN if negative), and all eigenvalues."""
     spectra = [{"eigenvalue": np.array(each), "weight": np.ones(len(each)), "probe": np.full(len(each), -1)}
                for each in values]  # fmt: skip
     rows = [
-        {"run": "base", **HERE, "step": 0, "block": "ffn", "loss": loss, "largest": top, "smallest_positive": low,
-         "rotations": 0, **spectrum, **columns}
+        {"run": "base", **HERE, "step": 0, "block": "ffn", "loss": loss, "largest": top, "condition": top / low,
+         "rotations": 0, "largest_change": 0.0, "mean_condition_change": 0.0, **spectrum, **columns}
         for loss, top, low, spectrum in zip(("twirled", "equivariance"), largest, smallest, spectra, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -138,6 +138,9 @@ def test_hessians_by_three_statistics():
         assert "left out is head, where both are equal by the form of the network" in row.notes
     with pytest.raises(Untestable, match="no Hessian of both losses is known"):
         found("smoother", run("base"), analyses={("hessian", FORCE): same})
+    saddle = {("hessian", FORCE): table.assign(condition=[80.0, np.nan])}
+    with pytest.raises(Untestable, match="no Hessian of both losses is known"):
+        found("better_conditioned_by_smallest", run("base"), analyses=saddle)
 
 
 def test_densities_are_means_with_weights():
@@ -151,11 +154,19 @@ def test_hessians_need_rotations_and_convergence():
     table = hessian((8.0, 2.0), (0.1, 0.5), ([1.0], [1.0])).assign(estimator="sampled", rotations=2)
     with pytest.raises(Untestable, match="estimated with 2 rotations, which is too few: take 24"):
         found("smoother", run("base"), analyses={("hessian", FORCE): table})
-    with pytest.raises(Untestable, match="not all Hessians are known to have converged"):
-        found("smoother", run("base"), analyses={("hessian", FORCE): table.assign(rotations=24)})
-    table = table.assign(rotations=24, converged=True)
+    table = table.assign(rotations=24)
     assert found("smoother", run("base"), analyses={("hessian", FORCE): table}).value == pytest.approx(4)
-    for unknown in (False, np.nan):
-        analyses = {("hessian", FORCE): table.assign(converged=[True, unknown])}
-        with pytest.raises(Untestable, match="known to have converged"):
-            found("smoother", run("base"), analyses=analyses)
+    for change in (0.2, np.nan):
+        table["largest_change"] = [0.0, change]
+        with pytest.raises(Untestable, match=r"not all Hessians are known to have converged.*, but 1 of 2"):
+            found("smoother", run("base"), analyses={("hessian", FORCE): table})
+
+
+def test_a_hessian_that_has_not_converged_is_left_out_where_it_counts():
+    good = hessian((8.0, 2.0), (0.1, 0.5), ([-4.0, 0.0, 8.0], [1.0, 1.0, 2.0]), estimator="sampled", rotations=24)
+    bad = good.assign(step=10, largest=[100.0, 2.0], mean_condition_change=[0.5, 0.0])
+    analyses = {("hessian", FORCE): pd.concat([good, bad])}
+    assert found("smoother", run("base"), analyses=analyses).value == pytest.approx((4 * 50) ** 0.5)
+    row = found("better_conditioned", run("base"), analyses=analyses)
+    assert row.value == pytest.approx((8 / 4) / (2 / (4 / 3)))
+    assert "1 of 2 Hessians of both losses have it" in row.notes

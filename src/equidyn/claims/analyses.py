@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from equidyn.analysis.convergence import CONVERGED
 from equidyn.claims.evidence import Evidence, Found, Untestable
 from equidyn.core.numbers import short
 
@@ -70,24 +71,31 @@ def condition(rows: pd.DataFrame) -> pd.Series:
 
 
 def published_condition(rows: pd.DataFrame) -> pd.Series:
-    """The largest over the smallest positive eigenvalue."""
-    return rows["largest"] / rows["smallest_positive"]
+    """The largest over the smallest eigenvalue; NaN where some are negative, as it has no meaning then."""
+    return rows["condition"]
 
 
-def curvature(evidence: Evidence, *, quantity: Callable[[pd.DataFrame], pd.Series]) -> Found:
-    """A quantity of the twirled loss' Hessian over that of the equivariance error's: geometric mean for each seed."""
+def curvature(evidence: Evidence, *, quantity: Callable[[pd.DataFrame], pd.Series], settled: Sequence[str]) -> Found:
+    """A quantity of the twirled loss' Hessian over that of the equivariance error's: geometric mean for each seed.
+
+    Args:
+        evidence: About a task.
+        quantity: Function of rows of the table of Hessians.
+        settled: What must have converged in the number of rotations: of "largest" and "mean_condition". Hessians of
+            which it has not are left out, if they are the smaller part.
+    """
     rows = evidence.analysis("hessian")
     sampled = rows[rows["estimator"] == "sampled"]
     if len(sampled) and (count := int(sampled["rotations"].min())) < ROTATIONS:
         raise Untestable(f"Hessians were estimated with {count} rotations, which is too few: take {ROTATIONS} or more")
-    _need_convergence(rows, "Hessians")
-    return _ratios(evidence, rows.assign(found=quantity(rows)), ["block"], "Hessian")
+    changes = rows.reindex(columns=[f"{name}_change" for name in settled])
+    converged = rows["estimator"].eq("exact") | changes.le(CONVERGED).all(axis=1)
+    if converged.mean() <= 0.5:
+        raise Untestable(_NOT_CONVERGED.format("Hessians") + f", but {converged.sum()} of {len(rows)}")
+    return _ratios(evidence, rows.assign(found=quantity(rows).where(converged)), ["block"], "Hessian")
 
 
-def _need_convergence(rows: pd.DataFrame, what: str) -> None:
-    known = rows.reindex(columns=["estimator", "converged"])
-    if not (known["estimator"].eq("exact") | known["converged"].eq(True)).all():
-        raise Untestable(f"not all {what} are known to have converged in the number of rotations")
+_NOT_CONVERGED = "not all {} are known to have converged in the number of rotations"
 
 
 def roughness(evidence: Evidence, *, protocol: str) -> Found:
@@ -99,8 +107,9 @@ def roughness(evidence: Evidence, *, protocol: str) -> Found:
     """
     rows = evidence.analysis("landscape")
     rows = rows[rows["protocol"] == protocol]
-    if protocol == "common":
-        _need_convergence(rows, "landscapes")
+    known = rows.reindex(columns=["estimator", "converged"])
+    if protocol == "common" and not (known["estimator"].eq("exact") | known["converged"].eq(True)).all():
+        raise Untestable(_NOT_CONVERGED.format("landscapes"))
     return _ratios(evidence, rows.assign(found=rows["roughness"]), ["directions"], "plane")
 
 

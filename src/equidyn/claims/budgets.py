@@ -2,7 +2,7 @@
 
 Where learning rates fall along training, a training counts at its end alone; where they do not, at every evaluated
 step. Between two costs no further apart than by a factor `DENSE`, the best loss so far is a straight line in
-logarithms; else it lies between those at both, and what is found is that of the cheaper.
+logarithms, which is what is found; else it lies between those at both.
 """
 
 from __future__ import annotations
@@ -75,8 +75,10 @@ class Frontier:
             costs, ends = (np.array([cost[-1] for cost, _ in lines]), np.stack([loss[:, -1] for _, loss in lines], 1))
             lines = [(np.sort(costs), ends[:, np.argsort(costs, kind="stable")])]
         found = [_within(costs, losses, budget) for costs, losses in lines if costs[0] <= budget]
-        lower, upper = (np.min([getattr(each, end) for each in found], axis=0) for end in ("lower", "upper"))
-        return Bounds(lower, upper, smooth=True)
+        lower, upper, seen = (
+            np.min([getattr(each, end) for each in found], axis=0) for end in ("lower", "upper", "value")
+        )
+        return Bounds(lower, upper, seen, smooth=True)
 
     def skill(self, budget: float, averaged: bool = False) -> float:
         """Skill of what was trained within a budget, in the data."""
@@ -96,10 +98,11 @@ def _within(costs: np.ndarray, losses: np.ndarray, budget: float) -> Bounds:
     last = int(np.searchsorted(costs, budget, side="right")) - 1
     if last == len(costs) - 1 or budget == costs[last]:
         return Bounds.exact(np.exp(best[:, last]))
-    if costs[last + 1] > DENSE * costs[last]:
-        return Bounds(np.exp(best[:, last + 1]), np.exp(best[:, last]))
     part = np.log(budget / costs[last]) / np.log(costs[last + 1] / costs[last])
-    return Bounds.exact(np.exp(best[:, last] * (1 - part) + best[:, last + 1] * part))
+    between = np.exp(best[:, last] * (1 - part) + best[:, last + 1] * part)
+    if costs[last + 1] > DENSE * costs[last]:
+        return Bounds(np.exp(best[:, last + 1]), np.exp(best[:, last]), between)
+    return Bounds.exact(between)
 
 
 @dataclass(frozen=True)

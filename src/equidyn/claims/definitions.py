@@ -52,7 +52,7 @@ _TENTH, _LITTLE = pd.Interval(0, 0.1, closed="both"), pd.Interval(0, 0.02, close
 SEEDS, SHARES, SKILLS = range(1, 10), (True,), (0.25, 0.4, 0.6, 0.7)
 """Settings under which a verdict must be the same: numbers of the bootstrap, how shares are averaged, skills."""
 
-_SHARE = ("seed", "ratios")  # what statistics depend on
+_SHARE = ("seed", "ratios", "symmetry")  # what statistics depend on
 _SKILL = (*_SHARE, "skill")
 
 _FORCES, _FLOW, _VOXELS = "force_field", "flow_matching", "voxel_denoising"
@@ -75,7 +75,8 @@ class Claim:
         find: Function that computes the statistic from evidence.
         kind: Kind of the statistic: "steps", "ratio", "correlation", "percent", "skill" or "fraction".
         figures: Name of the figure to look at, and of the one for tasks with flow times.
-        depends: Fields of `Settings` that the statistic depends on.
+        depends: Fields of `Settings` that the statistic depends on, and "symmetry" if it does on how predictions are
+            twisted and compared.
         tasks: Tasks that the claim is about; all if empty.
         printed: Correlations that the authors print in their figures, by task.
         unshown: Why what the authors have published cannot show it, by task; "" for all.
@@ -141,8 +142,8 @@ CLAIMS = {
     "falls_to_stay": Claim(
         "Falls to 2 % for good",
         "Once the equivariance error is at most 2 % of the held-out loss, it remains so.",
-        "first evaluated step at which the share is at most 2 % and remains so until twice that step; flow matching: "
-        "the last over flow times",
+        "first evaluated step from which the share is at most 2 % until the end of training, at twice that step or "
+        "later; flow matching: the last over flow times",
         _STEPS,
         partial(losses.falls, lasting=True),
         "steps",
@@ -223,7 +224,8 @@ CLAIMS = {
     "late_return": Claim(
         "Returns at later flow times",
         "At later flow times the share comes back after its early minimum.",
-        "largest ratio of the share to its lowest value before: geometric mean over flow times from 0.4 on",
+        "share at the end over its lowest, from the first skill of 0.05 on, each a geometric mean of the evaluations "
+        "in half a decade of steps: geometric mean over flow times from 0.4 on",
         _RETURNS,
         losses.returns,
         "ratio",
@@ -248,7 +250,7 @@ CLAIMS = {
         "largest eigenvalue of the twirled loss' Hessian over that of the equivariance error's, in the same unit: "
         "geometric mean over steps and blocks, of each seed",
         _MORE,
-        partial(of_analyses.curvature, quantity=of_analyses.largest),
+        partial(of_analyses.curvature, quantity=of_analyses.largest, settled=("largest",)),
         "ratio",
         _HESSIANS,
         unshown={"": "no Hessians are published"},
@@ -282,7 +284,7 @@ CLAIMS = {
         "largest eigenvalue over the mean magnitude, of the twirled loss over that of the equivariance error: "
         "geometric mean over steps and blocks, of each seed",
         _MORE,
-        partial(of_analyses.curvature, quantity=of_analyses.condition),
+        partial(of_analyses.curvature, quantity=of_analyses.condition, settled=("largest", "mean_condition")),
         "ratio",
         _HESSIANS,
         unshown={"": "no Hessians are published"},
@@ -290,10 +292,10 @@ CLAIMS = {
     "better_conditioned_by_smallest": Claim(
         "Better conditioned, as in textbooks",
         "The equivariance error's Hessian has the smaller condition number of textbooks.",
-        "largest eigenvalue over the smallest positive one, along which the authors draw landscapes, of the twirled "
-        "loss over that of the equivariance error: geometric mean over steps and blocks, of each seed",
+        "largest eigenvalue over the smallest, where none is negative, of the twirled loss over that of the "
+        "equivariance error: geometric mean over steps and blocks, of each seed",
         _MORE,
-        partial(of_analyses.curvature, quantity=of_analyses.published_condition),
+        partial(of_analyses.curvature, quantity=of_analyses.published_condition, settled=("largest", "mean_condition")),
         "ratio",
         _HESSIANS,
         unshown={"": "no Hessians are published"},
@@ -340,7 +342,8 @@ CLAIMS = {
             "ones" + (", if they are averaged over rotations in use." if averaged else "."),
             f"loss of the baseline{', averaged over rotations,' if averaged else ''} over that of an equivariant "
             f"network at the largest common training budget, {text}, each trained by a whole schedule; the most over "
-            "equivariant networks; flow matching: loss as in training",
+            "equivariant networks; flow matching: mean over flow times of loss / (1 − t)²; voxels: under the cube's "
+            "rotations",
             _WINS,
             partial(budgets.wins, averaged=bool(averaged), unit=unit),
             "ratio",
@@ -376,7 +379,7 @@ CLAIMS = {
             partial(losses.at_skill, skill=skill),
             "fraction",
             _SKILL_FIGURES,
-            ("seed",),
+            ("seed", "symmetry"),
             unshown={"": _NO_ENERGY},
             by=OURS,
         )
@@ -454,7 +457,12 @@ def judge(
             evidence = TaskTables(
                 replace(choice, weights=told), own, clusters, analyses, costs, resamples, confidence, seed
             )
-            others = {f"decay {decay:g}": name for name, decay in decays.items() if weights == EMA and name != told}
+            chosen = evidence.choice
+            others = {
+                f"decay {decay:g}": replace(chosen, weights=name)
+                for name, decay in decays.items()
+                if weights == EMA and name != told
+            }
             judged = _firm(evidence, {name: _judged(claim, evidence) for name, claim in _about(task)}, others)
             rows += [_row(name, choice, weights, note, *judged[name], published[name]) for name, _ in _about(task)]
     ranks = list(CLAIMS)
@@ -497,11 +505,12 @@ def _judged(claim: Claim, evidence: Evidence, *, is_usual: bool = True) -> _Judg
 
 
 def _firm(
-    evidence: TaskTables, judged: dict[str, _Judged], decays: Mapping[str, str]
+    evidence: TaskTables, judged: dict[str, _Judged], decays: Mapping[str, Choice]
 ) -> dict[str, tuple[Found, str, str, str]]:
     """Verdicts that are the same under all settings; the others are not testable. With what was found of each.
 
-    Other averages of the weights are settings, too, for what was evaluated with them: their names, by words for them.
+    Other averages of the weights, by words for them, and other groups and comparisons are settings, too, for what was
+    evaluated with them.
     """
     others: dict[str, dict[str, str]] = {name: {} for name in judged}
     places: dict[tuple[str, Settings], list[str]] = {}
@@ -512,11 +521,14 @@ def _firm(
         changed = evidence.under(settings)
         for name in names:
             others[name][words] = _judged(CLAIMS[name], changed)[1]
-    for words, weights in decays.items():
-        changed = evidence.of_weights(weights)
+    usual = evidence.choice
+    symmetries = {" ".join(pair): usual.under(pair) for pair in usual.pairs}
+    for words, choice in {**decays, **symmetries}.items():
+        changed = evidence.of(choice)
         for name, (_, decision, _) in judged.items():
             with suppress(NotEvaluated):
-                if decision != NOT_TESTABLE:
+                depends = choice != usual and (words in decays or "symmetry" in CLAIMS[name].depends)
+                if decision != NOT_TESTABLE and depends:
                     others[name][words] = _judged(CLAIMS[name], changed, is_usual=False)[1]
     result = {}
     for name, (found, decision, why) in judged.items():

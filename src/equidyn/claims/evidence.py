@@ -231,6 +231,19 @@ class Curves:
         judged = self.steps[self._until() <= self.ends]
         return self.first(self.lasting(reached), float(judged[-1]) if len(judged) else -np.inf, LASTS)
 
+    def first_for_good(self, reached: np.ndarray) -> Bounds:
+        """Bounds (S, T) of the first step from which something (S, T, N) is reached until the end of training.
+
+        It is after the last evaluation at which it is not; where training ends before a multiple `LASTS` of its step,
+        it may be later or never.
+        """
+        kept = np.flip(np.logical_and.accumulate(np.flip(reached, -1), axis=-1), -1)
+        at = kept.argmax(axis=-1)
+        before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
+        is_seen = kept[..., -1] & (self._until()[at] <= self.ends)
+        lower = np.where(kept[..., -1], before[at], np.nextafter(float(self.ends), np.inf))
+        return Bounds(lower, np.where(is_seen, self.steps[at].astype(float), np.inf))
+
     def lasting(self, reached: np.ndarray) -> np.ndarray:
         """Whether something is reached at a step, the next one, and all until a multiple `LASTS` of it."""
         kept = [
@@ -244,7 +257,7 @@ class Curves:
         return np.maximum(LASTS * self.steps, [*self.steps[1:], np.inf])
 
     def over_times(self, losses: np.ndarray) -> np.ndarray:
-        """(S, N): the mean over flow times of a loss divided by (1 - t)², its weight in training."""
+        """(S, N): the mean over flow times of a loss divided by (1 - t)², as in training but all times alike."""
         return (losses / (1 - self.times[:, None]) ** 2).mean(axis=1)
 
 

@@ -25,6 +25,7 @@ from equidyn.claims.evidence import (
 from equidyn.core.numbers import short
 
 LATE = 0.4  # flow times from here on see their share return
+HALF_DECADE = 10**0.5
 LATER = 0.6  # and from here on it stays high in all of the authors' runs on much data
 LONG = 100_000  # steps after which the authors' runs end above 2 %
 
@@ -55,7 +56,7 @@ def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tu
     if useful:
         reached = reached & (curves.relative <= RELATIVE) & (curves.progress >= evidence.settings.skill)
         times = curves.learning()
-    return curves.first_lasting(reached) if lasting else curves.first(reached), times
+    return curves.first_for_good(reached) if lasting else curves.first(reached), times
 
 
 def _latest(bounds: Sequence[Bounds]) -> Bounds:
@@ -84,11 +85,15 @@ def penalty(evidence: Evidence) -> Found:
     """
 
     def statistic(curves: Curves) -> Bounds:
-        learned = curves.percent <= PERCENT if curves.null is None else curves.skill >= evidence.useful_skill
-        since = np.maximum.accumulate(learned, axis=-1)
-        return Bounds.exact(np.where(since, curves.penalty, -np.inf).max(axis=-1))
+        return Bounds.exact(np.where(_since_skill(evidence, curves), curves.penalty, -np.inf).max(axis=-1))
 
     return _extreme(evidence, statistic, np.max)
+
+
+def _since_skill(evidence: Evidence, curves: Curves) -> np.ndarray:
+    """Whether an evaluation (S, T, N) is not before the first skill; before the first small share if none is known."""
+    learned = curves.percent <= PERCENT if curves.null is None else curves.skill >= evidence.useful_skill
+    return np.maximum.accumulate(learned, axis=-1)
 
 
 def silent(evidence: Evidence) -> Found:
@@ -142,13 +147,21 @@ def order(evidence: Evidence) -> Found:
 
 
 def returns(evidence: Evidence) -> Found:
-    """Largest ratio of the share to its lowest value before; geometric mean over late flow times."""
+    """The share at the end over its lowest since the first skill; geometric mean over late flow times.
+
+    Single evaluations of raw weights scatter several-fold, so that the largest ratio of two is large without any trend.
+    Means over half a decade of steps are compared instead.
+    """
 
     def statistic(curves: Curves) -> np.ndarray:
-        shares = np.where(curves.percent > 0, curves.percent, np.inf)  # 0 where nothing is predicted yet
-        lowest = np.minimum.accumulate(shares, axis=-1)
-        rises = np.divide(curves.percent, lowest, out=np.ones_like(lowest), where=np.isfinite(lowest))
-        return rises.max(axis=-1)
+        since, known = _since_skill(evidence, curves), curves.percent > 0
+        logarithms = np.log(np.where(known, curves.percent, 1.0))
+        windows = (curves.steps <= curves.steps[:, None]) & (curves.steps * HALF_DECADE >= curves.steps[:, None])
+        number, early = (each.astype(float) @ windows.T for each in (known, ~since))
+        counts = (number > 0) & (early == 0)
+        means = np.divide(logarithms @ windows.T, number, out=np.full(number.shape, np.inf), where=counts)
+        with np.errstate(invalid="ignore"):  # where nothing is learned
+            return np.exp(means[..., -1] - means.min(axis=-1))
 
     return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN, least=None)
 

@@ -65,9 +65,9 @@ class TaskTables(Evidence):
         kept = self._kept if settings.seed == self.settings.seed else {}
         return replace(self, settings=settings, _kept=kept)
 
-    def of_weights(self, weights: str) -> TaskTables:
-        """The same evidence of another average of the weights."""
-        return replace(self, choice=replace(self.choice, weights=weights), _sums={}, _kept={})
+    def of(self, choice: Choice) -> TaskTables:
+        """The same evidence of other rows: another average of the weights, or another group and comparison."""
+        return self if choice == self.choice else replace(self, choice=choice, _sums={}, _kept={})
 
     @property
     def useful_skill(self) -> float:
@@ -192,9 +192,9 @@ class TaskTables(Evidence):
 
     def trainings(self, unit: str) -> Trainings:
         """Trainings whose losses at equal cost are compared."""
-        baseline = self.replicates[0]
+        tables = self.of(self.choice.at_equal_cost)
         return trainings(
-            self.runs.to_dict("index"), baseline, self.choice.anneals, lambda run: self._training(run, unit)
+            self.runs.to_dict("index"), self.replicates[0], self.choice.anneals, lambda run: tables._training(run, unit)
         )
 
     def _training(self, run: str, unit: str) -> Training:

@@ -4,8 +4,8 @@ Nothing here needs pandas, so that the workflow asks the same functions of the r
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from equidyn.models.card import CONTROL
 from equidyn.run.recipe import DESIGN, Schedule
@@ -36,6 +36,8 @@ class Choice:
         useful_skill: Skill below which a network predicts nothing useful.
         timed: Whether predictions are asked for at several flow times.
         anneals: Whether the learning rate falls along training, so that only the end of a training is one.
+        pairs: Groups and comparisons that were evaluated, where there are several.
+        exact: That of them under which controls are exactly equivariant, if there is one.
     """
 
     task: str
@@ -48,6 +50,18 @@ class Choice:
     useful_skill: float = 0.05
     timed: bool = False
     anneals: bool = True
+    pairs: Sequence[Sequence[str]] = ()
+    exact: Sequence[str] = ()
+
+    def under(self, pair: Sequence[str]) -> Self:
+        """The same choice under another group and comparison."""
+        group, comparison = pair
+        return replace(self, group=group, comparison=comparison)
+
+    @property
+    def at_equal_cost(self) -> Self:
+        """The choice for losses that are compared at equal cost: under rotations that turn no control's prediction."""
+        return self.under(self.exact) if self.exact else self
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -67,6 +81,7 @@ def choice_of(config: Mapping[str, Any], task: str) -> Choice:
     """The choice that follows from a study's configuration and the card of a task."""
     section, card, pairs = config["figures"], task_card(task), symmetries(config, task)
     shown = next((pair for pair in pairs if pair["comparison"] == card.comparison), pairs[0])
+    several = [(pair["group"], pair["comparison"]) for pair in pairs] if card.has_choice and len(pairs) > 1 else []
     return Choice(
         task=task,
         baseline=section["baseline"][task],
@@ -76,6 +91,8 @@ def choice_of(config: Mapping[str, Any], task: str) -> Choice:
         comparison=shown["comparison"] if card.has_choice else None,
         timed=card.has_times,
         anneals=config.get("training", {}).get(task, {}).get("final_factor", Schedule().final_factor) != 1,
+        pairs=several,
+        exact=next((pair for pair in several if card.comparisons[pair[1]].exact), ()),
     )
 
 

@@ -26,7 +26,7 @@ def at_times(rows: pd.DataFrame, wanted: Sequence[float] = TIMES) -> pd.DataFram
 
 
 def validation_loss(data: pd.DataFrame, name: str = "total") -> pd.Series:
-    """Mean over flow times of an error divided by (1 - t)², as in training, for each run and step."""
+    """Mean over flow times of an error divided by (1 - t)², as in training but all times alike, by run and step."""
     weighted = data[name] / (1 - data["t"]) ** 2
     return weighted.groupby([data["run"], data["step"]]).transform("mean")
 

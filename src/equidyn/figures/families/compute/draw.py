@@ -77,6 +77,7 @@ def loss_against_seconds(
 def _loss_against(
     evaluation: pd.DataFrame, costs: pd.DataFrame, options: Options, axis: str
 ) -> tuple[Figure, pd.DataFrame]:
+    options = options.at_equal_cost
     table = chosen(losses_by_compute(evaluation, costs), options)
     sizes = varying(table, options.baseline, MODEL_SIZE.columns, all_lengths=True)
     alike = varying(table, options.baseline, OPPONENT, include_controls=True, all_lengths=True)
