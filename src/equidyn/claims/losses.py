@@ -154,12 +154,14 @@ def returns(evidence: Evidence) -> Found:
     """
 
     def statistic(curves: Curves) -> np.ndarray:
-        since, known = _since_skill(evidence, curves), curves.percent > 0
-        logarithms = np.log(np.where(known, curves.percent, 1.0))
+        counted = _since_skill(evidence, curves) & (curves.percent > 0)
+        logarithms = np.log(np.where(counted, curves.percent, 1.0))
         windows = (curves.steps <= curves.steps[:, None]) & (curves.steps * HALF_DECADE >= curves.steps[:, None])
-        number, early = (each.astype(float) @ windows.T for each in (known, ~since))
-        counts = (number > 0) & (early == 0)
-        means = np.divide(logarithms @ windows.T, number, out=np.full(number.shape, np.inf), where=counts)
+        number = counted @ windows.T.astype(float)
+        mostly = 2 * number >= (curves.percent > 0) @ windows.T.astype(float)
+        means = np.divide(
+            logarithms @ windows.T, number, out=np.full(number.shape, np.inf), where=mostly & (number > 0)
+        )
         with np.errstate(invalid="ignore"):  # where nothing is learned
             return np.exp(means[..., -1] - means.min(axis=-1))
 
