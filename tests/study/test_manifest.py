@@ -68,6 +68,13 @@ def test_what_was_given_is_in_it():
     assert found["seconds"] == {"training": 12.5, "evaluation": 1.5}
 
 
+def test_unknown_times_are_neither_guessed_nor_summed():
+    found = made(measured=MEASURED | {"a": MEASURED["a"] | {"seconds": float("nan")}})
+    assert found["runs"]["a"]["training_seconds"] is None
+    assert found["seconds"] == {"evaluation": 1.5}
+    assert "NaN" not in json.dumps(found)
+
+
 def test_what_was_left_out_and_what_is_conspicuous_is_in_it():
     assert made()["data"] == {
         "force_field": {

@@ -15,9 +15,10 @@ def main(costs, stores, output, log, params):
     from equidyn.study.manifest import manifest
 
     measured = pd.read_parquet(costs).set_index("run").to_dict("index")
-    evaluated = {
-        run: sum(pd.read_csv(file, sep="\t")["s"].sum() for file in sorted(Path(params.benchmarks, run).glob("*.tsv")))
-        for run in params.told["runs"]
+    parts = {run: sorted(Path(params.benchmarks, run).glob("*.tsv")) for run in params.told["runs"]}
+    evaluated = {  # in this folder, or unknown
+        run: sum(pd.read_csv(file, sep="\t")["s"].sum() for file in files) if files else None
+        for run, files in parts.items()
     }
     described = {
         task: json.loads(Path(store, MANIFEST).read_text(encoding="utf-8"))

@@ -20,7 +20,8 @@ def with_measured(costs: pd.DataFrame, measured: Mapping[str, Mapping[str, Any]]
 
     Args:
         costs: The rows of `equidyn.study.planning.run_costs`, as a table.
-        measured: By run name, the content of ``throughput.json`` beside its checkpoints.
+        measured: By run name, the content of ``throughput.json`` beside its checkpoints; None stands for a number that
+            is not known of a run that was trained elsewhere.
 
     Returns:
         The same rows with the columns `MEASURED`. ``seconds`` is the time of all starts of a run together, without the

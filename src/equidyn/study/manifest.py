@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def manifest(
     config: Mapping[str, Any],
     runs: Mapping[str, Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, Any]],
-    evaluated: Mapping[str, float],
+    evaluated: Mapping[str, float | None],
     stores: Mapping[str, Mapping[str, Any]],
     code: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -30,8 +31,9 @@ def manifest(
     Args:
         config: The study's configuration, checked.
         runs: Rows of the run table by name.
-        measured: By run name, the measurements of its training (`equidyn.study.costs.MEASURED`).
-        evaluated: By run name, seconds that its evaluation took.
+        measured: By run name, the measurements of its training (`equidyn.study.costs.MEASURED`); seconds are NaN of a
+            run that came from elsewhere without them.
+        evaluated: By run name, seconds that its evaluation took, or None.
         stores: By task, the manifest of its store.
         code: Digests of the code of stages (`equidyn.study.provenance.code_digest`), kept as they are.
 
@@ -40,7 +42,7 @@ def manifest(
         examples each task has, what was left out by which limits, and what is conspicuous; ``machine``, the one
         that calls this (on a cluster, networks were trained on the ``device`` of each run); ``python`` and
         ``packages``, versions; ``runs``, each with the wall time of training and evaluation and what it trained with;
-        ``seconds``, sums over runs.
+        ``seconds``, sums over runs, of a stage of which all are known.
 
     Raises:
         ValueError: A run was not measured or evaluated.
@@ -50,12 +52,13 @@ def manifest(
             raise ValueError(f"no time of the {what} of run(s) {', '.join(missing)}: finish the study first")
     times = {
         run: {
-            "training_seconds": measured[run]["seconds"],
+            "training_seconds": None if isnan(measured[run]["seconds"]) else measured[run]["seconds"],
             "evaluation_seconds": evaluated[run],
             **{name: measured[run][name] for name in ("device", "devices", "threads", "torch")},
         }
         for run in runs
     }
+    sums = {stage: [run[f"{stage}_seconds"] for run in times.values()] for stage in ("training", "evaluation")}
     return {
         "study": config["study"],
         "version": __version__,
@@ -70,9 +73,7 @@ def manifest(
         "python": platform.python_version(),
         "packages": _packages(),
         "runs": times,
-        "seconds": {
-            stage: sum(run[f"{stage}_seconds"] for run in times.values()) for stage in ("training", "evaluation")
-        },
+        "seconds": {stage: sum(seconds) for stage, seconds in sums.items() if None not in seconds},
     }
 
 
