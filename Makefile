@@ -1,6 +1,6 @@
 # make   this help
-# make run   the default study, from nothing to figures and a report; or that of config/cpu.yaml: make run STUDY=cpu
-# make check   formatting, static checks, imports, types and tests of functions, within a minute
+# make run   the default study, from raw data to figures and a report; or that of config/cpu.yaml: make run STUDY=cpu
+# make check   formatting, static checks, imports, types and tests of functions
 # make test   all tests that need neither SLURM nor long waits
 # make test-ci   the checks and the tests that continuous integration runs, all but the longest
 # make test-all   the checks and all tests
@@ -8,7 +8,7 @@
 # make torture   interrupt a small study 50 times and compare it with one left alone; or INTERRUPTIONS=200 SEED=1
 # make lint   the checks without tests
 # make figures   redraw figures, claims and reports of the published studies from their tables; or STUDY=cpu alone; FORMATS=png,pdf
-# make rehearsal   the study on a GPU in ten steps on the CPU: every network and every analysis, about 20 core-minutes
+# make rehearsal   the GPU study in ten steps on the CPU: every network and every analysis
 # make lock   resolve envs/lock.txt anew where pyproject.toml has changed; LOCK=--upgrade takes the newest versions
 # make reference   renew what the documentation says of the configuration, from the library, and of results, from results/cpu
 # make docs   build the site of the documentation; a link or a name that leads nowhere is an error
@@ -37,6 +37,11 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-lo
 # Threads that wait by spinning starve those that work.
 export OMP_WAIT_POLICY = PASSIVE
 
+# A study by name may train MACE, as those of config/cpu.yaml and config/gpu.yaml do.
+NAMED := $(if $(STUDY),.venv/study .venv/mace)
+# Output of targets that run in parallel is kept apart by GNU Make from version 4 on; macOS has 3.81.
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
 DRAWN := $(STUDIES:%=figures/%)
 PACKED := $(STUDIES:%=pack/%)
 
@@ -48,20 +53,20 @@ PACKED := $(STUDIES:%=pack/%)
 help:
 	@awk -F '   +' '/^# make/ {printf "%-30s %s\n", substr($$1, 3), $$2}' Makefile
 
-run: .venv/study
+run: .venv/study $(NAMED)
 	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(CONFIG))
 
 # What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Jobs per second are not
 # limited, as Snakemake ends only when the last second of such a limit is over.
 figures: .venv/workflow
-	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync $(DRAWN)
+	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) $(DRAWN)
 
 $(DRAWN): figures/%: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
 		--configfile results/$*/config.yaml --config archive=True results=$(patsubst %/,%,$(dir results/$*)) \
 		"figures={formats: [$(FORMATS)]}"
 
-rehearsal: .venv/study
+rehearsal: .venv/study .venv/mace
 	@$(BIN)/python benchmarks/rehearsal.py
 
 pack: $(PACKED)
@@ -83,11 +88,11 @@ lock: .venv/test
 	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --annotation-style line --quiet \
 		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
-plan: .venv/workflow
+plan: .venv/workflow $(NAMED)
 	@$(BIN)/equidyn plan --config $(or $(CONFIG),config/paper.yaml)
 
 check: .venv/test
-	@$(MAKE) --jobs $(CORES) --no-print-directory --output-sync style rules imports types units
+	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) style rules imports types units
 
 test: .venv/test
 	@$(PYTEST) -m "not slow and not slurm"
@@ -131,7 +136,7 @@ clean-figures:
 	rm -rf $(foreach study,$(STUDIES),results/$(study)/figures results/$(study)/report.html)
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it, as the lock has it.
-.venv/workflow .venv/study .venv/archive .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
+.venv/workflow .venv/study .venv/mace .venv/archive .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing equidyn[$*] into .venv"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint envs/lock.txt --editable ".[$*]"

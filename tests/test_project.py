@@ -91,6 +91,23 @@ def test_environments_of_the_makefile_are_locked():
     assert all("--constraint envs/lock.txt" in line for line in lines), lines
 
 
+def commands_of_make(*arguments):
+    """What make would run if nothing were there yet."""
+    make = ["make", "--dry-run", "--always-make", *arguments]
+    return subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("target", [["run", "STUDY=gpu"], ["plan", "STUDY=gpu"], ["rehearsal"]])
+def test_what_trains_mace_installs_it(target):
+    assert '".[mace]"' in commands_of_make(*target)
+    assert '".[mace]"' not in commands_of_make("run")
+
+
+def test_older_makes_are_not_asked_to_hold_output_together():
+    assert "--output-sync" in commands_of_make("check", ".FEATURES=output-sync")
+    assert "--output-sync" not in commands_of_make("check", ".FEATURES=")
+
+
 def test_files_of_the_package_are_installed_with_it():
     package = ROOT / "src/equidyn"
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["equidyn"]

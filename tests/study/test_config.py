@@ -251,6 +251,13 @@ def test_documented_keys_are_those_that_are_checked():
     assert renewed(text, {"configuration": tables(ANALYSES)}.__getitem__) == text, "run make reference"
 
 
+def test_documented_analyses_are_possible_and_say_common_keys_once():
+    text = tables(ANALYSES)
+    assert "`analysis.interpolation_floors.voxel_denoising`" in text
+    assert "`analysis.interpolation_floors.force_field`" not in text
+    assert text.count("| `runs` |") == text.count("| `microbatch` |") == 1
+
+
 def test_the_schema_knows_every_section():
     found = schema(ANALYSES)
     assert {"study", "data", "training", "evaluation", "analysis", "figures"} <= set(found["required"])
