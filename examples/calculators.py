@@ -1,4 +1,4 @@
-"""Calculators that people use, measured: a table of what turning their structures does to each.
+"""Published calculators, measured: a table of what turning their structures does to each.
 
     python examples/calculators.py                    # those that are installed
     python examples/calculators.py chgnet sevennet    # some; pip install "equidyn[calculators]"

@@ -1,4 +1,4 @@
-"""A network measured while it trains, in a loop of one's own: raw weights and their average."""
+"""A network measured while it trains, in a loop of your own: raw weights and their average."""
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn

@@ -1,1 +1,1 @@
-"""A task of one's own: the dipoles of clouds of charges."""
+"""A task of your own: the dipoles of clouds of charges."""
