@@ -31,7 +31,8 @@ from equidyn.study.selection import chosen, is_control, need, settings, shown, v
 
 LOSS, RATIO = "loss", "ratio"
 _LOSSES = ("total", "twirled", "null_loss")
-_COSTS = ("step_flops", "prediction_flops", "seconds", "seconds_per_step", "device")
+_COSTS = ("step_flops", "prediction_flops")
+_TIMED = "timed_seconds_per_step"  # of studies that time steps
 _AXES = {"training_flops": ("compute", "FLOP"), "training_seconds": ("time", "s")}
 """Columns of what training has cost until a step, one of which a figure has: what they are called, and their unit."""
 _LOOKS = {
@@ -83,7 +84,8 @@ def _loss_against(
     alike = varying(table, options.baseline, OPPONENT, include_controls=True, all_lengths=True)
     rows = pd.concat([sizes, alike[is_control(alike) & ~alike["run"].isin(sizes["run"])]], ignore_index=True)
     by_time = "t" in rows and rows["t"].notna().all()
-    columns = [*_LOSSES, axis, *_COSTS, *(["t", "self_conditioning"] if by_time else [])]
+    known = [_TIMED] if _TIMED in rows else []
+    columns = [*_LOSSES, axis, *_COSTS, *known, *(["t", "self_conditioning"] if by_time else [])]
     data = shown(rows, columns, options, MODEL_SIZE.names(rows, options)).drop(columns="floor_control")
     if by_time:
         data = _over_times(data)
@@ -129,7 +131,6 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
         "equivariance error; drawn is the limit of large K"
         + (", which this network has in closed form, in one pass." if closed else ".")
     )
-    sentences.append(_times(rows))
     controls = rows[rows["role"] == "control"]
     strongest = _strongest(ratios)
     if controls.empty:
@@ -319,22 +320,14 @@ def _looks(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 
 def _described(curves: pd.DataFrame) -> str:
-    """What the legend says of a model: its role, what a step costs, and how long training took."""
+    """What the legend says of a model: its role, and what a step costs."""
     first, runs = curves.iloc[0], curves["run"].nunique()
     said = ["equivariant"] * (first["role"] == "control") + [f"{runs} runs"] * (runs > 1)
     name = ", ".join([first["series"], *said])
-    return f"{name}\n {short(first['step_flops'])} FLOP a step\n {duration(first['seconds'])} in all"
-
-
-def _times(rows: pd.DataFrame) -> str:
-    """How long each run trained, and on what."""
-    runs = rows.drop_duplicates("run")
-    said = ", ".join(
-        f"{row.run} {duration(row.seconds)} ({short(1e3 * row.seconds_per_step)} ms a step)"
-        for row in runs.itertuples()
-    )
-    devices = " or ".join(dict.fromkeys(runs["device"]))
-    return f"Measured training times, which depend on the machine ({devices}) and on what else it did: {said}."
+    costs = [f"{short(first['step_flops'])} FLOP a step"]
+    if _TIMED in curves and not pd.isna(first[_TIMED]):
+        costs.append(f"{short(1e3 * first[_TIMED])} ms a step")
+    return "\n ".join([name, *costs])
 
 
 def _verdict(ratios: pd.DataFrame, strongest: pd.DataFrame, options: Options) -> str:
@@ -358,11 +351,3 @@ def _verdict(ratios: pd.DataFrame, strongest: pd.DataFrame, options: Options) ->
         f"the largest common budget, the baseline has {said['']} times the loss of {last['control']}, and averaged "
         f"over rotations {said['_averaged']} times" + (f"; of weaker controls: {weaker}." if weaker else ".")
     )
-
-
-def duration(seconds: float) -> str:
-    """90 s, 12 min, 3.4 h: a time as people read it."""
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:.0f} s"
