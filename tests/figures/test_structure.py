@@ -154,7 +154,7 @@ def test_error_by_degree():
         expected = data.loc[(data[name] > 0) | (axes is of_error), name]
         assert set(expected) <= points
     assert sorted(set(data["series"])) == ["1", "2", "3", "4 and above"]
-    assert "at the last step: l = 1 -0.5 %, l = 2 92 %, l = 3 6 %, l = 4 and above 2.5 %." in text
+    assert "at the last step: ℓ = 1 -0.5 %, ℓ = 2 92 %, ℓ = 3 6 %, ℓ = 4 and above 2.5 %." in text
     assert "2 independent cosets" in text
 
 
@@ -166,7 +166,7 @@ def test_degrees_of_each_comparison_have_panels():
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert [title for title in titles if title] == ["All, trilinear", "All, at the atoms"]
     assert len(data) == 2 * 4 * len(STEPS)
-    assert "last step, trilinear: l = 1" in text
+    assert "last step, trilinear: ℓ = 1" in text
 
 
 def test_error_by_layer():
@@ -191,8 +191,9 @@ def test_error_by_layer():
 
 def test_a_floor_far_below_is_said():
     table = layers()
-    figure, _, _ = draw("error_by_layer", table[table["relative_error"] > 1e-6])
-    assert any("below" in text for text in legend_texts(figure))
+    figure, _, text = draw("error_by_layer", table[table["relative_error"] > 1e-6])
+    assert "Numeric floor, of one rotation repeated: at most" in text
+    assert not any("floor" in entry for entry in legend_texts(figure))
     assert not [line for line in figure.axes[0].lines if line.get_linewidth() == drawing.FLOOR["linewidth"]]
 
 

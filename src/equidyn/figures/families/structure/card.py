@@ -26,10 +26,10 @@ CARD = Family(
         figure(
             "error_by_degree",
             "Equivariance error by angular momentum",
-            """The equivariance error of the baseline split by degree l of its dependence on the rotation, which counts
+            """The equivariance error of the baseline split by degree ℓ of its dependence on the rotation, which counts
             how finely it varies, against the training step. Left: as a share of the held-out loss. Right: as a share of
             the equivariance error.""",
-            """The turned back prediction is a function of the rotation, and l is as the degree of spherical harmonics.
+            """The turned back prediction is a function of the rotation, and ℓ is as the degree of spherical harmonics.
             The degrees add up to the equivariance error; all beyond the last that is told apart are one grey curve. A
             network that predicts vectors as the product of a linear layer and invariant features has degree 2 alone;
             what a truncated neighbourhood or a grid adds is of higher degrees too.""",

@@ -149,7 +149,7 @@ def _degrees(axes: Axes, part: pd.DataFrame, data: pd.DataFrame) -> None:
     drawing.line(axes, place(part["step"]), part["degree"], part["unskilled"], True, False, style.INK, "o")
     for degree, dashes in _DEGREES.items():
         axes.axhline(degree, color=style.INK, linewidth=0.7, linestyle=dashes, zorder=1)
-    axes.set_ylabel("Effective degree l")
+    axes.set_ylabel("Effective degree ℓ")
 
 
 def angle_notes(data: pd.DataFrame, options: Options) -> list[str]:
@@ -162,8 +162,8 @@ def angle_notes(data: pd.DataFrame, options: Options) -> list[str]:
     said = ", ".join(f"{short(degree)}{time}" for degree, time in zip(last["degree"], times, strict=True))
     return [
         *sentences,
-        "Effective degree l: l(l + 1) = 3 L² / equivariance error, L² being the mean square, per component and rad², "
-        "of the turned back prediction's derivative in the rotation; l = 2 means that L² is twice the equivariance "
+        "Effective degree ℓ: ℓ(ℓ + 1) = 3 L² / equivariance error, L² being the mean square, per component and rad², "
+        "of the turned back prediction's derivative in the rotation; ℓ = 2 means that L² is twice the equivariance "
         f"error. At the last step: {said}.",
     ]
 
@@ -212,7 +212,7 @@ def error_by_degree(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         *drawing.skills(options, drawing.no_skill(options)),
         drawing.interval(options),
     ]
-    layout.legends(figure, {"Degree l": handles, "How to read": reading})
+    layout.legends(figure, {"Degree ℓ": handles, "How to read": reading})
     return figure, data
 
 
@@ -243,7 +243,7 @@ def degree_notes(data: pd.DataFrame, options: Options) -> list[str]:
     keys = [name for name in ("comparison", "t") if name in last and last[name].nunique() > 1]
     for where, part in last.groupby(keys, sort=False) if keys else [((), last)]:
         said = ", ".join(
-            f"l = {series} {short(round(share, 1) + 0.0)} %"  # no negative zeros
+            f"ℓ = {series} {short(round(share, 1) + 0.0)} %"  # no negative zeros
             for series, share in zip(part["series"], part["error_share"], strict=True)
         )
         place = "".join(f", {'t = ' + short(v) if k == 't' else v}" for k, v in zip(keys, where, strict=True))
@@ -295,7 +295,8 @@ def error_by_layer(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         for kind in dict.fromkeys(layers["kind_of_action"])
     ]
     reading += drawing.skills(options, drawing.no_skill(options))
-    reading.append(_floor_sample(floors, drawn=bool(len(positive)) and reach is not None))
+    if len(positive) and reach is not None:  # else the caption tells it
+        reading.append(Line2D([], [], label="numeric floor: one rotation, repeated", **drawing.FLOOR))
     if data["zero"].any():
         text = "lower edge: none, or rounding alone"
         reading.append(Line2D([], [], color=style.INK, marker="v", linestyle="none", label=text))
@@ -325,14 +326,6 @@ def _kinds(axes: Axes, kinds: pd.Series) -> None:
     for first, last, kind in drawing.stretches(kinds):
         axes.axvspan(first - 0.5, last + 0.5, color=_KINDS[kind][1], alpha=0.16, linewidth=0, zorder=0)
     axes.grid(visible=False, axis="x")
-
-
-def _floor_sample(floors: pd.Series, *, drawn: bool) -> Line2D:
-    """Legend entry of the numeric floor, which tells it where it is not drawn."""
-    if drawn:
-        return Line2D([], [], label="numeric floor: one rotation, repeated", **drawing.FLOOR)
-    text = f"at most {short(floors.max())}, below the axis" if len(floors) else "rounding alone"
-    return layout.remark(f"numeric floor: {text}")
 
 
 def layer_notes(data: pd.DataFrame, options: Options) -> list[str]:
