@@ -18,6 +18,7 @@ from equidyn.core.numbers import short
 from equidyn.report.curves import at_ends, matrix, usual_condition
 from equidyn.report.rendering import SYMBOLS, expected, number
 from equidyn.study.choice import choice_of
+from equidyn.study.frames import read_frame
 from equidyn.study.labels import BASELINE, label
 from equidyn.tasks.registry import task_card
 
@@ -59,7 +60,7 @@ def _only(rows: pd.DataFrame, **values: str) -> pd.Series:
 
 
 def _judged(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "tables/claims.parquet")
+    return read_frame(folder / "tables/claims.parquet")
 
 
 def _judgement(folder: Path, claim: str, task: str, weights: str) -> pd.Series:
@@ -151,7 +152,7 @@ def _found(row: pd.Series) -> str:
 def _runs(folder: Path, task: str) -> str:
     """The baseline under each condition, where there are several, and all designs under the one that is shown."""
     choice = choice_of(yaml.safe_load((folder / "config.yaml").read_text("utf-8")), task)
-    rows = at_ends(pd.read_parquet(folder / "tables/evaluation.parquet"), choice)
+    rows = at_ends(read_frame(folder / "tables/evaluation.parquet"), choice)
     reference = rows[rows["run"] == choice.baseline].iloc[0]
     rows = rows.assign(named=[label(row, reference) for row in rows.to_dict("records")])
     baseline = rows[(rows["named"] == BASELINE) & (rows["final_step"] == reference["final_step"])]

@@ -15,6 +15,7 @@ from equidyn.figures.card import Figure
 from equidyn.figures.parts import layout, style
 from equidyn.figures.parts.captions import caption
 from equidyn.figures.parts.options import Options
+from equidyn.study.frames import read_frame
 from equidyn.study.labels import BASELINE
 
 
@@ -41,7 +42,7 @@ def make_figure(
     read = {task: Options.read(fields) for task, fields in options.items()}
     chosen = read if card.overview else next(iter(read.values()))
     with style.applied():
-        drawn, data = draw(card, [pd.read_parquet(table) for table in tables], chosen)
+        drawn, data = draw(card, [read_frame(table) for table in tables], chosen)
         paths = style.save(drawn, data, stem, formats)
     text = Path(stem).with_suffix(".txt")
     with replacing(text) as temporary:
