@@ -65,3 +65,23 @@ def test_nothing_rounds_to_tf32_unless_allowed():
     done = subprocess.run([sys.executable, "-c", TF32], capture_output=True, text=True)
     expected = ["ieee ieee ieee ieee False False highest", "tf32 tf32 tf32 tf32 True True high"] * 10
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+TALK = """
+import logging, sys, warnings
+from equidyn.core import process
+
+process.start(sys.argv[1], threads=1)
+logging.getLogger("equidyn").info("left out: water")
+logging.getLogger("equidyn").warning("few are left")
+warnings.warn("something is old")
+raise ValueError("nothing is left")
+"""
+
+
+def test_the_terminal_shows_what_is_wrong_and_the_log_all(tmp_path):
+    done = subprocess.run([sys.executable, "-c", TALK, tmp_path / "job.log"], capture_output=True, text=True)
+    log = (tmp_path / "job.log").read_text(encoding="utf-8")
+    for text, shown in (("left out: water", False), ("few are left", True), ("is old", True), ("is left", True)):
+        assert (text in log, text in done.stderr) == (True, shown), text
+    assert "Traceback" in log

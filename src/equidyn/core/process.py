@@ -23,7 +23,8 @@ def start(log: str | Path, threads: int) -> None:
     other process that has called it for the same log has ended.
 
     Args:
-        log: File that receives log messages and uncaught errors, besides the terminal; every job has its own.
+        log: File that receives log messages and uncaught errors; every job has its own. The terminal shows warnings and
+            errors, too.
         threads: Threads for numeric libraries.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -34,7 +35,7 @@ def start(log: str | Path, threads: int) -> None:
     held = Path(log).with_name(f".{Path(log).name}.lock")  # not the log, which Snakemake removes before each attempt
     busy = f"waiting for another process that still does this job: it holds {held}, and fuser says which it is"
     locks.hold(held, lambda: print(busy, file=sys.stderr, flush=True))
-    _log_to(logging.FileHandler(log, "w", encoding="utf-8"), logging.StreamHandler())
+    _log_to(logging.FileHandler(log, "w", encoding="utf-8"), _terminal())
     sys.excepthook = _log_error
 
 
@@ -48,7 +49,7 @@ def join(log: str | Path, *, first: bool) -> None:
     """
     end_with_parent()
     if first:
-        _log_to(logging.FileHandler(log, "a", encoding="utf-8"), logging.StreamHandler())
+        _log_to(logging.FileHandler(log, "a", encoding="utf-8"), _terminal())
     else:
         _log_to(logging.NullHandler())
 
@@ -100,6 +101,12 @@ def _keep_freed_memory() -> None:
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # constants of glibc's malloc.h
 _PR_SET_PDEATHSIG = 1  # and of Linux's prctl.h
+
+
+def _terminal() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    return handler
 
 
 def _log_to(*handlers: logging.Handler) -> None:
