@@ -26,11 +26,11 @@ def claims():
     return pd.read_parquet(TABLES / "claims.parquet").query("weights == 'ema'").set_index(["claim", "task"])
 
 
-def sums(run, resamples=RESAMPLES, seed=11):
+def sums(run, resamples=RESAMPLES, seed=11, grids="trilinear"):
     """Steps, times, and sums (S, T, N) of a run in the data and in resamples of its clusters."""
     rows = pd.read_parquet(TABLES / f"clusters/{run}.parquet")
-    rows = rows[rows["comparison"] != "voxels"]
-    rows = rows[rows["comparison"] != "atoms"].assign(t=rows.get("t", pd.Series(0.0, rows.index)).fillna(0.0))
+    rows = rows[rows["comparison"].isin(["vectors", grids])]
+    rows = rows.assign(t=rows.get("t", pd.Series(0.0, rows.index)).fillna(0.0))
     keys = [np.unique(rows[name]) for name in ("t", "step", "cluster")]
     rows = rows.sort_values(["t", "step", "cluster"])
     count = len(keys[2])
@@ -143,9 +143,18 @@ def test_penalties(claims, task, run):
 
 
 def test_what_comes_back_late(claims):
-    _, times, s = sums("chains")
-    low = np.minimum.accumulate(share(s), axis=-1)
-    back = np.exp(np.log((share(s) / low).max(-1)[:, times >= 0.4]).mean(-1))
+    steps, times, s = sums("chains")
+    since = np.maximum.accumulate(skill(s) >= 0.05, axis=-1)
+    logs = np.where(since, np.log(share(s)), np.nan)
+    means = []
+    for step in steps:
+        window = (steps <= step) & (steps >= step / 10**0.5)
+        mostly = since[..., window].mean(-1) >= 0.5
+        means.append(
+            np.where(mostly, np.nansum(logs[..., window], -1) / np.maximum(since[..., window].sum(-1), 1), np.inf)
+        )
+    late = np.stack(means, -1)[:, times >= 0.4]
+    back = np.exp((late[..., -1] - late.min(-1)).mean(-1))
     row = claims.loc[("late_return", "flow_matching")]
     assert row["value"] == pytest.approx(back[0])
     assert ends(back)[1] < 2
@@ -169,7 +178,7 @@ def test_a_ratio_at_the_largest_common_budget(claims):
     costs = pd.read_parquet(TABLES / "costs.parquet").set_index("run")
     paths = {}
     for run in ("grids", "grids-control"):
-        steps, _, s = sums(run, 0)
+        steps, _, s = sums(run, 0, grids="voxels")
         best = np.minimum.accumulate((s["total"] / s["weight"])[0, 0])
         paths[run] = np.log(steps[1:] * costs.loc[run, "step_flops"]), np.log(best[1:])
     budget = min(x[-1] for x, _ in paths.values())

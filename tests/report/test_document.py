@@ -97,7 +97,7 @@ def test_a_number(results, name, expected):
     [
         ("run chains raw final_percent", "3 rows, where one was expected"),
         ("claim never force_field raw", "0 rows, where one was expected"),
-        ("tables", "no such part .* kinds of parts are claims, runs, pilot"),
+        ("tables", "no such part .* kinds of parts are claims, statements, runs, pilot"),
         ("runs voxel_denoising", "no such part"),
         ("claim falls", "no such part"),
     ],

@@ -69,8 +69,9 @@ def test_what_was_given_is_in_it():
 
 
 def test_unknown_times_are_neither_guessed_nor_summed():
-    found = made(measured=MEASURED | {"a": MEASURED["a"] | {"seconds": float("nan")}})
-    assert found["runs"]["a"]["training_seconds"] is None
+    for unknown in (float("nan"), None):
+        found = made(measured=MEASURED | {"a": MEASURED["a"] | {"seconds": unknown}})
+        assert found["runs"]["a"]["training_seconds"] is None
     assert found["seconds"] == {"evaluation": 1.5}
     assert "NaN" not in json.dumps(found)
 

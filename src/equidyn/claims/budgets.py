@@ -81,10 +81,10 @@ class Frontier:
         return Bounds(lower, upper, seen, smooth=True)
 
     def skill(self, budget: float, averaged: bool = False) -> float:
-        """Skill of what was trained within a budget, in the data."""
+        """Skill of the best that was trained within a budget, in the data."""
         curves = self.trainings[0].curves
         null = curves.over_times(np.broadcast_to(curves.known("null"), curves.known("total").shape))[0, -1]
-        return float(1 - self.loss(budget, averaged).value[0] / null)
+        return float(1 - self.loss(budget, averaged).upper[0] / null)
 
 
 def _losses(training: Training, averaged: bool) -> np.ndarray:

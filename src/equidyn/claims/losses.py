@@ -165,7 +165,7 @@ def returns(evidence: Evidence) -> Found:
         with np.errstate(invalid="ignore"):  # where nothing is learned
             return np.exp(means[..., -1] - means.min(axis=-1))
 
-    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN, least=None)
+    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN, least=1.0)
 
 
 def ends_above(evidence: Evidence) -> Found:
@@ -175,11 +175,10 @@ def ends_above(evidence: Evidence) -> Found:
 
 def _so_far(
     evidence: Evidence, statistic: Callable, reduce: Callable[..., np.ndarray], earliest: float, long: int,
-    *, least: float | None,
+    *, least: float,
 ) -> Found:  # fmt: skip
-    """A statistic over the flow times from one on that may still rise where training ends before a step.
-
-    Or fall to `least`, unless it is a maximum.
+    """A statistic over the flow times from one on, which where training ends before a step may still rise, or fall to
+    `least`.
     """
     drawn: list[Bounds] = []
     values: list[float] = []
@@ -193,8 +192,8 @@ def _so_far(
         found = statistic(curves)
         reduced = reduce(found[:, times], axis=1)
         values.append(float(reduced[0]))
-        lower = reduced if least is None else np.full_like(reduced, least)
-        drawn.append(Bounds.exact(reduced) if curves.ends >= long else Bounds(lower, np.full_like(reduced, np.inf)))
+        either = Bounds(np.full_like(reduced, least), np.full_like(reduced, np.inf))
+        drawn.append(Bounds.exact(reduced) if curves.ends >= long else either)
         texts = texts or _by_time(evidence, list(map(_said, found[0])), times)
         ends.append(curves.ends)
     if min(ends) < long:

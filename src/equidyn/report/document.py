@@ -131,7 +131,7 @@ def _statements(_: Path) -> str:
             claim.by,
             claim.statement,
             claim.statistic,
-            expected(name),
+            expected(claim.expected.left, claim.expected.right, claim.expected.closed),
         ]
         for name, claim in CLAIMS.items()
     ]

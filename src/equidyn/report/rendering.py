@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from equidyn.claims.definitions import CLAIMS
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
 
@@ -72,14 +71,18 @@ def _numeric(table: pd.DataFrame) -> set[str]:
     return {name for name in table if pd.api.types.is_numeric_dtype(table[name])}
 
 
-def expected(claim: str) -> str:
-    """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative."""
-    interval = CLAIMS[claim].expected
-    low, high = interval.left, interval.right
+def expected(low: float, high: float, closed: str = "right") -> str:
+    """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+        closed: Which ends belong to it, as in `pandas.Interval`.
+    """
     if math.isinf(high):
-        return f"{'≥' if interval.closed_left else '>'} {number(low)}"
-    if low == 0:
-        return f"{'≤' if interval.closed_right else '<'} {number(high)}"
+        return f"{'≥' if closed in ('left', 'both') else '>'} {number(low)}"
+    if low == 0 or math.isinf(low):
+        return f"{'≤' if closed in ('right', 'both') else '<'} {number(high)}"
     return f"{number(low)} to {number(high)}"
 
 

@@ -81,7 +81,7 @@ def choice_of(config: Mapping[str, Any], task: str) -> Choice:
     """The choice that follows from a study's configuration and the card of a task."""
     section, card, pairs = config["figures"], task_card(task), symmetries(config, task)
     shown = next((pair for pair in pairs if pair["comparison"] == card.comparison), pairs[0])
-    several = [(pair["group"], pair["comparison"]) for pair in pairs] if card.has_choice and len(pairs) > 1 else []
+    several = [(pair["group"], pair["comparison"]) for pair in pairs] if card.has_choice and len(pairs) > 1 else ()
     return Choice(
         task=task,
         baseline=section["baseline"][task],

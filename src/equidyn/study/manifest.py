@@ -52,7 +52,7 @@ def manifest(
             raise ValueError(f"no time of the {what} of run(s) {', '.join(missing)}: finish the study first")
     times = {
         run: {
-            "training_seconds": None if isnan(measured[run]["seconds"]) else measured[run]["seconds"],
+            "training_seconds": _known(measured[run]["seconds"]),
             "evaluation_seconds": evaluated[run],
             **{name: measured[run][name] for name in ("device", "devices", "threads", "torch")},
         }
@@ -75,6 +75,10 @@ def manifest(
         "runs": times,
         "seconds": {stage: sum(seconds) for stage, seconds in sums.items() if None not in seconds},
     }
+
+
+def _known(seconds: float | None) -> float | None:
+    return None if seconds is None or isnan(seconds) else seconds
 
 
 def _data(store: Mapping[str, Any]) -> dict[str, Any]:
