@@ -341,8 +341,8 @@ CLAIMS = {
             "For the same training compute, networks that learn equivariance may reach a lower loss than equivariant "
             "ones" + (", if they are averaged over rotations in use." if averaged else "."),
             f"loss of the baseline{', averaged over rotations,' if averaged else ''} over that of an equivariant "
-            f"network at the largest common training budget, {text}, each trained by a whole schedule; the most over "
-            "equivariant networks; flow matching: mean over flow times of loss / (1 − t)²; voxels: under the cube's "
+            f"network within the largest common training budget, {text}, by whole schedules, interpolated; the most "
+            "over equivariant networks; flow matching: mean over flow times of loss / (1 − t)²; voxels: under the cube's "
             "rotations",
             _WINS,
             partial(budgets.wins, averaged=bool(averaged), unit=unit),

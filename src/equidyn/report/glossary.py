@@ -15,7 +15,7 @@ TERMS = {
     "null prediction, null loss": "What a predictor that has learned nothing says, the best constant or the best "
     "multiple of a noisy input; and its loss.",
     "relative error": "The equivariance error as a fraction of the mean square of what is predicted beyond the null "
-    "prediction; `relative_equivariance` in tables. Unlike the share, it does not get small where nothing is "
+    "prediction; `relative_equivariance` in tables. Unlike the share, it need not get small where nothing is "
     "predicted. `equidyn.measure` and `equidyn.Monitor` print its square root, as `relative_error`.",
     "penalty": "What the loss exceeds the twirled loss by, in percent of the twirled loss.",
     "raw, ema": "The weights of the network itself; a moving average of them along training, which remembers 1 / (1 − "
