@@ -77,7 +77,7 @@ def test_every_figure_is_there_once_and_whole(tmp_path, parts):
         with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as shown, Image.open(figure.png) as drawn:
             assert np.abs(np.asarray(shown.convert("RGB"), int) - np.asarray(drawn, int)).max() <= 7
         assert image["alt"] == figure.title
-        assert (image["width"], image["height"], image["loading"]) == ("240", "60", "lazy"), (
+        assert (image["width"], image["height"], image["loading"]) == ("240", "60", "lazy")
             "a quarter larger than it was drawn for"
         )
         assert figure.caption.split(". ")[0] in page.text(id)

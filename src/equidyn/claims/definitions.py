@@ -342,8 +342,8 @@ CLAIMS = {
             "ones" + (", if they are averaged over rotations in use." if averaged else "."),
             f"loss of the baseline{', averaged over rotations,' if averaged else ''} over that of an equivariant "
             f"network within the largest common training budget, {text}, by whole schedules, interpolated; the most "
-            "over equivariant networks; flow matching: mean over flow times of loss / (1 − t)²; voxels: under the cube's "
-            "rotations",
+            "over equivariant networks; flow matching: mean over flow times of loss / (1 − t)²; voxels: under the "
+            "cube's rotations",
             _WINS,
             partial(budgets.wins, averaged=bool(averaged), unit=unit),
             "ratio",
