@@ -163,6 +163,11 @@ class Curves:
         return np.divide(self.known("equivariance"), energy, out=np.full(energy.shape, np.inf), where=energy > 0)
 
     @property
+    def since(self) -> np.ndarray:
+        """(N,) from when on something may have happened that each evaluation is the first to see."""
+        return np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
+
+    @property
     def ends(self) -> int:
         """The last evaluated step."""
         return int(self.steps[-1])
@@ -211,12 +216,11 @@ class Curves:
         steps of interest.
         """
         until = float(self.steps[-1]) if until is None else until
-        before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
         ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
         is_dense = self.is_dense(gap)
         later = np.nextafter(until, np.inf) if is_dense else 0.0
         seen = ever & (is_dense | (self.steps[at] <= WITHIN))
-        lower = np.where(seen, before[at], np.where(ever, 0.0, later))
+        lower = np.where(seen, self.since[at], np.where(ever, 0.0, later))
         return Bounds(lower, np.where(ever, self.steps[at].astype(float), np.inf))
 
     def is_dense(self, gap: float) -> bool:
@@ -239,9 +243,8 @@ class Curves:
         """
         kept = np.flip(np.logical_and.accumulate(np.flip(reached, -1), axis=-1), -1)
         at = kept.argmax(axis=-1)
-        before = np.concatenate([self.steps[:1], np.nextafter(self.steps[:-1].astype(float), np.inf)])
         is_seen = kept[..., -1] & (self._until()[at] <= self.ends)
-        lower = np.where(kept[..., -1], before[at], np.nextafter(float(self.ends), np.inf))
+        lower = np.where(kept[..., -1], self.since[at], np.nextafter(float(self.ends), np.inf))
         return Bounds(lower, np.where(is_seen, self.steps[at].astype(float), np.inf))
 
     def lasting(self, reached: np.ndarray) -> np.ndarray:
