@@ -71,6 +71,8 @@ class GridControl(nn.Module):
             ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (self.config.levels - 1))
+        if grids.device.type == "cpu":  # PyTorch's convolutions of so few channels take half the time
+            grids = grids.contiguous(memory_format=torch.channels_last_3d)
         x, stack = self.first(grids), []
         for place, level in enumerate(self.down):
             if place:
