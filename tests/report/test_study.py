@@ -123,13 +123,15 @@ def test_the_page_needs_nothing_but_itself(tmp_path, parts):
 def test_claims_tell_range_value_and_reason(tmp_path, parts):
     rows = [
         claim("a", reason="first reason", sensitivity="skill 0.6: not reproduced", by="ours"),
-        claim("b", expected_low=1.0, expected_high=np.inf, value=np.inf, low=-2.5, high=np.inf),
+        claim("b", expected_low=1.0, expected_high=np.inf, closed="right", value=np.inf, low=-2.5, high=np.inf),
         claim("c", expected_low=0.5, expected_high=1.0, value=np.nan, low=np.nan, high=np.nan, published_value=np.nan),
         claim("d", expected_low=-np.inf, expected_high=2.0, value=12345.0, low=1e-5, high=0.12345),
         claim("e", figure="force_field/not_drawn"),
+        claim("f", expected_high=0.05, closed="left"),
+        claim("g", expected_low=2.0, expected_high=np.inf),
     ]
     page = Page(written(tmp_path, parts, claims=pd.DataFrame(rows)))
-    texts = {name: page.text(f"claim-{name}") for name in "abcde"}
+    texts = {name: page.text(f"claim-{name}") for name in "abcdefg"}
     assert texts["a"] == (
         "✓reproduced: Force field, raw A (ours) The error a. Measured: first step. Named a. VerdictTaskFound "
         "ExpectedWhy the verdictAuthors’ data ✓ reproduced Force field (raw) 56 31.6 to 100 (interval) ≤ 10,000 first "
@@ -139,6 +141,8 @@ def test_claims_tell_range_value_and_reason(tmp_path, parts):
     assert "(raw) – 0.5 to 1 interval" in texts["c"]
     assert "12,345 1e-5 to 0.123 (interval) ≤ 2" in texts["d"]
     assert "Figure" not in texts["e"]
+    assert "(interval) < 0.05 interval" in texts["f"]
+    assert "(interval) ≥ 2 interval" in texts["g"]
 
 
 def test_a_statement_is_said_once_for_its_tasks(tmp_path, parts):

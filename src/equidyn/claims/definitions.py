@@ -29,8 +29,8 @@ from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
 from equidyn.study.selection import EMA, RAW, averages, usual_average
 
 COLUMNS = (
-    "claim", "label", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "value",
-    "low", "high", "ends", "published_value", "published_verdict", "published_reason", "verdict", "reason",
+    "claim", "label", "by", "task", "weights", "statement", "statistic", "expected_low", "expected_high", "closed",
+    "value", "low", "high", "ends", "published_value", "published_verdict", "published_reason", "verdict", "reason",
     "sensitivity", "figure",
 )  # fmt: skip
 """Columns of the table of claims."""
@@ -555,8 +555,8 @@ def _row(
             COLUMNS,
             (
                 name, claim.label, claim.by, choice.task, weights, claim.statement, claim.statistic,
-                claim.expected.left, claim.expected.right, found.value, found.low, found.high, ends, theirs.value,
-                their_decision, theirs_said, decision, "; ".join(filter(None, (why, note))), told,
+                claim.expected.left, claim.expected.right, claim.expected.closed, found.value, found.low, found.high,
+                ends, theirs.value, their_decision, theirs_said, decision, "; ".join(filter(None, (why, note))), told,
                 f"{choice.task}/{claim.figures[choice.timed]}",
             ),
             strict=True,

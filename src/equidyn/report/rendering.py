@@ -71,7 +71,7 @@ def _numeric(table: pd.DataFrame) -> set[str]:
     return {name for name in table if pd.api.types.is_numeric_dtype(table[name])}
 
 
-def expected(low: float, high: float, closed: str = "right") -> str:
+def expected(low: float, high: float, closed: str) -> str:
     """The range that a claim expects: a limit where it has one, with zero as no limit for what is never negative.
 
     Args:
