@@ -24,13 +24,14 @@ def test_schedules_that_fall_are_compared_at_their_ends():
     ratio = found("wins_per_flop", *runs)
     assert (ratio.value, ratio.kind) == (pytest.approx(0.1 / 0.125), EXAMPLES)
     assert "ratio by budget in FLOP: 1.5e9: " in ratio.notes[1]
-    assert "base to 1.5e10 and control to 1.5e10" in ratio.notes[2]
+    assert "base and control, whose longest trainings reach 1.5e10 and 1.5e10" in ratio.notes[2]
     assert found("averaged_wins_per_flop", *runs).value == pytest.approx(0.8 * 0.997)
     # Schedules of the baseline end at 1e9 and 1.5e10, the largest common budget is 1.5e9.
     ratio = found("wins_per_flop", *runs, flops={"control": 1e5, "short-control": 1e5})
     between = 0.4 * (0.1 / 0.4) ** (np.log(1.5) / np.log(15))
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((between / 0.125, 0.1 / 0.125, 0.4 / 0.125))
     assert "ratio by budget in FLOP: 1e9: 1.33 to 3.2, 1.5e9: 0.8 to 3.2" in ratio.notes
+    assert "compared: short and control, whose longest trainings reach 1.5e10 and 1.5e9" in ratio.notes
     with pytest.raises(Untestable, match=r"base has no whole schedule within 1\.5e8 FLOP, the largest common budget"):
         found("wins_per_flop", runs[0], runs[2], flops={"control": 1e4})
 
@@ -51,7 +52,7 @@ def test_controls_of_equal_cost_compete(anneals):
         other = run("other", (0,) * 11, [factor * x for x in LOSS], model="control-net", lr=lr)
         ratio = found("wins_per_flop", base, control, other, anneals=anneals)
         assert ratio.value == pytest.approx(expected / best)
-        assert f"base to 1.5e10 and {'other' if best < 1 else 'control'} to 1.5e10" in ratio.notes[2]
+        assert f"base and {'other' if best < 1 else 'control'}, whose longest trainings" in ratio.notes[2]
 
 
 def test_a_win_needs_three_seeds():

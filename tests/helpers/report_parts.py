@@ -26,7 +26,8 @@ def claim(name="falls", task="force_field", verdict=REPRODUCED, **values):
         "claim": name, "label": name.capitalize(), "by": "paper", "task": task, "weights": "raw",
         "statement": f"The error {name}.", "statistic": "first step",
         "expected_low": 0.0, "expected_high": 10000.0, "closed": "both",
-        "value": 56.0, "low": 31.6, "high": 100.0, "ends": "interval", "published_value": 1680.0, "published_verdict": REPRODUCED, "published_reason": "as read",
+        "value": 56.0, "low": 31.6, "high": 100.0, "ends": "interval",
+        "published_value": 1680.0, "published_verdict": REPRODUCED, "published_reason": "as read",
         "verdict": verdict, "reason": "interval within the expected range", "sensitivity": "",
         "figure": "force_field/percent_loglog",
     } | values  # fmt: skip

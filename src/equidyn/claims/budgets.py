@@ -57,16 +57,22 @@ class Frontier:
     trainings: Sequence[Training]
     anneals: bool
 
-    @property
-    def name(self) -> str:
-        """The run with the lowest loss at its end."""
-        return min(self.trainings, key=lambda each: _losses(each, False)[0, -1]).run
-
     @cached_property
     def whole(self) -> list[float]:
         """Costs at which a training counts, ascending."""
-        costs = [each.costs[-1:] if self.anneals else each.costs for each in self.trainings]
-        return [float(cost) for cost in np.unique(np.concatenate(costs)) if cost > 0]
+        costs = np.unique(np.concatenate([self._counting(each)[0] for each in self.trainings]))
+        return [float(cost) for cost in costs]
+
+    def best(self, budget: float) -> str:
+        """The run with the lowest loss of those that count within a budget, at least the first of `whole`."""
+        counting = {each.run: self._counting(each) for each in self.trainings}
+        losses = {run: loss[costs <= budget] for run, (costs, loss) in counting.items()}
+        return min((run for run, loss in losses.items() if len(loss)), key=lambda run: losses[run].min())
+
+    def _counting(self, training: Training) -> tuple[np.ndarray, np.ndarray]:
+        """Costs at which a training counts, ascending, and its losses there in the data."""
+        counts = (training.costs > 0) & (not self.anneals or training.costs == training.costs[-1])
+        return training.costs[counts], _losses(training, False)[0, counts]
 
     def loss(self, budget: float, averaged: bool) -> Bounds:
         """(S,) the lowest loss within a budget, at least the first of `whole`; averaged over rotations if so asked."""
@@ -153,9 +159,10 @@ def unfit(contest: Contest, budget: float, useful_skill: float, unit: str) -> st
     """Why one of both has nothing to compare within a budget, in words; empty if both have."""
     for frontier in (frontier for pair in contest.pairs for frontier in pair):
         if frontier.whole[0] > budget:
-            return f"{frontier.name} has no whole schedule within {short(budget)} {unit}, the largest common budget"
+            run = frontier.best(frontier.whole[0])
+            return f"{run} has no whole schedule within {short(budget)} {unit}, the largest common budget"
         if frontier.skill(budget) < useful_skill:
-            return f"at {short(budget)} {unit} {frontier.name} predicts nothing"
+            return f"at {short(budget)} {unit} {frontier.best(budget)} predicts nothing"
     return ""
 
 
@@ -195,8 +202,11 @@ def _found(
     common = contest.common(0, budget)
     shown = [*common[:: -(-len(common) // 6)][:-1], budget] if len(common) > 1 else [budget]
     curve = ", ".join(f"{short(cost)}: {_told(contest.ratio(0, cost, averaged))}" for cost in shown)
-    names = " and ".join(f"{frontier.name} to {short(frontier.whole[-1])}" for frontier in contest.pairs[0])
-    notes = [f"ratio by budget in {unit}: {curve}", f"trained: {names}"]
+    names, ends = (
+        " and ".join(each)
+        for each in zip(*((side.best(budget), short(side.whole[-1])) for side in contest.pairs[0]), strict=True)
+    )
+    notes = [f"ratio by budget in {unit}: {curve}", f"compared: {names}, whose longest trainings reach {ends}"]
     if alone := sorted(seeds - {pair[0].trainings[0].seed for pair in contest.pairs}):
         notes.append(f"without seeds {', '.join(map(str, alone))} of the baseline, which {contest.model} lacks")
     return evidence.combined(drawn, *notes)

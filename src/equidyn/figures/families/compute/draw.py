@@ -219,7 +219,7 @@ def _course(contest: Contest, seed: int, budget: float, options: Options, axis: 
     rows = []
     for cost in dict.fromkeys([*contest.common(seed, budget), budget]):
         row: dict[str, object] = {"panel": RATIO, "role": "subject", "model": contest.model, "reason": ""}
-        row |= {"run": ours.name, "control": theirs.name, axis: cost, "budget": budget}
+        row |= {"run": ours.best(budget), "control": theirs.best(budget), axis: cost, "budget": budget}
         for averaged, suffix in ((False, ""), (True, "_averaged")):
             found = contest.ratio(seed, cost, averaged)
             row |= {f"ratio{suffix}": found.value[0], f"ratio{suffix}_low": found.lower[0]}
