@@ -51,7 +51,6 @@ def test_a_curve_that_falls_to_the_end_has_no_rise():
     row = minima(curve([15, 14, 12, 8])).iloc[0]
     assert row["minimum_step"] == row["final_step"] == 1000
     assert pd.isna(row[["threshold_step", "rise_percent", "rise_step"]]).all()
-    assert minima(curve([15, 14, 12, 8]), threshold=14).iloc[0]["threshold_step"] == 10
     assert minima(curve([15, 1, 3, 2])).iloc[0][["rise_percent", "rise_step"]].tolist() == [3, 100]
 
 

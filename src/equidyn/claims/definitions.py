@@ -20,12 +20,12 @@ import pandas as pd
 
 from equidyn.claims import analyses as of_analyses
 from equidyn.claims import budgets, losses
-from equidyn.claims.evidence import INTERVAL, PERCENT, WITHIN, Evidence, Found, NotEvaluated, Settings, Untestable
+from equidyn.claims.evidence import INTERVAL, WITHIN, Evidence, Found, NotEvaluated, Settings, Untestable
 from equidyn.claims.published import Published, SingleCurves
 from equidyn.claims.tables import TaskTables
 from equidyn.claims.verdicts import NOT_TESTABLE, verdict
 from equidyn.core.numbers import short
-from equidyn.study.choice import MODEL_SIZE, OPTIMISER, TRAIN_SIZE, Choice
+from equidyn.study.choice import MODEL_SIZE, NEARLY, OPTIMISER, TRAIN_SIZE, Choice
 from equidyn.study.selection import EMA, RAW, averages, usual_average
 
 COLUMNS = (
@@ -42,7 +42,7 @@ _STEPS = pd.Interval(0, WITHIN, closed="both")  # sooner is no contradiction
 _MORE = pd.Interval(1, np.inf, closed="right")  # "faster", "smoother", "better conditioned": more than the other
 _STRONG = pd.Interval(0.5, 1, closed="both")  # "correlates strongly": by the usual convention, 0.5 and more
 _RETURNS = pd.Interval(2, np.inf, closed="both")  # the share at least doubles again
-_ABOVE = pd.Interval(PERCENT, np.inf, closed="both")  # no longer "at or below 2 %"
+_ABOVE = pd.Interval(NEARLY, np.inf, closed="both")  # no longer "at or below 2 %"
 _SMALL = pd.Interval(0, 25, closed="both")  # the authors' own reach 22 % (flow matching)
 _WINS = pd.Interval(0, 1, closed="left")  # a lower loss than the other's
 _NOT_LATER = pd.Interval(0, 1, closed="both")

@@ -17,7 +17,6 @@ import pandas as pd
 
 from equidyn.core.numbers import short
 
-PERCENT = 2.0  # "at or below 2 % of the held-out loss"
 RELATIVE = 0.02  # the same of the relative error, which does not fall when predictions vanish
 WITHIN = 10_000  # "within 1k to 10k steps"; sooner is no contradiction
 EARLIEST = 10  # steps after which a fall is looked for

@@ -13,7 +13,6 @@ from scipy import stats
 
 from equidyn.claims.evidence import (
     LEARNS,
-    PERCENT,
     RELATIVE,
     WITHIN,
     Bounds,
@@ -23,6 +22,7 @@ from equidyn.claims.evidence import (
     Untestable,
 )
 from equidyn.core.numbers import short
+from equidyn.study.choice import NEARLY
 
 LATE = 0.4  # flow times from here on see their share return
 HALF_DECADE = 10**0.5
@@ -52,7 +52,7 @@ def falls(evidence: Evidence, *, useful: bool = False, lasting: bool = False, si
 
 def _fall(evidence: Evidence, curves: Curves, useful: bool, lasting: bool) -> tuple[Bounds, np.ndarray]:
     """Bounds (S, T) of the step at which the share has fallen, and the flow times (T,) that count."""
-    reached, times = curves.percent <= PERCENT, np.ones(len(curves.times), dtype=bool)
+    reached, times = curves.percent <= NEARLY, np.ones(len(curves.times), dtype=bool)
     if useful:
         reached = reached & (curves.relative <= RELATIVE) & (curves.progress >= evidence.settings.skill)
         times = curves.learning()
@@ -92,7 +92,7 @@ def penalty(evidence: Evidence) -> Found:
 
 def _since_skill(evidence: Evidence, curves: Curves) -> np.ndarray:
     """Whether an evaluation (S, T, N) is not before the first skill; before the first small share if none is known."""
-    learned = curves.percent <= PERCENT if curves.null is None else curves.skill >= evidence.useful_skill
+    learned = curves.percent <= NEARLY if curves.null is None else curves.skill >= evidence.useful_skill
     return np.maximum.accumulate(learned, axis=-1)
 
 
@@ -100,9 +100,9 @@ def silent(evidence: Evidence) -> Found:
     """Skill, or 0 if it is negative, where the share has become small; the most over flow times."""
 
     def statistic(curves: Curves) -> Bounds:
-        if not (curves.percent <= PERCENT)[0].any(axis=-1)[curves.learning()].all():
-            raise Untestable(f"the share does not fall to {PERCENT:g} % within training")
-        return curves.at(np.maximum(curves.skill, 0), -curves.percent, -PERCENT, smooth=False)
+        if not (curves.percent <= NEARLY)[0].any(axis=-1)[curves.learning()].all():
+            raise Untestable(f"the share does not fall to {NEARLY:g} % within training")
+        return curves.at(np.maximum(curves.skill, 0), -curves.percent, -NEARLY, smooth=False)
 
     return _extreme(evidence, statistic, np.max, "null")
 

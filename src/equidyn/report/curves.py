@@ -8,7 +8,7 @@ import pandas as pd
 
 from equidyn.claims.verdicts import NOT_TESTABLE
 from equidyn.report.rendering import SYMBOLS, number
-from equidyn.study.choice import Choice
+from equidyn.study.choice import NEARLY, Choice
 from equidyn.study.tables import CONDITIONS, minima, prefer_estimator
 
 MEASURES = {
@@ -145,7 +145,7 @@ def findings(
             f"({number(last['percent_low'])} to {number(last['percent_high'])}) at {last['step']:,}; "
             f"skill {number(last['skill'])}"
         )
-        below = rows[rows["percent"] <= _NEARLY]
+        below = rows[rows["percent"] <= NEARLY]
         if below.empty:
             lowest = number(rows["percent"].min())
             fast.append(f"{title}{where}: not within {last['step']:,} steps; {lowest} % at the lowest")
@@ -159,7 +159,7 @@ def findings(
         ends = f"{number(min(shares))} %" + (f" to {number(max(shares))} %" if len(shares) > 1 else "")
         found.append((f"When training ends, {ends} of the held-out loss is equivariance error.", large))
         found.append(
-            (f"It falls to {_NEARLY} % of the loss in {reached} of {len(fast)} tasks; read the skill beside it.", fast)
+            (f"It falls to {NEARLY:g} % of the loss in {reached} of {len(fast)} tasks; read the skill beside it.", fast)
         )
     if claims is not None and len(claims):
         found.append(_held(claims, tasks))
@@ -197,10 +197,6 @@ def matrix(claims: pd.DataFrame, tasks: Iterable[str]) -> dict[str, list[str]]:
         for task in tasks
         if task in set(claims["task"])
     }
-
-
-_NEARLY = 2
-"""Percent at or below which the paper calls a network nearly equivariant."""
 
 
 def _labelled(evaluation: pd.DataFrame, choice: Choice) -> pd.DataFrame:

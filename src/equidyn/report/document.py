@@ -17,7 +17,7 @@ from equidyn.core.marked import table
 from equidyn.core.numbers import short
 from equidyn.report.curves import at_ends, matrix, usual_condition
 from equidyn.report.rendering import SYMBOLS, expected, number
-from equidyn.study.choice import choice_of
+from equidyn.study.choice import NEARLY, choice_of
 from equidyn.study.frames import read_frame
 from equidyn.study.labels import BASELINE, label
 from equidyn.tasks.registry import task_card
@@ -177,7 +177,7 @@ def _table(first: str, rows: pd.DataFrame, by: str | list[str], more: Mapping[st
         **more,
         "seeds": lambda group: str(len(group)),
         "untrained": lambda group: _range(group["first_percent"], " %"),
-        "≤ 2 % first at step": lambda group: _range(group["threshold_step"]),
+        f"≤ {NEARLY:g} % first at step": lambda group: _range(group["threshold_step"]),
         "lowest share": lambda group: f"{_range(group['minimum_percent'], ' %')} at {_range(group['minimum_step'])}",
         "skill there": lambda group: _range(group["minimum_skill"]),
         "share at the end": _end,

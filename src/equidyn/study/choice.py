@@ -19,6 +19,9 @@ AUGMENTATION = ("augmentation",)
 OPPONENT = ("model", "lr")
 """What an exactly equivariant network may differ in from the baseline that it is compared with."""
 
+NEARLY = 2.0
+"""Percent of the loss at or below which the paper calls a network nearly equivariant."""
+
 
 @dataclass(frozen=True)
 class Choice:

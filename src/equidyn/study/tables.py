@@ -7,6 +7,7 @@ import pandas as pd
 
 from equidyn.core.files import replacing
 from equidyn.run.recipe import DESIGN
+from equidyn.study.choice import NEARLY
 
 CONDITIONS = ("group", "comparison", "t", "self_conditioning")
 """Columns with the conditions of predictions; missing or empty where a task has no such choice."""
@@ -84,7 +85,7 @@ def without_lists(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=listed)
 
 
-def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
+def minima(table: pd.DataFrame) -> pd.DataFrame:
     """Fall and return of the percent of every curve.
 
     A curve is a run under one kind of weights, one estimator and one combination of conditions. Values are those of the
@@ -92,12 +93,11 @@ def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
 
     Args:
         table: Evaluation table; rows without a percent are left out.
-        threshold: Percent at or below which the paper calls a network nearly equivariant.
 
     Returns:
         One row per curve, in the table's order: what identifies it; ``first_percent``; percent, step, interval and
         skill at the minimum (the first, if equal) and at the final step; ``threshold_step``, the first step at or below
-        the threshold, missing if there is none; percent and step of the largest value after the minimum (``rise``),
+        ``threshold``, missing if there is none; percent and step of the largest value after the minimum (``rise``),
         missing if the minimum is the final step.
     """
     curve = [name for name in ("study", "run", "weights", "estimator", *CONDITIONS) if name in table]
@@ -108,8 +108,8 @@ def minima(table: pd.DataFrame, threshold: float = 2.0) -> pd.DataFrame:
     for _, part in table.dropna(subset="percent").groupby(curve, sort=False, dropna=False):
         part = part.sort_values("step")
         lowest, final = part.loc[part["percent"].idxmin()], part.iloc[-1]
-        below, after = part[part["percent"] <= threshold], part[part["step"] > lowest["step"]]
-        row = {**final[identity], "threshold": threshold, "first_percent": part["percent"].iloc[0]}
+        below, after = part[part["percent"] <= NEARLY], part[part["step"] > lowest["step"]]
+        row = {**final[identity], "threshold": NEARLY, "first_percent": part["percent"].iloc[0]}
         row["threshold_step"] = below["step"].iloc[0] if len(below) else None
         for name, at in (("minimum", lowest), ("final", final)):
             row |= {f"{name}_{column}": at[column] for column in _POINT}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from equidyn.study.choice import Choice
+from equidyn.study.choice import NEARLY, Choice
 from equidyn.tasks.card import Comparison, Words
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Options(Choice):
 
     words: Words
     comparisons: Mapping[str, Comparison]
-    threshold: float = 2.0
+    threshold: float = NEARLY
     confidence: float = 0.95
     group_texts: Mapping[str, str] = field(default_factory=dict)
 
