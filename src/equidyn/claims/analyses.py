@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from equidyn.analysis.convergence import CONVERGED
+from equidyn.analysis.correlation import FEWEST
 from equidyn.claims.evidence import Evidence, Found, Untestable
 from equidyn.core.numbers import short
 
-FEWEST = 6  # checkpoints behind a correlation
 ROTATIONS = 24  # sampled rotations behind a Hessian, at least
 FISHER = (np.arctanh, np.tanh)
 LOGARITHM = (np.log, np.exp)
@@ -61,7 +61,7 @@ def largest(rows: pd.DataFrame) -> pd.Series:
     return rows["largest"]
 
 
-def condition(rows: pd.DataFrame) -> pd.Series:
+def mean_condition(rows: pd.DataFrame) -> pd.Series:
     """The largest eigenvalue over the mean magnitude, from eigenvalues or from a quadrature of their density."""
     means = [
         np.average(np.abs(values), weights=weights)
@@ -70,7 +70,7 @@ def condition(rows: pd.DataFrame) -> pd.Series:
     return rows["largest"] / means
 
 
-def published_condition(rows: pd.DataFrame) -> pd.Series:
+def textbook_condition(rows: pd.DataFrame) -> pd.Series:
     """The largest over the smallest eigenvalue; NaN where some are negative, as it has no meaning then."""
     return rows["condition"]
 

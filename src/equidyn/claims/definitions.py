@@ -284,7 +284,7 @@ CLAIMS = {
         "largest eigenvalue over the mean magnitude, of the twirled loss over that of the equivariance error: "
         "geometric mean over steps and blocks, of each seed",
         _MORE,
-        partial(of_analyses.curvature, quantity=of_analyses.condition, settled=("largest", "mean_condition")),
+        partial(of_analyses.curvature, quantity=of_analyses.mean_condition, settled=("largest", "mean_condition")),
         "ratio",
         _HESSIANS,
         unshown={"": "no Hessians are published"},
@@ -295,7 +295,7 @@ CLAIMS = {
         "largest eigenvalue over the smallest, where none is negative, of the twirled loss over that of the "
         "equivariance error: geometric mean over steps and blocks, of each seed",
         _MORE,
-        partial(of_analyses.curvature, quantity=of_analyses.published_condition, settled=("largest", "mean_condition")),
+        partial(of_analyses.curvature, quantity=of_analyses.textbook_condition, settled=("largest", "mean_condition")),
         "ratio",
         _HESSIANS,
         unshown={"": "no Hessians are published"},

@@ -62,15 +62,15 @@ def stacked(*heights: float, width: float = ONE) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def tiled(count: int, columns: int, height: float = 1.9, width: float = TWO) -> tuple[Figure, list[Axes]]:
-    """A figure with panels in rows, the last of which is not filled if there are too few."""
-    figure, grid = sheet(width, [height] * -(-count // columns), columns)
+def tiled(count: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure as wide as a page with panels in rows, the last of which is not filled if there are too few."""
+    figure, grid = sheet(TWO, [height] * -(-count // columns), columns)
     return figure, [figure.add_subplot(grid[divmod(i, columns)]) for i in range(count)]
 
 
-def most_square(count: int, most: int = 4) -> int:
+def most_square(count: int) -> int:
     """The number of columns of so many panels that leaves the fewest places empty, and rows no longer than columns."""
-    choices = range(min(count, 2), min(count, most) + 1)
+    choices = range(min(count, 2), min(count, 4) + 1)
     return min(choices, key=lambda columns: (-count % columns, abs(columns - 1.2 * -(-count // columns))))
 
 

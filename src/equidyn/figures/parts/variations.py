@@ -58,8 +58,8 @@ def looks_of(series: Iterable[str], colours: Callable[[int], list[str]] = style.
     return dict(zip(names, zip(colours(len(names)), cycle(style.MARKERS)), strict=True))
 
 
-def labels(rows: pd.DataFrame, options: Options, *, seeds: bool = True) -> list[str]:
-    """What the run of each row is called, the same in all figures; without seeds, replicates share a name.
+def labels(rows: pd.DataFrame, options: Options) -> list[str]:
+    """What the run of each row is called, the same in all figures.
 
     Rows without the columns of the design are called by the names of their runs.
     """
@@ -67,8 +67,7 @@ def labels(rows: pd.DataFrame, options: Options, *, seeds: bool = True) -> list[
     named: dict[str, str] = {}
     for run, row in runs.iterrows():
         known = {"seed", *DESIGN} <= set(rows)
-        name = run_label if seeds else label
-        named[str(run)] = name(row, runs.loc[options.baseline]) if known else str(run)
+        named[str(run)] = run_label(row, runs.loc[options.baseline]) if known else str(run)
     return [named[run] for run in rows["run"]]
 
 
