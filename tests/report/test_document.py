@@ -100,6 +100,7 @@ def test_a_number(results, name, expected):
         ("tables", "no such part .* kinds of parts are claims, statements, runs, pilot"),
         ("runs voxel_denoising", "no such part"),
         ("claim falls", "no such part"),
+        ("claim falls flow_matching raw", "falls of flow_matching, raw: there is no value, as interval within"),
     ],
 )
 def test_what_is_not_there_is_named(results, name, message):

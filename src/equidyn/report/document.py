@@ -63,8 +63,12 @@ def _judged(folder: Path) -> pd.DataFrame:
     return read_frame(folder / "tables/claims.parquet")
 
 
-def _judgement(folder: Path, claim: str, task: str, weights: str) -> pd.Series:
-    return _only(_judged(folder), claim=claim, task=task, weights=weights)
+def _judgement(folder: Path, claim: str, task: str, weights: str, value: str = "value") -> pd.Series:
+    row = _only(_judged(folder), claim=claim, task=task, weights=weights)
+    if pd.isna(row[value]):
+        reason = row[value.replace("value", "reason")]
+        raise ValueError(f"{claim} of {task}, {weights}: there is no {value.replace('_', ' ')}, as {reason}")
+    return row
 
 
 def _claim(folder: Path, *which: str) -> str:
@@ -76,7 +80,7 @@ def _value(folder: Path, *which: str) -> str:
 
 
 def _published(folder: Path, *which: str) -> str:
-    return short(_judgement(folder, *which)["published_value"])
+    return short(_judgement(folder, *which, value="published_value")["published_value"])
 
 
 def _run(folder: Path, run: str, weights: str, column: str, *conditions: str) -> str:
