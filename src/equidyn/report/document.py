@@ -63,7 +63,7 @@ def _judged(folder: Path) -> pd.DataFrame:
     return read_frame(folder / "tables/claims.parquet")
 
 
-def _judgement(folder: Path, claim: str, task: str, weights: str, value: str = "value") -> pd.Series:
+def _judgement(folder: Path, value: str, claim: str, task: str, weights: str) -> pd.Series:
     row = _only(_judged(folder), claim=claim, task=task, weights=weights)
     if pd.isna(row[value]):
         reason = row[value.replace("value", "reason")]
@@ -72,15 +72,15 @@ def _judgement(folder: Path, claim: str, task: str, weights: str, value: str = "
 
 
 def _claim(folder: Path, *which: str) -> str:
-    return _found(_judgement(folder, *which))
+    return _found(_judgement(folder, "value", *which))
 
 
 def _value(folder: Path, *which: str) -> str:
-    return short(_judgement(folder, *which)["value"])
+    return short(_judgement(folder, "value", *which)["value"])
 
 
 def _published(folder: Path, *which: str) -> str:
-    return short(_judgement(folder, *which, value="published_value")["published_value"])
+    return short(_judgement(folder, "published_value", *which)["published_value"])
 
 
 def _run(folder: Path, run: str, weights: str, column: str, *conditions: str) -> str:
