@@ -117,7 +117,7 @@ def hessian(largest, smallest, values, **columns):
                for each in values]  # fmt: skip
     rows = [
         {"run": "base", **HERE, "step": 0, "block": "ffn", "loss": loss, "largest": top, "condition": top / low,
-         "rotations": 0, "largest_change": 0.0, "mean_condition_change": 0.0, **spectrum, **columns}
+         "rotations": 0, "skill": 0.5, "largest_change": 0.0, "mean_condition_change": 0.0, **spectrum, **columns}
         for loss, top, low, spectrum in zip(("twirled", "equivariance"), largest, smallest, spectra, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -158,15 +158,30 @@ def test_hessians_need_rotations_and_convergence():
     assert found("smoother", run("base"), analyses={("hessian", FORCE): table}).value == pytest.approx(4)
     for change in (0.2, np.nan):
         table["largest_change"] = [0.0, change]
-        with pytest.raises(Untestable, match=r"not all Hessians are known to have converged.*, but 1 of 2"):
+        with pytest.raises(
+            Untestable, match=r"not all Hessians of both losses are known to have converged.*, but 0 of 1"
+        ):
             found("smoother", run("base"), analyses={("hessian", FORCE): table})
+
+
+def test_hessians_of_networks_that_predict_nothing_do_not_count():
+    useful, useless = (
+        hessian((top, 2.0), (0.1, 0.5), ([1.0], [1.0]), step=step, skill=skill)
+        for step, top, skill in ((10, 8.0, 0.5), (1, 80.0, 0.01))
+    )
+    analyses = {("hessian", FORCE): pd.concat([useful, useless])}
+    assert found("smoother", run("base"), analyses=analyses).value == pytest.approx(4)
+    with pytest.raises(Untestable, match="no Hessian is of a network that predicts anything"):
+        found("smoother", run("base"), analyses={("hessian", FORCE): useless})
 
 
 def test_a_hessian_that_has_not_converged_is_left_out_where_it_counts():
     good = hessian((8.0, 2.0), (0.1, 0.5), ([-4.0, 0.0, 8.0], [1.0, 1.0, 2.0]), estimator="sampled", rotations=24)
     bad = good.assign(step=10, largest=[100.0, 2.0], mean_condition_change=[0.5, 0.0])
-    analyses = {("hessian", FORCE): pd.concat([good, bad])}
-    assert found("smoother", run("base"), analyses=analyses).value == pytest.approx((4 * 50) ** 0.5)
+    analyses = {("hessian", FORCE): pd.concat([good, good.assign(step=5), bad])}
+    assert found("smoother", run("base"), analyses=analyses).value == pytest.approx((4 * 4 * 50) ** (1 / 3))
     row = found("better_conditioned", run("base"), analyses=analyses)
     assert row.value == pytest.approx((8 / 4) / (2 / (4 / 3)))
-    assert "1 of 2 Hessians of both losses have it" in row.notes
+    assert "2 of 3 Hessians of both losses have it" in row.notes
+    with pytest.raises(Untestable, match="but 1 of 2"):
+        found("better_conditioned", run("base"), analyses={("hessian", FORCE): pd.concat([good, bad])})

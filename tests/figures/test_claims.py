@@ -64,7 +64,7 @@ def test_values_intervals_and_words(table):
         "Force field", "Flow matching",
     ]  # fmt: skip
     assert [text.get_text() for text in axes.texts] == [
-        "Falls to 2 %", "✓ 178", "✓ 300", "✗ never", "raw", "averaged",
+        "Falls to 2 %", "✓ 178", "✓ 300", "✗ not seen", "raw", "averaged",
     ]  # fmt: skip
     raw, ema = lines(axes, RAW), lines(axes, EMA)
     assert [found["o"].get_xdata().tolist() for found in (raw, ema)] == [[178], [300]]

@@ -81,18 +81,25 @@ def curvature(evidence: Evidence, *, quantity: Callable[[pd.DataFrame], pd.Serie
     Args:
         evidence: About a task.
         quantity: Function of rows of the table of Hessians.
-        settled: What must have converged in the number of rotations: of "largest" and "mean_condition". Hessians of
-            which it has not are left out, if they are the smaller part.
+        settled: What must have converged in the number of rotations: of "largest" and "mean_condition". Pairs of
+            Hessians, of both losses, of which it has not are left out, if they are the smaller part; so are those of
+            networks that predict nothing useful.
     """
     rows = evidence.analysis("hessian")
     sampled = rows[rows["estimator"] == "sampled"]
     if len(sampled) and (count := int(sampled["rotations"].min())) < ROTATIONS:
         raise Untestable(f"Hessians were estimated with {count} rotations, which is too few: take {ROTATIONS} or more")
+    rows = rows[rows["skill"] >= evidence.useful_skill]
+    if rows.empty:
+        raise Untestable("no Hessian is of a network that predicts anything useful")
     changes = rows.reindex(columns=[f"{name}_change" for name in settled])
     converged = rows["estimator"].eq("exact") | changes.le(CONVERGED).all(axis=1)
-    if converged.mean() <= 0.5:
-        raise Untestable(_NOT_CONVERGED.format("Hessians") + f", but {converged.sum()} of {len(rows)}")
-    return _ratios(evidence, rows.assign(found=quantity(rows).where(converged)), ["block"], "Hessian")
+    both = converged.groupby([rows[name] for name in _keys(rows, ["block"])]).transform("all")
+    if both.mean() <= 0.5:
+        raise Untestable(
+            _NOT_CONVERGED.format("Hessians of both losses") + f", but {both.sum() // 2} of {len(rows) // 2}"
+        )
+    return _ratios(evidence, rows.assign(found=quantity(rows).where(both)), ["block"], "Hessian")
 
 
 _NOT_CONVERGED = "not all {} are known to have converged in the number of rotations"
@@ -113,8 +120,12 @@ def roughness(evidence: Evidence, *, protocol: str) -> Found:
     return _ratios(evidence, rows.assign(found=rows["roughness"]), ["directions"], "plane")
 
 
-def _ratios(evidence: Evidence, rows: pd.DataFrame, keys: list[str], what: str) -> Found:
-    keys = ["run", *(name for name in ("step", "t") if name in rows and rows[name].notna().all()), *keys]
+def _keys(rows: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    return ["run", *(name for name in ("step", "t") if name in rows and rows[name].notna().all()), *keys]
+
+
+def _ratios(evidence: Evidence, rows: pd.DataFrame, keys: Sequence[str], what: str) -> Found:
+    keys = _keys(rows, keys)
     by_loss = rows.drop_duplicates([*keys, "loss"]).pivot(index=keys, columns="loss", values="found")
     by_loss = by_loss.reindex(columns=["twirled", "equivariance"])
     ratios = (by_loss["twirled"] / by_loss["equivariance"]).sort_index()

@@ -182,12 +182,15 @@ class Curves:
             raise Untestable(f"too little is learned: the best skill is {short(float(best.max()))}, not {LEARNS:g}")
         return best >= LEARNS
 
-    def at(self, quantity: np.ndarray, course: np.ndarray, level: float, *, smooth: bool) -> Bounds:
+    def at(
+        self, quantity: np.ndarray, course: np.ndarray, level: float, *, smooth: bool, jump: float = np.inf
+    ) -> Bounds:
         """Bounds (S, T) of a quantity (S, T, N) when a course (S, T, N) first comes up to a level.
 
-        That is between two evaluations. Where these are no further apart than by a factor `DENSE`, the quantity is
-        taken for a straight line over the course between them, in logarithms if it is positive; else its values at both
-        are the bounds. Nothing is known where the level is never reached. For `smooth`, see `Bounds`.
+        That is between two evaluations. Where these are no further apart than by a factor `DENSE`, and the course by no
+        more than a jump, the quantity is taken for a straight line over the course between them, in logarithms if it is
+        positive; else its values at both are the bounds. Nothing is known where the level is never reached. For
+        `smooth`, see `Bounds`.
         """
         reached = course >= level
         ever, at = reached.any(axis=-1), reached.argmax(axis=-1)
@@ -200,7 +203,7 @@ class Curves:
             part = np.where(high > low, (level - low) / (high - low), 1.0)
             plain = start + part * (stop - start)
             between = np.where((start > 0) & (stop > 0), start * (stop / start) ** part, plain)
-        is_known = (self.steps[at] <= DENSE * self.steps[before]) & np.isfinite(between)
+        is_known = (self.steps[at] <= DENSE * self.steps[before]) & (high - low <= jump) & np.isfinite(between)
         lower, seen, upper = (
             np.where(is_known, between, end) for end in (np.minimum(start, stop), stop, np.maximum(start, stop))
         )

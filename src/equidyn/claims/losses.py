@@ -27,6 +27,8 @@ from equidyn.study.choice import NEARLY
 LATE = 0.4  # flow times from here on see their share return
 HALF_DECADE = 10**0.5
 LATER = 0.6  # and from here on it stays high in all of the authors' runs on much data
+JUMP = 0.25  # of skill from one evaluation to the next, over which nothing is interpolated
+SURELY = 0.975  # of the resamples
 LONG = 100_000  # steps after which the authors' runs end above 2 %
 
 
@@ -73,7 +75,7 @@ def faster(evidence: Evidence) -> Found:
         if not np.take_along_axis(left, at, axis=-1)[0, curves.learning()].all():
             raise Untestable("no evaluation lies between half and all of what is learned")
         ratio = np.divide(left, equivariance, out=np.full_like(left, np.inf), where=equivariance > 0)
-        return curves.at(ratio, curves.progress, skill, smooth=True)
+        return curves.at(ratio, curves.progress, skill, smooth=True, jump=JUMP)
 
     return _extreme(evidence, statistic, np.min, "null")
 
@@ -114,14 +116,19 @@ def at_skill(evidence: Evidence, *, skill: float) -> Found:
     counted: dict[str, np.ndarray] = {}
     for run in evidence.replicates:
         curves = evidence.curves(run)
-        times = counted[run] = (curves.skill[0] >= skill).any(axis=-1)
+        reached: np.ndarray = np.any(curves.skill >= skill, axis=-1)
+        times = counted[run] = reached[0] & (reached.mean(axis=0) >= SURELY)
         if not times.any():
             best = curves.skill[0].max()
-            raise Untestable(f"run {run!r} does not reach a skill of {skill:g}: its best is {short(float(best))}")
-        bounds = curves.at(curves.relative, curves.skill, skill, smooth=True)
+            raise Untestable(
+                f"run {run!r} does not surely reach a skill of {skill:g}: its best is {short(float(best))}"
+            )
+        bounds = curves.at(curves.relative, curves.skill, skill, smooth=True, jump=JUMP)
         drawn.append(bounds.reduced(np.max, times))
         texts = texts or _by_time(evidence, _said_each(bounds), times)
-    return evidence.combined(drawn, *texts, *_left_out(evidence, counted, f"the skill stays below {skill:g}"))
+    return evidence.combined(
+        drawn, *texts, *_left_out(evidence, counted, f"a skill of {skill:g} is not surely reached")
+    )
 
 
 def order(evidence: Evidence) -> Found:

@@ -215,7 +215,7 @@ def _text(row: Any) -> str:
     sign = VERDICTS[row.verdict][2]
     if np.isnan(row.value):
         return sign
-    value = short(row.value) if np.isfinite(row.value) else "never"
+    value = short(row.value) if np.isfinite(row.value) else "not seen"
     return f"{sign} {value}".replace("-", "−")
 
 
