@@ -80,6 +80,16 @@ def test_networks_that_learn_nothing_have_no_half():
     assert "never" in " ".join(legend_texts(figure))
 
 
+def test_shades_that_are_drawn_stand_in_the_legend():
+    for skills, zero, worse in (
+        (SKILL, True, True), ((-2.0, -0.5, 0.2, 0.45, 0.8), False, True), ((0.0, 0.01, 0.2, 0.45, 0.8), True, False),
+        ((0.1, 0.2, 0.2, 0.45, 0.8), False, False),
+    ):  # fmt: skip
+        figure, _, _ = draw(rows(skills=skills))
+        entries = " ".join(" ".join(legend_texts(figure)).split())
+        assert ("baseline no better than" in entries, "baseline worse than" in entries) == (zero, worse)
+
+
 def test_refuses():
     with pytest.raises(ValueError, match=r"lacks the column\(s\) t"):
         silence_and_symmetry(rows(task="flow_matching"), of_task("flow_matching"))

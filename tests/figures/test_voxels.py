@@ -201,7 +201,7 @@ def test_actions_side_by_side(table):
     trilinear = FLOOR["trilinear"] / (NULL * SCALE["trilinear"])
     assert error.get_ylim()[0] < trilinear  # in reach, unlike that of the atoms
     assert error.get_ylim()[0] > 1e-9
-    assert all(comparison.text in text for comparison in COMPARISONS.values())
+    assert all((comparison.described in text) == (name in SCALE) for name, comparison in COMPARISONS.items())
     assert "Interpolation floors at the last step: 0 % (of a cube), 0.98 % (all, trilinear), 3.3e-11 % (all, at" in text
     assert "the last 300 (of a cube); at" in text
 

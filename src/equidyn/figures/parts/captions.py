@@ -114,7 +114,8 @@ def caption(figure: Figure, data: pd.DataFrame, options: Options | Mapping[str, 
     """
     values: dict[str, Any] = {}
     if not isinstance(options, Mapping):
-        ways = "; ".join(comparison.described for comparison in options.comparisons.values())
+        drawn = set(data.get("comparison", []))
+        ways = "; ".join(each.described for name, each in options.comparisons.items() if name in drawn)
         values = {"words": options.words, "ways": ways}
     if figure.notes:
         told = load(f"{figure.module}:{figure.notes}")(data, options)

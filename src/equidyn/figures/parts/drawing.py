@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
@@ -270,13 +272,15 @@ def sample(
     )  # fmt: skip
 
 
-def shades(options: Options) -> list[Patch]:
-    """Legend entries of the shading."""
+def shades(figure: Figure, options: Options) -> list[Patch]:
+    """Legend entries of the shades that a figure has."""
     trivial = options.words.trivial
-    return [
+    drawn = {to_hex(patch.get_facecolor()) for axes in figure.axes for patch in axes.patches}
+    entries = [
         Patch(facecolor=style.SILENT, label=f"baseline no better than {trivial}"),
         Patch(facecolor=style.WORSE, edgecolor=style.MUTED, label=f"baseline worse than {trivial}"),
     ]
+    return [entry for entry in entries if to_hex(entry.get_facecolor()) in drawn]
 
 
 def interval(options: Options, remark: str = "") -> Patch:
@@ -290,14 +294,13 @@ def no_skill(options: Options) -> str:
 
 
 def guide(
-    options: Options, *, shading: bool, band: bool, rings: bool = False, threshold: bool = True, seeds: bool = False
+    figure: Figure, options: Options, *, band: bool, rings: bool = False, threshold: bool = True, seeds: bool = False
 ) -> list[Any]:
-    """Legend entries that figures share, of what a figure has."""
+    """Legend entries that figures share, of what a figure has when its panels are drawn."""
     entries: list[Any] = skills(options, no_skill(options))
     if seeds:
         entries.append(Line2D([], [], color=style.INK, linewidth=style.THIN, label="thin: further seeds"))
-    if shading:
-        entries += shades(options)
+    entries += shades(figure, options)
     if band:
         entries.append(interval(options))
     if rings:

@@ -62,7 +62,7 @@ def percent_and_skill(
     if shading:
         for axes in (above, below):
             drawing.shade(axes, data[data["run"] == options.baseline], place, options)
-    reading = drawing.guide(options, shading=shading, band=True, rings=rings, seeds=has_replicates(data))
+    reading = drawing.guide(figure, options, band=True, rings=rings, seeds=has_replicates(data))
     reading += drawing.averages(data)
     above.axhline(options.threshold, zorder=1, **drawing.THRESHOLD)
     low, high = above.get_ylim()

@@ -71,7 +71,7 @@ def averaging(table: pd.DataFrame, published: pd.DataFrame, options: Options) ->
             left.set_title(f"t = {short(t)}")
     left.set_xlabel(drawing.STEP)
     right.set_xlabel("Steps that an average remembers, 1 / (1 − decay)")
-    layout.legends(figure, _reading(looks, ours, theirs, options))
+    layout.legends(figure, _reading(figure, looks, ours, theirs, options))
     return figure, _both(ours, theirs)
 
 
@@ -216,7 +216,9 @@ def _step(fall: Any) -> str:
     return f"{fall.fall_by:,.0f}" if np.isfinite(fall.fall_by) else f"later than {fall.fall_after:,.0f}"
 
 
-def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Options) -> dict[str, list[Line2D]]:
+def _reading(
+    figure: Figure, looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Options
+) -> dict[str, list[Line2D]]:
     """Legends below the panels, by title."""
     falls = [
         Line2D([], [], label="since the evaluation before", **drawing.BAR),
@@ -238,6 +240,6 @@ def _reading(looks: Looks, ours: pd.DataFrame, theirs: pd.DataFrame, options: Op
         falls.append(Line2D([], [], label="grey inside: of unknown skill", linestyle="none", **unknown))
     return {
         "Decay of the average": [drawing.sample(*look, series) for series, look in looks.items()],
-        "How to read": drawing.guide(options, shading=False, band=False),
+        "How to read": drawing.guide(figure, options, band=False),
         "On the right": falls,
     }

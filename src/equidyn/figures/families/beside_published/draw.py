@@ -155,7 +155,7 @@ def published_pilot(published: pd.DataFrame, options: Options) -> tuple[Figure, 
     above.set_ylabel(PERCENT)
     below.set_xlabel(drawing.STEP)
     drawing.skill_axis(below, options)
-    layout.legends(figure, {"EScAIP 6M": handles, "How to read": drawing.guide(options, shading=False, band=True)})
+    layout.legends(figure, {"EScAIP 6M": handles, "How to read": drawing.guide(figure, options, band=True)})
     return figure, data
 
 
@@ -265,7 +265,8 @@ def notes(data: pd.DataFrame, options: Options) -> list[str]:
     if (theirs["step_unit"] == LOG_ROW).any():
         sentences.append(
             "Published steps count the rows of a log; the optimiser steps are not published, so positions along the "
-            "step axis cannot be compared. Both sides are moving averages, ours with what was measured behind them."
+            "step axis cannot be compared. Curves of both sides are smoothed along training, ours with what was "
+            "measured behind them."
         )
     if "overfitted" in data:
         sentences.append(_about_overfitting(ours))
@@ -538,7 +539,7 @@ def _sheet(rows: list[_Row], options: Options, common: str = "") -> tuple[Figure
                 for origin, name in ORIGINS.items()
             }
             layout.beside(figure, grid[i, 2], keys, _KEYS)
-    layout.legends(figure, _reading(rows, data, options, common))
+    layout.legends(figure, _reading(figure, rows, data, options, common))
     return figure, data
 
 
@@ -615,7 +616,7 @@ def _step_label(data: pd.DataFrame) -> str:
     return "Row of the log (not optimiser steps)" if data["step_unit"].iloc[0] == LOG_ROW else drawing.STEP
 
 
-def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:
+def _reading(figure: Figure, rows: list[_Row], data: pd.DataFrame, options: Options, common: str) -> dict[str, list]:
     """Legends below the panels, by title."""
     shares = any(row.is_share for row in rows)
     seeds = any(has_replicates(row.data[row.data["origin"] == "here"]) for row in rows)
@@ -630,7 +631,7 @@ def _reading(rows: list[_Row], data: pd.DataFrame, options: Options, common: str
         theirs.append(Line2D([], [], label=f"{options.threshold:g} % of the loss (both sides)", **drawing.THRESHOLD))
     if "overfitted" in data:
         theirs.append(Patch(facecolor=style.GREY, label="overfitted (both sides)"))
-    here = drawing.guide(options, shading="t" not in data, band=shares, threshold=False, seeds=seeds)
+    here = drawing.guide(figure, options, band=shares, threshold=False, seeds=seeds)
     here += drawing.averages(data)
     if options.comparison:
         here.append(layout.remark(f"rotations: {options.comparisons[options.comparison].name}"))

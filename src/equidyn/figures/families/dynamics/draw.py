@@ -57,7 +57,7 @@ def percent_linear(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         axes.set_xlabel(drawing.STEP)
     panels[0].set_ylabel(PERCENT)
     panels[1].tick_params(labelleft=False)
-    reading = drawing.guide(options, shading=True, band=True) + drawing.averages(data)
+    reading = drawing.guide(figure, options, band=True) + drawing.averages(data)
     layout.legends(figure, {"Run": series_handles(data, looks), "How to read": reading})
     return figure, data
 
@@ -129,7 +129,7 @@ def losses(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFrame]
     left.set(title="Held-out loss and its two parts", ylabel=f"{options.words.error}\n({drawing.unit(data)})")
     right.set(title="Learning speed of the parts", ylabel=f"Error relative to step {int(first['step']):,}")
     speed = [_mark_speed(right, data, place, name, *parts[name][1:]) for name in ("equivariance", "twirled")]
-    reading = drawing.guide(options, shading=True, band=False, threshold=False) + drawing.averages(data)
+    reading = drawing.guide(figure, options, band=False, threshold=False) + drawing.averages(data)
     blocks = {"Loss": handles, f"Fall from step {int(first['step']):,}": speed, "How to read": reading}
     layout.legends(figure, blocks)
     return figure, data

@@ -79,7 +79,7 @@ def percent_final_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure
     ]
     reading = [
         Patch(facecolor="white", edgecolor=style.INK, label=drawing.no_skill(options)),
-        *drawing.shades(options),
+        *drawing.shades(figure, options),
         Line2D([], [], color=style.INK, linewidth=0.7, marker="|", label=f"{options.level} interval"),
         Line2D([], [], label=f"{options.threshold:g} % of the loss", **drawing.THRESHOLD),
     ]
@@ -110,7 +110,7 @@ def losses_by_time(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
         axes.tick_params(labelleft=False)
     panels[0].set_ylabel(f"{options.words.error} ({drawing.unit(data)})")
     handles = [drawing.sample(*look, series) for series, look in looks.items()]
-    reading = drawing.guide(options, shading=False, band=False, threshold=False) + drawing.averages(data)
+    reading = drawing.guide(figure, options, band=False, threshold=False) + drawing.averages(data)
     layout.legends(figure, {TIME: handles, "How to read": reading})
     return figure, data
 
@@ -153,7 +153,7 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         axes.set_xlabel(drawing.STEP if outer else "")
     for axes in panels[:-1:columns]:
         axes.set_ylabel(PERCENT)
-    reading = drawing.guide(options, shading=False, band=True, seeds=has_replicates(data))
+    reading = drawing.guide(figure, options, band=True, seeds=has_replicates(data))
     reading += drawing.averages(data)
     reading.append(Patch(facecolor=style.PALETTE[0], alpha=0.14, label="overfitted from its left edge on"))
     reading.append(layout.remark("Validation loss: mean over t of error / (1 − t)²"))

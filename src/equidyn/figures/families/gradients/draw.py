@@ -123,11 +123,11 @@ def gradient_split(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     norms.set_ylabel(f"Norm, all parameters\n({drawing.unit(data)} per weight)")
     ratio.set_ylabel("Ratio of norms,\nequivariance / twirled")
     cosine.set(ylabel="Cosine of the\ngradients' angle", xlabel=drawing.STEP)
-    layout.legends(figure, _split_legends(data, groups, options))
+    layout.legends(figure, _split_legends(figure, data, groups, options))
     return figure, data
 
 
-def _split_legends(data: pd.DataFrame, groups: list[str], options: Options) -> dict[str, list[Any]]:
+def _split_legends(figure: Figure, data: pd.DataFrame, groups: list[str], options: Options) -> dict[str, list[Any]]:
     parts = [
         drawing.sample(colour, marker, f"of the {name.lower()}") for name, colour, marker in drawing.PARTS.values()
     ]
@@ -138,7 +138,7 @@ def _split_legends(data: pd.DataFrame, groups: list[str], options: Options) -> d
         drawing.sample(*GROUPS[group], f"{group} ({sizes[group]:,} parameter{'s' if sizes[group] > 1 else ''})")
         for group in groups
     ]
-    reading = drawing.guide(options, shading=True, band=False, threshold=False)
+    reading = drawing.guide(figure, options, band=False, threshold=False)
     reading.append(drawing.interval(options, f", of ratio and cosine for {groups[0]} parameters alone"))
     return {"Gradient": parts, "Parameters": handles, "How to read": reading}
 

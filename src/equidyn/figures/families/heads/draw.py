@@ -33,7 +33,6 @@ PARTS = {
 
 _LENGTHS = ("head_parameters", "deviation", "symmetric", "relative_deviation", "weight_variance")
 _ERRORS = ("measured", "predicted", *PARTS, "largest", "mean")
-_DEVIATION = "Squared deviation from\nequivariance, |w⊥|²"
 _GREY = {"color": style.MUTED, "linewidth": style.THIN, "alpha": 0.7}
 
 
@@ -53,7 +52,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     data = data.drop(columns="skill" if "t" in data else []).drop(columns="t", errors="ignore")
     baseline = data[data["run"] == options.baseline]
     look = (style.PALETTE[0], "o")
-    quantities = {"deviation": _DEVIATION}
+    quantities = {"deviation": _deviation(data)}
     if _has_symmetric(data):
         quantities["relative_deviation"] = "|w⊥|² as a share\nof |w|² (%)"
         data = data.assign(relative_deviation=100 * data["relative_deviation"])
@@ -79,7 +78,7 @@ def head_deviation(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.Da
     handles = [drawing.sample(*look, BASELINE)]
     if data["run"].nunique() > 1:
         handles.append(Line2D([], [], label="other runs", **_GREY))
-    reading = drawing.guide(options, shading=shading, band=False, threshold=False)
+    reading = drawing.guide(figure, options, band=False, threshold=False)
     layout.legends(figure, {"Run": handles, "How to read": reading})
     return figure, data
 
@@ -133,11 +132,11 @@ def head_error(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.DataFr
             drawing.shade(axes, baseline, place, options)
         axes.set_xlabel(drawing.STEP)
     unit = drawing.unit(data)
-    scatter.set(xlabel=_DEVIATION, ylabel=f"Equivariance error ({unit})", title="Error against deviation")
+    scatter.set(xlabel=_deviation(data), ylabel=f"Equivariance error ({unit})", title="Error against deviation")
     ratio.set(ylabel=f"Error / |w⊥|² ({unit})", title="Error per deviation")
     if not looks:
         colours.bar(figure, panels)
-    layout.legends(figure, _error_legends(data, looks, options))
+    layout.legends(figure, _error_legends(figure, data, looks, options))
     return figure, data
 
 
@@ -163,13 +162,13 @@ def _shares(axes: Axes, baseline: pd.DataFrame, place: drawing.Steps) -> None:
     axes.set(ylabel="Share of wᵀQw (%)", title="Where it comes from")
 
 
-def _error_legends(data: pd.DataFrame, looks: Looks, options: Options) -> dict[str, list[Any]]:
+def _error_legends(figure: Figure, data: pd.DataFrame, looks: Looks, options: Options) -> dict[str, list[Any]]:
     """What the paths, and lines of the last panel, are."""
     if looks:
         baseline = data[data["run"] == options.baseline].drop_duplicates("t").set_index("t")
         texts = {short(t): paths.correlation_text(row, ", ", intervals=False) for t, row in baseline.iterrows()}
         handles = [drawing.sample(*look, f"{series}: {texts[series]}") for series, look in looks.items()]
-        return {TIME: handles, "How to read": drawing.guide(options, shading=False, band=False, threshold=False)}
+        return {TIME: handles, "How to read": drawing.guide(figure, options, band=False, threshold=False)}
     lines = [drawing.sample(style.PALETTE[0], "o", "error / |w⊥|²")]
     lines += [
         Line2D([], [], linestyle=dashes, label=f"{name} eigenvalue of Q", **_FORM)
@@ -180,7 +179,7 @@ def _error_legends(data: pd.DataFrame, looks: Looks, options: Options) -> dict[s
         if _has_symmetric(data)
         else []
     )
-    reading = [*paths.path_guide(options, intervals=False), *drawing.shades(options)]
+    reading = [*paths.path_guide(options, intervals=False), *drawing.shades(figure, options)]
     blocks = {"Run": paths.run_handles(data, options), "Error per deviation": lines}
     return blocks | {"Where it comes from": shares, "How to read": reading}
 
@@ -239,6 +238,12 @@ def _range(values: pd.Series) -> str:
     """A number, or the least and the largest of several."""
     low, high = (short(value).replace("-", "−", 1 if value < 0 else 0) for value in (values.min(), values.max()))
     return low if low == high else f"{low} to {high}"
+
+
+def _deviation(data: pd.DataFrame) -> str:
+    """What an axis of squared deviations shows."""
+    is_whole = not _has_symmetric(data)
+    return "Squared length of the\nweights, |w|²" if is_whole else "Squared deviation from\nequivariance, |w⊥|²"
 
 
 def _has_symmetric(data: pd.DataFrame) -> bool:

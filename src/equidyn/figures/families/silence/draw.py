@@ -68,7 +68,7 @@ def silence_and_symmetry(table: pd.DataFrame, options: Options) -> tuple[Figure,
         else:
             above.set_ylabel("Equivariance error (%)")
     handles = [_handle(data, parts, name, options.timed) for name in _LOOKS]
-    reading = drawing.guide(options, shading=True, band=True, threshold=False, seeds=has_replicates(data))
+    reading = drawing.guide(figure, options, band=True, threshold=False, seeds=has_replicates(data))
     reading += drawing.averages(data)
     reading.append(Line2D([], [], label=f"{options.threshold:g} %", **drawing.THRESHOLD))
     layout.legends(figure, {"Curve, and first step (vertical)": handles, "How to read": reading})

@@ -65,7 +65,7 @@ def summary(table: pd.DataFrame, options: Mapping[str, Options]) -> tuple[Figure
         first = first or axes
     drawing.scale(first, drawing.with_averages(data, _SHARE), log=True, include=own.threshold)
     first.set_ylabel(PERCENT)
-    blocks["How to read"] = drawing.guide(own, shading=False, band=True) + drawing.averages(data)
+    blocks["How to read"] = drawing.guide(figure, own, band=True) + drawing.averages(data)
     layout.legends(figure, blocks)
     return figure, data
 

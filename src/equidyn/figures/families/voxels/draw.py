@@ -67,7 +67,7 @@ def percent_by_action(table: pd.DataFrame, options: Options) -> tuple[Figure, pd
     skill.set_xlabel(drawing.STEP)
     drawing.skill_axis(skill, options)
     handles = [drawing.sample(colour, marker, series) for series, (colour, marker) in looks.items()]
-    reading = drawing.guide(options, shading=False, band=True) + drawing.averages(data)
+    reading = drawing.guide(figure, options, band=True) + drawing.averages(data)
     reading.append(Line2D([], [], label="interpolation floor, in the colour of its rotations", **drawing.FLOOR))
     layout.legends(figure, {"Rotations": handles, "How to read": reading})
     return figure, data
