@@ -131,6 +131,8 @@ def sides(checkouts, threads, **environment):
     try:
         yield running
     finally:
+        for side in running.values():  # all at once, as workers of a loader outlive their process by seconds
+            side.process.kill()
         for side in running.values():
             side.close()
 

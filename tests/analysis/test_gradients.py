@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from graphs import saved_for_backward
 from linear_task import Matrix, Perceptron, VectorTask
 
 from equidyn.analysis.anatomy import parameter_groups
@@ -76,6 +77,17 @@ def test_products_of_folds_average_to_the_gradient(trained, validation_indices):
     expected = torch.stack([torch.stack([a @ b for b in flat]) for a in flat]).numpy()
     np.testing.assert_allclose(blocks, expected, rtol=1e-9)
     np.testing.assert_allclose(sum(grams[name] for name in groups if name != "all"), grams["all"], rtol=1e-9)
+
+
+def test_one_graph_is_held_at_a_time():
+    model, most = Perceptron().double(), {}
+    for count in (4, 12):
+        protocol = EvaluationSettings(rotations=3, batch_size=4)
+        loss = HeldOutLoss(VectorTask(count), model, np.arange(count), protocol)
+        with saved_for_backward() as held:
+            gradients([loss], {"all": [name for name, _ in model.named_parameters()]})
+        most[count] = max(held)
+    assert 0 < most[4] <= most[12] < 1.3 * most[4]
 
 
 def test_norms_are_corrected_for_noise():

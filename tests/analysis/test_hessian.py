@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from graphs import saved_for_backward
 from linear_task import Matrix, Perceptron, VectorTask
 from scipy.sparse.linalg import aslinearoperator
 
@@ -10,7 +11,7 @@ from equidyn.analysis import curvature as module
 from equidyn.analysis.anatomy import block_parameters
 from equidyn.analysis.curvature import EIGENPAIR, Hessian, lanczos_quadrature, spectrum
 from equidyn.analysis.hessian.measure import measure
-from equidyn.analysis.losses import HeldOutLoss
+from equidyn.analysis.losses import PARTS, HeldOutLoss
 from equidyn.run.protocol import EvaluationSettings
 
 ALL = "all"
@@ -59,6 +60,19 @@ def test_dense_agrees_with_pytorch(perceptron):
     torch.testing.assert_close(found.dense(), expected, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(found.gradient, torch.autograd.functional.jacobian(equivariance, flat))
     assert found.value == pytest.approx(float(equivariance(flat)))
+
+
+def test_graphs_of_one_hessian_are_held_at_a_time():
+    given = VectorTask(4), Perceptron().double(), np.arange(4), EvaluationSettings(rotations=2, batch_size=4)
+    single = []
+    for part in PARTS:
+        with saved_for_backward() as held:
+            loss = HeldOutLoss(*given, {}, in_cosets=True)
+            spectrum(Hessian(loss, part, block_parameters(given[1], ALL)), probes=2, steps=1)
+        single.append(max(held))
+    with saved_for_backward() as held:
+        measure(*given, {}, blocks=[ALL], probes=2, lanczos_steps=1)
+    assert max(held) < 1.1 * max(single)
 
 
 @pytest.mark.parametrize("part", ["twirled", "equivariance"])

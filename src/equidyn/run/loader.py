@@ -6,6 +6,7 @@ Therefore a step sees the same on any number of devices, however its batch is cu
 """
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from equidyn.run.recipe import Recipe, portion_count
 from equidyn.tasks.contract import Draws, TrainableTask, Whole
 
 _CPU = torch.device("cpu")
-_WORKERS = 2  # processes that prepare batches for a GPU, each of which is two steps ahead
+_WORKERS = 7  # most processes that prepare batches for a GPU, each of which is two steps ahead
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,15 @@ def inputs_of_steps(steps: Steps, start: int, device: torch.device, workers: int
         start: The first step.
         device: The device that trains.
         workers: Number of processes that prepare inputs ahead of their step; 0 to prepare each in this process when
-            its turn comes, None for two processes beside a GPU, and none beside networks that occupy the CPU.
+            its turn comes; None beside a GPU for as many as there are CPU cores besides this process's, and none beside
+            networks that occupy the CPU.
 
     Raises:
         RuntimeError: A process that prepares inputs was killed. PyTorch raises it wherever this process is then.
     """
     on_gpu = device.type == "cuda"
-    workers = _WORKERS * on_gpu if workers is None else workers
+    if workers is None:
+        workers = min(_WORKERS, max(1, len(os.sched_getaffinity(0)) - 1)) if on_gpu else 0
     loader = DataLoader(
         steps,
         batch_size=None,

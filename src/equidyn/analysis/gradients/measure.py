@@ -108,7 +108,8 @@ def gradients(losses: Sequence[HeldOutLoss], groups: Mapping[str, Sequence[str]]
         for loss in fold:
             for part in PARTS:
                 scalar = getattr(loss, part)
-                found = torch.autograd.grad(scalar, parameters, retain_graph=True, allow_unused=True)
+                again = part != PARTS[-1]  # else the graph is freed before the next batch makes its own
+                found = torch.autograd.grad(scalar, parameters, retain_graph=again, allow_unused=True)
                 for sum_, gradient in zip(sums[part][-1], found, strict=True):
                     if gradient is not None:
                         sum_ += gradient

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from equidyn.analysis.anatomy import block_parameters, needed_anatomy
 from equidyn.analysis.curvature import Hessian
 from equidyn.analysis.losses import HeldOutLoss
+from equidyn.core import process
 from equidyn.run.evaluation import decompose_task, decompose_task_exactly
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.contract import Task
@@ -56,6 +57,7 @@ def measure(
     Raises:
         ValueError: The same as for `head_form`.
     """
+    process.allow_tf32(False)  # rounding would pass for equivariance error
     loss = HeldOutLoss(task, model, indices, protocol, condition)
     found = head_form(loss).summary()
     decompose = decompose_task_exactly if loss.exact else decompose_task

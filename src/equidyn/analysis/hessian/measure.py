@@ -77,6 +77,7 @@ def measure(
                     "probe": of_all.probe,
                 }
             )
+            del hessian  # or its graphs would be held while the next one is made
     return [row[0] | _series(row[::-1]) for row in found.values()]
 
 
