@@ -12,7 +12,7 @@ from equidyn.core.groups.so3.symmetry import ROTATIONS
 from equidyn.core.symmetry import Symmetry
 from equidyn.core.voxels import Grid
 from equidyn.data.store import Store
-from equidyn.run.evaluation import decompose_task
+from equidyn.run.evaluation import decompose_task, thinned
 from equidyn.run.protocol import EvaluationSettings
 from equidyn.tasks.voxel_denoising.task import VoxelBatch, VoxelDenoising
 
@@ -62,7 +62,7 @@ def interpolation_floors(
         relative to the clean grid's square; `total` and `equivariance` per voxel (density²) and `percent`, as in
         evaluation tables.
     """
-    chosen = indices[np.linspace(0, len(indices) - 1, molecules).round().astype(np.int64)]
+    chosen = thinned(indices, molecules)
     protocol = EvaluationSettings(rotations=rotations, batch_size=2, seed=seed)
     rows = []
     for spacing in spacings:
@@ -85,7 +85,7 @@ def interpolation_floors(
                         "total": total / found.weight.sum(),
                         "equivariance": equivariance / found.weight.sum(),
                         "percent": 100 * equivariance / total if total else 0.0,
-                        "molecules": molecules,
+                        "molecules": len(chosen),
                         "rotations": rotations,
                     }
                 )

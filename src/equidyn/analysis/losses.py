@@ -1,7 +1,7 @@
 """Held-out losses as functions of a network's weights, for gradients, Hessians and landscapes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from equidyn.core.cosets import nested
 from equidyn.core.designs import chain, draw_cosets, size_of_cosets
+from equidyn.core.transfer import map_tensors
 from equidyn.run.batches import in_batches
 from equidyn.run.evaluation import draw_elements, twisted_predictions
 from equidyn.run.protocol import EvaluationSettings
@@ -178,17 +179,9 @@ def inputs(
 ) -> Any:
     """Some examples as the model sees them, see `Task.inputs`, in the precision of its parameters."""
     parameter = next(model.parameters())
-    batch = _cast(task.batch(chosen, parameter.device), parameter.dtype)
+
+    def cast(tensor: Tensor) -> Tensor:  # what is double already, energies for instance, stays so
+        return tensor.to(parameter.dtype) if tensor.dtype == torch.float32 else tensor
+
+    batch = map_tensors(cast, task.batch(chosen, parameter.device))
     return task.inputs(model, batch, condition, protocol.seed)
-
-
-def _cast(batch: Any, dtype: torch.dtype) -> Any:
-    """A batch with its single-precision tensors in another precision, also those in dataclasses inside it.
-
-    Tensors that are double already, energies for instance, stay as they are.
-    """
-    if isinstance(batch, Tensor):
-        return batch.to(dtype) if batch.dtype == torch.float32 else batch
-    if is_dataclass(batch) and not isinstance(batch, type):
-        return replace(batch, **{item.name: _cast(getattr(batch, item.name), dtype) for item in fields(batch)})
-    return batch

@@ -37,7 +37,7 @@ def listed_molecules() -> tuple[list[str], str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        remedy = "install RDKit from PyPI, or take other molecules"
+        remedy = "install RDKit from PyPI, or give SMILES of your own"
         raise StoreError(path, "no such file", "the list of molecules that RDKit ships", remedy) from None
     smiles = [row[0] for row in csv.reader(io.StringIO(content.decode()))]
     digest = hashlib.sha256(content).hexdigest()

@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from equidyn.data.screening import listed_molecules
 from equidyn.data.sources.offline_conformers import build as module
-from equidyn.data.sources.offline_conformers.build import DISTINCT, FIELDS, build_store, listed_molecules, objection
+from equidyn.data.sources.offline_conformers.build import DISTINCT, FIELDS, build_store, objection
 from equidyn.data.sources.offline_conformers.card import OfflineConformers
 from equidyn.data.store import Store, StoreError
 

@@ -18,9 +18,6 @@ RDKit is imported where it is used.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import logging
 import sys
 from collections import Counter
@@ -43,8 +40,9 @@ from equidyn.data.embedding import (
     read_molecule,
     relax,
 )
-from equidyn.data.geometries import ATOMIC_NUMBERS, CHANNELS, POSITIONS, Description, cluster_field, symbol
-from equidyn.data.store import Field, StoreError, StoreWriter
+from equidyn.data.geometries import ATOMIC_NUMBERS, CHANNELS, POSITIONS, Description, cluster_field
+from equidyn.data.screening import constitution, listed_molecules, unwanted
+from equidyn.data.store import Field, StoreWriter
 from equidyn.data.workers import workers
 
 if TYPE_CHECKING:
@@ -64,9 +62,6 @@ FIELDS = {
 DISTINCT = 0.125
 """Å; conformers with a smaller r.m.s.d. of heavy atoms count as equal, as in GEOM's conformer search (CREST)."""
 
-LIST = "Pains/test_data/wehi_mols.csv"
-"""A file below RDKit's data folder: 10,000 screening compounds, columns SMILES and name, no header (BSD-3-Clause)."""
-
 
 def objection(smiles: str, recipe: OfflineConformers) -> str:
     """Return the first reason to leave a molecule out; empty if there is none.
@@ -74,20 +69,13 @@ def objection(smiles: str, recipe: OfflineConformers) -> str:
     Wanted are neutral closed-shell molecules of the elements `CHANNELS` in one fragment, without isotope labels, and
     within the recipe's limits on atoms.
     """
-    from rdkit import Chem
-
     try:
         mol = read_molecule(smiles)
     except RejectError as failure:
         return str(failure)
-    atoms = mol.GetAtoms()
+    if reason := unwanted(mol, CHANNELS):
+        return reason
     fewest, most = recipe.heavy_atoms
-    if len(Chem.GetMolFrags(mol)) > 1:
-        return "more than one fragment"
-    if any(atom.GetAtomicNum() not in CHANNELS for atom in atoms):
-        return "other elements than " + ", ".join(map(symbol, CHANNELS))
-    if any(atom.GetIsotope() for atom in atoms):
-        return "isotope labels"
     if mol.GetNumHeavyAtoms() < fewest:
         return f"fewer than {fewest} heavy atoms"
     if mol.GetNumHeavyAtoms() > most:
@@ -95,28 +83,6 @@ def objection(smiles: str, recipe: OfflineConformers) -> str:
     if mol.GetNumAtoms() > recipe.max_atoms:
         return f"more than {recipe.max_atoms} atoms"
     return ""
-
-
-def listed_molecules() -> tuple[list[str], str]:
-    """Read the list of molecules that RDKit ships.
-
-    Returns:
-        SMILES, and a line on their source for the manifest.
-
-    Raises:
-        StoreError: RDKit was installed without it.
-    """
-    from rdkit import RDConfig
-
-    path = Path(RDConfig.RDDataDir, LIST)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        remedy = "install RDKit from PyPI, or give SMILES of your own"
-        raise StoreError(path, "no such file", "the list of molecules that RDKit ships", remedy) from None
-    smiles = [row[0] for row in csv.reader(io.StringIO(content.decode()))]
-    digest = hashlib.sha256(content).hexdigest()
-    return smiles, f"{LIST} of RDKit (BSD-3-Clause), {len(smiles)} molecules, SHA-256 {digest}"
 
 
 def build_store(
@@ -297,10 +263,10 @@ class _Summary:
         """Return why a molecule cannot be stored; empty if it can, and equal ones cannot from then on."""
         if made.failure:
             return made.failure
-        constitution = _constitution(made.smiles)
-        if constitution in self._seen:
+        plain = constitution(made.smiles)
+        if plain in self._seen:
             return "same as another, or its stereoisomer"
-        self._seen.add(constitution)
+        self._seen.add(plain)
         return ""
 
     def add(self, smiles: str, made: _Made) -> None:
@@ -331,10 +297,3 @@ class _Summary:
             **self._description.reach(),
             **self._description.orientation(),
         }
-
-
-def _constitution(smiles: str) -> str:
-    """Return the canonical SMILES without stereochemistry."""
-    from rdkit import Chem
-
-    return Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False)
