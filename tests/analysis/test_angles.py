@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from linear_task import Matrix, VectorTask
-from scipy.spatial.transform import Rotation
 
-from equidyn.analysis.angles.measure import about_axis, measure
+from equidyn.analysis.angles.measure import measure
 from equidyn.figures.families.structure.draw import closed_form
 from equidyn.run.protocol import EvaluationSettings
 
@@ -55,15 +53,6 @@ def test_closed_forms_have_the_haar_mean_one():
     density = (1 - np.cos(np.radians(angle))) / 180
     for degree in (1, 2, 5):
         assert np.trapezoid(closed_form(angle, degree) * density, angle) == pytest.approx(1, rel=1e-6)
-
-
-def test_rotations_about_an_axis_are_scipys():
-    axes = torch.nn.functional.normalize(
-        torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1
-    )
-    for angle in (1e-3, 1.0, np.pi):
-        expected = Rotation.from_rotvec(angle * axes.numpy()).as_matrix()
-        np.testing.assert_allclose(about_axis(axes, angle), expected, atol=1e-12)
 
 
 def test_voxels_are_compared_at_atoms_and_not_by_the_cube(voxels):

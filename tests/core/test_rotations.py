@@ -1,11 +1,13 @@
 """Rotations: samples are uniform, groups are groups, rules integrate what they promise."""
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from equidyn.core.rotations import (
+    about_axis,
     haar,
     icosahedral_group,
     octahedral_group,
@@ -160,3 +162,12 @@ def test_cosets_turn_by_the_random_rotation_first():
     start = haar(5, generator=seeded(1))
     torch.testing.assert_close(cosets, group @ start[:, None])
     torch.testing.assert_close(cosets[:, 0], start)
+
+
+def test_rotations_about_an_axis_are_scipys():
+    axes = torch.nn.functional.normalize(
+        torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    for angle in (1e-3, 1.0, np.pi):
+        expected = Rotation.from_rotvec(angle * axes.numpy()).as_matrix()
+        np.testing.assert_allclose(about_axis(axes, angle), expected, atol=1e-12)

@@ -64,6 +64,24 @@ def haar(
     return matrices.to(dtype=dtype, device=device)
 
 
+def about_axis(axis: Float[Tensor, "*several 3"], angle: float) -> Float[Tensor, "*several 3 3"]:
+    """Return the rotations by one angle about several axes, by Rodrigues' formula.
+
+    Args:
+        axis: (..., 3) unit vectors.
+        angle: Radians; positive ones turn counterclockwise when seen from the tip of the axis.
+
+    Returns:
+        (..., 3, 3).
+    """
+    x, y, z = axis.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    versine = 2 * np.sin(angle / 2) ** 2  # 1 - cos ω without cancellation
+    turns: Tensor = torch.eye(3, dtype=axis.dtype) + np.sin(angle) * cross + versine * (cross @ cross)
+    return turns
+
+
 def tetrahedral_group() -> Float64[Tensor, "12 3 3"]:
     """Return the 12 rotations of a tetrahedron: averages of degree ≤ 2 in R are exact.
 

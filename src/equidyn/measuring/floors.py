@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from equidyn.core.rotations import haar
+from equidyn.core.rotations import about_axis, haar
 from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry
 from equidyn.measuring.elements import Elements
@@ -189,17 +189,8 @@ def _further(symmetry: Symmetry, start: Tensor, size: float, generator: torch.Ge
     """Elements (n, ...), each moved on by so small an angle (radian), or by so small a share of another element."""
     if start.shape[1:] == (3, 3):
         axes = haar(len(start), generator=generator)[:, 0]
-        return Elements(symmetry, turns_about(axes, size) @ start)
+        return Elements(symmetry, about_axis(axes, size) @ start)
     return Elements(symmetry, start + size * symmetry.sample(len(start), generator=generator))
-
-
-def turns_about(axes: Tensor, angle: float) -> Tensor:
-    """(n, 3, 3) turns by an angle (radian) about axes (n, 3) of length 1."""
-    x, y, z = (angle * axes.to(torch.float64)).unbind(-1)
-    zero = torch.zeros_like(x)
-    generators = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(-1, 3, 3)
-    turns: Tensor = torch.linalg.matrix_exp(generators)
-    return turns
 
 
 def rms(first: Sequence[np.ndarray], other: Sequence[np.ndarray] | None = None) -> float:

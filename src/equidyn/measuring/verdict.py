@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equidyn.core.rotations import haar
+from equidyn.core.rotations import about_axis, haar
 from equidyn.core.seeding import seed_for
 from equidyn.measuring.design import Design
 from equidyn.measuring.elements import Element, Elements
-from equidyn.measuring.floors import rms, turns_about
+from equidyn.measuring.floors import rms
 from equidyn.measuring.measurement import Property, Suspect
 from equidyn.measuring.model import Model
 from equidyn.measuring.twists import ENERGY, ENERGY_PER_ATOM, Twists, each_turned_back
@@ -225,7 +225,7 @@ def _experiments(
         return {name: each_turned_back(name, twists[name].rank, values[name], elements) for name in properties}
 
     def turned(axes: Tensor, angle: float) -> dict[str, Any]:
-        return predictions(Elements(symmetry, turns_about(axes, angle) @ start))
+        return predictions(Elements(symmetry, about_axis(axes, angle) @ start))
 
     def cell_kept() -> dict[str, Any] | None:
         item = examples.items[numbers[0]]

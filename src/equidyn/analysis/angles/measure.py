@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from equidyn.analysis.losses import inputs, sampled
 from equidyn.core.decomposition import interval
+from equidyn.core.rotations import about_axis
 from equidyn.core.seeding import seed_for
 from equidyn.core.symmetry import Symmetry
 from equidyn.run.batches import in_batches
@@ -39,15 +40,6 @@ errors are both about 1e-6."""
 def effective_degree(ratio: float) -> float:
     """l with l(l + 1) = 3 L² / equivariance error, from the ratio of these two."""
     return float((np.sqrt(1 + 12 * ratio) - 1) / 2)
-
-
-def about_axis(axis: Tensor, angle: float) -> Tensor:
-    """Rotations by one angle (radians) about unit vectors (..., 3): (..., 3, 3), by Rodrigues' formula."""
-    x, y, z = axis.unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    # 1 - cos ω without cancellation.
-    return torch.eye(3, dtype=axis.dtype) + np.sin(angle) * cross + 2 * np.sin(angle / 2) ** 2 * (cross @ cross)
 
 
 def measure(
