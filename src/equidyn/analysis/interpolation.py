@@ -18,6 +18,7 @@ from equidyn.tasks.voxel_denoising.task import VoxelBatch, VoxelDenoising
 
 OFFSET_IGNORED = "upstream, offset ignored"
 UPSTREAM_SPACING = 0.25  # Å, the only one for which the upstream grid is known
+RADIUS = 2.0  # of atoms, voxels: that of the published grid, and of coarser ones with all lengths in proportion
 
 
 class OffsetIgnored(VoxelDenoising):
@@ -47,6 +48,8 @@ def interpolation_floors(
 ) -> pd.DataFrame:
     """Errors of a denoiser that always gives the clean grid of the molecule it sees.
 
+    Atoms have a radius of `RADIUS` voxels.
+
     Args:
         store: Molecules.
         indices: (n,) examples.
@@ -67,7 +70,7 @@ def interpolation_floors(
     rows = []
     for spacing in spacings:
         side = round(box / spacing)
-        grids = {"symmetric": VoxelDenoising(store, Grid(side, spacing))}
+        grids = {"symmetric": VoxelDenoising(store, Grid(side, spacing, radius=RADIUS * spacing))}
         if spacing == UPSTREAM_SPACING:
             upstream = Grid(side, spacing, "upstream")
             grids |= {"upstream": VoxelDenoising(store, upstream), OFFSET_IGNORED: OffsetIgnored(store, upstream)}
