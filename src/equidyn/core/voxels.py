@@ -31,9 +31,9 @@ class Grid:
     """The places of the voxels of a cubic grid.
 
     The symmetric grid has the molecule's origin in its middle, and an atom contributes to voxels at most 2.5 radii
-    away on each axis, whatever the spacing (5 voxels of 0.25 Å; 7e-4 is the largest value cut off). The 24 rotations of a
-    cube then permute its voxels. The upstream grid is off-centre by 0.625 voxels on each axis, and so is its window of
-    11 voxels: this is VoxMol's library's convention, which is known for its own spacing and radius only.
+    away on each axis, whatever the spacing (5 voxels of 0.25 Å; 7e-4 is the largest value cut off). The 24 rotations
+    of a cube then permute its voxels. The upstream grid is off-centre by 0.625 voxels on each axis, and so is its
+    window of 11 voxels: this is VoxMol's library's convention, which is known for its own spacing and radius only.
 
     Attributes:
         side: Voxels along each axis.
