@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from equidyn import measure
+from equidyn.measuring.floors import Floor
 
 rng = np.random.default_rng(1)
 POINTS = rng.normal(size=(30, 9, 3))
@@ -122,6 +123,13 @@ class TestCauses:
         found = measure(Cancelling(), torch.from_numpy(POINTS).float())["prediction"]
         assert found.verdict == "round-off"
         assert found.in_double < 1e-6
+
+
+def test_floor_is_the_larger_of_both_small_turns():
+    """Forces that the symmetry of water, ammonia and methane cancels: rounding is that of their terms."""
+    floor = Floor(0.192, repeat=0, turned=5.6e-15, turned_less=9.7e-15, turning=3.4e-16, precision=2.2e-16, unit=7e-16)
+    assert not floor.at_once
+    assert floor.value == pytest.approx(9.7e-15 / np.sqrt(2), rel=0.01)
 
 
 class TestCell:

@@ -82,8 +82,8 @@ class Floor:
     @property
     def value(self) -> float:
         """The floor."""
-        rounded = 0.0 if self.at_once else self.turned
-        seen = np.hypot(self.turning, max(self.repeat, rounded) / np.sqrt(2))  # both predictions are off
+        seen = self.repeat if self.at_once else self.noise
+        seen = np.hypot(self.turning, seen / np.sqrt(2))  # both predictions are off
         return float(max(seen, UNITS * self.unit * self.size))
 
     @property
