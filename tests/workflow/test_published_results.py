@@ -24,7 +24,7 @@ PUBLISHED = ROOT / "results/cpu"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project and of the published tables, in which everything has been drawn anew."""
-    config, named = read_study("cpu-first", "cpu-first")
+    config, named = read_study("cpu", "cpu")
     project = Project(tmp_path_factory.mktemp("published"), config, list(named.values()))
     unpublished = shutil.ignore_patterns("examples", "claims.*")
     shutil.copytree(PUBLISHED / "tables", project.results / "tables", ignore=unpublished)
@@ -124,7 +124,7 @@ def test_the_report_of_snakemake_has_every_figure_and_the_claims(project):
 
 
 def test_runs_are_those_of_the_run_table():
-    _, named = read_study("cpu-first", "cpu-first")
+    _, named = read_study("cpu", "cpu")
     costs = pd.read_parquet(PUBLISHED / "tables/costs.parquet").set_index("run")
     manifest = json.loads((PUBLISHED / "manifest.json").read_text())
     assert list(costs.index) == list(named) == list(manifest["runs"])
