@@ -221,6 +221,8 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
             axes.set_title(_described(part).replace("\n", ", ") if row == 0 else "")
             axes.set_ylabel(label.format(unit=drawing.unit(data)) if block == known[0] else "")
     reading = drawing.skills(options, drawing.no_skill(options))
+    if not data["unskilled"].any():
+        del reading[1]
     if data["trace_error"].any():
         text = f"{options.level} interval (trace)"
         reading.append(Line2D([], [], color=style.INK, linewidth=0.7, marker="|", label=text))

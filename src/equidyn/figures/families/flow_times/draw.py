@@ -155,7 +155,8 @@ def _percent_by_time_and(table: pd.DataFrame, options: Options, variation: Varia
         axes.set_ylabel(PERCENT)
     reading = drawing.guide(figure, options, band=True, seeds=has_replicates(data))
     reading += drawing.averages(data)
-    reading.append(Patch(facecolor=style.PALETTE[0], alpha=0.14, label="overfitted from its left edge on"))
+    if any(axes.patches for axes in panels):
+        reading.append(Patch(facecolor=style.PALETTE[0], alpha=0.14, label="overfitted from its left edge on"))
     reading.append(layout.remark("Validation loss: mean over t of error / (1 − t)²"))
     layout.legends(figure, {variation.title: series_handles(data, looks), "How to read": reading})
     return figure, data
