@@ -5,8 +5,8 @@ predictions. Elements are tensors (n, ...), one per example of a batch, in doubl
 chooses the form of its elements. Matrices act on row vectors actively, ``x ↦ x Rᵀ``, see `equidyn.core.actions`.
 
 Values are of kinds that transform differently: points (positions), vectors (forces, velocities, displacements),
-pseudovectors (angular momenta), scalars (energies), tensors of rank 2 (stresses) and grids (densities on voxels). A
-translation moves points and leaves vectors unchanged; an inversion reverses vectors and leaves pseudovectors unchanged.
+pseudovectors (angular momenta), scalars (energies) and grids (densities on voxels). A translation moves points and
+leaves vectors unchanged; an inversion reverses vectors and leaves pseudovectors unchanged.
 """
 
 from abc import ABC, abstractmethod
@@ -102,12 +102,6 @@ class Symmetry(ABC):
         return scalars
 
     @abstractmethod
-    def act_on_tensors(
-        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
-    ) -> Float[Tensor, "N 3 3"]:
-        """Tensors of rank 2 (N, 3, 3), such as products x yᵀ of two vectors."""
-
-    @abstractmethod
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
     ) -> Float[Tensor, "B C G G G"]:
@@ -163,14 +157,6 @@ class MatrixGroup(Symmetry):
         """Pseudovectors det(R) R v."""
         parity: Tensor = torch.linalg.det(elements).sign().to(vectors)
         return rotate(vectors, elements, example) * parity[example, None]
-
-    def act_on_tensors(
-        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
-    ) -> Float[Tensor, "N 3 3"]:
-        """Tensors R T Rᵀ."""
-        R = elements.to(tensors)[example]
-        turned: Tensor = R @ tensors @ R.mT
-        return turned
 
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int

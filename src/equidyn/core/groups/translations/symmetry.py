@@ -74,12 +74,6 @@ class Translations(Symmetry):
         """Pseudovectors, unchanged."""
         return vectors
 
-    def act_on_tensors(
-        self, tensors: Float[Tensor, "N 3 3"], elements: Float[Tensor, "B ..."], example: Int64[Tensor, " N"]
-    ) -> Float[Tensor, "N 3 3"]:
-        """Tensors, unchanged."""
-        return tensors
-
     def act_on_grids(
         self, grids: Float[Tensor, "B C G G G"], elements: Float[Tensor, "B ..."], origin: float, order: int
     ) -> NoReturn:
