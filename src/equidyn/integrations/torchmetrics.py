@@ -15,7 +15,7 @@ with needed_by(__name__):
     from equidyn.measuring.examples import MeasureError
     from equidyn.measuring.model import Predict, evaluating
     from equidyn.measuring.monitor import ROTATIONS, rank_and_processes
-    from equidyn.measuring.plan import Plan
+    from equidyn.measuring.plan import LEVEL, Plan
     from equidyn.measuring.twists import ENERGY_PER_ATOM, twisted
 
 PARTS = tuple(part.name for part in fields(Decomposition))
@@ -37,7 +37,7 @@ class EquivariancePercent(Metric):
         rotations: int = ROTATIONS,
         null: float = 0.0,
         seed: int = 0,
-        level: float = 0.95,
+        level: float = LEVEL,
         settings: dict[str, Any] | None = None,
         **kwargs: Any,
     ):

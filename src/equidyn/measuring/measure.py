@@ -13,7 +13,7 @@ from equidyn.measuring.floors import in_double
 from equidyn.measuring.measurement import TIMES_FLOOR, Measurement, Property
 from equidyn.measuring.model import Predict, evaluating
 from equidyn.measuring.permutations import permuted
-from equidyn.measuring.plan import ROTATIONS, Plan
+from equidyn.measuring.plan import BATCH_SIZE, DEGREES, LEVEL, RESAMPLES, ROTATIONS, Plan
 from equidyn.measuring.twists import twisted
 from equidyn.measuring.verdict import examine
 
@@ -34,11 +34,11 @@ def measure(
     rotations: int = ROTATIONS,
     exact: int | None = None,
     group: str = USUAL_GROUP,
-    degrees: int = 3,
-    batch_size: int = 64,
+    degrees: int = DEGREES,
+    batch_size: int = BATCH_SIZE,
     seed: int = 0,
-    level: float = 0.95,
-    resamples: int = 2000,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
     floors: bool = True,
     check: bool = True,
     progress: bool = False,

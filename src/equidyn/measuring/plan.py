@@ -23,6 +23,12 @@ ROTATIONS = 24
 MOST_EXACT = 31
 """Largest degree up to which averages can be asked to be exact: 16,384 rotations of each example and more."""
 
+# What else is usual unless a user says otherwise, here and in `equidyn.measuring.measure.measure`.
+DEGREES = 3
+BATCH_SIZE = 64
+LEVEL = 0.95
+RESAMPLES = 2000
+
 FEW_CLUSTERS = 10
 """Fewer clusters than this give intervals that say little."""
 
@@ -59,11 +65,11 @@ class Plan:
         rotations: int = ROTATIONS,
         exact: int | None = None,
         group: str = USUAL_GROUP,
-        degrees: int = 3,
-        batch_size: int = 64,
+        degrees: int = DEGREES,
+        batch_size: int = BATCH_SIZE,
         seed: int = 0,
-        level: float = 0.95,
-        resamples: int = 2000,
+        level: float = LEVEL,
+        resamples: int = RESAMPLES,
         check: bool = True,
     ) -> "Plan":
         """A plan from what a user has given, see `equidyn.measuring.measure.measure`.
