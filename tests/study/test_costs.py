@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 COSTS = pd.DataFrame({"run": ["a", "b"], "seed": [5, 6], "step_flops": [10.0, 3.0], "prediction_flops": [2.0, 1.0]})
 EVALUATION = pd.DataFrame({"run": ["b", "a", "a"], "seed": [1, 0, 0], "step": [7, 0, 100], "total": [3.0, 2.0, 1.0]})
 THROUGHPUT = {
-    "seconds": 12.5, "seconds_per_step": 0.125, "examples_per_second": 64.0, "peak_host_bytes": 10**9,
-    "peak_device_bytes": 0, "device": "cpu", "devices": 1, "threads": 2, "torch": "2.13.0+cpu",
+    "seconds": 12.5, "seconds_per_step": 0.125, "peak_host_bytes": 10**9, "device": "cpu", "devices": 1, "threads": 2,
+    "compiled": False, "torch": "2.13.0+cpu",
 }  # fmt: skip
 
 

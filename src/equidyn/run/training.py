@@ -337,9 +337,7 @@ def _throughput(recipe: Recipe, world: World, seconds: float, compiled: bool) ->
     return {
         "seconds": seconds,
         "seconds_per_step": seconds / recipe.steps,
-        "examples_per_second": recipe.steps * recipe.batch_size / seconds,
         "peak_host_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "peak_device_bytes": torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "devices": world.size,
         "threads": torch.get_num_threads(),
