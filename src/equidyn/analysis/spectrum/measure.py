@@ -65,8 +65,8 @@ def measure(
         drawn = draw_cosets(symmetry, rotations, cosets, chosen, protocol.seed)
         target, example = task.target(batch).double(), task.example(batch)
         twisted = target.new_empty(len(rotations) * cosets, *target.shape)
-        for part, place in zip(drawn.flatten(0, 1).split(AT_ONCE), twisted.split(AT_ONCE), strict=True):
-            place.copy_(twisted_predictions(task, model, batch, part, symmetry))
+        for part, out in zip(drawn.flatten(0, 1).split(AT_ONCE), twisted.split(AT_ONCE), strict=True):
+            out.copy_(twisted_predictions(task, model, batch, part, symmetry))
         for place in range(len(chosen)):
             own = example == place
             values, truth = twisted[:, own].flatten(1), target[own].flatten()
