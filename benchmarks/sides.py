@@ -88,7 +88,7 @@ class Side:
         """Elapsed `seconds` and `processor` seconds per step of a turn that was begun, and what the `profile` shows.
 
         Raises:
-            TimeoutError: It is not done at the deadline, a value of `time.monotonic`; the process is killed.
+            TimeoutError: It is not done at the deadline, a value of `time.monotonic`.
             RuntimeError: The process failed.
         """
         return self._receive(deadline)
@@ -103,11 +103,6 @@ class Side:
         self._send(None)
         return self._receive(deadline)
 
-    def close(self):
-        """End the process."""
-        self.process.kill()
-        self.process.communicate()
-
     def _send(self, message):
         with suppress(BrokenPipeError):  # the next answer says so
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -117,7 +112,6 @@ class Side:
         if deadline is not None:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
             if not ready:
-                self.close()
                 raise TimeoutError("time was up")
         if not (line := self.process.stdout.readline()):
             raise RuntimeError(f"the process of a side ended with exit code {self.process.wait()}; its error is above")
@@ -126,7 +120,7 @@ class Side:
 
 @contextmanager
 def sides(checkouts, threads, **environment):
-    """A side for each checkout, by name."""
+    """A side for each checkout, by name, whose processes are killed in the end."""
     running = {name: Side(path, threads, **environment) for name, path in checkouts.items()}
     try:
         yield running
@@ -134,7 +128,7 @@ def sides(checkouts, threads, **environment):
         for side in running.values():  # all at once, as workers of a loader outlive their process by seconds
             side.process.kill()
         for side in running.values():
-            side.close()
+            side.process.communicate()
 
 
 def agreement(ours, baseline):
