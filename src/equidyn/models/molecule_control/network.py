@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equidyn.core.batch import ForceOutput, MoleculeBatch
-from equidyn.models.graph import Graph, GraphNetwork, mean_over_atoms, neighbour_graph, sum_over_edges
+from equidyn.models.graph import Graph, GraphNetwork, mean_over_atoms, neighbour_graph
 from equidyn.models.molecule_control.sizes import ControlConfig
 from equidyn.models.vectors import Exchange, VectorHead, mlp
 
@@ -35,9 +35,11 @@ class Control(GraphNetwork):
         return name.endswith("bias") or name.startswith("element.")
 
     def graph(self, batch: MoleculeBatch, *, slots: int | None = None) -> Graph:
-        """Neighbour graph of a batch, dense if the number of slots is given."""
+        """Dense neighbour graph of a batch, with as many slots as an atom has neighbours if no number is given."""
         config = self.config
-        graph = neighbour_graph(batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius, slots=slots)
+        graph = neighbour_graph(
+            batch, max_neighbors=config.max_neighbors, max_radius=config.max_radius, slots=slots or 0
+        )
         return graph.to_dtype(batch.positions.dtype)
 
     def forward(self, batch: MoleculeBatch) -> ForceOutput:
@@ -45,11 +47,12 @@ class Control(GraphNetwork):
         config, dtype = self.config, batch.positions.dtype
         graph = batch.graph or self.graph(batch)
         frequencies = torch.arange(1, config.radial + 1, device=graph.direction.device, dtype=dtype)
-        distance = graph.pair_distance[graph.pair, None]
+        distance = graph.pair_distance[:, None]
         # Sine waves that vanish at the cutoff, damped by a cosine that vanishes smoothly there.
-        radial = torch.sin(frequencies * math.pi * distance / config.max_radius) / distance
-        cutoff = 0.5 * (torch.cos(math.pi * distance / config.max_radius) + 1) * graph.real[:, None]
-        radial = torch.cat([radial, torch.ones_like(distance)], 1) * cutoff
+        waves = torch.sin(frequencies * math.pi * distance / config.max_radius) / distance
+        cutoff = 0.5 * (torch.cos(math.pi * distance / config.max_radius) + 1)
+        of_pairs = torch.cat([waves, torch.ones_like(distance)], 1) * cutoff
+        radial = of_pairs.index_select(0, graph.pair) * graph.real[:, None]
 
         scalars = self.element(batch.atomic_numbers)
         vectors = None
@@ -82,11 +85,9 @@ class ControlLayer(nn.Module):
         """
         weight = torch.cat([self.filter.weight, self.filter.bias[:, None]], 1)
         message = self.message(scalars).index_select(0, graph.neighbour) * F.linear(radial, weight)
-        to_scalar, from_vector, from_direction = message.chunk(3, dim=1)
-        arriving = graph.direction[:, :, None] * from_direction[:, None]
+        to_scalar, from_vector, from_direction = message.unflatten(0, graph.mask.shape).chunk(3, dim=-1)
+        arrived = graph.direction.unflatten(0, graph.mask.shape).mT @ from_direction
         if vectors is not None:
-            arriving = torch.addcmul(arriving, vectors.index_select(0, graph.neighbour), from_vector[:, None])
-        arrived = sum_over_edges(arriving, graph)
-        return self.exchange(
-            scalars + sum_over_edges(to_scalar, graph), arrived if vectors is None else vectors + arrived
-        )
+            of_neighbours = vectors.index_select(0, graph.neighbour).unflatten(0, graph.mask.shape)
+            arrived = arrived + vectors + (of_neighbours * from_vector[:, :, None]).sum(1)
+        return self.exchange(scalars + to_scalar.sum(1), arrived)
