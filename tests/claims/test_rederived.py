@@ -4,6 +4,7 @@ But for the last test, which asks the package for all combinations of its settin
 """
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,18 +20,30 @@ from equidyn.study.choice import choice_of
 
 TABLES = ROOT / "results/cpu/tables"
 RESAMPLES = 400
+WEIGHTS = ("raw", "ema")
+SEEDS = {
+    "force_field": ("default", "default-seed1", "default-seed2", "default-seed3"),
+    "flow_matching": ("chains", "chains-seed1", "chains-seed2"),
+    "voxel_denoising": ("grids", "grids-seed1", "grids-seed2"),
+}
 
 
 @pytest.fixture(scope="module")
 def claims():
-    return pd.read_parquet(TABLES / "claims.parquet").query("weights == 'ema'").set_index(["claim", "task"])
+    return pd.read_parquet(TABLES / "claims.parquet").set_index(["claim", "task", "weights"])
 
 
-def sums(run, resamples=RESAMPLES, seed=11, grids="trilinear"):
-    """Steps, times, and sums (S, T, N) of a run in the data and in resamples of its clusters."""
+@cache
+def clusters(run, weights, grids):
+    """Sums of each cluster."""
     rows = pd.read_parquet(TABLES / f"clusters/{run}.parquet")
-    rows = rows[rows["comparison"].isin(["vectors", grids])]
-    rows = rows.assign(t=rows.get("t", pd.Series(0.0, rows.index)).fillna(0.0))
+    rows = rows[rows["comparison"].isin(["vectors", grids]) & (rows["weights"] == weights)]
+    return rows.assign(t=rows.get("t", pd.Series(0.0, rows.index)).fillna(0.0))
+
+
+def sums(run, weights="raw", resamples=RESAMPLES, seed=11, grids="trilinear"):
+    """Steps, times, and sums (S, T, N) of a run in the data and in resamples of its clusters."""
+    rows = clusters(run, weights, grids)
     keys = [np.unique(rows[name]) for name in ("t", "step", "cluster")]
     rows = rows.sort_values(["t", "step", "cluster"])
     count = len(keys[2])
@@ -75,15 +88,14 @@ def ends(values):
     return np.quantile(values[1:], [0.025, 0.975])
 
 
-def check(row, expected, seeds=1):
-    """That a row has this verdict if it has seeds enough to decide, and is not testable otherwise."""
-    assert row["ends"] == ("interval" if seeds >= 3 else "interval of too few seeds")
-    assert row["verdict"] == (expected if seeds >= 3 else "not testable at this scale")
+def over_seeds(found):
+    """The geometric mean over seeds of what is found in the data."""
+    return np.exp(np.mean(np.log([each[0] for each in found])))
 
 
-def falls(run, useful=False, half=0.5, seed=11):
+def falls(run, weights="raw", useful=False, half=0.5, seed=11):
     """Last step of a fall over flow times, in the data and in resamples."""
-    steps, _, s = sums(run, seed=seed)
+    steps, _, s = sums(run, weights, seed=seed)
     reached, times = share(s) <= 2, np.ones(s["total"].shape[1], dtype=bool)
     if useful:
         reached &= (s["equivariance"] <= 0.02 * s["prediction_energy"]) & (progress(s) >= half)
@@ -91,27 +103,16 @@ def falls(run, useful=False, half=0.5, seed=11):
     return first(reached, steps)[:, times].max(-1)
 
 
-SEEDS = ("default", "default-seed1", "default-seed2")
-
-
-@pytest.mark.parametrize(
-    ("claim", "task", "runs", "useful"),
-    [
-        ("falls_below_2_percent", "force_field", SEEDS, False),
-        ("falls_below_2_percent", "flow_matching", ("chains",), False),
-        ("falls_below_2_percent", "voxel_denoising", ("grids",), False),
-        ("falls_with_skill", "force_field", SEEDS, True),
-        ("falls_with_skill", "flow_matching", ("chains",), True),
-    ],
-)
-def test_falls(claims, claim, task, runs, useful):
-    found = [falls(run, useful) for run in runs]
-    row = claims.loc[(claim, task)]
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(("claim", "useful"), [("falls_below_2_percent", False), ("falls_with_skill", True)])
+@pytest.mark.parametrize("task", SEEDS)
+def test_falls(claims, claim, task, weights, useful):
+    found = [falls(run, weights, useful) for run in SEEDS[task]]
+    row = claims.loc[(claim, task, weights)]
     assert row["value"] == np.median([each[0] for each in found])
-    highest = max(ends(each)[1] for each in found)
-    assert highest <= 10_000
-    check(row, "reproduced", len(runs))
-    assert row["high"] <= highest * 1.34  # one evaluation apart at most
+    highest = max(np.quantile(each[1:], 0.975, method="higher") for each in found)
+    assert row["verdict"] == ("reproduced" if highest <= 10_000 else "not testable at this scale")
+    assert row["high"] == highest or row["high"] <= highest * 1.48  # one evaluation apart at most
 
 
 def what_is_left(run, half=0.5, seed=11):
@@ -122,82 +123,115 @@ def what_is_left(run, half=0.5, seed=11):
     return crossing(ratio, progress(s), half)[:, learning(s)].min(-1)
 
 
-@pytest.mark.parametrize(("task", "run"), [("flow_matching", "chains"), ("voxel_denoising", "grids")])
-def test_what_is_left_at_half(claims, task, run):
-    ratio = what_is_left(run)
-    row = claims.loc[("learned_faster", task)]
-    assert row["value"] == pytest.approx(ratio[0])
-    assert ends(ratio)[0] > 1
-    check(row, "reproduced")
+@pytest.mark.parametrize("task", SEEDS)
+def test_what_is_left_at_half(claims, task):
+    found = [what_is_left(run) for run in SEEDS[task]]
+    row = claims.loc[("learned_faster", task, "raw")]
+    # Skill rises there by more than the package interpolates over, but in force fields.
+    assert row["low"] < over_seeds(found) < row["high"]
+    if task == "force_field":
+        assert row["value"] == pytest.approx(over_seeds(found))
+    if task != "voxel_denoising":  # where a threshold of skill decides
+        assert min(ends(each)[0] for each in found) > 1
+        assert row["verdict"] == "reproduced"
 
 
-@pytest.mark.parametrize(("task", "run"), [("flow_matching", "chains"), ("voxel_denoising", "grids")])
-def test_penalties(claims, task, run):
-    _, _, s = sums(run)
-    since = np.maximum.accumulate(skill(s) >= 0.05, axis=-1)
-    most = np.where(since, s["equivariance"] / (s["total"] - s["equivariance"]), 0).max(-1)[:, learning(s)].max(-1)
-    row = claims.loc[("penalty_small_throughout", task)]
-    assert row["value"] == pytest.approx(100 * most[0])
-    assert 100 * ends(most)[1] < 25
-    check(row, "reproduced")
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("task", SEEDS)
+def test_penalties(claims, task, weights):
+    found = []
+    for run in SEEDS[task]:
+        _, _, s = sums(run, weights)
+        since = np.maximum.accumulate(skill(s) >= 0.05, axis=-1)
+        excess = np.where(since, s["equivariance"] / (s["total"] - s["equivariance"]), 0).max(-1)
+        found.append(100 * excess[:, learning(s)].max(-1))
+    row = claims.loc[("penalty_small_throughout", task, weights)]
+    assert row["value"] == pytest.approx(over_seeds(found))
+    if task != "voxel_denoising":
+        assert max(ends(each)[1] for each in found) < 25
+        assert row["verdict"] == "reproduced"
 
 
 def test_what_comes_back_late(claims):
-    steps, times, s = sums("chains")
-    since = np.maximum.accumulate(skill(s) >= 0.05, axis=-1)
-    logs = np.where(since, np.log(share(s)), np.nan)
-    means = []
-    for step in steps:
-        window = (steps <= step) & (steps >= step / 10**0.5)
-        mostly = since[..., window].mean(-1) >= 0.5
-        means.append(
-            np.where(mostly, np.nansum(logs[..., window], -1) / np.maximum(since[..., window].sum(-1), 1), np.inf)
-        )
-    late = np.stack(means, -1)[:, times >= 0.4]
-    back = np.exp((late[..., -1] - late.min(-1)).mean(-1))
-    row = claims.loc[("late_return", "flow_matching")]
-    assert row["value"] == pytest.approx(back[0])
-    assert ends(back)[1] < 2
-    check(row, "not reproduced")
-    row = claims.loc[("ends_above_2_percent_late", "flow_matching")]
-    assert row["value"] == pytest.approx(share(s)[0, times >= 0.6, -1].min())
+    back, last = [], []
+    for run in SEEDS["flow_matching"]:
+        steps, times, s = sums(run)
+        since = np.maximum.accumulate(skill(s) >= 0.05, axis=-1)
+        logs = np.where(since, np.log(share(s)), np.nan)
+        means = []
+        for step in steps:
+            window = (steps <= step) & (steps >= step / 10**0.5)
+            mostly = since[..., window].mean(-1) >= 0.5
+            mean = np.nansum(logs[..., window], -1) / np.maximum(since[..., window].sum(-1), 1)
+            means.append(np.where(mostly, mean, np.inf))
+        late = np.stack(means, -1)[:, times >= 0.4]
+        back.append(np.exp((late[..., -1] - late.min(-1)).mean(-1)))
+        last.append(share(s)[0, times >= 0.6, -1].min())
+    row = claims.loc[("late_return", "flow_matching", "raw")]
+    assert row["value"] == pytest.approx(np.median([each[0] for each in back]))
+    assert max(ends(each)[1] for each in back) < 2
+    assert row["verdict"] == "not reproduced"
+    row = claims.loc[("ends_above_2_percent_late", "flow_matching", "raw")]
+    assert row["value"] == pytest.approx(np.median(last))
     assert row["high"] == np.inf  # 10,000 steps are too few to refute it
 
 
-def test_silence(claims):
-    for task, run in (("flow_matching", "chains"), ("voxel_denoising", "grids")):
+@pytest.mark.parametrize("task", ["force_field", "flow_matching"])
+def test_silence(claims, task):
+    for run in SEEDS[task]:
         _, _, s = sums(run)
         found = crossing(np.maximum(skill(s), 0), -share(s), -2)[:, learning(s)].max(-1)
-        row = claims.loc[("silent_at_first", task)]
-        assert row["value"] == pytest.approx(found[0])
-        assert ends(found)[1] < 0.05
-        check(row, "reproduced")
+        assert found[0] == claims.loc[("silent_at_first", task, "raw"), "value"] == 0
 
 
-def test_a_ratio_at_the_largest_common_budget(claims):
+@pytest.mark.parametrize(
+    ("task", "grids", "unit", "expected"),
+    [
+        ("voxel_denoising", "voxels", "second", "not reproduced"),
+        ("voxel_denoising", "voxels", "flop", "not testable at this scale"),
+        ("flow_matching", "trilinear", "flop", "reproduced"),
+    ],
+)
+def test_ratios_at_the_largest_common_budget(claims, task, grids, unit, expected):
+    """Of tasks with one opponent; flow times have equal weights of 1 / (1 - t)²."""
     costs = pd.read_parquet(TABLES / "costs.parquet").set_index("run")
-    paths = {}
-    for run in ("grids", "grids-control"):
-        steps, _, s = sums(run, 0, grids="voxels")
-        best = np.minimum.accumulate((s["total"] / s["weight"])[0, 0])
-        paths[run] = np.log(steps[1:] * costs.loc[run, "step_flops"]), np.log(best[1:])
-    budget = min(x[-1] for x, _ in paths.values())
-    ours, theirs = (np.interp(budget, *paths[run]) for run in paths)
-    row = claims.loc[("wins_per_flop", "voxel_denoising")]
-    assert row["value"] == pytest.approx(np.exp(ours - theirs))
-    check(row, "not reproduced")
+    each = costs["step_flops" if unit == "flop" else "timed_seconds_per_step"]
+    opponent = {"grids": "grids-control", "chains": "chains-control"}[SEEDS[task][0]]
+    logs = []
+    for suffix in ("", "-seed1", "-seed2"):
+        paths = []
+        for run in (SEEDS[task][0] + suffix, opponent + suffix):
+            steps, times, s = sums(run, resamples=0, grids=grids)
+            loss = (s["total"] / s["weight"] / (1 - times[:, None]) ** 2)[0].mean(0)
+            paths.append((np.log(steps[1:] * each[run]), np.log(np.minimum.accumulate(loss)[1:])))
+        budget = min(x[-1] for x, _ in paths)
+        ours, theirs = (np.interp(budget, *path) for path in paths)
+        logs.append(ours - theirs)
+    row = claims.loc[(f"wins_per_{unit}", task, "raw")]
+    assert row["value"] == pytest.approx(np.exp(np.mean(logs)))
+    assert row["verdict"] == expected
 
 
-def test_a_correlation_of_one_seed(claims):
-    rows = pd.read_parquet(TABLES / "gradients/force_field.parquet").query("parameter_group == 'all'")
-    logs = np.log(rows[["ratio_plugin", "percent"]].to_numpy(dtype=float).T)
-    row = claims.loc[("tracks_gradient_norm_ratio", "force_field")]
-    assert row["value"] == pytest.approx(np.corrcoef(logs)[0, 1])
-    assert row["verdict"].startswith("not testable")
-    rows = pd.read_parquet(TABLES / "hessian/force_field.parquet").query("block != 'direction.linear'")
-    tops = rows.pivot(index=["step", "block"], columns="loss", values="largest")
-    ratio = np.exp(np.log(tops["twirled"] / tops["equivariance"]).mean())
-    assert claims.loc[("smoother", "force_field"), "value"] == pytest.approx(ratio)
+def test_correlations_and_curvature(claims):
+    rows = pd.read_parquet(TABLES / "gradients/force_field.parquet").query(
+        "parameter_group == 'all' and weights == 'raw'"
+    )
+    each = [np.corrcoef(np.log(own[["ratio_plugin", "percent"]]).T)[0, 1] for _, own in rows.groupby("run")]
+    fisher = np.arctanh(each)
+    row = claims.loc[("tracks_gradient_norm_ratio", "force_field", "raw")]
+    assert row["value"] == pytest.approx(np.tanh(fisher.mean()))
+    half = 3.182446 * fisher.std(ddof=1) / 2  # Student's, of four seeds
+    assert row[["low", "high"]].tolist() == pytest.approx(
+        [np.tanh(fisher.mean() + sign * half) for sign in (-1, 1)], rel=1e-4
+    )
+    assert row["verdict"] == "not testable at this scale"
+    # A direction's last layer has the same largest eigenvalue in both losses by the form of the network.
+    rows = pd.read_parquet(TABLES / "hessian/force_field.parquet").query(
+        "block != 'direction.linear' and skill >= 0.05"
+    )
+    tops = rows.pivot(index=["run", "step", "block"], columns="loss", values="largest")
+    ratio = np.log(tops["twirled"] / tops["equivariance"]).groupby("run").mean()
+    assert claims.loc[("smoother", "force_field", "raw"), "value"] == pytest.approx(np.exp(ratio.mean()))
 
 
 SKILLS = (0.25, 0.4, 0.5, 0.6, 0.7)
@@ -206,44 +240,53 @@ SKILLS = (0.25, 0.4, 0.5, 0.6, 0.7)
 @pytest.mark.parametrize(
     ("claim", "runs", "useful"),
     [
-        ("falls_below_2_percent", SEEDS, False),
-        ("falls_with_skill", SEEDS, True),
-        ("robust_with_skill", (*SEEDS, "medium", "tiny"), True),
+        ("falls_below_2_percent", (), False),
+        ("falls_with_skill", (), True),
+        ("robust_with_skill", ("medium", "tiny"), True),
     ],
 )
 def test_no_fall_hangs_on_a_threshold_or_the_bootstrap(claims, claim, runs, useful):
-    """Of the force field, which alone has three seeds."""
-    assert claims.loc[(claim, "force_field"), "verdict"] == "reproduced"
+    assert claims.loc[(claim, "force_field", "raw"), "verdict"] == "reproduced"
     for half in SKILLS if useful else SKILLS[:1]:
         for seed in range(10):
-            assert max(ends(falls(run, useful, half, seed))[1] for run in runs) <= 10_000
+            every = [falls(run, "raw", useful, half, seed) for run in (*SEEDS["force_field"], *runs)]
+            assert max(ends(each)[1] for each in every) <= 10_000
 
 
 def test_nor_does_what_is_left(claims):
-    assert claims.loc[("learned_faster", "force_field"), "verdict"] == "reproduced"
+    assert claims.loc[("learned_faster", "force_field", "raw"), "verdict"] == "reproduced"
     for half in SKILLS:
         for seed in range(10):
-            logs = np.log([what_is_left(run, half, seed) for run in SEEDS])
-            spread, clusters = logs[:, 0].std(ddof=1) / np.sqrt(3), logs.mean(0)[1:].std()
-            assert logs[:, 0].mean() > np.hypot(4.302653 * spread, 2.01 * clusters)  # Student's, of three seeds
+            logs = np.log([what_is_left(run, half, seed) for run in SEEDS["force_field"]])
+            spread, by_clusters = logs[:, 0].std(ddof=1) / 2, logs.mean(0)[1:].std()
+            assert logs[:, 0].mean() > np.hypot(3.182446 * spread, 2.01 * by_clusters)  # Student's, of four seeds
 
 
 @pytest.mark.slow
-def test_no_verdict_flips_under_any_settings_together(claims):
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("task", SEEDS)
+def test_no_verdict_flips_under_any_settings_together(claims, task, weights):
     """Thresholds and numbers of the bootstrap together, which the table has one by one; by the package's statistics."""
     evaluation, costs = (pd.read_parquet(TABLES / f"{name}.parquet") for name in ("evaluation", "costs"))
     config = yaml.safe_load((ROOT / "results/cpu/config.yaml").read_text(encoding="utf-8"))
-    clusters = {run: pd.read_parquet(TABLES / f"clusters/{run}.parquet") for run in costs["run"]}
-    decided = claims[~claims["verdict"].str.startswith("not testable")]
-    assert len(decided) > 5
+    by_run = {run: pd.read_parquet(TABLES / f"clusters/{run}.parquet") for run in costs["run"]}
+    decided = claims.xs((task, weights), level=("task", "weights"))
+    decided = decided[~decided["verdict"].str.startswith("not testable")]
+    of_analyses = decided["sensitivity"].eq("")
+    assert set(decided.index[of_analyses]) <= {
+        "smoother",
+        "tracks_gradient_norm_ratio",
+        "tracks_unbiased_gradient_norm_ratio",
+        "tracks_head_deviation",
+    }
+    decided = decided[~of_analyses]
     assert decided["sensitivity"].str.startswith("the same under").all()
-    for task, rows in decided.reset_index().groupby("task"):
-        choice = replace(choice_of(config, task), weights="ema")
-        own = evaluation[evaluation["task"] == task]
-        evidence = TaskTables(choice, own, clusters, {}, costs, RESAMPLES, 0.95, 0)
-        for seed in range(10):
-            for skill in SKILLS:
-                changed = evidence.under(Settings(skill=skill, seed=seed))
-                for row in rows.itertuples():
-                    found = CLAIMS[row.claim].find(changed)
-                    assert verdict(CLAIMS[row.claim].expected, found.low, found.high)[0] == row.verdict
+    choice = replace(choice_of(config, task), weights=weights)
+    own = evaluation[evaluation["task"] == task]
+    evidence = TaskTables(choice, own, by_run, {}, costs, RESAMPLES, 0.95, 0)
+    for seed in range(10):
+        for skill in SKILLS:
+            changed = evidence.under(Settings(skill=skill, seed=seed))
+            for row in decided.itertuples():
+                found = CLAIMS[row.Index].find(changed)
+                assert verdict(CLAIMS[row.Index].expected, found.low, found.high)[0] == row.verdict, (row.Index, skill)

@@ -203,7 +203,8 @@ class Curves:
             part = np.where(high > low, (level - low) / (high - low), 1.0)
             plain = start + part * (stop - start)
             between = np.where((start > 0) & (stop > 0), start * (stop / start) ** part, plain)
-        is_known = (self.steps[at] <= DENSE * self.steps[before]) & (high - low <= jump) & np.isfinite(between)
+            is_near = (self.steps[at] <= DENSE * self.steps[before]) & (high - low <= jump)
+        is_known = is_near & np.isfinite(between)
         lower, seen, upper = (
             np.where(is_known, between, end) for end in (np.minimum(start, stop), stop, np.maximum(start, stop))
         )

@@ -191,11 +191,13 @@ class TaskTables(Evidence):
         return rows.assign(_order=order).sort_values(["_order", "step"], kind="stable").drop(columns="_order")
 
     def trainings(self, unit: str) -> Trainings:
-        """Trainings whose losses at equal cost are compared."""
-        tables = self.of(self.choice.at_equal_cost)
-        return trainings(
-            self.runs.to_dict("index"), self.replicates[0], self.choice.anneals, lambda run: tables._training(run, unit)
-        )
+        """Trainings whose losses at equal cost are compared, gathered once for each number of the bootstrap."""
+        key = unit, self.settings.ratios
+        if key not in self._kept:
+            tables = self.of(self.choice.at_equal_cost)
+            runs, baseline = self.runs.to_dict("index"), self.replicates[0]
+            self._kept[key] = trainings(runs, baseline, self.choice.anneals, lambda run: tables._training(run, unit))
+        return self._kept[key]
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
