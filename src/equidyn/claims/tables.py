@@ -192,7 +192,7 @@ class TaskTables(Evidence):
 
     def trainings(self, unit: str) -> Trainings:
         """Trainings whose losses at equal cost are compared, gathered once for each number of the bootstrap."""
-        key = unit, self.settings.ratios
+        key = "at equal cost", unit, self.settings.ratios  # no name of a run, see `curves`
         if key not in self._kept:
             tables = self.of(self.choice.at_equal_cost)
             runs, baseline = self.runs.to_dict("index"), self.replicates[0]
