@@ -100,4 +100,7 @@ class _SymmetricBlock(nn.Module):
 
 def _halved(x: Tensor) -> Tensor:
     """Means (B, C, G/2, G/2, G/2) over 2³ voxels; PyTorch's pooling has no gradient in fixed order on GPUs."""
-    return x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5, 7))
+    for axis in (2, 3, 4):
+        even, odd = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+        x = even + odd
+    return x / 8

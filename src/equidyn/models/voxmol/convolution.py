@@ -3,7 +3,8 @@
 PyTorch's kernels fill the vectors of a CPU, of 16 numbers, with channels of the output. Here they are filled with f
 neighbouring voxels of few channels: a convolution of stride f along the first axis, whose kernel has f + 2 voxels along
 it, has f times as many channels, one set for each of the f voxels. Besides, PyTorch finds gradients of kernels up to
-ten times as fast with channels last in memory. Results are those of the usual convolution up to rounding.
+ten times as fast with channels last in memory. With two threads and more, changing layouts costs more than folding
+gains, and channels are last throughout. Results are those of the usual convolution up to rounding.
 """
 
 from typing import Any
@@ -36,7 +37,19 @@ def with_channels_last(step: nn.Module, x: Tensor) -> Tensor:
     return step(x.contiguous(memory_format=torch.channels_last_3d)).contiguous()
 
 
+def in_fastest_layout(grids: Tensor, width: int) -> Tensor:
+    """Grids (B, C, G, G, G) with channels last in memory, if that is best throughout a network of this width."""
+    if not _applies(grids) or width >= _LANES or torch.get_num_threads() == 1:
+        return grids
+    return grids.contiguous(memory_format=torch.channels_last_3d)
+
+
 def _gains(x: Tensor) -> bool:
+    """Whether layouts or kernels are changed for one convolution alone."""
+    return _applies(x) and torch.get_num_threads() == 1
+
+
+def _applies(x: Tensor) -> bool:
     """Whether these ways of computing have been measured to be faster: on CPUs, in single precision."""
     if x.device.type != "cpu" or x.dtype != torch.float32:
         return False

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from equidyn.models.grids import check_grids
-from equidyn.models.voxmol.convolution import Conv3d, with_channels_last
+from equidyn.models.voxmol.convolution import Conv3d, in_fastest_layout, with_channels_last
 from equidyn.models.voxmol.sizes import SCORES, VoxMolConfig
 
 
@@ -133,7 +133,7 @@ class VoxMol(nn.Module):
             ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
-        x = self.first(grids)
+        x = self.first(in_fastest_layout(grids, self.config.width))
         stack = [x]
         for step in self.down:
             x = step(x) if isinstance(step, Block) else with_channels_last(step, x)
