@@ -28,6 +28,7 @@ rule judge_claims:
         f"{STUDY}/benchmarks/judge_claims.tsv"
     conda:
         "../envs/figures.yaml"
+    threads: 4
     resources:
         mem_mb=asks_for("mem_mb", 2000),
         runtime=asks_for("runtime", 10),

@@ -10,6 +10,7 @@ from claim_tables import FLOW, FORCE, LOSS, SHARE, VOXELS, flow, judged, run, ta
 
 from equidyn.claims.definitions import CLAIMS, COLUMNS, EMA
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, verdict
+from equidyn.core import process
 from equidyn.figures.planned import figures_for
 from equidyn.tasks.registry import task_cards
 
@@ -127,6 +128,12 @@ def test_order_of_rows_does_not_matter():
     np.testing.assert_allclose(found[numbers].astype(float), expected[numbers].astype(float), rtol=1e-9)
     pd.testing.assert_frame_equal(found[["verdict", "figure"]], expected[["verdict", "figure"]])
     assert (expected["verdict"] == REPRODUCED).sum() > 3
+
+
+def test_processes_judge_the_same():
+    runs = [run("base", scatter=0.5), run("again", seed=1, scatter=0.5)]
+    with process.forked(2) as pool:
+        pd.testing.assert_frame_equal(judged(*runs, each=pool.map), judged(*runs))
 
 
 def test_every_claim_has_a_row_with_a_figure():

@@ -85,3 +85,23 @@ def test_the_terminal_shows_what_is_wrong_and_the_log_all(tmp_path):
     for text, shown in (("left out: water", False), ("few are left", True), ("is old", True), ("is left", True)):
         assert (text in log, text in done.stderr) == (True, shown), text
     assert "Traceback" in log
+
+
+THREADS = """
+import os
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "7"
+from equidyn.core import process
+
+process.start("job.log", threads=1)
+import numpy as np
+import psutil
+
+np.ones((500, 500)) @ np.ones((500, 500))
+print(psutil.Process().num_threads())
+"""
+
+
+def test_numeric_libraries_have_no_more_threads_than_a_job_tells(tmp_path):
+    """Snakemake gives them all threads of the job, also those of its processes."""
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "1\n", done.stderr

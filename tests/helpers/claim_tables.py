@@ -86,12 +86,12 @@ def found(name, *runs, **options):
 AUTHORS = {"curves": published_curves(), "landscapes": published_landscapes()}
 
 
-def judged(*runs, weights="raw", resamples=60, **options):
+def judged(*runs, weights="raw", resamples=60, each=map, **options):
     """Rows of the table of claims about the task of the runs, by claim, of one kind of weights."""
     evidence = tables(*runs, weights=weights, resamples=resamples, **options)
     table = judge(
         evidence.evaluation, evidence.clusters, evidence.analyses, evidence.costs,
         {evidence.choice.task: evidence.choice}, **AUTHORS,
-        resamples=evidence.resamples,
+        resamples=evidence.resamples, each=each,
     )  # fmt: skip
     return table[table["weights"] == weights].set_index("claim")

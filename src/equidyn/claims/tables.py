@@ -201,7 +201,9 @@ class TaskTables(Evidence):
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        costs = spent(self.costs, run, curves.steps, unit)
+        if (run, unit) not in self._sums:
+            self._sums[run, unit] = spent(self.costs, run, curves.steps, unit)
+        costs = self._sums[run, unit]
         if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], costs, curves)

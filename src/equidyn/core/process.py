@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ def start(log: str | Path, threads: int) -> None:
             errors, too.
         threads: Threads for numeric libraries.
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.update(variables(threads))
     # Waiting threads that spin starve the working ones when jobs share cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _keep_freed_memory()
@@ -37,6 +38,15 @@ def start(log: str | Path, threads: int) -> None:
     locks.hold(held, lambda: print(busy, file=sys.stderr, flush=True))
     _log_to(logging.FileHandler(log, "w", encoding="utf-8"), _terminal())
     sys.excepthook = _log_error
+
+
+def variables(threads: int) -> dict[str, str]:
+    """Variables of the environment by which numeric libraries have so many threads.
+
+    Snakemake sets most of them to all threads of a job, also where the job has processes with one thread each.
+    """
+    libraries = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
+    return {f"{library}_THREADS": str(threads) for library in libraries}
 
 
 def join(log: str | Path, *, first: bool) -> None:
@@ -52,6 +62,11 @@ def join(log: str | Path, *, first: bool) -> None:
         _log_to(logging.FileHandler(log, "a", encoding="utf-8"), _terminal())
     else:
         _log_to(logging.NullHandler())
+
+
+def forked(processes: int) -> ProcessPoolExecutor:
+    """A pool of processes that are copies of this one, with all that it has imported and read, and end with it."""
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), end_with_parent)
 
 
 def end_with_parent() -> None:

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from equidyn.core import process
 from equidyn.core.plugins import load
 from equidyn.data.store import StoreError
 
@@ -337,7 +338,7 @@ def run_confined(function: Callable[..., None], *, memory_gb: float, **arguments
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, **process.variables(threads=1)},
         )
     except FileNotFoundError:
         raise ConfinementError(_refusal("unshare: no such program")) from None

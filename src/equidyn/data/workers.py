@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from equidyn.core.process import end_with_parent
+from equidyn.core import process
 
 
 @contextlib.contextmanager
@@ -33,6 +33,5 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 def _one_thread() -> None:
     """Prepare a worker; numerical libraries read these when they are first loaded."""
-    end_with_parent()
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    process.end_with_parent()
+    os.environ.update(process.variables(threads=1))

@@ -5,8 +5,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ class Picture:
         png: The image.
         caption: Plain text, of which the first sentence says what is drawn.
         files: Further files of it by kind, such as CSV, relative to the report.
+        data: The image as the report holds it, see `webp`.
     """
 
     task: str
@@ -49,6 +49,7 @@ class Picture:
     png: Path
     caption: str
     files: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""
 
     @property
     def anchor(self) -> str:
@@ -63,14 +64,6 @@ class Picture:
             return drawn, method
         first, *others = re.split(r"(?<=[a-z)]\.) (?=[A-Z])", self.caption, maxsplit=1)
         return first, " ".join(others)
-
-    @cached_property
-    def data(self) -> str:
-        """The picture in fewer shades, a WebP without loss as base64."""
-        buffer = io.BytesIO()
-        with Image.open(self.png) as image:
-            image.convert("RGB").point(3 * _SHADES).save(buffer, "webp", lossless=True, quality=30, method=2)
-        return base64.b64encode(buffer.getvalue()).decode("ascii")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -125,7 +118,7 @@ def write_report(
     if claims is not None and (unknown := set(claims["verdict"]) - set(SYMBOLS)):
         raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
     with ThreadPoolExecutor() as pool:  # Pillow compresses beside Python
-        list(pool.map(lambda picture: picture.data, pictures))
+        pictures = [*pool.map(lambda picture: replace(picture, data=webp(picture.png)), pictures)]
     shown = {f"{picture.task}/{picture.name}": picture for picture in pictures}
     judged = [] if claims is None else _by_claim(claims)
     stages = {
@@ -177,6 +170,14 @@ def write_report(
     )
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8", newline="\n")
+
+
+def webp(png: Path) -> str:
+    """A picture in fewer shades, a WebP without loss as base64."""
+    buffer = io.BytesIO()
+    with Image.open(png) as image:
+        image.convert("RGB").point(3 * _SHADES).save(buffer, "webp", lossless=True, quality=30, method=2)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _sections(pictures: Sequence[Picture], tasks: Iterable[str]) -> dict[str, dict[str, list[Picture]]]:

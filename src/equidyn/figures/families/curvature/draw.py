@@ -64,6 +64,7 @@ def hessian_spectra(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
         The figure, and the rows with ``positive``, ``magnitude``, ``rank`` and ``left_out``.
     """
     method = np.where(table["dense"], "dense", "lanczos")
+    table = table[[name for name in table if not name.startswith("series_")]]
     nodes = table.assign(method=method).explode(["eigenvalue", "weight", "probe"], ignore_index=True)
     nodes = nodes.astype({"eigenvalue": float, "weight": float, "probe": int})
     rows = at_times(of_analysis(nodes, options, _SPECTRUM), (_TIME,))
