@@ -50,7 +50,6 @@ PLANTED: dict[str, tuple[dict, dict]] = {
     "averaged_wins_per_flop": ({}, {"control": 0.9}),
     "averaged_wins_per_second": ({}, {"control": 0.9}),
     "silent_at_first": ({"fall": 600}, {"fall": 6000}),
-    "equivariant_at_skill_0.2": ({"energy": 2}, LASTING),  # about 1.3 %, as in the pilot run
     "equivariant_at_skill_0.5": ({}, LASTING),
     "equivariant_before_skilled": ({"fall": 1000, "energy": 2}, LASTING),
 }

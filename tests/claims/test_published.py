@@ -118,7 +118,7 @@ def test_one_pilot_run_decides_nothing(pilot):
         ("raw", "falls_with_skill", 1778, 1334, 1778),
         ("ema", "falls_with_skill", 3162, 2371, 3162),
         ("raw", "silent_at_first", 0, 0, 0),
-        ("raw", "equivariant_at_skill_0.2", 0.0127, 0.011, 0.0143),
+        ("raw", "equivariant_at_skill_0.5", 0.00167, 0.00143, 0.00192),
         ("raw", "equivariant_before_skilled", 0.75, 0.562, 1),
         ("ema", "equivariant_before_skilled", np.inf, 0.562, np.inf),
         ("ema", "falls_to_stay", 1000, 750, 1000),
