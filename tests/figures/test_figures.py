@@ -267,6 +267,7 @@ def test_legends_lie_below_panels_whose_heights_stay():
         figure, (axes,) = layout.stacked(2.0)
         entries = [Line2D([], [], label=f"a rather long entry, number {i}, of many") for i in range(9)]
         layout.legends(figure, {"Many": entries, "None": [], "Few": entries[:1]})
+        figure.set_dpi(style.DPI)
         figure.draw_without_rendering()
     assert_fit_for_print(figure)
     assert figure.get_figheight() > 3

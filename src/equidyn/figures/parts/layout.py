@@ -25,7 +25,7 @@ ONE, TWO = style.ONE_COLUMN, style.TWO_COLUMNS
 HEAD = 0.17
 """Inches of the heading."""
 
-_LINE = 1.25 * style.NOTES / 72  # inch, of a line of a legend
+_LINE = 1.3 * style.NOTES / 72  # inch, of a line of a legend, at the resolution of files
 _CHARACTER = 0.58 * style.NOTES / 72  # inch, of a character of usual width
 _SAMPLE = 3.6 * style.NOTES / 72  # inch, left of the text of an entry, and between columns
 _GAP = 0.09  # inch, above legends
@@ -164,8 +164,8 @@ def _parts(entries: Sequence[Any], columns: int) -> list[list[Any]]:
 def _height(entries: Sequence[Any], columns: int) -> float:
     """Inches of a legend with its title."""
     parts = _parts(entries, columns)
-    tallest = max(sum(_LINE * _lines(handle) + 0.55 * style.NOTES / 72 for handle in part) for part in parts)
-    return tallest + 1.6 * style.NOTES / 72
+    tallest = max(sum(_LINE * _lines(handle) + 0.18 * style.NOTES / 72 for handle in part) for part in parts)
+    return tallest + 1.25 * style.NOTES / 72
 
 
 def _lines(handle: Any) -> int:

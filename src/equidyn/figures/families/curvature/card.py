@@ -30,8 +30,8 @@ CARD = Family(
             parameters.""",
             f"""Hessians are of held-out losses. Equivariance error is far smaller than the twirled loss, so the
             largest eigenvalue is also shown relative to the loss that it belongs to; effective rank and condition do
-            not depend on the scale of a loss. The condition is told by the mean or the median magnitude of eigenvalues,
-            as the smallest of many are zero or chance; the median needs the full spectrum. {STEP_ZERO}""",
+            not depend on the scale of a loss. The condition is told by the mean magnitude of eigenvalues, as the
+            smallest of many are zero or chance. {STEP_ZERO}""",
             appendix=timed,
             notes="notes",
         ),

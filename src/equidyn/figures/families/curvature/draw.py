@@ -33,7 +33,7 @@ _ROUNDING = 1e-12  # of the largest eigenvalue in a row of panels, below which d
 _BLOCK = ("loss", "block", "block_parameters")
 _SPECTRUM = (*_BLOCK, "method", "eigenvalue", "weight", "probe")
 _SUMMARY = (
-    *_BLOCK, "dense", "largest", "condition", "median_condition", "zeros", "negative", "trace", "trace_error", "probes",
+    *_BLOCK, "dense", "largest", "condition", "zeros", "negative", "trace", "trace_error", "probes",
     "effective_rank", "residual_largest", "residual_smallest", "products", "loss_value",
 )  # fmt: skip
 _QUANTITIES = {
@@ -42,7 +42,6 @@ _QUANTITIES = {
     "trace": "Trace\n({unit})",
     "effective_rank": "Effective rank\n(trace² / trace of H²)",
     "mean_condition": "Condition\n(largest / mean |λ|)",
-    "median_condition": "Condition\n(largest / median |λ|)",
 }
 _SERIES = {"largest": "series_largest", "mean_condition": "series_mean_condition"}
 """Quantities of which tables may have values from fewer rotations too, as lists by ``series_rotations``."""
@@ -203,24 +202,21 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     data["largest_relative"] = data["largest"] / data["loss_value"]
     half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
     data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
-    quantities = {name: text for name, text in _QUANTITIES.items() if name in data and data[name].notna().any()}
+    quantities = {name: text for name, text in _QUANTITIES.items() if name in data}
     blocks = _blocks(data)
     figure, grid = layout.sheet(layout.TWO, [1.35] * len(quantities), len(blocks))
     place = drawing.Steps(data["step"], log=True)
     for row, (name, label) in enumerate(quantities.items()):
-        known = [block for block in blocks if data.loc[data["block"] == block, name].notna().any()]
         for column, block in enumerate(blocks):
-            if block not in known:
-                continue
             part = data[data["block"] == block]
             axes = figure.add_subplot(grid[row, column])
             place.dress(axes)
             _against_step(axes, part, name, place)
-            last = row == max(i for i, each in enumerate(quantities) if part[each].notna().any())
+            last = row == len(quantities) - 1
             axes.tick_params(labelbottom=last)
             axes.set_xlabel(drawing.STEP if last else "")
             axes.set_title(_described(part).replace("\n", ", ") if row == 0 else "")
-            axes.set_ylabel(label.format(unit=drawing.unit(data)) if block == known[0] else "")
+            axes.set_ylabel(label.format(unit=drawing.unit(data)) if column == 0 else "")
     reading = drawing.skills(options, drawing.no_skill(options))
     if not data["unskilled"].any():
         del reading[1]
