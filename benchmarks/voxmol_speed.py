@@ -108,7 +108,7 @@ def training_step(model, optimiser, noisy, clean, autocast):
 
 def usual_training_step(*arguments):
     """A training step with PyTorch's convolutions alone."""
-    with patch.object(convolution, "_gains", return_value=False):
+    with patch.object(convolution, "_applies", return_value=False):
         training_step(*arguments)
 
 

@@ -96,7 +96,7 @@ def assert_as_counted(name, size, found):
 @pytest.mark.parametrize(("name", "size"), [(name, size) for name, sizes in SMALL.items() for size in sizes])
 def test_small_networks_do_what_is_counted(name, size, monkeypatch):
     # Convolutions of few channels do more arithmetic on CPUs, in less time.
-    monkeypatch.setattr(convolution, "_gains", lambda x: False)
+    monkeypatch.setattr(convolution, "_applies", lambda x: False)
     model = built(name, "cpu")
     assert_as_counted(name, size, counted(model, batch_of(name, size, "cpu", model), EXAMPLES))
 

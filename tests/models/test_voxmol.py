@@ -17,6 +17,14 @@ SMALL = VoxMolConfig(
 )
 
 
+@pytest.fixture
+def threads():
+    """A function that sets the number of PyTorch's threads until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 class TestVoxMol(VoxelModelSuite):
     network = VoxMol
     config = SMALL
@@ -46,11 +54,25 @@ class TestVoxMol(VoxelModelSuite):
                     module.norm.weight.add_(1)
         assert torch.equal(self.run(model, batch), before)
 
-    def test_layout_in_memory_changes_nothing(self):
+    def test_layout_in_memory_changes_nothing(self, threads):
         model, batch = self.make(), self.batch()
+        threads(1)
         own = self.run(model, batch)
         assert own.is_contiguous()
         assert_close(self.run(model, batch.contiguous(memory_format=torch.channels_last_3d)), own, 1e-5)
+
+    @pytest.mark.parametrize("dropout", [0.0, 0.1])
+    def test_threads_change_nothing_but_the_layout(self, threads, dropout):
+        model, batch = self.make(dropout=dropout).train(), self.batch()
+        found = []
+        for count in (1, 2):
+            threads(count)
+            torch.manual_seed(0)
+            found.append(with_gradients(model(batch), [p for name, p in model.named_parameters() if "conv" in name]))
+        one, two = found
+        assert two[0].is_contiguous() == bool(dropout)  # what is dropped follows the order in memory
+        for ours, theirs in zip(one, two, strict=True):
+            assert_close(ours, theirs, 1e-5)
 
     def test_dropout_in_training_only(self):
         model, batch = self.make(dropout=0.5), self.batch()
@@ -111,7 +133,8 @@ class TestVoxMol(VoxelModelSuite):
     @pytest.mark.parametrize(
         ("width_out", "side", "folded"), [(4, 8, True), (8, 6, True), (5, 6, True), (4, 6, False), (16, 8, False)]
     )
-    def test_folded_convolutions_are_convolutions(self, width_out, side, folded):
+    def test_folded_convolutions_are_convolutions(self, threads, width_out, side, folded):
+        threads(1)
         torch.manual_seed(0)
         layer, x = Conv3d(3, width_out), torch.randn(2, 3, side, side, side, requires_grad=True)
         usual = nn.Conv3d(3, width_out, 3, padding=1)

@@ -1,8 +1,5 @@
 """Draw all figures of a study, several at a time."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-
 from equidyn.core import process
 
 
@@ -12,7 +9,7 @@ def main(log, threads, figures):
 
     from equidyn.figures.parts.making import make_figure
 
-    with ProcessPoolExecutor(threads, get_context("fork"), process.end_with_parent) as pool:
+    with process.forked(threads) as pool:
         drawn = [pool.submit(make_figure, **figure) for figure in reversed(figures)]  # the costliest are last
         for figure in tqdm(drawn, desc="figures", mininterval=1):
             figure.result()

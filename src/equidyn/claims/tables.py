@@ -57,8 +57,8 @@ class TaskTables(Evidence):
     confidence: float
     seed: int
     settings: Settings = field(default_factory=Settings)
-    _sums: dict = field(default_factory=dict)
-    _kept: dict = field(default_factory=dict)
+    _read: dict = field(default_factory=dict)  # of the rows of runs, for all settings
+    _kept: dict = field(default_factory=dict)  # for one number of the bootstrap
 
     def under(self, settings: Settings) -> TaskTables:
         """The same evidence under other settings."""
@@ -67,7 +67,7 @@ class TaskTables(Evidence):
 
     def of(self, choice: Choice) -> TaskTables:
         """The same evidence of other rows: another average of the weights, or another group and comparison."""
-        return self if choice == self.choice else replace(self, choice=choice, _sums={}, _kept={})
+        return self if choice == self.choice else replace(self, choice=choice, _read={}, _kept={})
 
     @property
     def useful_skill(self) -> float:
@@ -149,7 +149,7 @@ class TaskTables(Evidence):
 
     def _values(self, run: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Steps (N,), flow times (T,) and `_SUMS` by cluster (T, N, C, 5) of a run."""
-        if run not in self._sums:
+        if run not in self._read:
             rows = self._rows(run)
             timed = "t" in rows and rows["t"].notna().any()
             keyed = rows.assign(t=rows["t"] if timed else 0.0).set_index(["t", "step", "cluster"])
@@ -167,8 +167,8 @@ class TaskTables(Evidence):
             if run != baseline and not np.array_equal(times, self._values(baseline)[1]):
                 raise ValueError(f"run {run!r} was evaluated at other flow times than {baseline!r}: use the same")
             shape = len(times), len(steps), len(labels), len(_SUMS)
-            self._sums[run] = steps, times, sums.to_numpy(dtype=float).reshape(shape)
-        return self._sums[run]
+            self._read[run] = steps, times, sums.to_numpy(dtype=float).reshape(shape)
+        return self._read[run]
 
     def analysis(self, kind: str) -> pd.DataFrame:
         """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
@@ -201,9 +201,9 @@ class TaskTables(Evidence):
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        if (run, unit) not in self._sums:
-            self._sums[run, unit] = spent(self.costs, run, curves.steps, unit)
-        costs = self._sums[run, unit]
+        if (run, unit) not in self._read:
+            self._read[run, unit] = spent(self.costs, run, curves.steps, unit)
+        costs = self._read[run, unit]
         if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], costs, curves)

@@ -41,9 +41,9 @@ def start(log: str | Path, threads: int) -> None:
 
 
 def variables(threads: int) -> dict[str, str]:
-    """Variables of the environment by which numeric libraries have so many threads.
+    """Environment variables that limit numeric libraries to this many threads.
 
-    Snakemake sets most of them to all threads of a job, also where the job has processes with one thread each.
+    Snakemake sets them to all threads of a job, also where the job runs several processes of one thread each.
     """
     libraries = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
     return {f"{library}_THREADS": str(threads) for library in libraries}
@@ -65,7 +65,10 @@ def join(log: str | Path, *, first: bool) -> None:
 
 
 def forked(processes: int) -> ProcessPoolExecutor:
-    """A pool of processes that are copies of this one, with all that it has imported and read, and end with it."""
+    """A pool of processes that are copies of this one as it is when they get their first task; on Linux they end with it.
+
+    Call it from a process that has no other threads.
+    """
     return ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), end_with_parent)
 
 

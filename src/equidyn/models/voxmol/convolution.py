@@ -4,7 +4,7 @@ PyTorch's kernels fill the vectors of a CPU, of 16 numbers, with channels of the
 neighbouring voxels of few channels: a convolution of stride f along the first axis, whose kernel has f + 2 voxels along
 it, has f times as many channels, one set for each of the f voxels. Besides, PyTorch finds gradients of kernels up to
 ten times as fast with channels last in memory. With two threads and more, changing layouts costs more than folding
-gains, and channels are last throughout. Results are those of the usual convolution up to rounding.
+gains, and channels are last throughout a network. Results are those of the usual convolution up to rounding.
 """
 
 from typing import Any

@@ -133,7 +133,9 @@ class VoxMol(nn.Module):
             ValueError: The number of channels is wrong, or G is not divisible by two for each change of level.
         """
         check_grids(grids, self.config.channels, 2 ** (len(self.config.multipliers) - 1))
-        x = self.first(in_fastest_layout(grids, self.config.width))
+        if not (self.training and self.config.dropout):  # what is dropped follows the order in memory
+            grids = in_fastest_layout(grids, self.config.width)
+        x = self.first(grids)
         stack = [x]
         for step in self.down:
             x = step(x) if isinstance(step, Block) else with_channels_last(step, x)
