@@ -65,7 +65,7 @@ def join(log: str | Path, *, first: bool) -> None:
 
 
 def forked(processes: int) -> ProcessPoolExecutor:
-    """A pool of processes that are copies of this one as it is when they get their first task; on Linux they end with it.
+    """A pool of processes that are copies of this one as it is at their first task; on Linux they end with it.
 
     Call it from a process that has no other threads.
     """
