@@ -43,7 +43,7 @@ class ChainControl(nn.Module):
         along = traces[..., None, :] - traces[..., None]
         distance = torch.linalg.vector_norm(along, dim=2)
         kernels = self._kernels(batch, distance) * (mask / mask.sum(1, keepdim=True)).to(dtype)[:, None, None]
-        along = (along / (1 + distance[:, :, None])).permute(0, 3, 2, 1, 4)  # (B, L, 3, T, L)
+        along = (along / (1 + distance[:, :, None])).permute(0, 3, 2, 1, 4).contiguous()  # (B, L, 3, T, L)
         directions = (along[..., None, :] * kernels[:, :, None, None]).flatten(3).flatten(1, 2)
         kernels = kernels.flatten(2)
 
