@@ -28,9 +28,9 @@ rule judge_claims:
         f"{STUDY}/benchmarks/judge_claims.tsv"
     conda:
         "../envs/figures.yaml"
-    threads: 4
+    threads: asks_for("cpus_per_task", 4)
     resources:
-        mem_mb=asks_for("mem_mb", 2000),
+        mem_mb=asks_for("mem_mb", 3000),
         runtime=asks_for("runtime", 10),
     params:
         told=lambda wildcards: study.judging(),

@@ -7,6 +7,7 @@ import torch
 from suite import CHANNELS, DTYPES, TOLERANCE, VoxelModelSuite, assert_close
 from torch import nn
 
+from equidyn.core import process
 from equidyn.models.registry import build, configuration, configurations
 from equidyn.models.voxmol import convolution, network
 from equidyn.models.voxmol.convolution import Conv3d, with_channels_last
@@ -19,8 +20,9 @@ SMALL = VoxMolConfig(
 
 @pytest.fixture
 def threads():
-    """A function that sets the number of PyTorch's threads until the test ends."""
+    """A function that sets the number of PyTorch's threads until the test ends, in a process as jobs of voxels have."""
     before = torch.get_num_threads()
+    process.use_onednn(True)
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
