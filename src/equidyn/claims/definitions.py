@@ -442,13 +442,12 @@ def judge(
         ValueError: Runs of a task were evaluated on different clusters or at different flow times, or a run has not
             just one row for each step and cluster.
     """
-    told = resamples, confidence, seed
     parts = []
     for task, choice in choices.items():
         own = evaluation[evaluation["task"] == task]
         of_runs = {run: clusters[run] for run in own["run"].unique() if run in clusters}
         of_task = {(kind, about): table for (kind, about), table in analyses.items() if about == task}
-        tables = TaskTables(choice, own, of_runs, of_task, costs, *told)
+        tables = TaskTables(choice, own, of_runs, of_task, costs, resamples, confidence, seed)
         parts += [(tables, weights, Published(task, curves, landscapes)) for weights in (RAW, EMA)]
     ranks = list(CLAIMS)
     rows = [row for judged in each(_judged_of_task, parts) for row in judged]

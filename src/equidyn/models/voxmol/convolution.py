@@ -45,8 +45,8 @@ def in_fastest_layout(grids: Tensor, width: int) -> Tensor:
 
 
 def _gains(x: Tensor) -> bool:
-    """Whether layouts or kernels are changed for one convolution alone."""
-    return _applies(x) and torch.get_num_threads() == 1
+    """Whether layouts or kernels are changed for one convolution alone: not where channels are last throughout."""
+    return _applies(x) and x.is_contiguous()
 
 
 def _applies(x: Tensor) -> bool:
