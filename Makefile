@@ -56,13 +56,15 @@ help:
 run: .venv/study $(NAMED)
 	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(CONFIG))
 
-# What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Jobs per second are not
-# limited, as Snakemake ends only when the last second of such a limit is over.
+# What is in a fresh clone has no history that Snakemake could go by: everything is drawn, and no checksums of tables
+# are taken, once for each file that is made from them. Jobs per second are not limited, as Snakemake ends only when the
+# last second of such a limit is over.
 figures: .venv/workflow
 	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) $(DRAWN)
 
 $(DRAWN): figures/%: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
+		--max-checksum-file-size 0 \
 		--configfile results/$*/config.yaml --config archive=True results=$(patsubst %/,%,$(dir results/$*)) \
 		"figures={formats: [$(FORMATS)]}"
 

@@ -31,7 +31,7 @@ study.require(
 
 rule redraw_figures:
     input:
-        [file for task, figure in REDRAWN for file in tables_of(figure, task)],
+        sorted({file for task, figure in REDRAWN for file in tables_of(figure, task)}),
     output:
         [
             kept(f"{STUDY}/figures/{task}/{figure}.{kind}")

@@ -8,7 +8,7 @@ logarithms, which is what is found; else it lies between those at both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,7 @@ class Frontier:
 
     trainings: Sequence[Training]
     anneals: bool
+    _kept: dict = field(default_factory=dict)  # what `_lines` returns
 
     @cached_property
     def whole(self) -> list[float]:
@@ -76,31 +77,38 @@ class Frontier:
 
     def loss(self, budget: float, averaged: bool) -> Bounds:
         """(S,) the lowest loss within a budget, at least the first of `whole`; averaged over rotations if so asked."""
-        lines = [(each.costs[each.costs > 0], _losses(each, averaged)[:, each.costs > 0]) for each in self.trainings]
-        if self.anneals:
-            costs, ends = (np.array([cost[-1] for cost, _ in lines]), np.stack([loss[:, -1] for _, loss in lines], 1))
-            lines = [(np.sort(costs), ends[:, np.argsort(costs, kind="stable")])]
-        found = [_within(costs, losses, budget) for costs, losses in lines if costs[0] <= budget]
+        found = [_within(costs, best, budget) for costs, best in self._lines(averaged) if costs[0] <= budget]
         lower, upper, seen = (
             np.min([getattr(each, end) for each in found], axis=0) for end in ("lower", "upper", "value")
         )
         return Bounds(lower, upper, seen, smooth=True)
 
+    def _lines(self, averaged: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ascending costs (n,) and the logarithm of the lowest loss until each (S, n), on which all budgets lie."""
+        if averaged not in self._kept:
+            spent = [(each, each.costs > 0) for each in self.trainings]
+            lines = [(each.costs[counts], _losses(each, averaged)[:, counts]) for each, counts in spent]
+            if self.anneals:
+                costs, ends = np.array([cost[-1] for cost, _ in lines]), np.stack([loss[:, -1] for _, loss in lines], 1)
+                lines = [(np.sort(costs), ends[:, np.argsort(costs, kind="stable")])]
+            self._kept[averaged] = [
+                (costs, np.log(np.maximum(np.minimum.accumulate(losses, axis=1), np.finfo(float).tiny)))
+                for costs, losses in lines
+            ]
+        return self._kept[averaged]
+
     def skill(self, budget: float, averaged: bool = False) -> float:
         """Skill of the best that was trained within a budget, in the data."""
-        curves = self.trainings[0].curves
-        null = curves.over_times(np.broadcast_to(curves.known("null"), curves.known("total").shape))[0, -1]
+        null = self.trainings[0].curves.null_over_times[-1]
         return float(1 - self.loss(budget, averaged).upper[0] / null)
 
 
 def _losses(training: Training, averaged: bool) -> np.ndarray:
-    curves = training.curves
-    return curves.over_times(curves.twirled if averaged else curves.known("total"))
+    return training.curves.twirled_over_times if averaged else training.curves.total_over_times
 
 
-def _within(costs: np.ndarray, losses: np.ndarray, budget: float) -> Bounds:
-    """The lowest of losses (S, n) at ascending costs (n,) within a budget."""
-    best = np.log(np.maximum(np.minimum.accumulate(losses, axis=1), np.finfo(float).tiny))
+def _within(costs: np.ndarray, best: np.ndarray, budget: float) -> Bounds:
+    """The lowest loss within a budget, of the logarithms (S, n) of the lowest until ascending costs (n,)."""
     last = int(np.searchsorted(costs, budget, side="right")) - 1
     if last == len(costs) - 1 or budget == costs[last]:
         return Bounds.exact(np.exp(best[:, last]))

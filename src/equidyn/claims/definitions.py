@@ -412,7 +412,7 @@ def judge(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-    each: Callable[..., Iterable[list[dict[str, Any]]]] = map,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> pd.DataFrame:
     """Judge every claim for every task, of the network itself and of its averaged weights, and of the authors' data.
 
@@ -431,7 +431,7 @@ def judge(
         resamples: Number of resamples of the bootstrap over clusters.
         confidence: Level of intervals.
         seed: Seed of the bootstrap.
-        each: A function like `map` that judges tasks and weights one by one, or several at a time in processes.
+        each: A function like `map` that judges tasks, and weights, one by one, or several at a time in processes.
 
     Returns:
         One row per claim, task and weights, "raw" and "ema", with the columns `COLUMNS`. Value and ends are NaN where
@@ -442,23 +442,23 @@ def judge(
         ValueError: Runs of a task were evaluated on different clusters or at different flow times, or a run has not
             just one row for each step and cluster.
     """
+    published = each(judged_of_published, [Published(task, curves, landscapes) for task in choices])
     parts = []
-    for task, choice in choices.items():
+    for (task, choice), theirs in zip(choices.items(), published, strict=True):
         own = evaluation[evaluation["task"] == task]
         of_runs = {run: clusters[run] for run in own["run"].unique() if run in clusters}
         of_task = {(kind, about): table for (kind, about), table in analyses.items() if about == task}
         tables = TaskTables(choice, own, of_runs, of_task, costs, resamples, confidence, seed)
-        parts += [(tables, weights, Published(task, curves, landscapes)) for weights in (RAW, EMA)]
+        parts += [(tables, weights, theirs) for weights in (RAW, EMA)]
     ranks = list(CLAIMS)
     rows = [row for judged in each(_judged_of_task, parts) for row in judged]
     return pd.DataFrame(sorted(rows, key=lambda row: ranks.index(row["claim"])), columns=list(COLUMNS))
 
 
-def _judged_of_task(part: tuple[TaskTables, str, Published]) -> list[dict[str, Any]]:
-    """A row per claim about a task, of the network itself or of its averaged weights."""
-    tables, weights, published = part
+def _judged_of_task(part: tuple[TaskTables, str, dict[str, _Judged]]) -> list[dict[str, Any]]:
+    """A row per claim about a task, of the network itself or of its averaged weights, beside what is published."""
+    tables, weights, theirs = part
     own, choice = tables.evaluation, tables.choice
-    theirs = judged_of_published(published)
     decays = averages(own, choice.baseline)
     told = usual_average(own, choice.baseline) if weights == EMA else RAW
     note = f"averaged with a decay of {decays[told]:g}" if decays.get(told, np.nan) > 0 else ""
@@ -468,7 +468,7 @@ def _judged_of_task(part: tuple[TaskTables, str, Published]) -> list[dict[str, A
         for name, decay in decays.items()
         if weights == EMA and name != told
     }
-    about = [name for name, _ in _about(published.task)]
+    about = [name for name, _ in _about(choice.task)]
     judged = _firm(evidence, {name: _judged(CLAIMS[name], evidence) for name in about}, others)
     return [_row(name, choice, weights, note, *judged[name], theirs[name]) for name in about]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -262,8 +263,23 @@ class Curves:
         """(N,) until which step something must remain that is reached at each step, to last."""
         return np.maximum(LASTS * self.steps, [*self.steps[1:], np.inf])
 
-    def over_times(self, losses: np.ndarray) -> np.ndarray:
-        """(S, N): the mean over flow times of a loss divided by (1 - t)², as in training but all times alike."""
+    @cached_property
+    def total_over_times(self) -> np.ndarray:
+        """(S, N): the loss, see `_over_times`."""
+        return self._over_times(self.known("total"))
+
+    @cached_property
+    def twirled_over_times(self) -> np.ndarray:
+        """(S, N): the twirled loss, see `_over_times`."""
+        return self._over_times(self.twirled)
+
+    @cached_property
+    def null_over_times(self) -> np.ndarray:
+        """(N,): the null loss in the data, see `_over_times`."""
+        return self._over_times(np.broadcast_to(self.known("null"), self.known("total").shape)[:1])[0]
+
+    def _over_times(self, losses: np.ndarray) -> np.ndarray:
+        """The mean over flow times of a loss divided by (1 - t)², as in training but all times alike."""
         return (losses / (1 - self.times[:, None]) ** 2).mean(axis=1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from equidyn.claims.evidence import (
     LEARNS,
@@ -172,7 +171,11 @@ def returns(evidence: Evidence) -> Found:
         with np.errstate(invalid="ignore"):  # where nothing is learned
             return np.exp(means[..., -1] - means.min(axis=-1))
 
-    return _so_far(evidence, statistic, stats.gmean, LATE, WITHIN, least=1.0)
+    return _so_far(evidence, statistic, _geometric_mean, LATE, WITHIN, least=1.0)
+
+
+def _geometric_mean(values: np.ndarray, axis: int) -> np.ndarray:
+    return np.exp(np.log(values).mean(axis=axis))
 
 
 def ends_above(evidence: Evidence) -> Found:

@@ -8,13 +8,14 @@ percentile bootstrap, the studentised one and Student's interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special  # its statistics take most of a second to import
 
 from equidyn.claims.budgets import trainings
 from equidyn.claims.evidence import (
@@ -45,6 +46,39 @@ _SUMS = ("weight", "total", "equivariance", "prediction_energy", "null_energy")
 
 
 @dataclass(frozen=True, eq=False)
+class ClusterSums:
+    """Sums by cluster of a run.
+
+    Attributes:
+        steps: (N,) evaluated steps.
+        times: (T,) flow times; a single 0 where there are none.
+        labels: (C,) labels of the clusters.
+        sums: (5, T, N, C) the sums named in `_SUMS`.
+    """
+
+    steps: np.ndarray
+    times: np.ndarray
+    labels: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def of(cls, run: str, rows: pd.DataFrame) -> ClusterSums:
+        """Those of some rows.
+
+        Raises:
+            ValueError: There is not just one row for each flow time, step and cluster.
+        """
+        timed = "t" in rows and rows["t"].notna().any()
+        keyed = rows.assign(t=rows["t"] if timed else 0.0).set_index(["t", "step", "cluster"])
+        sums = keyed[list(_SUMS)].sort_index()
+        times, steps, labels = (np.unique(sums.index.get_level_values(name)) for name in sums.index.names)
+        if not sums.index.is_unique or len(sums) != len(times) * len(steps) * len(labels):
+            raise ValueError(f"run {run!r} must have one row for each flow time, step and cluster: sum its examples")
+        shape = len(_SUMS), len(times), len(steps), len(labels)
+        return cls(steps, times, labels, sums.to_numpy(dtype=float).T.reshape(shape))
+
+
+@dataclass(frozen=True, eq=False)
 class TaskTables(Evidence):
     """All tables of one task; see `equidyn.claims.definitions.judge`."""
 
@@ -57,8 +91,8 @@ class TaskTables(Evidence):
     confidence: float
     seed: int
     settings: Settings = field(default_factory=Settings)
-    _read: dict = field(default_factory=dict)  # of the rows of runs, for all settings
-    _kept: dict = field(default_factory=dict)  # for one number of the bootstrap
+    _read: dict = field(default_factory=dict)  # of the tables, for all choices and settings
+    _kept: dict = field(default_factory=dict)  # for one choice and number of the bootstrap
 
     def under(self, settings: Settings) -> TaskTables:
         """The same evidence under other settings."""
@@ -67,7 +101,7 @@ class TaskTables(Evidence):
 
     def of(self, choice: Choice) -> TaskTables:
         """The same evidence of other rows: another average of the weights, or another group and comparison."""
-        return self if choice == self.choice else replace(self, choice=choice, _read={}, _kept={})
+        return self if choice == self.choice else replace(self, choice=choice, _kept={})
 
     @property
     def useful_skill(self) -> float:
@@ -79,10 +113,10 @@ class TaskTables(Evidence):
         """Which weights are judged."""
         return self.choice.weights
 
-    @cached_property
+    @property
     def runs(self) -> pd.DataFrame:
         """Design of all runs, by name, and the last step at which each was evaluated."""
-        return settings(self.evaluation).sort_index()
+        return _once(self._read, "runs", lambda: settings(self.evaluation).sort_index())
 
     @cached_property
     def replicates(self) -> list[str]:
@@ -104,14 +138,17 @@ class TaskTables(Evidence):
             raise Untestable(f"no run {baseline!r} was evaluated")
         return comparable(self.runs.to_dict("index"), baseline, columns, **lengths_and_controls)
 
-    @cached_property
+    @property
     def labels(self) -> np.ndarray:
         """(C,) labels of the clusters, which all runs of the task share."""
-        return np.unique(self._rows(self.replicates[0])["cluster"])
+        return self._sums(self.replicates[0]).labels
 
-    @cached_property
+    @property
     def counts(self) -> np.ndarray:
         """(S, C) how often each sample has each cluster: the data, the data without each cluster, and resamples."""
+        return _once(self._kept, "counts", self._counts)
+
+    def _counts(self) -> np.ndarray:
         count = len(self.labels)
         rng = np.random.default_rng(seed_for(self.seed + self.settings.seed, "claims", self.choice.task))
         drawn = rng.multinomial(count, np.full(count, 1 / count), self.resamples)
@@ -128,47 +165,39 @@ class TaskTables(Evidence):
 
     def curves(self, run: str) -> Curves:
         """Losses of a run, computed once for each number of the bootstrap."""
-        key = run, self.settings.ratios
-        if key not in self._kept:
-            steps, times, values = self._values(run)
-            weight, *parts = np.moveaxis(np.tensordot(self.counts, values, axes=(1, 2)), -1, 0)
-            total, equivariance, energy, null = parts
-            with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
-                percent = self._mean_share(values) if self.settings.ratios else 100 * equivariance / total
-                losses = [
-                    None if np.isnan(part).all() else part / weight for part in (total, equivariance, null, energy)
-                ]
-            self._kept[key] = Curves(steps, times, percent, *losses)
-        return self._kept[key]
+        return _once(self._kept, (run, self.settings.ratios), lambda: self._curves(run))
 
-    def _mean_share(self, values: np.ndarray) -> np.ndarray:
+    def _curves(self, run: str) -> Curves:
+        found = self._sums(run)
+        weight, total, equivariance, energy, null = (self._summed(part) for part in found.sums)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
+            percent = self._mean_share(found.sums) if self.settings.ratios else 100 * equivariance / total
+            losses = [None if np.isnan(part).all() else part / weight for part in (total, equivariance, null, energy)]
+        return Curves(found.steps, found.times, percent, *losses)
+
+    def _summed(self, values: np.ndarray) -> np.ndarray:
+        """(S, T, N) sums over clusters of values (T, N, C), in the data and in each resample."""
+        return np.tensordot(self.counts, values, axes=(1, 2))
+
+    def _mean_share(self, sums: np.ndarray) -> np.ndarray:
         """(S, T, N) mean over clusters of their shares, percent."""
-        total, equivariance = values[..., 1], values[..., 2]
+        total, equivariance = sums[1], sums[2]
         shares = np.divide(equivariance, total, out=np.zeros_like(total), where=total > 0)
-        return 100 * np.tensordot(self.counts, shares, axes=(1, 2)) / self.counts.sum(axis=1)[:, None, None]
+        return 100 * self._summed(shares) / self.counts.sum(axis=1)[:, None, None]
 
-    def _values(self, run: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Steps (N,), flow times (T,) and `_SUMS` by cluster (T, N, C, 5) of a run."""
-        if run not in self._read:
-            rows = self._rows(run)
-            timed = "t" in rows and rows["t"].notna().any()
-            keyed = rows.assign(t=rows["t"] if timed else 0.0).set_index(["t", "step", "cluster"])
-            sums = keyed[list(_SUMS)].sort_index()
-            times, steps, labels = (np.unique(sums.index.get_level_values(name)) for name in sums.index.names)
-            baseline = self.replicates[0]
-            if not np.array_equal(labels, self.labels):
+    def _sums(self, run: str) -> ClusterSums:
+        """The sums of a run, with the weights that are judged and the conditions that figures show; checked."""
+        key = "sums", run, self.weights, *self.choice.conditions.items()
+        found, baseline = _once(self._read, key, lambda: ClusterSums.of(run, self._rows(run))), self.replicates[0]
+        if run != baseline:
+            usual = self._sums(baseline)
+            if not np.array_equal(found.labels, usual.labels):
                 raise ValueError(
                     f"run {run!r} was evaluated on other clusters than {baseline!r}: evaluate both on the same"
                 )
-            if not sums.index.is_unique or len(sums) != len(times) * len(steps) * len(labels):
-                raise ValueError(
-                    f"run {run!r} must have one row for each flow time, step and cluster: sum its examples"
-                )
-            if run != baseline and not np.array_equal(times, self._values(baseline)[1]):
+            if not np.array_equal(found.times, usual.times):
                 raise ValueError(f"run {run!r} was evaluated at other flow times than {baseline!r}: use the same")
-            shape = len(times), len(steps), len(labels), len(_SUMS)
-            self._read[run] = steps, times, sums.to_numpy(dtype=float).reshape(shape)
-        return self._read[run]
+        return found
 
     def analysis(self, kind: str) -> pd.DataFrame:
         """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
@@ -192,18 +221,17 @@ class TaskTables(Evidence):
 
     def trainings(self, unit: str) -> Trainings:
         """Trainings whose losses at equal cost are compared, gathered once for each number of the bootstrap."""
-        key = "at equal cost", unit, self.settings.ratios  # no name of a run, see `curves`
-        if key not in self._kept:
-            tables = self.of(self.choice.at_equal_cost)
+
+        def gathered() -> Trainings:
+            tables = _once(self._kept, "at equal cost", lambda: self.of(self.choice.at_equal_cost))
             runs, baseline = self.runs.to_dict("index"), self.replicates[0]
-            self._kept[key] = trainings(runs, baseline, self.choice.anneals, lambda run: tables._training(run, unit))
-        return self._kept[key]
+            return trainings(runs, baseline, self.choice.anneals, lambda run: tables._training(run, unit))
+
+        return _once(self._kept, ("trainings", unit, self.settings.ratios), gathered)
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        if (run, unit) not in self._read:
-            self._read[run, unit] = spent(self.costs, run, curves.steps, unit)
-        costs = self._read[run, unit]
+        costs = _once(self._read, ("costs", run, unit), lambda: spent(self.costs, run, curves.steps, unit))
         if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], costs, curves)
@@ -230,8 +258,8 @@ class TaskTables(Evidence):
                          quantile))
             for each, quantile in ((lower, _lower_median), (upper, _upper_median))
         ]  # fmt: skip
-        quantile = np.sqrt(clusters / (clusters - 1)) * stats.t.ppf(level, clusters - 1)
-        tail = int(stats.norm.sf(quantile) * (len(ends[0]) - 1))
+        quantile = np.sqrt(clusters / (clusters - 1)) * special.stdtrit(clusters - 1, level)
+        tail = int(special.ndtr(-quantile) * (len(ends[0]) - 1))
         low, high = ends[0][tail], ends[1][-1 - tail]
         if known:
             low = min(low, self._student(forward(lower))[0])
@@ -268,12 +296,12 @@ class TaskTables(Evidence):
         errors = np.sqrt(np.maximum(spread, 0) / (clusters - 1))
         some = errors > _ROUNDING * np.sqrt(square)
         deviations = (drawn[some] - mean) / errors[some] if some.any() else np.zeros(1)
-        quantile = stats.t.ppf(level, clusters - 1)
+        quantile = special.stdtrit(clusters - 1, level)
         reach = np.sqrt(square) * np.array(
             [max(quantile, np.quantile(deviations, level)), max(quantile, -np.quantile(deviations, 1 - level))]
         )
         if seeds > 1:
-            own = stats.t.ppf(level, seeds - 1) * values[:, 0].std(ddof=1) / np.sqrt(seeds)
+            own = special.stdtrit(seeds - 1, level) * values[:, 0].std(ddof=1) / np.sqrt(seeds)
             reach = np.hypot(reach, own)
         return float(middle - reach[0]), float(middle + reach[1])
 
@@ -288,9 +316,16 @@ class TaskTables(Evidence):
         if count < FEWEST_SEEDS:
             ends = (min(values), max(values)) if count > 1 else (np.nan, np.nan)
             return Found(value, *ends, (f"{shown}; an interval needs {FEWEST_SEEDS}", *notes), RANGE)
-        reach = stats.t.ppf((1 + self.confidence) / 2, count - 1) * found.std(ddof=1) / np.sqrt(count)
+        reach = special.stdtrit(count - 1, (1 + self.confidence) / 2) * found.std(ddof=1) / np.sqrt(count)
         low, high = (float(back(found.mean() + sign * reach)) for sign in (-1, 1))
         return Found(value, low, high, (shown, *notes))
+
+
+def _once(kept: dict, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What is kept under a key, made where nothing is."""
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
 
 
 def _scale(lower: np.ndarray, known: bool) -> tuple[Callable, Callable, Callable]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from scipy import stats
+from scipy import special
 
 from equidyn.core.numbers import several, short
 from equidyn.figures.parts import drawing, layout, style
@@ -200,7 +200,7 @@ def hessian_summary(table: pd.DataFrame, options: Options) -> tuple[Figure, pd.D
     """
     data = at_times(of_analysis(table, options, _SUMMARY), (_TIME,))
     data["largest_relative"] = data["largest"] / data["loss_value"]
-    half = data["trace_error"] * stats.t.ppf((1 + options.confidence) / 2, (data["probes"] - 1).clip(lower=1))
+    half = data["trace_error"] * special.stdtrit((data["probes"] - 1).clip(lower=1), (1 + options.confidence) / 2)
     data["trace_low"], data["trace_high"] = data["trace"] - half, data["trace"] + half
     quantities = {name: text for name, text in _QUANTITIES.items() if name in data}
     blocks = _blocks(data)
