@@ -20,6 +20,37 @@ for card in root.glob("**/*/card.py"):
 print(*sys.modules)
 """
 
+LACKING = """
+import importlib, pkgutil, sys
+from importlib.metadata import packages_distributions, requires
+from packaging.requirements import Requirement
+found = set()
+def gather(name, extras):
+    for text in requires(name) or []:
+        need = Requirement(text)
+        if any(need.marker is None or need.marker.evaluate({"extra": extra}) for extra in extras):
+            if (need.name, *need.extras) not in found:
+                found.add((need.name, *need.extras))
+                gather(need.name, {"", *need.extras})
+gather("equidyn", {"", sys.argv[1]})
+there = {name.lower().replace("_", "-") for name, *_ in found} | {"equidyn"}
+class Finder:
+    @staticmethod
+    def find_spec(name, *_):
+        owners = {owner.lower().replace("_", "-") for owner in owners_of.get(name.partition(".")[0], ())}
+        if owners and not owners & there:
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
+owners_of = packages_distributions()
+sys.meta_path.insert(0, Finder)
+importlib.import_module("torch") if sys.argv[2:] == ["torch"] else None
+for package in ("claims", "figures", "report"):
+    folder = importlib.import_module(f"equidyn.{package}")
+    for module in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
+        if module.name not in ("equidyn.report.measurement", "equidyn.report.document"):  # which commands use
+            importlib.import_module(module.name)
+            print(module.name)
+"""
+
 
 @pytest.fixture
 def package(tmp_path):
@@ -91,9 +122,17 @@ def test_cards_need_no_heavy_library():
     assert not loaded & {"torch", "pandas", "matplotlib", "rdkit", "scipy", "jaxtyping"}
 
 
-def run(code):
+def run(code, *words):
     """Run code in a process of its own."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+
+
+def test_claims_figures_and_reports_need_what_their_extra_brings():
+    """Results that others have made are judged and drawn anew where nothing else is installed."""
+    result = run(LACKING, "report")
+    assert result.returncode == 0, result.stderr
+    assert {"equidyn.claims.definitions", "equidyn.figures.families.claims.draw"} <= set(result.stdout.split())
+    assert "torch is not installed" in run(LACKING, "report", "torch").stderr
 
 
 def test_the_package_alone_loads_nothing_heavy():
