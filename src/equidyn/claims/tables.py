@@ -169,10 +169,11 @@ class TaskTables(Evidence):
 
     def _curves(self, run: str) -> Curves:
         found = self._sums(run)
-        weight, total, equivariance, energy, null = (self._summed(part) for part in found.sums)
+        weight, *parts = (None if np.isnan(part).all() else self._summed(part) for part in found.sums)
+        total, equivariance, energy, null = parts
         with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
             percent = self._mean_share(found.sums) if self.settings.ratios else 100 * equivariance / total
-            losses = [None if np.isnan(part).all() else part / weight for part in (total, equivariance, null, energy)]
+            losses = [None if part is None else part / weight for part in (total, equivariance, null, energy)]
         return Curves(found.steps, found.times, percent, *losses)
 
     def _summed(self, values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Pages made of the templates of this room, which share a base, a style and macros in `parts`."""
 
 import math
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from equidyn.claims.verdicts import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED
 from equidyn.core.numbers import short
 
+_BUNDLE = """
+import sys, vl_convert
+sys.stdout.buffer.write(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode())
+"""
 SYMBOLS = {REPRODUCED: "✓", NOT_REPRODUCED: "✗", NOT_TESTABLE: "?"}
 """The possible verdicts on a claim, each with its symbol."""
 
@@ -56,10 +62,10 @@ def vega() -> str:
     """The scripts of Vega-Lite as a module that defines ``vegaEmbed``, for pages that draw.
 
     Vega-Lite is the smallest of the maintained libraries, 0.9 MB beside Bokeh's 1.3 and Plotly's 4.8, and draws in SVG.
+    They are put together in a process of their own, as they would hold up all threads of this one for a second.
     """
-    import vl_convert
-
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    made = subprocess.run([sys.executable, "-c", _BUNDLE], check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    return made.stdout
 
 
 def _header(name: str) -> str:

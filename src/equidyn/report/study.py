@@ -118,6 +118,7 @@ def write_report(
     if claims is not None and (unknown := set(claims["verdict"]) - set(SYMBOLS)):
         raise ValueError(f"unknown verdicts {sorted(unknown)}; there are {list(SYMBOLS)}")
     with ThreadPoolExecutor() as pool:  # Pillow compresses beside Python
+        scripts = pool.submit(vega)
         pictures = [*pool.map(lambda picture: replace(picture, data=webp(picture.png)), pictures)]
     shown = {f"{picture.task}/{picture.name}": picture for picture in pictures}
     judged = [] if claims is None else _by_claim(claims)
@@ -159,7 +160,7 @@ def write_report(
         manifest=manifest,
         config=config,
         commit=commit,
-        vega=vega(),
+        vega=scripts.result(),
         data={
             "study": study,
             "titles": tasks,
@@ -176,7 +177,7 @@ def webp(png: Path) -> str:
     """A picture in fewer shades, a WebP without loss as base64."""
     buffer = io.BytesIO()
     with Image.open(png) as image:
-        image.convert("RGB").point(3 * _SHADES).save(buffer, "webp", lossless=True, quality=30, method=2)
+        image.convert("RGB").point(3 * _SHADES).save(buffer, "webp", lossless=True, quality=25, method=2)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
