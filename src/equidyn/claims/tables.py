@@ -169,12 +169,14 @@ class TaskTables(Evidence):
 
     def _curves(self, run: str) -> Curves:
         found = self._sums(run)
-        weight, *parts = (None if np.isnan(part).all() else self._summed(part) for part in found.sums)
-        total, equivariance, energy, null = parts
+        weight, total, equivariance = map(self._summed, found.sums[:3])
         with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
             percent = self._mean_share(found.sums) if self.settings.ratios else 100 * equivariance / total
-            losses = [None if part is None else part / weight for part in (total, equivariance, null, energy)]
-        return Curves(found.steps, found.times, percent, *losses)
+            energy, null = (
+                None if np.isnan(part).all() else self._summed(part) / weight  # not all tables have them
+                for part in found.sums[3:]
+            )
+            return Curves(found.steps, found.times, percent, total / weight, equivariance / weight, null, energy)
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
         """(S, T, N) sums over clusters of values (T, N, C), in the data and in each resample."""
