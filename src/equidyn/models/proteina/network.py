@@ -80,7 +80,12 @@ class AdaptiveNorm(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
-        y = plain_norm(x) * scale
+        return self.adapted(plain_norm(x), scale, shift)
+
+    @staticmethod
+    def adapted(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """(..., D) -> (..., D), of what is normed."""
+        y = x * scale
         y += shift  # addcmul would multiply by its factor of 1 in the backward pass
         return y
 
@@ -161,15 +166,18 @@ class PairBuilder(nn.Module):
         separation = (index[:, :, None] - index[:, None, :]).clamp(-reach, reach) + reach
         counts = [config.separation_classes, config.sc_distance_classes, config.distance_classes]
         # A linear layer on one-hot vectors picks columns.
-        of_separation, of_sc_distance, columns = self.classes.weight.T.contiguous().split(counts)
-        place = distance_class(pair_distances(batch.x_t), *DISTANCE_RANGE, len(columns))
-        if batch.x_sc is not None:
+        of_separation, of_sc_distance, of_distance = self.classes.weight.T.contiguous().split(counts)
+        place = distance_class(pair_distances(batch.x_t), *DISTANCE_RANGE, len(of_distance))
+        if batch.x_sc is None:  # there are fewer kinds of pairs than pairs, and each kind is normed once
+            kinds = (of_separation[:, None] + of_distance).flatten(0, 1)
+            pairs = F.embedding(separation * len(of_distance) + place, plain_norm(self.norm(kinds)))
+        else:
             sc_place = distance_class(pair_distances(batch.x_sc), *DISTANCE_RANGE, len(of_sc_distance))
-            place += len(columns) * sc_place
-            columns = (of_sc_distance[:, None] + columns).flatten(0, 1)
-        pairs = F.embedding(separation, of_separation)
-        pairs += F.embedding(place, columns)
-        return self.adapt(self.norm(pairs), *self.adapt.of(self.time_norm(self.time(time))[:, None, None]))
+            of_distances = (of_sc_distance[:, None] + of_distance).flatten(0, 1)
+            pairs = F.embedding(separation, of_separation)
+            pairs += F.embedding(sc_place * len(of_distance) + place, of_distances)
+            pairs = plain_norm(self.norm(pairs))
+        return self.adapt.adapted(pairs, *self.adapt.of(self.time_norm(self.time(time))[:, None, None]))
 
 
 class Attention(nn.Module):
