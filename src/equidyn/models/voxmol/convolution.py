@@ -34,14 +34,14 @@ def with_channels_last(step: nn.Module, x: Tensor) -> Tensor:
     """What another convolution makes of x (B, C, G, G, G), contiguous."""
     if not _gains(x) or x.shape[1] >= _LANES:
         return step(x)
-    return step(x.contiguous(memory_format=torch.channels_last_3d)).contiguous()
+    return step(_last(x)).contiguous()
 
 
 def in_fastest_layout(grids: Tensor, width: int) -> Tensor:
     """Grids (B, C, G, G, G) with channels last in memory, if that is best throughout a network of this width."""
     if not _applies(grids) or width >= _LANES or torch.get_num_threads() == 1:
         return grids
-    return grids.contiguous(memory_format=torch.channels_last_3d)
+    return _last(grids)
 
 
 def _gains(x: Tensor) -> bool:
@@ -68,12 +68,11 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, kernel = ctx.saved_tensors
         f = _folds(len(kernel), x)
-        # As the folded kernel gives it, (B, f * out, G / f, G, G), with channels last in memory.
-        gathered = gradient.unflatten(2, (-1, f)).permute(0, 2, 4, 5, 3, 1).flatten(4).permute(0, 4, 1, 2, 3)
-        last = gathered, x.contiguous(memory_format=torch.channels_last_3d)
+        # As the folded kernel gives it, (B, f * out, G / f, G, G). Moving planes first is faster than all at once.
+        gathered = gradient.unflatten(2, (-1, f)).permute(0, 3, 1, 2, 4, 5).flatten(1, 2)
         geometry = [f, 1, 1], [1, 1, 1], [1, 1, 1], False, [0, 0, 0], 1
         _, of_folded, of_bias = torch.ops.aten.convolution_backward(
-            *last, _folded(kernel, f), [f * len(kernel)], *geometry, [False, True, True]
+            _last(gathered), _last(x), _folded(kernel, f), [f * len(kernel)], *geometry, [False, True, True]
         )
         of_x = None
         if ctx.needs_input_grad[0]:
@@ -89,6 +88,11 @@ def _convolved(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     bias = None if bias is None else bias.expand(f, -1).flatten()
     y = F.conv3d(x, _folded(kernel, f), bias, stride=(f, 1, 1), padding=1)
     return y.unflatten(1, (f, -1)).permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+
+
+def _last(x: Tensor) -> Tensor:
+    """x (B, C, G, G, G) with channels last in memory."""
+    return x.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _folds(width_out: int, x: Tensor) -> int:
