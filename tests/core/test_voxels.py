@@ -207,6 +207,16 @@ def test_chunks_change_nothing(monkeypatch):
         torch.testing.assert_close(gradient, results[0][1], rtol=0, atol=1e-12)
 
 
+def test_all_voxels_are_converted_as_those_near_atoms(monkeypatch):
+    results = []
+    for sparse in (0, 10**6):
+        monkeypatch.setattr(voxels, "_SPARSE", sparse)
+        results.append(voxelise(*atoms(20), 2, Grid(12), 3))
+    torch.testing.assert_close(*results, rtol=0, atol=1e-15)
+    assert (results[0] == 0).any()
+    assert not any(values.signbit().any() for values in results)
+
+
 # --- elements and rotations -----------------------------------------------------------------------------------------
 
 

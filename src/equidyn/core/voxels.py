@@ -24,6 +24,7 @@ WIDTH = 0.93  # width of the Gaussian, in radii
 REACH = 2.5  # reach of the symmetric window, in radii: 1.25 Å
 
 _CHUNK = 2**20  # voxels of windows, in memory at once
+_SPARSE = 8  # times as many voxels are converted one after the other in the time that it takes to find those of windows
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class Grid:
     def variance(self) -> float:
         """The divisor of squared distances in the Gaussian, in squared voxels."""
         return (WIDTH * self.radius / self.spacing) ** 2
+
+    @property
+    def reach(self) -> float:
+        """How far along each axis an atom contributes in the symmetric grid, voxels."""
+        return REACH * self.radius / self.spacing
+
+    @property
+    def window(self) -> int:
+        """Voxels along each axis that an atom may contribute to."""
+        return 11 if self.centre == "upstream" else math.ceil(2 * self.reach) + 1
 
     def axis(
         self, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
@@ -202,8 +213,7 @@ class _Window(NamedTuple):
 def _windows(x: Float[Tensor, "N 3"], plane: Int64[Tensor, " N"], grid: Grid) -> Iterator[_Window]:
     """Windows of atoms at x (N, 3), in voxels from the origin, on planes (N,), a bounded number at a time."""
     side, origin = grid.side, grid.origin
-    reach = REACH * grid.radius / grid.spacing
-    width = 11 if grid.centre == "upstream" else math.ceil(2 * reach) + 1
+    reach, width = grid.reach, grid.window
     steps = torch.arange(width, device=x.device, dtype=x.dtype)
     atoms = max(1, _CHUNK // width**3)
     for start in range(0, len(x), atoms):
@@ -234,13 +244,15 @@ def _log_complements(
 
 
 class _Union(torch.autograd.Function):
-    """1 - prod_i (1 - g_i), in logarithms; only voxels near atoms are ever computed."""
+    """1 - prod_i (1 - g_i), in logarithms; where atoms are few, only voxels near them are ever computed."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, plane: Tensor, planes: int, grid: Grid) -> Tensor:
         ctx.save_for_backward(x, plane)
         ctx.planes, ctx.grid = planes, grid
         values = _log_complements(x, plane, planes, grid)
+        if len(values) <= _SPARSE * len(x) * grid.window**3:
+            return values.expm1_().abs_()  # not negated, which would leave a negative zero
         for window in _windows(x, plane, grid):
             found = values.index_select(0, window.place)
             # Logarithms are at most 0 and densities at least 0: a positive value has been converted already.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from equidyn.core.voxels import REACH, Grid, check_atoms, published_rotation, voxelise
+from equidyn.core.voxels import Grid, check_atoms, published_rotation, voxelise
 from equidyn.models.voxmol.network import VoxMol, VoxMolConfig
 from equidyn.verification.recorded import Recorded, renamed
 
@@ -123,7 +123,7 @@ def _voxels(fixture: Recorded) -> dict[str, Tensor]:
     def grids(prefix: str) -> Tensor:
         positions, channel, side = (fixture[prefix + key] for key in ("coords", "channels", "grid_dim"))
         grid = Grid(int(side), float(fixture["resolution"]), "upstream")
-        if (reach := int(fixture["cubes_around"])) != REACH * grid.radius / grid.spacing:
+        if (reach := int(fixture["cubes_around"])) != grid.reach:
             raise ValueError(f"cubes_around={reach} is not implemented, only 5")
         real = channel != _PADDING
         if (radius := fixture.get(prefix + "radius")) is not None and (radius[real] != grid.radius).any():
