@@ -228,9 +228,11 @@ def attention_biases(layers: Sequence[Attention], pairs: Tensor, keys: Tensor) -
     weight = _stacked(linears, "weight")
     constant = weight @ _stacked(norms, "bias")[..., None]
     weight = weight * _stacked(norms, "weight")[:, None]
-    bias = F.linear(plain_norm(pairs), weight.flatten(0, 1))
+    # With pairs as columns, biases of a head lie together as attention needs them.
+    bias = weight.flatten(0, 1) @ plain_norm(pairs).flatten(0, 2).mT
     missing = keys.shape[1] - pairs.shape[1]
-    bias = F.pad(bias.unflatten(-1, weight.shape[:2]).permute(3, 0, 4, 1, 2), (missing, 0, missing, 0)).contiguous()
+    bias = bias.view(*weight.shape[:2], *pairs.shape[:3]).transpose(1, 2)  # layers before chains before heads
+    bias = F.pad(bias, (missing, 0, missing, 0)).contiguous()
     bias += torch.where(keys[:, None, None], constant[:, None, ..., None], -torch.inf)
     return bias.unbind()
 
