@@ -301,7 +301,7 @@ def _accumulate_gradient(
     weight = world.size * inputs.weight  # gradients are means over processes, and must be sums
     total = torch.zeros((), device=world.device)
     for place, (number, batch) in enumerate(inputs.portions, start=1):
-        torch.manual_seed(seed_for(recipe.seed, "dropout", step, number))
+        _seed(seed_for(recipe.seed, "dropout", step, number), world.device)
         batch = to_device(batch, world.device)
         with nullcontext() if place == len(inputs.portions) else world.apart(shared):
             with torch.autocast(world.device.type, autocast) if autocast else nullcontext():
@@ -309,6 +309,13 @@ def _accumulate_gradient(
             (weight * share).backward()
         total = total + inputs.weight * share.detach()
     return total
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed the random numbers of the CPU and of a device; `torch.manual_seed` takes longer, as it asks for all kinds."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
