@@ -312,7 +312,7 @@ def _accumulate_gradient(
 
 
 def _seed(seed: int, device: torch.device) -> None:
-    """Seed the random numbers of the CPU and of a device; `torch.manual_seed` takes longer, as it asks for all kinds."""
+    """Seed the random numbers of the CPU and of a device alone: `torch.manual_seed` asks for all kinds of devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
