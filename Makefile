@@ -56,8 +56,8 @@ help:
 run: .venv/study $(NAMED)
 	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(CONFIG))
 
-# What is in a fresh clone has no history that Snakemake could go by: everything is drawn, and no checksums of tables
-# are taken, once for each file that is made from them. Jobs per second are not limited, as Snakemake ends only when the
+# What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Checksums of tables, which
+# Snakemake would take anew for each file that is made from them, serve nothing then. Jobs per second are not limited, as Snakemake ends only when the
 # last second of such a limit is over.
 figures: .venv/workflow
 	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) $(DRAWN)

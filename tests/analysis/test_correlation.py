@@ -27,6 +27,20 @@ def test_coefficients_are_of_the_logarithms():
     assert found.spearman_low < found.spearman < found.spearman_high
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_coefficients_are_at_most_one(seed):
+    x = np.exp(np.random.default_rng(seed).normal(size=9))
+    found = log_correlation(x, 3 * x**1.7)
+    assert found.pearson <= found.pearson_high <= 1
+    assert found.spearman == found.spearman_high == 1
+
+
+def test_coefficients_are_those_of_any_scale():
+    x, y = series(50, 0.6, 0.0, np.random.default_rng(0))
+    found, narrow = log_correlation(x, y), log_correlation(x**1e-11, y)
+    assert narrow.pearson == pytest.approx(found.pearson, abs=1e-3)
+
+
 def test_a_power_law_is_perfect():
     x = np.geomspace(1, 1e5, 20)
     for power, sign in ((2.5, 1), (-0.5, -1)):

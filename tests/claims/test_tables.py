@@ -125,6 +125,49 @@ def test_a_task_without_null_loss_is_judged_of_the_rest():
     assert found("penalty_small_throughout", base).value == pytest.approx(100 * 1.5 / 98.5)
 
 
+@pytest.mark.parametrize(
+    ("name", "claim", "word"),
+    [
+        ("null_energy", "learned_faster", "null loss"),
+        ("prediction_energy", "equivariant_at_skill_0.5", "predictions' energy"),
+        ("equivariance", "learned_faster", "equivariance error"),
+    ],
+)
+def test_a_sum_that_one_cluster_lacks_is_not_known(name, claim, word):
+    design, rows = run("base")
+    rows.loc[rows["cluster"] == 3, name] = np.nan
+    with pytest.raises(Untestable, match=f"the {word} is not known"):
+        found(claim, (design, rows))
+
+
+def test_other_weights_may_have_been_evaluated_at_other_steps():
+    runs = []
+    for name, loss, options in (("base", 1, {}), ("control", 1.25, {"model": "control-net"})):
+        design, rows = run(name, SHARE, [loss * each for each in LOSS], **options)
+        raw, ema = rows[rows["step"] != STEPS[4]], rows[rows["step"] != STEPS[-1]].assign(weights="ema")
+        runs.append((design, pd.concat([raw, ema])))
+    alone, evidence = tables(*runs, weights="ema"), tables(*runs)
+    evidence.trainings("FLOP")
+    after = evidence.of(alone.choice).trainings("FLOP").ours[0]
+    assert after.costs.tolist() == alone.trainings("FLOP").ours[0].costs.tolist()
+    assert after.costs[-1] == 1e6 * STEPS[-2]
+
+
+def test_what_competes_follows_the_settings():
+    """Also where it competes under another comparison than the one that is judged."""
+    design, rows = run("base", task=VOXELS, comparison="trilinear", scatter=0.3)
+    other = rows.assign(comparison="voxels", group="cube")
+    pairs = {"pairs": (("so3", "trilinear"), ("cube", "voxels")), "exact": ("cube", "voxels")}
+    evidence = tables(
+        (design, pd.concat([rows.assign(group="so3"), other])), group="so3", comparison="trilinear", **pairs
+    )
+    percent = [
+        each.trainings("FLOP").ours[0].curves.percent[0, 0, 2]
+        for each in (evidence, evidence.under(Settings(ratios=True)))
+    ]
+    assert percent[0] != percent[1]
+
+
 def test_the_usual_estimate_is_taken():
     design, rows = run("base", task=VOXELS, comparison="trilinear")
     others = [

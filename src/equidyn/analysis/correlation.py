@@ -77,8 +77,9 @@ def log_correlation(
     block = _block_length(logs)
     starts = np.random.default_rng(seed).integers(0, count - block + 1, (resamples, -(-count // block)))
     drawn = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :count]
-    resampled = ((logs - logs.mean(axis=1, keepdims=True)) / logs.std(axis=1, keepdims=True))[:, drawn]
-    pearson, spearman = float(_pearson(*logs)), float(_pearson(*_ranks(logs)))
+    standardised = (logs - logs.mean(axis=1, keepdims=True)) / logs.std(axis=1, keepdims=True)
+    resampled = standardised[:, drawn]
+    pearson, spearman = float(_pearson(*standardised)), float(_pearson(*_ranks(logs)))
     quantile = (1 + level) / 2
     stretch = special.stdtrit(count / block - 1, quantile) / special.ndtri(quantile) / np.sqrt(1 - block / count)
     step = 6 / (count * (count**2 - 1))  # half the least by which a rank correlation can differ from one
@@ -111,7 +112,7 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     squares = (x**2).mean(axis=-1), (y**2).mean(axis=-1)
     norm = np.sqrt(squares[0] * squares[1])
     varies = np.minimum(*squares) > _NEGLIGIBLE
-    return np.where(varies, (x * y).mean(axis=-1) / np.where(varies, norm, 1), np.nan)
+    return np.where(varies, np.clip((x * y).mean(axis=-1) / np.where(varies, norm, 1), -1, 1), np.nan)
 
 
 def _interval(

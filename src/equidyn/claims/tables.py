@@ -61,6 +61,11 @@ class ClusterSums:
     labels: np.ndarray
     sums: np.ndarray
 
+    @property
+    def known(self) -> np.ndarray:
+        """(5,) of which sums anything is known."""
+        return ~np.isnan(self.sums).any(axis=-1).all(axis=(1, 2))
+
     @classmethod
     def of(cls, run: str, rows: pd.DataFrame) -> ClusterSums:
         """Those of some rows.
@@ -169,14 +174,12 @@ class TaskTables(Evidence):
 
     def _curves(self, run: str) -> Curves:
         found = self._sums(run)
-        weight, total, equivariance = map(self._summed, found.sums[:3])
+        weight, total, equivariance, energy, null = map(self._summed, found.sums)
         with np.errstate(divide="ignore", invalid="ignore"):  # of a single cluster that is left out
             percent = self._mean_share(found.sums) if self.settings.ratios else 100 * equivariance / total
-            energy, null = (
-                None if np.isnan(part).all() else self._summed(part) / weight  # not all tables have them
-                for part in found.sums[3:]
-            )
-            return Curves(found.steps, found.times, percent, total / weight, equivariance / weight, null, energy)
+            parts = zip((total, equivariance, null, energy), found.known[[1, 2, 4, 3]], strict=True)
+            losses = [part / weight if is_known else None for part, is_known in parts]
+        return Curves(found.steps, found.times, percent, *losses)
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
         """(S, T, N) sums over clusters of values (T, N, C), in the data and in each resample."""
@@ -190,8 +193,7 @@ class TaskTables(Evidence):
 
     def _sums(self, run: str) -> ClusterSums:
         """The sums of a run, with the weights that are judged and the conditions that figures show; checked."""
-        key = "sums", run, self.weights, *self.choice.conditions.items()
-        found, baseline = _once(self._read, key, lambda: ClusterSums.of(run, self._rows(run))), self.replicates[0]
+        found, baseline = self._once_of("sums", run, lambda: ClusterSums.of(run, self._rows(run))), self.replicates[0]
         if run != baseline:
             usual = self._sums(baseline)
             if not np.array_equal(found.labels, usual.labels):
@@ -201,6 +203,10 @@ class TaskTables(Evidence):
             if not np.array_equal(found.times, usual.times):
                 raise ValueError(f"run {run!r} was evaluated at other flow times than {baseline!r}: use the same")
         return found
+
+    def _once_of(self, what: str, run: str, make: Callable[[], Any]) -> Any:
+        """What the rows of a run that are looked at say, made once for all settings."""
+        return _once(self._read, (what, run, self.weights, *self.choice.conditions.items()), make)
 
     def analysis(self, kind: str) -> pd.DataFrame:
         """Rows of the baseline and its further seeds in the table of an analysis, by run and step."""
@@ -226,7 +232,9 @@ class TaskTables(Evidence):
         """Trainings whose losses at equal cost are compared, gathered once for each number of the bootstrap."""
 
         def gathered() -> Trainings:
-            tables = _once(self._kept, "at equal cost", lambda: self.of(self.choice.at_equal_cost))
+            kept = _once(self._kept, "at equal cost", dict)
+            choice = self.choice.at_equal_cost
+            tables = self if choice == self.choice else replace(self, choice=choice, _kept=kept)
             runs, baseline = self.runs.to_dict("index"), self.replicates[0]
             return trainings(runs, baseline, self.choice.anneals, lambda run: tables._training(run, unit))
 
@@ -234,7 +242,7 @@ class TaskTables(Evidence):
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        costs = _once(self._read, ("costs", run, unit), lambda: spent(self.costs, run, curves.steps, unit))
+        costs = self._once_of(unit, run, lambda: spent(self.costs, run, curves.steps, unit))
         if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], costs, curves)

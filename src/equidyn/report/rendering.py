@@ -64,6 +64,8 @@ def vega() -> str:
     Vega-Lite is the smallest of the maintained libraries, 0.9 MB beside Bokeh's 1.3 and Plotly's 4.8, and draws in SVG.
     They are put together in a process of their own, as they would hold up all threads of this one for a second.
     """
+    import vl_convert  # noqa: F401 (here an error names the package)
+
     made = subprocess.run([sys.executable, "-c", _BUNDLE], check=True, stdout=subprocess.PIPE, encoding="utf-8")
     return made.stdout
 

@@ -312,10 +312,10 @@ def _accumulate_gradient(
 
 
 def _seed(seed: int, device: torch.device) -> None:
-    """Seed the random numbers of the CPU and of a device alone: `torch.manual_seed` asks for all kinds of devices."""
+    """Seed the random numbers of the CPU and, if one trains, of GPUs; `torch.manual_seed` asks for all kinds."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        torch.cuda.manual_seed_all(seed)
 
 
 def _optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

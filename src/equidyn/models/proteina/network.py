@@ -168,7 +168,7 @@ class PairBuilder(nn.Module):
         # A linear layer on one-hot vectors picks columns.
         of_separation, of_sc_distance, of_distance = self.classes.weight.T.contiguous().split(counts)
         place = distance_class(pair_distances(batch.x_t), *DISTANCE_RANGE, len(of_distance))
-        if batch.x_sc is None:  # there are fewer kinds of pairs than pairs, and each kind is normed once
+        if batch.x_sc is None:  # each kind of pairs is normed once; of all but short chains there are more pairs
             kinds = (of_separation[:, None] + of_distance).flatten(0, 1)
             pairs = F.embedding(separation * len(of_distance) + place, plain_norm(self.norm(kinds)))
         else:
