@@ -6,8 +6,8 @@
 It needs nothing but the library: examples are random. Checkouts train in processes of their own and take turns;
 networks too large for two on one card train one after the other. Parts are, in this order: `plain`, the networks of the
 paper without compiling; `compiled`, the same as the library chooses, which get ready together; `checks` of losses and
-bits; `more` batches and precisions. When time is up, the rest is dropped. Tables go to the terminal, all numbers to
-gpu.json in the folder.
+bits; `more` batches and precisions. When time is up, the rest is dropped. Tables go to the terminal, all numbers
+after each part to gpu.json in the folder.
 """
 
 import argparse
@@ -222,6 +222,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny networks and few steps, to try the script")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     benchmark = Benchmark(options)
     first, more = ([case for case in cases if options.models in case.job.model] for cases in (MAIN, MORE))
     works = {
@@ -235,8 +236,8 @@ def main():
     for part in options.parts:
         with benchmark.losing(part, TimeoutError):
             works[part]()
-    found = {"times": benchmark.rows, "checks": benchmark.checked, "lost": benchmark.lost}
-    (options.out / "gpu.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        found = {"times": benchmark.rows, "checks": benchmark.checked, "lost": benchmark.lost}
+        (options.out / "gpu.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -120,8 +120,9 @@ def test_a_device_in_miniature(tmp_path):
 
 
 def test_what_there_is_no_time_for_is_dropped(tmp_path):
-    call("gpu.py", "--device", "cpu", "--small", "--minutes", "0", "--out", tmp_path)
-    found = json.loads((tmp_path / "gpu.json").read_text())
+    out = tmp_path / "not there yet"
+    call("gpu.py", "--device", "cpu", "--small", "--minutes", "0", "--out", out)
+    found = json.loads((out / "gpu.json").read_text())
     assert found["times"] == found["checks"] == []
     assert found["lost"] == [f"{part}: time was up" for part in ("plain", "compiled", "checks", "more")]
 
