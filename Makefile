@@ -53,16 +53,16 @@ PACKED := $(STUDIES:%=pack/%)
 help:
 	@awk -F '   +' '/^# make/ {printf "%-30s %s\n", substr($$1, 3), $$2}' Makefile
 
-run: .venv/study $(NAMED)
+run: $(CONFIG) .venv/study $(NAMED)
 	@$(BIN)/snakemake --cores $(CORES) $(if $(STUDY),--configfile $(CONFIG))
 
 # What is in a fresh clone has no history that Snakemake could go by: everything is drawn. Checksums of tables, which
-# Snakemake would take anew for each file that is made from them, serve nothing then. Jobs per second are not limited, as Snakemake ends only when the
-# last second of such a limit is over.
-figures: .venv/workflow
+# Snakemake would take anew for each file that is made from them, serve nothing then. Jobs per second are not limited,
+# as Snakemake ends only when the last second of such a limit is over.
+figures: $(STUDIES:%=results/%/config.yaml) .venv/workflow
 	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) $(DRAWN)
 
-$(DRAWN): figures/%: .venv/workflow
+$(DRAWN): figures/%: results/%/config.yaml .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
 		--max-checksum-file-size 0 \
 		--configfile results/$*/config.yaml --config archive=True results=$(patsubst %/,%,$(dir results/$*)) \
@@ -73,7 +73,7 @@ rehearsal: .venv/study .venv/mace
 
 pack: $(PACKED)
 
-$(PACKED): pack/%: .venv/archive
+$(PACKED): pack/%: results/%/config.yaml .venv/archive
 	@$(BIN)/equidyn pack results/$*
 
 unpack: .venv/workflow
@@ -90,7 +90,7 @@ lock: .venv/test
 	@$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --annotation-style line --quiet \
 		--custom-compile-command "make lock" --output-file envs/lock.txt $(LOCK)
 
-plan: .venv/workflow $(NAMED)
+plan: $(CONFIG) .venv/workflow $(NAMED)
 	@$(BIN)/equidyn plan --config $(or $(CONFIG),config/paper.yaml)
 
 check: .venv/test
@@ -136,6 +136,14 @@ clean:
 
 clean-figures:
 	rm -rf $(foreach study,$(STUDIES),results/$(study)/figures results/$(study)/report.html)
+
+# What a study's name stands for is there, or the name is wrong or comes too early.
+config/%.yaml: STUDIED = $(sort $(filter-out config,$(patsubst config/%.yaml,%,$(wildcard config/*.yaml))))
+config/%.yaml:
+	@test -e $@ || { echo "STUDY=$*: there is no $@; there are $(STUDIED)" >&2; exit 1; }
+
+results/%/config.yaml:
+	@test -e $@ || { echo "STUDY=$*: its results are not here, as there is no $@; make run STUDY=$* makes them" >&2; exit 1; }
 
 # One environment; each stamp says that an extra of pyproject.toml is installed in it, as the lock has it.
 .venv/workflow .venv/study .venv/mace .venv/archive .venv/docs .venv/test: .venv/%: pyproject.toml envs/lock.txt

@@ -103,6 +103,18 @@ def test_what_trains_mace_installs_it(target):
     assert '".[mace]"' not in commands_of_make("run")
 
 
+@pytest.mark.parametrize(
+    ("target", "missing"),
+    [("run", "config/nowhere.yaml"), ("plan", "config/nowhere.yaml"), ("figures", "results/nowhere/config.yaml")],
+)
+def test_a_study_that_is_not_there_is_named_before_anything_else(target, missing):
+    done = subprocess.run(["make", target, "STUDY=nowhere"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert done.stderr.startswith("STUDY=nowhere: ")
+    assert missing in done.stderr
+    assert "Installing" not in done.stdout
+
+
 def test_older_makes_are_not_asked_to_hold_output_together():
     assert "--output-sync" in commands_of_make("check", ".FEATURES=output-sync")
     assert "--output-sync" not in commands_of_make("check", ".FEATURES=")
