@@ -62,7 +62,7 @@ run: $(CONFIG) .venv/study $(NAMED)
 figures: $(STUDIES:%=results/%/config.yaml) .venv/workflow
 	@$(MAKE) --jobs $(CORES) --no-print-directory $(TOGETHER) $(DRAWN)
 
-$(DRAWN): figures/%: results/%/config.yaml .venv/workflow
+$(DRAWN): figures/%: .venv/workflow
 	@$(BIN)/snakemake figures report --cores $(CORES) --forceall --quiet rules --max-jobs-per-timespan 100/0s \
 		--max-checksum-file-size 0 \
 		--configfile results/$*/config.yaml --config archive=True results=$(patsubst %/,%,$(dir results/$*)) \
@@ -137,10 +137,11 @@ clean:
 clean-figures:
 	rm -rf $(foreach study,$(STUDIES),results/$(study)/figures results/$(study)/report.html)
 
-# What a study's name stands for is there, or the name is wrong or comes too early.
-config/%.yaml: STUDIED = $(sort $(filter-out config,$(patsubst config/%.yaml,%,$(wildcard config/*.yaml))))
+# What a study's name stands for is there, or the name is wrong or comes too early. The default study goes without a
+# name, and the rehearsal's file is a part of one.
+config/%.yaml: NAMES = $(filter-out config rehearsal,$(sort $(patsubst config/%.yaml,%,$(wildcard config/*.yaml))))
 config/%.yaml:
-	@test -e $@ || { echo "STUDY=$*: there is no $@; there are $(STUDIED)" >&2; exit 1; }
+	@test -e $@ || { echo "STUDY=$*: there is no $@; there are $(NAMES)" >&2; exit 1; }
 
 results/%/config.yaml:
 	@test -e $@ || { echo "STUDY=$*: its results are not here, as there is no $@; make run STUDY=$* makes them" >&2; exit 1; }

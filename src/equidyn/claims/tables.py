@@ -104,9 +104,12 @@ class TaskTables(Evidence):
         kept = self._kept if settings.seed == self.settings.seed else {}
         return replace(self, settings=settings, _kept=kept)
 
-    def of(self, choice: Choice) -> TaskTables:
-        """The same evidence of other rows: another average of the weights, or another group and comparison."""
-        return self if choice == self.choice else replace(self, choice=choice, _kept={})
+    def of(self, choice: Choice, kept: dict | None = None) -> TaskTables:
+        """The same evidence of other rows: another average of the weights, or another group and comparison.
+
+        What is computed of them is kept in `kept`, if given.
+        """
+        return self if choice == self.choice else replace(self, choice=choice, _kept={} if kept is None else kept)
 
     @property
     def useful_skill(self) -> float:
@@ -232,9 +235,7 @@ class TaskTables(Evidence):
         """Trainings whose losses at equal cost are compared, gathered once for each number of the bootstrap."""
 
         def gathered() -> Trainings:
-            kept = _once(self._kept, "at equal cost", dict)
-            choice = self.choice.at_equal_cost
-            tables = self if choice == self.choice else replace(self, choice=choice, _kept=kept)
+            tables = self.of(self.choice.at_equal_cost, _once(self._kept, "at equal cost", dict))
             runs, baseline = self.runs.to_dict("index"), self.replicates[0]
             return trainings(runs, baseline, self.choice.anneals, lambda run: tables._training(run, unit))
 
@@ -242,7 +243,7 @@ class TaskTables(Evidence):
 
     def _training(self, run: str, unit: str) -> Training:
         curves, design = self.curves(run), self.runs.loc[run]
-        costs = self._once_of(unit, run, lambda: spent(self.costs, run, curves.steps, unit))
+        costs = self._once_of(f"costs in {unit}", run, lambda: spent(self.costs, run, curves.steps, unit))
         if np.isnan(costs).any():
             raise Untestable(f"what a step of run {run!r} costs in {unit} is not known")
         return Training(run, design["model"], design["seed"], costs, curves)
