@@ -46,7 +46,8 @@ def measure(case, threads, checkouts, pairs):
             side.start(job if name == "ours" else replace(job, recipe={"compile": False}))
         turns = {name: [] for name in running}
         for turn in range(pairs):
-            for name, side in running.items():
+            order = list(running.items())
+            for name, side in reversed(order) if turn % 2 else order:  # so that no side is always the later one
                 turns[name].append(side.turn(0 if turn else WARM_UP, case.turn))
         return turns, {name: side.end() for name, side in running.items()}
 
